@@ -1,0 +1,3 @@
+//! everything decided, and its lowering
+pub mod plan;
+pub use plan::*;

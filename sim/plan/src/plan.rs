@@ -1,0 +1,143 @@
+//! The plan: everything decided.
+
+use calibrate::Profile;
+use topology::{Machine, Routing};
+use workloads::model::Model;
+use workloads::parallel::Parallelism;
+use workloads::schedule::Schedule;
+use workloads::traffic::TrafficSpec;
+
+/// Everything decided: no default left open, no string that means a choice, no path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// For people; not part of the digest.
+    pub name: String,
+    /// The machine.
+    pub machine: Machine,
+    /// The model.
+    pub model: Model,
+    /// How the job is laid over ranks.
+    pub parallel: Parallelism,
+    /// The job.
+    pub job: Job,
+    /// What we choose.
+    pub policy: Policies,
+    /// How tokens pick experts; unused for a dense model.
+    pub traffic: TrafficSpec,
+    /// What was measured.
+    pub profile: Profile,
+}
+
+/// A training job. The `job.*` keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Tokens of a sequence.
+    pub sequence: u64,
+    /// Sequences of a global batch.
+    pub global_batch: u64,
+    /// Sequences of a micro-batch.
+    pub micro_batch: u64,
+    /// Arithmetic of the linear layers.
+    pub precision: LinearPrecision,
+}
+
+/// Arithmetic of the linear layers (`job.precision`): `fp8-block`, `fp8-tensor` or `bf16`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinearPrecision {
+    /// E4M3 with tile and block scales.
+    Fp8Block,
+    /// E4M3 with one scale a tensor.
+    Fp8Tensor,
+    /// BF16.
+    Bf16,
+}
+
+/// What we choose, as against what hardware can do. The `policy.*` keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policies {
+    /// Order of chunks (`policy.schedule`): `1f1b`, `interleaved`, `zb1p`, `dual-pipe`, `dual-pipe-v`.
+    pub schedule: Schedule,
+    /// SMs that dispatch and combine hold beside compute in an overlapped pair (`policy.comm-sms`). Zero where the
+    /// device's communication engine does the work.
+    pub comm_sms: u32,
+    /// SMs that dispatch and combine hold in a lone chunk, where compute waits for them (`policy.lone-comm-sms`).
+    pub lone_comm_sms: u32,
+    /// When pipeline messages travel (`policy.point-to-point`).
+    pub point_to_point: PointToPoint,
+    /// Whether equal replicas are simulated once (`policy.folding`).
+    pub folding: Folding,
+    /// Which of several equal paths a message takes (`policy.routing`).
+    pub routing: Routing,
+    /// Products between promotions of an FP8 accumulator to FP32; `None`: never (`policy.promote`).
+    pub promote: Option<u32>,
+    /// What is computed again in the backward pass (`policy.recompute.*`).
+    pub recompute: Recompute,
+    /// How activations are kept (`policy.keep-activations`): `fp8` or `bf16`.
+    pub keep: KeepActivations,
+    /// Pieces the logits are computed in, so that only one piece is in memory (`policy.logit-pieces`).
+    pub logit_pieces: u32,
+    /// Ranks of a stage that keep full intervals in the record (`policy.record`).
+    pub record: Recording,
+    /// Where the exponential moving average of the weights lives (`policy.ema`): `host` or `none`.
+    pub ema: Ema,
+}
+
+/// When pipeline messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PointToPoint {
+    /// Beside compute, from the moment their data is ready; the receiver waits only if they are late.
+    Hidden,
+    /// Between chunks: the sender's next chunk waits for them too.
+    Waited,
+}
+
+/// Whether equal replicas are simulated once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folding {
+    /// One rank a stage, with the slowest load of its group.
+    Auto,
+    /// Every rank.
+    None,
+}
+
+/// What is computed again in the backward pass instead of kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recompute {
+    /// Norms.
+    pub norm: bool,
+    /// Up-projections of latent attention.
+    pub mla_up: bool,
+    /// The gated activation.
+    pub swiglu: bool,
+    /// Whole layers, from their input.
+    pub full: bool,
+}
+
+/// How activations are kept for the backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepActivations {
+    /// Inputs of FP8 GEMMs in FP8.
+    Fp8,
+    /// Everything in BF16.
+    Bf16,
+}
+
+/// Which ranks keep full intervals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// The first rank of every stage.
+    OnePerStage,
+    /// None.
+    None,
+    /// All.
+    All,
+}
+
+/// Where the exponential moving average of the weights lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ema {
+    /// Nowhere.
+    None,
+    /// In host memory, copied there after the step, beside the next one.
+    Host,
+}

@@ -1,0 +1,3 @@
+//! what came out
+pub mod summary;
+pub use summary::*;

@@ -1,0 +1,217 @@
+//! What a run came to: plain data, printed as JSON as it stands.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// What a training step came to. Field names are the JSON keys; seconds, bytes and fractions are bare numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The scenario's name.
+    pub name: String,
+    /// Identity of the plan.
+    pub digest: String,
+    /// Ranks of the job.
+    pub n_ranks: u32,
+    /// Ranks simulated; fewer than `n_ranks` where equal replicas are folded.
+    pub n_ranks_simulated: u32,
+    /// Tasks the engine ran.
+    pub n_tasks: u64,
+    /// Duration of one optimizer step.
+    pub step_seconds: f64,
+    /// Where it goes: means over pipeline ranks, adding up to `step_seconds`.
+    pub phases: Phases,
+    /// The same for each pipeline rank, first to last.
+    pub phases_by_rank: Vec<Phases>,
+    /// Tokens trained on in 24 hours.
+    pub tokens_per_day: f64,
+    /// Model arithmetic per GPU and second, without recomputation and MTP, in TFLOP/s.
+    pub tflops_per_gpu: Counted,
+    /// The same over the BF16 peak.
+    pub mfu: Counted,
+    /// GPU-hours to train on 1e12 tokens.
+    pub gpu_hours_per_trillion_tokens: f64,
+    /// Mean time of a rank in chunks during which only communication runs or is waited for.
+    pub exposed_communication_seconds: f64,
+    /// Mean time of a rank's dispatches and combines from its arrival to the last rank's arrival.
+    pub all_to_all_waited_seconds: f64,
+    /// Mean time of a rank's dispatches and combines from the last rank's arrival to the end.
+    pub all_to_all_transferred_seconds: f64,
+    /// The fullest rank's memory.
+    pub memory_bytes_max: f64,
+    /// Memory of every pipeline rank, item by item.
+    pub memory_by_rank: Vec<MemoryRow>,
+    /// The weakest basis among the estimates that the result rests on.
+    pub basis: String,
+    /// Share of the compute stream's busy time by the basis of the estimate that bound it.
+    pub basis_shares: BTreeMap<String, f64>,
+    /// What binds the step: the largest of `binding_shares`.
+    pub binding: String,
+    /// Share of the step by what bound it, means over ranks; adds up to 1.
+    pub binding_shares: BTreeMap<String, f64>,
+    /// Spread of the tokens a rank gets in one micro-batch: standard deviation over mean; 0 for a dense model.
+    pub load_cv: f64,
+    /// Relative standard error of the mean step that the finite pool of sampled batches leaves.
+    pub sampling_error: f64,
+    /// Busy time by op, means over ranks, largest first.
+    pub ops: Vec<OpRow>,
+    /// Use of links, by kind.
+    pub links: Vec<LinkRow>,
+    /// What a reader must know: policies found necessary, folding, things not modelled.
+    pub notes: Vec<String>,
+}
+
+/// A rank's time in one step, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Phases {
+    /// Lone forward chunks.
+    pub forward: f64,
+    /// All the rest.
+    pub bubble: f64,
+    /// Lone backward chunks or their input part; an un-split backward wholly here.
+    pub backward: f64,
+    /// Lone weight-gradient chunks.
+    pub weight_gradient: f64,
+    /// Overlapped pairs of a forward and a backward chunk.
+    pub overlapped: f64,
+    /// Gradient reduction, optimizer, gathering of weights.
+    pub optimizer: f64,
+}
+
+/// A figure with attention counted under the causal mask and in full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Counted {
+    /// Half of the attention matrix counted.
+    pub causal: f64,
+    /// All of it.
+    pub non_causal: f64,
+}
+
+/// Memory of one pipeline rank, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MemoryRow {
+    /// The pipeline rank.
+    pub rank: u32,
+    /// Items, largest first: name and bytes.
+    pub items: Vec<(String, f64)>,
+    /// Their sum.
+    pub total: f64,
+    /// What the device has.
+    pub capacity: f64,
+}
+
+/// Busy time of one op over a step, mean over ranks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OpRow {
+    /// For example `attention.query-up`.
+    pub op: String,
+    /// `forward`, `recompute`, `input-gradient`, `weight-gradient` or `update`.
+    pub pass: String,
+    /// Runs a rank and step.
+    pub count: f64,
+    /// Mean duration of one, seconds.
+    pub seconds_each: f64,
+    /// Total a rank and step, seconds.
+    pub seconds: f64,
+    /// `tensor`, `memory`, `latency`, `scale-up`, `scale-out`, ...
+    pub binding: String,
+    /// Basis of the estimate that bound it.
+    pub basis: String,
+}
+
+/// Use of one kind of link over a step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LinkRow {
+    /// For example `scale-out send`.
+    pub kind: String,
+    /// Links of the kind that were simulated.
+    pub count: u64,
+    /// Bytes over all of them.
+    pub bytes: f64,
+    /// Mean share of the link's own rate over the step.
+    pub utilization_mean: f64,
+    /// The busiest one's.
+    pub utilization_max: f64,
+}
+
+/// Intervals for pictures and traces.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timeline {
+    /// One lane per recorded rank and stream.
+    pub lanes: Vec<Lane>,
+}
+
+/// What one stream of one rank did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lane {
+    /// For example `rank 0 (stage 0)`.
+    pub process: String,
+    /// `chunks`, `compute` or `communication`.
+    pub thread: String,
+    /// In order of start; no two overlap within a lane.
+    pub spans: Vec<Span>,
+}
+
+/// One interval.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// For example `F 17` in a lane of chunks, an op's name elsewhere.
+    pub name: String,
+    /// Its kind, which chooses its colour.
+    pub kind: SpanKind,
+    /// Seconds since the step began.
+    pub start: f64,
+    /// Seconds since the step began.
+    pub end: f64,
+}
+
+/// The kinds that pictures tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SpanKind {
+    /// A lone forward chunk.
+    Forward,
+    /// A lone backward chunk.
+    Backward,
+    /// A lone weight-gradient chunk.
+    WeightGradient,
+    /// An overlapped pair.
+    Overlapped,
+    /// Gradient reduction and optimizer.
+    Optimizer,
+    /// Arithmetic on tensor cores.
+    Tensor,
+    /// A memory-bound op.
+    Memory,
+    /// Bytes moving between devices.
+    Transfer,
+    /// Waiting for another rank.
+    Wait,
+}
+
+/// One of several runs set side by side, for instance other layers per stage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Variant {
+    /// What differs.
+    pub name: String,
+    /// Duration of a step.
+    pub step_seconds: f64,
+    /// Where it goes.
+    pub phases: Phases,
+}
+
+/// A published figure beside ours.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The published record's id.
+    pub id: String,
+    /// What it is.
+    pub quantity: String,
+    /// Its unit, of both values.
+    pub unit: String,
+    /// As published.
+    pub published: f64,
+    /// As simulated.
+    pub simulated: f64,
+    /// Where the published figure is from.
+    pub source: String,
+}

@@ -1,0 +1,44 @@
+//! The scale-out network, as a description the builders read.
+
+use units::{BytesPerSec, Seconds};
+
+/// The scale-out network. Every leaf is a `fabric.*` key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fabric {
+    /// How switches are wired.
+    pub kind: FabricKind,
+    /// Disjoint copies of the network; NIC i of a node joins plane i mod planes.
+    pub planes: u32,
+    /// Switch tiers of a plane: 2 or 3; zero without a network.
+    pub tiers: u32,
+    /// Ports of a switch, all of one rate.
+    pub switch_ports: u32,
+    /// Rate of a switch-to-switch link, one direction.
+    pub link_rate: BytesPerSec,
+    /// Latency of one switch.
+    pub switch_latency: Seconds,
+    /// Latency of the two NICs and cables of a message, software included.
+    pub endpoint_latency: Seconds,
+}
+
+/// How switches are wired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FabricKind {
+    /// Planes of fat trees; with one plane, an ordinary fat tree in which a leaf takes whole nodes.
+    FatTree,
+    /// One fat tree in which a leaf takes one rail: NIC i of its nodes.
+    RailFatTree,
+    /// No network: the scale-up domain is the cluster.
+    None,
+}
+
+/// Which of several equal paths a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// By destination, the same for every message.
+    Static,
+    /// By a hash of source and destination.
+    Ecmp,
+    /// Spread over all equal paths.
+    Adaptive,
+}

@@ -1,0 +1,101 @@
+//! A model's dimensions.
+
+/// A transformer's dimensions. Every leaf is a `model.*` key.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Model {
+    /// Its name, for people.
+    pub name: String,
+    /// Transformer layers, dense and mixture-of-experts together.
+    pub layers: u32,
+    /// Width of the residual stream.
+    pub hidden: u64,
+    /// Width of a dense feed-forward layer.
+    pub ffn: u64,
+    /// Vocabulary.
+    pub vocabulary: u64,
+    /// Whether embedding and head share weights.
+    pub tied: bool,
+    /// Attention.
+    pub attention: Attention,
+    /// Experts; `None` is a dense model.
+    pub experts: Option<Experts>,
+    /// Multi-token-prediction modules after the last layer.
+    pub mtp_modules: u32,
+}
+
+/// Attention and its projections.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attention {
+    /// Multi-head latent attention.
+    Mla {
+        /// Query heads.
+        heads: u64,
+        /// Width of the query latent; zero: queries are projected directly.
+        query_latent: u64,
+        /// Width of the key-value latent.
+        kv_latent: u64,
+        /// Query-key width a head without position.
+        nope: u64,
+        /// Query-key width a head with rotary position, shared by all keys.
+        rope: u64,
+        /// Value width a head.
+        value: u64,
+    },
+    /// Grouped-query attention; multi-head where `kv_heads` equals `heads`.
+    Gqa {
+        /// Query heads.
+        heads: u64,
+        /// Key-value heads.
+        kv_heads: u64,
+        /// Width of a head.
+        head: u64,
+        /// Whether query, key and value projections have biases.
+        bias: bool,
+    },
+}
+
+/// Mixture-of-experts layers.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Experts {
+    /// Leading layers that stay dense.
+    pub first_dense: u32,
+    /// Routed experts a layer.
+    pub routed: u32,
+    /// Shared experts a layer.
+    pub shared: u32,
+    /// Routed experts a token picks.
+    pub top_k: u32,
+    /// Width of one expert.
+    pub width: u64,
+    /// Groups the experts are split in for routing.
+    pub groups: u32,
+    /// Nodes a token may reach in training; `groups` is no limit. Key `model.node-limit`.
+    pub node_limit: u32,
+    /// How affinities become scores.
+    pub gate: Gate,
+    /// How a group is scored.
+    pub group_score: GroupScore,
+}
+
+/// How affinities become scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// Each expert apart.
+    Sigmoid,
+    /// Over all experts.
+    Softmax,
+}
+
+/// How a group of experts is scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupScore {
+    /// The largest score in it.
+    Max,
+    /// The sum of its `top_k / node_limit` largest scores.
+    TopSum,
+}

@@ -1,0 +1,204 @@
+//! Mathematical operations with their sizes; never a product's name, never a rate.
+
+use units::{Bytes, Flops};
+
+/// One mathematical operation of one rank.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Op {
+    /// What it is in the model, for example `query-up`.
+    pub name: &'static str,
+    /// Which part of training it belongs to.
+    pub pass: Pass,
+    /// The operation and its sizes.
+    pub kind: OpKind,
+}
+
+/// Which part of training an op belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pass {
+    /// Forward.
+    Forward,
+    /// Forward again, for the backward pass.
+    Recompute,
+    /// Gradient of the input.
+    InputGradient,
+    /// Gradient of the weights.
+    WeightGradient,
+    /// Optimizer.
+    Update,
+}
+
+/// Arithmetic of a matrix product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Precision {
+    /// E4M3 with 1x128 activation tiles and 128x128 weight blocks.
+    Fp8Block,
+    /// E4M3 with 1x128 tiles on both operands: the weight gradient.
+    Fp8Tile,
+    /// E4M3 with one scale a tensor.
+    Fp8Tensor,
+    /// BF16.
+    Bf16,
+}
+
+/// What happens to the product of a GEMM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Written in BF16: 2 bytes an element.
+    Bf16,
+    /// Written in FP32: 4 bytes an element.
+    Fp32,
+    /// Added into an FP32 accumulator: 8 bytes moved an element.
+    AccumulateFp32,
+}
+
+/// The operation and its sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OpKind {
+    /// `D[m,n] = A[m,k] B[k,n]`.
+    Gemm {
+        /// Rows of the output.
+        m: u64,
+        /// Columns of the output.
+        n: u64,
+        /// Inner dimension.
+        k: u64,
+        /// Arithmetic.
+        precision: Precision,
+        /// What happens to the product.
+        output: Output,
+    },
+    /// Several products of one shape but for their share of tokens (`tokens[i]` rows for group i, padding included by
+    /// the estimator). Where `pass` is [`Pass::WeightGradient`] the tokens are the inner dimension:
+    /// `D_i[n,k] += X_i[tokens_i,n]^T Y_i[tokens_i,k]`; else `D_i[tokens_i,n] = X_i[tokens_i,k] W_i[k,n]`.
+    GroupedGemm {
+        /// Tokens of each group.
+        tokens: Vec<u64>,
+        /// Columns of the output (rows for the weight gradient).
+        n: u64,
+        /// Inner dimension (columns for the weight gradient).
+        k: u64,
+        /// Arithmetic.
+        precision: Precision,
+        /// What happens to the product.
+        output: Output,
+    },
+    /// `softmax(Q K^T) V` and its gradient where `pass` is [`Pass::InputGradient`].
+    Attention {
+        /// Query heads x sequences.
+        heads: u64,
+        /// Key-value heads x sequences.
+        kv_heads: u64,
+        /// Queries a head.
+        queries: u64,
+        /// Keys a head.
+        keys: u64,
+        /// Query-key width.
+        qk: u64,
+        /// Value width.
+        value: u64,
+        /// Whether a query sees only keys up to itself.
+        causal: bool,
+    },
+    /// Bound by memory: reads and writes each byte once, with some arithmetic outside the tensor cores.
+    Stream {
+        /// Which mathematics it is.
+        what: Stream,
+        /// Bytes read.
+        reads: Bytes,
+        /// Bytes written.
+        writes: Bytes,
+    },
+    /// Bytes exchanged inside a parallel group, on the compute stream.
+    Collective {
+        /// Which group.
+        axis: Axis,
+        /// Which collective.
+        what: Collective,
+        /// Its size as nccl-tests reports it: the whole gathered output or scattered input of one rank, the buffer of
+        /// an all-reduce, the message of a send.
+        bytes: Bytes,
+    },
+}
+
+/// The memory-bound mathematics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// Root-mean-square norm.
+    Norm,
+    /// Rotary position and the copies around it.
+    Rope,
+    /// Gated activation.
+    SwiGlu,
+    /// To FP8 with one scale per 1x128 tile; also stores the 128x1 transpose where the weight gradient needs it.
+    Cast,
+    /// Reading an FP8 tensor back, transposing and casting it anew with 128x1 tiles.
+    CastTranspose,
+    /// Tokens into expert-major order.
+    Permute,
+    /// Expert outputs weighted and summed per token.
+    Unpermute,
+    /// Adding to the residual stream.
+    Residual,
+    /// Top-k choice and its bookkeeping.
+    Gate,
+    /// Rows of a table.
+    Embedding,
+    /// Softmax and cross-entropy over the vocabulary.
+    CrossEntropy,
+    /// Optimizer update.
+    Update,
+    /// Anything else that only copies or adds.
+    Copy,
+}
+
+/// An axis of the parallel layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Axis {
+    /// Tensor (and sequence) parallel.
+    Tp,
+    /// Context parallel.
+    Cp,
+    /// Data parallel.
+    Dp,
+    /// Expert parallel.
+    Ep,
+    /// Pipeline parallel.
+    Pp,
+}
+
+/// A collective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Collective {
+    /// Every rank sends a share to every other.
+    AllToAll,
+    /// Everybody gets the sum.
+    AllReduce,
+    /// Everybody gets everything.
+    AllGather,
+    /// Everybody gets a share of the sum.
+    ReduceScatter,
+    /// One message from each rank to the next.
+    SendRecv,
+}
+
+impl Op {
+    /// Useful arithmetic on the tensor cores; a multiply-add is two operations.
+    #[must_use]
+    pub fn flops(&self) -> Flops {
+        let backward = self.pass == Pass::InputGradient;
+        Flops::new(match &self.kind {
+            OpKind::Gemm { m, n, k, .. } => 2.0 * (*m as f64) * (*n as f64) * (*k as f64),
+            OpKind::GroupedGemm { tokens, n, k, .. } => {
+                2.0 * (tokens.iter().sum::<u64>() as f64) * (*n as f64) * (*k as f64)
+            }
+            OpKind::Attention { heads, queries, keys, qk, value, causal, .. } => {
+                let pairs = (*heads as f64) * (*queries as f64) * (*keys as f64) * if *causal { 0.5 } else { 1.0 };
+                // Forward: QK^T and PV. Backward: QK^T again, dP, dQ, dK (query-key width thrice) and dV.
+                let width = if backward { 3 * qk + 2 * value } else { qk + value };
+                2.0 * pairs * (width as f64)
+            }
+            OpKind::Stream { .. } | OpKind::Collective { .. } => 0.0,
+        })
+    }
+}
