@@ -1,5 +1,23 @@
 //! What was measured: profiles of named estimates, and the demands they give an op.
-pub mod estimate;
-pub mod profile;
+//!
+//! A [`Profile`] holds every [`EstimateKey`] with value, spread, [`Basis`] and source. An [`Estimator`] turns an op of
+//! `workloads` into a [`Demand`] on a device of `topology`: tensor work, bytes, the shortest time its SMs allow.
+//!
+//! ```
+//! use calibrate::{Basis, Dimension, EstimateKey};
+//!
+//! let key = EstimateKey::from_name("memory.peak-fraction").expect("a key of the model");
+//! assert_eq!(key.dimension(), Dimension::Fraction);
+//! assert!(key.doc().starts_with("Share of the memory peak"));
+//! assert!(Basis::Measured < Basis::Assumed, "from firm to soft");
+//! ```
+//!
+//! This crate does not know the engine: an estimate is never a finished time.
+
+mod demand;
+mod estimate;
+mod profile;
+
+pub use demand::{Demand, Estimator};
 pub use estimate::{Basis, Dimension, Estimate, EstimateKey};
 pub use profile::{MissingEstimates, Profile};

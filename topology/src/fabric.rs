@@ -17,7 +17,7 @@ pub struct Fabric {
     pub link_rate: BytesPerSec,
     /// Latency of one switch.
     pub switch_latency: Seconds,
-    /// Latency of the two NICs and cables of a message, software included.
+    /// Latency of the two NICs and cables of a message, software included; PCIe and switches come on top.
     pub endpoint_latency: Seconds,
 }
 

@@ -1,6 +1,44 @@
-//! What is asked of the machine: models, ops, schedules, traffic.
+//! What is asked of the machine: models, the ops of a training step, pipeline schedules, expert traffic, memory.
+//!
+//! ```
+//! use workloads::op::Precision;
+//! use workloads::step::{self, LayerKind, Load, Recompute, Shape};
+//!
+//! let config = r#"{ "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336,
+//!     "vocab_size": 128256, "num_attention_heads": 32, "num_key_value_heads": 8 }"#;
+//! let model = workloads::hf::from_config_json(config)?;
+//! let shape = Shape {
+//!     sequence: 8192, micro_batch: 1, tp: 2, cp: 1, ep: 1, linear: Precision::Bf16,
+//!     recompute: Recompute::default(), keep_fp8: false, logit_pieces: 1,
+//! };
+//! assert!(shape.check(&model).is_empty());
+//! let passes = step::mlp(&model, &shape, LayerKind::Dense, &Load::default());
+//! let gate_up = passes.forward.iter().find(|op| op.name == "gate-up").map(|op| op.flops().get());
+//! assert_eq!(gate_up, Some(2.0 * 8192.0 * 4096.0 * 14336.0));
+//! # Ok::<(), workloads::hf::HfError>(())
+//! ```
+//!
+//! In the order of a reader who follows one step:
+//!
+//! - [`model`]: [`model::Model`] is the dimensions; parameters, arithmetic and cache bytes a token follow. [`hf`] reads
+//!   them from a published `config.json`.
+//! - [`parallel`]: [`parallel::Parallelism`] is the degrees, [`parallel::Stage`] what a pipeline stage holds.
+//! - [`step`]: the ops ([`op::Op`]) of one layer and one micro-batch on one rank, forward and backward, and the
+//!   optimizer's.
+//! - [`traffic`]: which experts tokens pick, and what travels between ranks for it.
+//! - [`schedule`]: in which order a pipeline rank runs its chunks.
+//! - [`memory`]: what all of it takes on one rank.
+//!
+//! This crate does not know bandwidths, peaks, links, GPU names or how long anything takes.
+
+pub mod hf;
+pub mod memory;
 pub mod model;
 pub mod op;
 pub mod parallel;
 pub mod schedule;
+pub mod step;
 pub mod traffic;
+
+#[cfg(test)]
+mod fixtures;

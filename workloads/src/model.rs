@@ -1,4 +1,19 @@
-//! A model's dimensions.
+//! A model's dimensions, and what follows from them: parameters, arithmetic a token, cache bytes a token.
+
+mod check;
+mod count;
+
+pub use check::ModelError;
+
+/// What the second half of a layer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerKind {
+    /// One feed-forward network for all tokens.
+    Dense,
+    /// Routed and shared experts.
+    Moe,
+}
 
 /// A transformer's dimensions. Every leaf is a `model.*` key.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -99,3 +114,6 @@ pub enum GroupScore {
     /// The sum of its `top_k / node_limit` largest scores.
     TopSum,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! How a job is laid over ranks.
 
+use crate::model::{LayerKind, Model};
+
 /// Degrees of parallelism, all decided. `ranks = pp x dp x cp x tp`; `ep` divides `dp x cp x tp`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parallelism {
@@ -19,10 +21,220 @@ pub struct Parallelism {
     pub stages: Vec<u32>,
 }
 
+/// What one pipeline stage holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Whether it begins with the embedding.
+    pub embedding: bool,
+    /// Its layers, in order.
+    pub layers: Vec<LayerKind>,
+    /// Multi-token-prediction modules, each with a block of its own.
+    pub mtp: u32,
+    /// Uses of the head: one for the model's own prediction and one a module.
+    pub heads: u32,
+}
+
+/// Why a layout is impossible. Keys are those of the file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParallelError {
+    /// A degree is zero.
+    #[error("`parallel.{0}` is 0; it must be 1 or more")]
+    Zero(&'static str),
+    /// More ranks than can be numbered.
+    #[error("`parallel` asks for {0} ranks; more than {max} cannot be numbered", max = u32::MAX)]
+    Ranks(u128),
+    /// The experts' ranks are not a share of the others.
+    #[error("`parallel.ep` is {ep}, which does not divide dp x cp x tp = {ranks}")]
+    ExpertRanks {
+        /// Expert-parallel ranks.
+        ep: u32,
+        /// Ranks they are taken from.
+        ranks: u64,
+    },
+    /// Experts cannot be spread evenly.
+    #[error("`parallel.ep` is {ep}, which does not divide the {routed} routed experts")]
+    Experts {
+        /// Expert-parallel ranks.
+        ep: u32,
+        /// Routed experts a layer.
+        routed: u32,
+    },
+    /// A dense model has no experts to spread.
+    #[error("`parallel.ep` is {0} but the model has no experts; set it to 1")]
+    NoExperts(u32),
+    /// The stages do not fit the pipeline.
+    #[error("`parallel.stages` has {n_stages} entries, which `parallel.pp` ({pp}) does not divide")]
+    Stages {
+        /// Entries.
+        n_stages: usize,
+        /// Pipeline ranks.
+        pp: u32,
+    },
+    /// The stages hold too many or too few layers.
+    #[error("`parallel.stages` holds {held} layers in all, the model has {layers}")]
+    Layers {
+        /// Sum of the entries.
+        held: u64,
+        /// Layers of the model.
+        layers: u32,
+    },
+    /// A stage has nothing to do.
+    #[error("stage {0} of `parallel.stages` (from zero) holds no layer, embedding or head")]
+    EmptyStage(usize),
+}
+
 impl Parallelism {
     /// Ranks of the job.
     #[must_use]
     pub fn n_ranks(&self) -> u32 {
         self.pp * self.dp * self.cp * self.tp
+    }
+
+    /// Everything that keeps `model` from being laid out this way; empty where it fits.
+    #[must_use]
+    pub fn check(&self, model: &Model) -> Vec<ParallelError> {
+        let mut errors: Vec<ParallelError> =
+            [("pp", self.pp), ("dp", self.dp), ("cp", self.cp), ("tp", self.tp), ("ep", self.ep)]
+                .into_iter()
+                .filter(|(_, degree)| *degree == 0)
+                .map(|(key, _)| ParallelError::Zero(key))
+                .collect();
+        let ranks = [self.pp, self.dp, self.cp, self.tp].into_iter().map(u128::from).product();
+        if ranks > u128::from(u32::MAX) {
+            errors.push(ParallelError::Ranks(ranks));
+        }
+        if errors.is_empty() {
+            self.check_experts(model, &mut errors);
+            self.check_stages(model, &mut errors);
+        }
+        errors
+    }
+
+    fn check_experts(&self, model: &Model, errors: &mut Vec<ParallelError>) {
+        let ranks = u64::from(self.dp) * u64::from(self.cp) * u64::from(self.tp);
+        if !ranks.is_multiple_of(u64::from(self.ep)) {
+            errors.push(ParallelError::ExpertRanks { ep: self.ep, ranks });
+        }
+        match &model.experts {
+            Some(experts) if !experts.routed.is_multiple_of(self.ep) => {
+                errors.push(ParallelError::Experts { ep: self.ep, routed: experts.routed });
+            }
+            None if self.ep > 1 => errors.push(ParallelError::NoExperts(self.ep)),
+            _ => {}
+        }
+    }
+
+    fn check_stages(&self, model: &Model, errors: &mut Vec<ParallelError>) {
+        let n_stages = self.stages.len();
+        if n_stages == 0 || !n_stages.is_multiple_of(self.pp as usize) {
+            errors.push(ParallelError::Stages { n_stages, pp: self.pp });
+        }
+        let held = self.stages.iter().copied().map(u64::from).sum();
+        if held != u64::from(model.layers) {
+            errors.push(ParallelError::Layers { held, layers: model.layers });
+        }
+        let last = n_stages.saturating_sub(1);
+        let empty = |(index, layers): (usize, &u32)| (*layers == 0 && index != 0 && index != last).then_some(index);
+        errors.extend(self.stages.iter().enumerate().filter_map(empty).map(ParallelError::EmptyStage));
+    }
+}
+
+/// What each stage holds: layers in order, the embedding in the first, MTP modules and every use of the head in the
+/// last. The sum of `stages` is the caller's to check ([`Parallelism::check`]).
+#[must_use]
+pub fn stage_layers(model: &Model, stages: &[u32]) -> Vec<Stage> {
+    let mut next = 0;
+    let last = stages.len().saturating_sub(1);
+    let stage = |(index, layers): (usize, &u32)| {
+        let first = next;
+        next += layers;
+        Stage {
+            embedding: index == 0,
+            layers: (first..next).map(|layer| model.layer_kind(layer)).collect(),
+            mtp: if index == last { model.mtp_modules } else { 0 },
+            heads: if index == last { 1 + model.mtp_modules } else { 0 },
+        }
+    };
+    stages.iter().enumerate().map(stage).collect()
+}
+
+/// Layers of each of `n_stages` stages where the scenario does not say. Basis: assumed; no report gives the split.
+///
+/// The layers are spread so that the last stage has fewer, for what it does besides. With MTP modules every other stage
+/// gets `ceil(layers / n_stages)` as far as they go (DeepSeek-V3 over 16: fifteen of 4, then 1 with the MTP module and
+/// both heads). Without, the stages differ by at most one, and the missing layers are taken from the last stage first,
+/// then the first, then the inner ones from the end (Llama 3 405B over 16, 126 layers: 7, fourteen of 8, 7; as its
+/// report has it, arXiv:2407.21783 section 3.3.2).
+///
+/// Fewer layers than stages give empty stages, which [`Parallelism::check`] refuses.
+#[must_use]
+pub fn default_stages(model: &Model, n_stages: u32) -> Vec<u32> {
+    if n_stages == 0 {
+        return Vec::new();
+    }
+    let most = model.layers.div_ceil(n_stages);
+    let missing = most * n_stages - model.layers;
+    if model.mtp_modules > 0 && missing < most {
+        let mut stages = vec![most; n_stages as usize];
+        stages[n_stages as usize - 1] -= missing;
+        return stages;
+    }
+    let order = (0..n_stages as usize).rev();
+    let (ends, inner): (Vec<usize>, Vec<usize>) =
+        order.partition(|index| *index == 0 || *index + 1 == n_stages as usize);
+    let lighter: Vec<usize> = ends.into_iter().chain(inner).take(missing as usize).collect();
+    (0..n_stages as usize).map(|index| most - u32::from(lighter.contains(&index))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{deepseek_v3, llama_405b};
+
+    #[test]
+    fn the_default_split_leaves_room_at_the_ends() {
+        let mut v3 = vec![4; 15];
+        v3.push(1);
+        assert_eq!(default_stages(&deepseek_v3(), 16), v3);
+        let mut llama = vec![8; 16];
+        (llama[0], llama[15]) = (7, 7);
+        assert_eq!(default_stages(&llama_405b(), 16), llama);
+    }
+
+    #[test]
+    fn every_default_split_holds_every_layer() {
+        for model in [deepseek_v3(), llama_405b()] {
+            for n_stages in 1..=model.layers {
+                let stages = default_stages(&model, n_stages);
+                assert_eq!(stages.iter().sum::<u32>(), model.layers, "{n_stages} stages");
+                let held: usize = stage_layers(&model, &stages).iter().map(|stage| stage.layers.len()).sum();
+                assert_eq!(held, model.layers as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_stage_of_deepseek_v3_has_mtp_and_two_heads() {
+        let model = deepseek_v3();
+        let stages = stage_layers(&model, &default_stages(&model, 16));
+        assert!(stages[0].embedding);
+        assert_eq!(stages[0].layers[2..], [LayerKind::Dense, LayerKind::Moe]);
+        assert_eq!((stages[15].layers.len(), stages[15].mtp, stages[15].heads), (1, 1, 2));
+        assert_eq!(stages[14].heads, 0);
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 60, stages: vec![4; 15] };
+        let errors = parallel.check(&deepseek_v3());
+        assert_eq!(
+            errors,
+            [
+                ParallelError::ExpertRanks { ep: 60, ranks: 128 },
+                ParallelError::Experts { ep: 60, routed: 256 },
+                ParallelError::Stages { n_stages: 15, pp: 16 },
+                ParallelError::Layers { held: 60, layers: 61 },
+            ]
+        );
     }
 }

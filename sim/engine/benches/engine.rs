@@ -1,1 +1,109 @@
-fn main() {}
+//! Throughput of the engine: simple tasks, and messages that share links.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use engine::{Actions, Capacity, CapacityId, Driver, Finished, Resources, Task, run};
+use std::hint::black_box;
+
+/// Chains of tasks, each on a capacity of its own: a start, an end and a small solve each.
+struct Chains {
+    capacities: Vec<CapacityId>,
+    left: Vec<u32>,
+}
+
+impl Driver for Chains {
+    type Tag = u32;
+    fn begin(&mut self, actions: &mut Actions<u32>) {
+        for chain in 0..self.capacities.len() as u32 {
+            actions.submit(self.task(chain));
+        }
+    }
+    fn finished(&mut self, task: &Finished<u32>, actions: &mut Actions<u32>) {
+        let chain = task.tag as usize;
+        if self.left[chain] > 0 {
+            self.left[chain] -= 1;
+            actions.submit(self.task(task.tag));
+        }
+    }
+}
+
+impl Chains {
+    fn task(&self, chain: u32) -> Task<u32> {
+        let amount = 1.0 + f64::from(chain % 7) + f64::from(self.left[chain as usize] % 5);
+        Task::new(chain)
+            .demand(self.capacities[chain as usize], amount)
+            .no_faster_than(amount)
+    }
+}
+
+fn simple_tasks(c: &mut Criterion) {
+    let mut group = c.benchmark_group("simple tasks");
+    for n_chains in [16_u32, 2048] {
+        let n_each = 400_000 / n_chains;
+        group.throughput(Throughput::Elements(u64::from(n_chains * n_each)));
+        group.sample_size(10);
+        group.bench_function(format!("{n_chains} chains"), |b| {
+            let mut resources = Resources::default();
+            let capacities: Vec<CapacityId> = (0..n_chains)
+                .map(|_| resources.add_capacity(Capacity { rate: 2.0 }))
+                .collect();
+            b.iter(|| {
+                let left = vec![n_each - 1; n_chains as usize];
+                black_box(run(
+                    &resources,
+                    &mut Chains {
+                        capacities: capacities.clone(),
+                        left,
+                    },
+                ))
+            });
+        });
+    }
+    group.finish();
+}
+
+/// One all-to-all of `n` ports with slightly uneven messages: every end changes the shares of others.
+struct Uneven {
+    send: Vec<CapacityId>,
+    receive: Vec<CapacityId>,
+}
+
+impl Driver for Uneven {
+    type Tag = ();
+    fn begin(&mut self, actions: &mut Actions<()>) {
+        for (i, &send) in self.send.iter().enumerate() {
+            for (j, &receive) in self.receive.iter().enumerate().filter(|(j, _)| *j != i) {
+                let bytes = 100.0 + ((i * 31 + j * 17) % 13) as f64;
+                actions.submit(Task::new(()).demand(send, bytes).demand(receive, bytes));
+            }
+        }
+    }
+    fn finished(&mut self, _task: &Finished<()>, _actions: &mut Actions<()>) {}
+}
+
+fn uneven_flows(c: &mut Criterion) {
+    let mut group = c.benchmark_group("uneven all-to-all");
+    for n in [8_usize, 64] {
+        group.throughput(Throughput::Elements((n * (n - 1)) as u64));
+        group.sample_size(10);
+        group.bench_function(format!("{n} ports"), |b| {
+            let mut resources = Resources::default();
+            let mut ports = || {
+                (0..n)
+                    .map(|_| resources.add_capacity(Capacity { rate: 50.0 }))
+                    .collect::<Vec<_>>()
+            };
+            let (send, receive) = (ports(), ports());
+            b.iter(|| {
+                let mut driver = Uneven {
+                    send: send.clone(),
+                    receive: receive.clone(),
+                };
+                black_box(run(&resources, &mut driver))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, simple_tasks, uneven_flows);
+criterion_main!(benches);

@@ -1,1 +1,42 @@
-//! placeholder
+//! A discrete-event engine whose tasks share rates fairly and hold counted things exclusively.
+//!
+//! Five nouns: a [`Capacity`] is a rate that running tasks share, a [`Pool`] a count of things they hold, a [`Task`]
+//! draws the one and claims the other, a [`Driver`] decides what is submitted when, a [`Record`] says what happened.
+//! Rates come from one weighted max-min solve, redone only where a start or a finish can be felt.
+//!
+//! ```
+//! use engine::{Capacity, Resources, Task, TaskGraph};
+//! use units::SimTime;
+//!
+//! // Two messages of 10 bytes share a link of 10 bytes a second: both take two seconds.
+//! let mut resources = Resources::default();
+//! let link = resources.add_capacity(Capacity { rate: 10.0 });
+//! let mut graph = TaskGraph::default();
+//! graph.add(Task::new("left").demand(link, 10.0), &[]);
+//! graph.add(Task::new("right").demand(link, 10.0), &[]);
+//! let record = engine::run(&resources, &mut graph)?;
+//! assert_eq!(record.end, SimTime::from_picos(2_000_000_000_000));
+//! # Ok::<(), engine::Stuck>(())
+//! ```
+//!
+//! Time is integer picoseconds. What happens at one instant is ordered by (time, class, sequence of submission) and
+//! applied before one solve, so two runs of one input give the same bytes. After every run the laws of [`Laws`] hold
+//! or [`Record::laws`] says which does not.
+//!
+//! This crate does not know what a GPU, a network, a model, an op or a file is, and it draws no random numbers.
+
+mod driver;
+mod graph;
+mod queue;
+mod record;
+mod resource;
+mod run;
+mod share;
+mod task;
+
+pub use driver::{Actions, Driver, Finished};
+pub use graph::{TaskGraph, TaskId};
+pub use record::{Laws, Record};
+pub use resource::{Capacity, CapacityId, Pool, PoolId, Resources};
+pub use run::{Stuck, run};
+pub use task::{Bound, Task};

@@ -1,3 +1,43 @@
-//! what came out
+//! What came out: tables, figures, traces and pages, from plain data and nothing else.
+//!
+//! A run hands over a [`Summary`] (numbers) and a [`Timeline`] (intervals); every function here is pure and turns
+//! them into text or bytes, the same ones each time.
+//!
+//! ```
+//! use report::{Lane, Phases, Span, SpanKind, Summary, Timeline};
+//!
+//! let phases = Phases { forward: 1.0, bubble: 0.5, overlapped: 3.0, ..Phases::default() };
+//! let summary = Summary { step_seconds: 4.5, phases, phases_by_rank: vec![phases], ..Summary::default() };
+//! let chunk = Span { name: "F 0".into(), kind: SpanKind::Forward, start: 0.0, end: 1.0 };
+//! let lane = Lane { process: "rank 0".into(), thread: "chunks".into(), spans: vec![chunk] };
+//! let timeline = Timeline { lanes: vec![lane] };
+//!
+//! assert!(report::terminal(&summary, false).contains("4.500 s"));
+//! assert!(report::figures::pipeline(&timeline)?.svg.starts_with("<svg"));
+//! assert!(!report::trace::perfetto("toy", &timeline)?.is_empty());
+//! # Ok::<(), report::ReportError>(())
+//! ```
+//!
+//! - [`terminal()`]: what a newcomer reads in one screen; [`table`]: every table, as text or cells.
+//! - [`figures`]: SVG pictures; no fonts needed, readable on light and dark pages and by color-blind eyes.
+//! - [`trace`]: Perfetto and Chrome traces; [`page()`]: one self-contained HTML file; [`summary_json`].
+//!
+//! This crate does not know how a plan is made, what the model of a machine is, or where files go: a report never
+//! computes a result, it only shows one.
+
+mod error;
+pub mod figures;
+pub mod format;
+mod json;
+pub mod page;
 pub mod summary;
+pub mod table;
+pub mod terminal;
+pub mod trace;
+
+pub use error::ReportError;
+pub use json::summary_json;
+pub use page::{PageInput, page};
 pub use summary::*;
+pub use table::{Column, Row, Table};
+pub use terminal::terminal;

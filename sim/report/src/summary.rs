@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::error::ReportError;
+
 /// What a training step came to. Field names are the JSON keys; seconds, bytes and fractions are bare numbers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// The scenario's name.
     pub name: String,
@@ -57,7 +59,7 @@ pub struct Summary {
     pub ops: Vec<OpRow>,
     /// Use of links, by kind.
     pub links: Vec<LinkRow>,
-    /// What a reader must know: policies found necessary, folding, things not modelled.
+    /// What a reader must know: policies found necessary, folding, things not modeled.
     pub notes: Vec<String>,
 }
 
@@ -157,7 +159,7 @@ pub struct Lane {
 pub struct Span {
     /// For example `F 17` in a lane of chunks, an op's name elsewhere.
     pub name: String,
-    /// Its kind, which chooses its colour.
+    /// Its kind, which chooses its color.
     pub kind: SpanKind,
     /// Seconds since the step began.
     pub start: f64,
@@ -214,4 +216,130 @@ pub struct Comparison {
     pub simulated: f64,
     /// Where the published figure is from.
     pub source: String,
+}
+
+impl Phases {
+    /// The six phases by the name they are shown under, in the order in which they are shown: the kinds of work, then
+    /// the bubble; seconds.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, f64); 6] {
+        [
+            ("forward", self.forward),
+            ("overlapped", self.overlapped),
+            ("backward", self.backward),
+            ("weight gradient", self.weight_gradient),
+            ("optimizer", self.optimizer),
+            ("bubble", self.bubble),
+        ]
+    }
+
+    /// All six together: the step, seconds.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.named().into_iter().map(|(_, value)| value).sum()
+    }
+}
+
+impl MemoryRow {
+    /// Bytes of the item of this name; zero where the rank holds none.
+    #[must_use]
+    pub fn item(&self, name: &str) -> f64 {
+        self.items
+            .iter()
+            .filter(|(item, _)| item == name)
+            .map(|(_, bytes)| bytes)
+            .sum()
+    }
+}
+
+impl Comparison {
+    /// (simulated - published) / |published|; none where zero was published.
+    #[must_use]
+    pub fn error(&self) -> Option<f64> {
+        (self.published != 0.0).then(|| (self.simulated - self.published) / self.published.abs())
+    }
+}
+
+impl Lane {
+    /// Process and thread, for messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}, {}", self.process, self.thread)
+    }
+}
+
+impl SpanKind {
+    /// Every kind, in the order in which legends show them.
+    pub const ALL: [Self; 9] = [
+        Self::Forward,
+        Self::Overlapped,
+        Self::Backward,
+        Self::WeightGradient,
+        Self::Optimizer,
+        Self::Tensor,
+        Self::Memory,
+        Self::Transfer,
+        Self::Wait,
+    ];
+
+    /// Its name in legends and traces.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Overlapped => "overlapped pair",
+            Self::Backward => "backward",
+            Self::WeightGradient => "weight gradient",
+            Self::Optimizer => "optimizer",
+            Self::Tensor => "tensor cores",
+            Self::Memory => "memory-bound",
+            Self::Transfer => "transfer",
+            Self::Wait => "waiting",
+        }
+    }
+}
+
+impl Timeline {
+    /// Checks every interval: finite, not before the step, not ending before it starts, not overlapping the one
+    /// before it in its lane. Intervals of no length are fine.
+    ///
+    /// # Errors
+    /// [`ReportError::BadSpan`] or [`ReportError::Overlap`], the first in order of lanes.
+    pub fn check(&self) -> Result<(), ReportError> {
+        for lane in &self.lanes {
+            let mut previous_end = 0.0;
+            for span in &lane.spans {
+                let Span { start, end, .. } = *span;
+                if !(start >= 0.0 && end >= start && end.is_finite()) {
+                    return Err(ReportError::BadSpan {
+                        lane: lane.name(),
+                        span: span.name.clone(),
+                        start,
+                        end,
+                    });
+                }
+                if start < previous_end {
+                    let span = span.name.clone();
+                    return Err(ReportError::Overlap {
+                        lane: lane.name(),
+                        span,
+                        start,
+                        previous_end,
+                    });
+                }
+                previous_end = end;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the last interval, seconds; zero without any.
+    #[must_use]
+    pub fn end(&self) -> f64 {
+        self.lanes
+            .iter()
+            .flat_map(|lane| &lane.spans)
+            .map(|span| span.end)
+            .fold(0.0, f64::max)
+    }
 }

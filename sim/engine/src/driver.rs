@@ -1,0 +1,76 @@
+//! The one seam for what cannot be known beforehand.
+
+use units::SimTime;
+
+use crate::task::{Bound, Task};
+
+/// Decides what is submitted when. It is told what happened and answers with [`Actions`]; only the engine mutates the
+/// run. A static graph is the trivial driver ([`crate::TaskGraph`]).
+pub trait Driver {
+    /// What the driver calls a task.
+    type Tag: Copy;
+
+    /// Called once, at time zero.
+    fn begin(&mut self, actions: &mut Actions<Self::Tag>);
+
+    /// A task ended. Called in the order (time, class, sequence).
+    fn finished(&mut self, task: &Finished<Self::Tag>, actions: &mut Actions<Self::Tag>);
+
+    /// A moment asked for by [`Actions::wake`] has come.
+    fn woken(&mut self, _token: u64, _now: SimTime, _actions: &mut Actions<Self::Tag>) {}
+}
+
+/// A task that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished<T> {
+    /// What the driver called it.
+    pub tag: T,
+    /// When it got its claims.
+    pub start: SimTime,
+    /// Now.
+    pub end: SimTime,
+    /// What set its rate at the end.
+    pub bound: Bound,
+}
+
+/// What a driver wants done at this instant.
+#[derive(Debug)]
+pub struct Actions<T> {
+    pub(crate) tasks: Vec<Task<T>>,
+    pub(crate) wakes: Vec<(SimTime, u64)>,
+    pub(crate) rates: Vec<(crate::CapacityId, f64)>,
+}
+
+impl<T> Default for Actions<T> {
+    fn default() -> Self {
+        Self {
+            tasks: Vec::new(),
+            wakes: Vec::new(),
+            rates: Vec::new(),
+        }
+    }
+}
+
+impl<T> Actions<T> {
+    /// Submits a task now. Its predecessors are the driver's affair.
+    pub fn submit(&mut self, task: Task<T>) {
+        self.tasks.push(task);
+    }
+
+    /// Asks to be woken at a moment; one that has passed is now.
+    pub fn wake(&mut self, at: SimTime, token: u64) {
+        self.wakes.push((at, token));
+    }
+
+    /// Changes the rate of a capacity from now on: a link that degrades, a clock that throttles.
+    ///
+    /// # Panics
+    /// If the rate is not positive and finite.
+    pub fn set_rate(&mut self, capacity: crate::CapacityId, rate: f64) {
+        assert!(
+            rate.is_finite() && rate > 0.0,
+            "a capacity needs a positive rate, not {rate}"
+        );
+        self.rates.push((capacity, rate));
+    }
+}

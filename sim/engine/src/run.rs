@@ -1,0 +1,443 @@
+//! The loop: take an instant's events, apply them, solve once, go on.
+
+use std::collections::VecDeque;
+
+use units::SimTime;
+
+use crate::driver::{Actions, Driver, Finished};
+use crate::queue::{Due, Queue};
+use crate::record::{Laws, Record};
+use crate::resource::{PoolId, Resources};
+use crate::share::{NO_GROUP, Sharing};
+use crate::task::{MAX_CLAIMS, Task};
+
+/// Up to so many tasks solved together get an event each; more share one for the first to end.
+const EVENT_EACH: usize = 4;
+
+/// The run cannot go on: tasks wait for claims that nobody will release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// When it stopped.
+    pub at: SimTime,
+    /// Tasks submitted and not ended.
+    pub n_tasks: u64,
+}
+
+impl std::fmt::Display for Stuck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "stuck at {}: {} tasks wait for claims that nobody will release",
+            self.at, self.n_tasks
+        )
+    }
+}
+
+impl std::error::Error for Stuck {}
+
+/// Runs a driver's tasks on the resources until nothing is left.
+///
+/// # Errors
+/// [`Stuck`] if tasks remain that can never start.
+pub fn run<D: Driver>(resources: &Resources, driver: &mut D) -> Result<Record, Stuck> {
+    let mut engine = Engine::new(resources);
+    driver.begin(&mut engine.actions);
+    engine.apply();
+    engine.solve();
+    while let Some(now) = engine.queue.next_time() {
+        assert!(now >= engine.now, "time went back");
+        engine.now = now;
+        engine.instant(driver);
+    }
+    engine.close()
+}
+
+/// A task between submission and end.
+struct Entry<T> {
+    tag: T,
+    sequence: u64,
+    start: SimTime,
+    latency: units::SimSpan,
+    class: u8,
+    n_claims: u8,
+    n_demands: u8,
+    unlimited: bool,
+    copies: f64,
+    claims: [(PoolId, u32); MAX_CLAIMS],
+}
+
+/// Tasks that one large solve gave their rates.
+#[derive(Default)]
+struct Group {
+    version: u32,
+    n_members: u32,
+    members: Vec<u32>,
+}
+
+#[derive(Default)]
+struct PoolState {
+    count: u32,
+    free: u32,
+    waiting: VecDeque<u32>,
+}
+
+struct Engine<T> {
+    now: SimTime,
+    queue: Queue,
+    sharing: Sharing,
+    entries: Vec<Entry<T>>,
+    free: Vec<u32>,
+    groups: Vec<Group>,
+    free_groups: Vec<u32>,
+    /// Groups whose first member ended in this instant.
+    due_groups: Vec<(u32, u32)>,
+    pools: Vec<PoolState>,
+    /// Pools that got something back in this instant.
+    released: Vec<PoolId>,
+    actions: Actions<T>,
+    ended: Vec<(u8, u64, u32)>,
+    woken: Vec<u64>,
+    sequence: u64,
+    n_open: u64,
+    record: Record,
+}
+
+impl<T: Copy> Engine<T> {
+    fn new(resources: &Resources) -> Self {
+        let pools = resources
+            .pools
+            .iter()
+            .map(|pool| PoolState {
+                count: pool.count,
+                free: pool.count,
+                waiting: VecDeque::new(),
+            })
+            .collect();
+        Self {
+            now: SimTime::ZERO,
+            queue: Queue::default(),
+            sharing: Sharing::new(&resources.capacities),
+            entries: Vec::new(),
+            free: Vec::new(),
+            groups: Vec::new(),
+            free_groups: Vec::new(),
+            due_groups: Vec::new(),
+            pools,
+            released: Vec::new(),
+            actions: Actions::default(),
+            ended: Vec::new(),
+            woken: Vec::new(),
+            sequence: 0,
+            n_open: 0,
+            record: Record::default(),
+        }
+    }
+
+    /// Everything that happens at `now`, then one solve. A task that takes no time ends in a further round of the same
+    /// instant.
+    fn instant<D: Driver<Tag = T>>(&mut self, driver: &mut D) {
+        self.collect();
+        let mut ended = std::mem::take(&mut self.ended);
+        ended.sort_unstable();
+        for &(_, _, slot) in &ended {
+            let finished = self.end(slot);
+            driver.finished(&finished, &mut self.actions);
+        }
+        ended.clear();
+        self.ended = ended;
+        let mut woken = std::mem::take(&mut self.woken);
+        for token in woken.drain(..) {
+            driver.woken(token, self.now, &mut self.actions);
+        }
+        self.woken = woken;
+        self.apply();
+        self.solve();
+    }
+
+    /// Takes this instant's events off the queue.
+    fn collect(&mut self) {
+        while let Some(due) = self.queue.pop_at(self.now) {
+            match due {
+                Due::Draw { slot } => self.draw(slot),
+                Due::End { slot, version } => {
+                    let draw = &mut self.sharing.draws[slot as usize];
+                    if draw.version == version && draw.group == NO_GROUP {
+                        // A second event of the same end must not count.
+                        draw.version = version.wrapping_add(1);
+                        self.ended.push(self.rank(slot));
+                    }
+                }
+                Due::Group { group, version } => self.collect_group(group, version),
+                Due::Wake { token } => self.woken.push(token),
+            }
+        }
+    }
+
+    fn collect_group(&mut self, id: u32, version: u32) {
+        let group = &self.groups[id as usize];
+        if group.version != version {
+            return;
+        }
+        for &slot in &group.members {
+            let draw = &self.sharing.draws[slot as usize];
+            if draw.group == id && draw.end <= self.now {
+                let entry = &self.entries[slot as usize];
+                self.ended.push((entry.class, entry.sequence, slot));
+            }
+        }
+        self.due_groups.push((id, version));
+    }
+
+    /// The order of what happens at one instant: class, then sequence of submission.
+    fn rank(&self, slot: u32) -> (u8, u64, u32) {
+        let entry = &self.entries[slot as usize];
+        (entry.class, entry.sequence, slot)
+    }
+
+    fn end(&mut self, slot: u32) -> Finished<T> {
+        self.leave_group(slot);
+        self.sharing.finish(slot, self.now);
+        let entry = &self.entries[slot as usize];
+        for &(pool, count) in &entry.claims[..usize::from(entry.n_claims)] {
+            self.pools[pool.0 as usize].free += count;
+            self.released.push(pool);
+        }
+        // Events made stale by a new rate may still come later: the run ends with its last task.
+        self.record.end = self.now;
+        self.record.n_tasks += 1;
+        self.record.n_copies += entry.copies as u64;
+        self.n_open -= 1;
+        self.free.push(slot);
+        Finished {
+            tag: entry.tag,
+            start: entry.start,
+            end: self.now,
+            bound: self.sharing.draws[slot as usize].bound,
+        }
+    }
+
+    /// Carries out what the driver asked for, and grants claims that became free.
+    fn apply(&mut self) {
+        for (capacity, rate) in std::mem::take(&mut self.actions.rates) {
+            self.sharing.set_rate(capacity, rate);
+        }
+        for (at, token) in std::mem::take(&mut self.actions.wakes) {
+            self.queue.push(at.max(self.now), Due::Wake { token });
+        }
+        self.grant();
+        let mut tasks = std::mem::take(&mut self.actions.tasks);
+        for task in tasks.drain(..) {
+            self.submit(&task);
+        }
+        self.actions.tasks = tasks;
+    }
+
+    fn submit(&mut self, task: &Task<T>) {
+        let slot = self.free.pop().unwrap_or(self.entries.len() as u32);
+        self.sequence += 1;
+        self.n_open += 1;
+        let entry = Entry {
+            tag: task.tag,
+            sequence: self.sequence,
+            start: self.now,
+            latency: task.latency,
+            class: task.class,
+            n_claims: task.n_claims,
+            n_demands: task.n_demands,
+            unlimited: task.limit.is_infinite(),
+            copies: task.copies,
+            claims: task.claims,
+        };
+        if slot as usize == self.entries.len() {
+            self.entries.push(entry);
+        } else {
+            self.entries[slot as usize] = entry;
+        }
+        self.sharing.place(slot, task);
+        // Nobody overtakes in a queue for a pool.
+        let must_wait = task
+            .claims()
+            .iter()
+            .find(|(pool, _)| !self.pools[pool.0 as usize].waiting.is_empty());
+        let short = task
+            .claims()
+            .iter()
+            .find(|(pool, count)| self.pools[pool.0 as usize].free < *count);
+        match must_wait.or(short) {
+            Some(&(pool, _)) => self.pools[pool.0 as usize].waiting.push_back(slot),
+            None => self.begin(slot),
+        }
+    }
+
+    /// Lets waiting tasks have what was released, first come, first served.
+    fn grant(&mut self) {
+        while let Some(pool) = self.released.pop() {
+            while let Some(&slot) = self.pools[pool.0 as usize].waiting.front() {
+                let entry = &self.entries[slot as usize];
+                let claims = &entry.claims[..usize::from(entry.n_claims)];
+                let short = claims
+                    .iter()
+                    .find(|(pool, count)| self.pools[pool.0 as usize].free < *count);
+                match short {
+                    None => {
+                        self.pools[pool.0 as usize].waiting.pop_front();
+                        self.begin(slot);
+                    }
+                    // Short of another pool: it waits there, so that a release there finds it.
+                    Some(&(other, _)) if other != pool => {
+                        self.pools[pool.0 as usize].waiting.pop_front();
+                        self.pools[other.0 as usize].waiting.push_back(slot);
+                    }
+                    Some(_) => break,
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, slot: u32) {
+        let entry = &mut self.entries[slot as usize];
+        entry.start = self.now;
+        for &(pool, count) in &entry.claims[..usize::from(entry.n_claims)] {
+            let state = &mut self.pools[pool.0 as usize];
+            let over = count.saturating_sub(state.free);
+            self.record.laws.overclaim_max = self.record.laws.overclaim_max.max(over);
+            state.free -= count.min(state.free);
+            debug_assert!(state.free <= state.count);
+        }
+        let latency = entry.latency;
+        if latency.picos() > 0 {
+            self.queue.push(self.now + latency, Due::Draw { slot });
+        } else {
+            self.draw(slot);
+        }
+    }
+
+    fn draw(&mut self, slot: u32) {
+        let entry = &self.entries[slot as usize];
+        if entry.n_demands == 0 && entry.unlimited {
+            let version = self.sharing.draws[slot as usize].version;
+            self.queue.push(self.now, Due::End { slot, version });
+        } else {
+            self.sharing.start(slot, self.now);
+        }
+    }
+
+    /// Solves what changed and puts the new ends in the queue.
+    fn solve(&mut self) {
+        if self.sharing.stale() {
+            let n_solved = self.sharing.solve(self.now).len();
+            if n_solved > EVENT_EACH {
+                self.schedule_group();
+            } else {
+                self.schedule_each(n_solved);
+            }
+            self.sharing.clear();
+        }
+        for (id, version) in std::mem::take(&mut self.due_groups) {
+            self.schedule_rest(id, version);
+        }
+    }
+
+    fn schedule_each(&mut self, n_solved: usize) {
+        for i in 0..n_solved {
+            let slot = self.sharing.solved(i);
+            let grouped = self.leave_group(slot);
+            let draw = &mut self.sharing.draws[slot as usize];
+            if draw.scheduled != draw.version || grouped {
+                draw.scheduled = draw.version;
+                self.queue.push(
+                    draw.end.max(self.now),
+                    Due::End {
+                        slot,
+                        version: draw.version,
+                    },
+                );
+            }
+        }
+    }
+
+    fn schedule_group(&mut self) {
+        let id = self.free_groups.pop().unwrap_or_else(|| {
+            self.groups.push(Group::default());
+            self.groups.len() as u32 - 1
+        });
+        let mut first = SimTime::MAX;
+        let mut members = std::mem::take(&mut self.groups[id as usize].members);
+        members.clear();
+        members.extend_from_slice(self.sharing.set());
+        for &slot in &members {
+            self.leave_group(slot);
+            let draw = &mut self.sharing.draws[slot as usize];
+            draw.group = id;
+            first = first.min(draw.end);
+        }
+        let group = &mut self.groups[id as usize];
+        group.n_members = members.len() as u32;
+        group.members = members;
+        self.queue.push(
+            first.max(self.now),
+            Due::Group {
+                group: id,
+                version: group.version,
+            },
+        );
+    }
+
+    /// A group whose first members ended, and whose others were not solved again, waits for its next.
+    fn schedule_rest(&mut self, id: u32, version: u32) {
+        let group = &mut self.groups[id as usize];
+        let draws = &self.sharing.draws;
+        if group.version != version {
+            return;
+        }
+        let mut first = SimTime::MAX;
+        group.members.retain(|&slot| {
+            let draw = &draws[slot as usize];
+            let stays = draw.group == id;
+            if stays {
+                first = first.min(draw.end);
+            }
+            stays
+        });
+        self.queue.push(
+            first.max(self.now),
+            Due::Group {
+                group: id,
+                version: group.version,
+            },
+        );
+    }
+
+    /// Takes a slot out of its group; whether it was in one.
+    fn leave_group(&mut self, slot: u32) -> bool {
+        let id = std::mem::replace(&mut self.sharing.draws[slot as usize].group, NO_GROUP);
+        if id == NO_GROUP {
+            return false;
+        }
+        let group = &mut self.groups[id as usize];
+        group.n_members -= 1;
+        if group.n_members == 0 {
+            group.version = group.version.wrapping_add(1);
+            self.free_groups.push(id);
+        }
+        true
+    }
+
+    fn close(mut self) -> Result<Record, Stuck> {
+        if self.n_open > 0 {
+            return Err(Stuck {
+                at: self.now,
+                n_tasks: self.n_open,
+            });
+        }
+        self.record.n_solves = self.sharing.n_solves;
+        self.record.served = self.sharing.served();
+        self.record.laws = Laws {
+            overload_max: self.sharing.overload_max,
+            residue_max: self.sharing.residue_max,
+            n_unfinished: self.n_open,
+            overclaim_max: self.record.laws.overclaim_max,
+        };
+        Ok(self.record)
+    }
+}

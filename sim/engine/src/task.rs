@@ -1,0 +1,133 @@
+//! What a task asks for.
+
+use units::SimSpan;
+
+use crate::resource::{CapacityId, PoolId};
+
+/// Capacities one task may draw from.
+pub(crate) const MAX_DEMANDS: usize = 8;
+/// Pools one task may claim from.
+pub(crate) const MAX_CLAIMS: usize = 2;
+
+/// Work laid on resources. A task waits for its claims, pays its latency, then draws all its demands in step at the
+/// rate the solve gives it, and releases its claims at its end.
+///
+/// A task may stand for several equal copies ([`Task::copies`]): flows of the same path, start and size. Demands,
+/// weight and limit are those of one copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<T> {
+    pub(crate) tag: T,
+    pub(crate) latency: SimSpan,
+    pub(crate) weight: f64,
+    pub(crate) limit: f64,
+    pub(crate) copies: f64,
+    pub(crate) n_demands: u8,
+    pub(crate) n_claims: u8,
+    pub(crate) class: u8,
+    pub(crate) claims: [(PoolId, u32); MAX_CLAIMS],
+    pub(crate) demands: [(CapacityId, f64); MAX_DEMANDS],
+}
+
+/// What set the rate of a task when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bound {
+    /// It drew from nothing: only its latency.
+    Latency,
+    /// Its own limit.
+    Limit,
+    /// A capacity it shared, or filled alone.
+    Capacity(CapacityId),
+}
+
+impl<T> Task<T> {
+    /// A task that asks for nothing and ends when it starts.
+    pub fn new(tag: T) -> Self {
+        Self {
+            tag,
+            latency: SimSpan::ZERO,
+            weight: 1.0,
+            limit: f64::INFINITY,
+            copies: 1.0,
+            n_demands: 0,
+            n_claims: 0,
+            class: 0,
+            claims: [(PoolId(0), 0); MAX_CLAIMS],
+            demands: [(CapacityId(0), 0.0); MAX_DEMANDS],
+        }
+    }
+
+    /// Adds `amount` units drawn from a capacity. The first demand is the main one: fairness is judged by it, so the
+    /// main demands of tasks that meet must have one unit (bytes, say). Nothing is added for an amount of zero.
+    ///
+    /// # Panics
+    /// On a ninth demand, or an amount that is negative or not finite: faults of the caller.
+    #[must_use]
+    pub fn demand(mut self, capacity: CapacityId, amount: f64) -> Self {
+        assert!(
+            amount.is_finite() && amount >= 0.0,
+            "a demand must be zero or more, not {amount}"
+        );
+        if amount > 0.0 {
+            self.demands[usize::from(self.n_demands)] = (capacity, amount);
+            self.n_demands += 1;
+        }
+        self
+    }
+
+    /// Claims `count` things of a pool from start to end. Nothing is claimed for a count of zero.
+    ///
+    /// # Panics
+    /// On a third claim: a fault of the caller.
+    #[must_use]
+    pub fn claim(mut self, pool: PoolId, count: u32) -> Self {
+        if count > 0 {
+            self.claims[usize::from(self.n_claims)] = (pool, count);
+            self.n_claims += 1;
+        }
+        self
+    }
+
+    /// Time between claiming and drawing.
+    #[must_use]
+    pub fn latency(mut self, latency: SimSpan) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// Its share against others: usage of the main demand grows in proportion. 1 for a flow, the SMs held for a kernel.
+    #[must_use]
+    pub fn weight(mut self, weight: f64) -> Self {
+        debug_assert!(weight > 0.0);
+        self.weight = weight;
+        self
+    }
+
+    /// The shortest time the task may take, even alone: bounds its progress from above.
+    #[must_use]
+    pub fn no_faster_than(mut self, seconds: f64) -> Self {
+        self.limit = if seconds > 0.0 {
+            1.0 / seconds
+        } else {
+            f64::INFINITY
+        };
+        self
+    }
+
+    /// How many equal tasks this one stands for.
+    #[must_use]
+    pub fn copies(mut self, copies: u32) -> Self {
+        self.copies = f64::from(copies);
+        self
+    }
+
+    /// Order among what happens at one instant; lower first.
+    #[must_use]
+    pub fn class(mut self, class: u8) -> Self {
+        self.class = class;
+        self
+    }
+
+    pub(crate) fn claims(&self) -> &[(PoolId, u32)] {
+        &self.claims[..usize::from(self.n_claims)]
+    }
+}

@@ -1,0 +1,57 @@
+//! Why a plan cannot run.
+
+use topology::TopologyError;
+use workloads::schedule::ScheduleError;
+use workloads::traffic::TrafficError;
+
+/// Why a plan cannot run. Each message carries its numbers and the way out.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// More ranks than devices.
+    #[error("the job has {n_ranks} ranks but the machine {n_devices} devices; lower `parallel.*` or raise `cluster.nodes`")]
+    TooManyRanks {
+        /// Ranks of the job.
+        n_ranks: u64,
+        /// Devices of the machine.
+        n_devices: u64,
+    },
+    /// A group that neither fills nodes nor shares one evenly.
+    #[error(
+        "a group of {group} ranks (`parallel.ep`, or tp x cp) cannot be placed on nodes of {devices} devices: one must divide the other"
+    )]
+    Placement {
+        /// Ranks of the group.
+        group: u32,
+        /// Devices of a node.
+        devices: u32,
+    },
+    /// The fullest rank needs more memory than its device has.
+    #[error(
+        "pipeline rank {rank} needs {needed}, its device has {capacity}; keep less (`policy.recompute.*`, `policy.keep-activations`, `policy.logit-pieces`), spread more (`parallel.pp`, `parallel.ep`) or give it more (`gpu.memory.capacity-per-stack`)"
+    )]
+    Memory {
+        /// The pipeline rank.
+        rank: u32,
+        /// What it needs.
+        needed: units::Bytes,
+        /// What there is.
+        capacity: units::Bytes,
+        /// Every rank's items.
+        table: Vec<crate::RankMemory>,
+    },
+    /// The machine cannot be built.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The schedule cannot be laid out.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The traffic cannot be sampled.
+    #[error(transparent)]
+    Traffic(#[from] TrafficError),
+    /// Something the plan holds contradicts itself; the loader should have said so.
+    #[error("{0}")]
+    Contradiction(String),
+    /// A fault of this program.
+    #[error("fault in the simulator: {0}")]
+    Fault(String),
+}

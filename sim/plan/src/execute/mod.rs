@@ -1,0 +1,35 @@
+//! Running a program: columns apart, then the end of the step together.
+
+mod column;
+mod ending;
+mod meet;
+mod outcome;
+
+use rayon::prelude::*;
+
+use crate::program::Program;
+use crate::{PlanError, Recording};
+
+pub use outcome::{ChunkSpan, Outcome, OpTotal, PhaseSpans, Ports, RankTotals, StreamSpan};
+
+/// What to keep of a run besides totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Ranks whose chunks are kept as intervals.
+    pub ranks: Recording,
+    /// Whether their kernels and exchanges are kept too.
+    pub streams: bool,
+}
+
+/// Runs a program.
+///
+/// # Errors
+/// A fault of the simulator: the engine stuck, or a law broken.
+pub fn run(program: &Program, keep: Keep) -> Result<Outcome, PlanError> {
+    let columns: Vec<u32> = (0..program.n_columns).collect();
+    let columns: Result<Vec<_>, PlanError> =
+        columns.into_par_iter().map(|column| column::run(program, column, keep)).collect();
+    let mut outcome = outcome::merge(program, columns?);
+    ending::run(program, &mut outcome)?;
+    if outcome.laws.hold() { Ok(outcome) } else { Err(PlanError::Fault(format!("a law is broken: {:?}", outcome.laws))) }
+}

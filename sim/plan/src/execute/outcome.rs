@@ -1,0 +1,241 @@
+//! What a run came to, before anybody reads it.
+
+use engine::Laws;
+use units::{SimSpan, SimTime};
+use workloads::schedule::Slot;
+
+use crate::program::Program;
+
+/// What a run came to. Means are over the simulated ranks of a pipeline rank.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Duration of the step.
+    pub step: SimSpan,
+    /// Totals of each pipeline rank, summed over the ranks simulated of it.
+    pub ranks: Vec<RankTotals>,
+    /// Ranks simulated of each pipeline rank.
+    pub n_simulated: u32,
+    /// Totals of each op, summed over all ranks simulated; indices are the program's.
+    pub ops: Vec<OpTotal>,
+    /// Intervals of the chunks of recorded ranks, by rank, then start.
+    pub chunks: Vec<ChunkSpan>,
+    /// Intervals on the streams of recorded ranks.
+    pub streams: Vec<StreamSpan>,
+    /// Use of ports, summed over all ranks simulated.
+    pub ports: Ports,
+    /// Tasks run.
+    pub n_tasks: u64,
+    /// Messages of all-to-alls among them.
+    pub n_flows: u64,
+    /// What the engine's checks saw, at worst.
+    pub laws: Laws,
+}
+
+/// Durations of a rank's phases, summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PhaseSpans {
+    /// Lone forward chunks.
+    pub forward: SimSpan,
+    /// Lone backward chunks or their input part.
+    pub backward: SimSpan,
+    /// Lone weight-gradient chunks.
+    pub weight_gradient: SimSpan,
+    /// Overlapped pairs.
+    pub overlapped: SimSpan,
+    /// Reduction, update, gathering.
+    pub optimizer: SimSpan,
+}
+
+/// What one rank (or several, summed) did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RankTotals {
+    /// By phase.
+    pub phases: PhaseSpans,
+    /// Kernels on the compute stream.
+    pub compute: SimSpan,
+    /// From arrival at an all-to-all to the last rank's arrival.
+    pub waited: SimSpan,
+    /// From there to its end.
+    pub transferred: SimSpan,
+    /// When the last chunk ended; over several ranks the latest.
+    pub last: SimTime,
+}
+
+/// Runs of one op.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OpTotal {
+    /// How often.
+    pub count: u64,
+    /// How long, latency included.
+    pub span: SimSpan,
+    /// Of it, bound by arithmetic (tensor cores and the share of them held).
+    pub tensor: SimSpan,
+    /// Of it, bound by device memory.
+    pub memory: SimSpan,
+    /// Of it, latency.
+    pub latency: SimSpan,
+    /// Of it, bound by links.
+    pub links: SimSpan,
+}
+
+/// Occupancy of ports in seconds of their full rate, and bytes, summed over ranks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ports {
+    /// Scale-up port, sending: occupied units over the rate, seconds.
+    pub up_seconds: f64,
+    /// The busiest one.
+    pub up_seconds_max: f64,
+    /// NIC, sending.
+    pub out_seconds: f64,
+    /// The busiest one.
+    pub out_seconds_max: f64,
+    /// Device memory.
+    pub memory_seconds: f64,
+    /// The busiest one.
+    pub memory_seconds_max: f64,
+    /// Bytes sent over the scale-up fabric.
+    pub up_bytes: f64,
+    /// Bytes sent over the network.
+    pub out_bytes: f64,
+    /// Bytes between device memories and SMs.
+    pub memory_bytes: f64,
+}
+
+/// A chunk of a recorded rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChunkSpan {
+    /// The pipeline rank.
+    pub rank: u32,
+    /// Which column and member of it.
+    pub replica: u32,
+    /// What ran; `None` is the end of the step.
+    pub slot: Option<Slot>,
+    /// When it began.
+    pub start: SimTime,
+    /// When it ended.
+    pub end: SimTime,
+}
+
+/// A kernel or exchange of a recorded rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StreamSpan {
+    /// The pipeline rank.
+    pub rank: u32,
+    /// Which column and member of it.
+    pub replica: u32,
+    /// 0 compute, 1 communication.
+    pub stream: u8,
+    /// What ran.
+    pub what: Ran,
+    /// When it began.
+    pub start: SimTime,
+    /// When it ended.
+    pub end: SimTime,
+}
+
+/// What a stream did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// An op, by index; bound by arithmetic or not.
+    Op {
+        /// Index of its name.
+        op: u16,
+        /// Whether the tensor cores bound it.
+        tensor: bool,
+    },
+    /// Waiting for the last rank of an all-to-all.
+    Wait,
+    /// A dispatch.
+    Dispatch,
+    /// A combine.
+    Combine,
+}
+
+/// What one column came to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ColumnOutcome {
+    pub(super) ranks: Vec<RankTotals>,
+    pub(super) ops: Vec<OpTotal>,
+    pub(super) chunks: Vec<ChunkSpan>,
+    pub(super) streams: Vec<StreamSpan>,
+    pub(super) ports: Ports,
+    pub(super) n_tasks: u64,
+    pub(super) n_flows: u64,
+    pub(super) laws: Laws,
+}
+
+/// Columns in their order; sums of integers and, for ports, of floats in that order.
+pub(super) fn merge(program: &Program, columns: Vec<ColumnOutcome>) -> Outcome {
+    let pp = program.layout.pp as usize;
+    let mut outcome = Outcome {
+        ranks: vec![RankTotals::default(); pp],
+        n_simulated: program.n_members * program.n_columns,
+        ops: vec![OpTotal::default(); program.ops.len()],
+        ..Outcome::default()
+    };
+    for column in columns {
+        for (total, rank) in outcome.ranks.iter_mut().zip(&column.ranks) {
+            total.add(rank);
+        }
+        for (total, op) in outcome.ops.iter_mut().zip(&column.ops) {
+            total.add(op);
+        }
+        outcome.chunks.extend(column.chunks);
+        outcome.streams.extend(column.streams);
+        outcome.ports.add(&column.ports);
+        outcome.n_tasks += column.n_tasks;
+        outcome.n_flows += column.n_flows;
+        outcome.laws = worse(outcome.laws, column.laws);
+    }
+    outcome
+}
+
+/// The worse of two pieces of evidence.
+pub(super) fn worse(a: Laws, b: Laws) -> Laws {
+    Laws {
+        overload_max: a.overload_max.max(b.overload_max),
+        residue_max: a.residue_max.max(b.residue_max),
+        n_unfinished: a.n_unfinished + b.n_unfinished,
+        overclaim_max: a.overclaim_max.max(b.overclaim_max),
+    }
+}
+
+impl RankTotals {
+    pub(super) fn add(&mut self, other: &Self) {
+        let (a, b) = (&mut self.phases, &other.phases);
+        a.forward += b.forward;
+        a.backward += b.backward;
+        a.weight_gradient += b.weight_gradient;
+        a.overlapped += b.overlapped;
+        a.optimizer += b.optimizer;
+        self.compute += other.compute;
+        self.waited += other.waited;
+        self.transferred += other.transferred;
+        self.last = self.last.max(other.last);
+    }
+}
+
+impl OpTotal {
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.span += other.span;
+        self.tensor += other.tensor;
+        self.memory += other.memory;
+        self.latency += other.latency;
+        self.links += other.links;
+    }
+}
+
+impl Ports {
+    fn add(&mut self, other: &Self) {
+        self.up_seconds += other.up_seconds;
+        self.up_seconds_max = self.up_seconds_max.max(other.up_seconds_max);
+        self.out_seconds += other.out_seconds;
+        self.out_seconds_max = self.out_seconds_max.max(other.out_seconds_max);
+        self.memory_seconds += other.memory_seconds;
+        self.memory_seconds_max = self.memory_seconds_max.max(other.memory_seconds_max);
+        self.up_bytes += other.up_bytes;
+        self.out_bytes += other.out_bytes;
+        self.memory_bytes += other.memory_bytes;
+    }
+}

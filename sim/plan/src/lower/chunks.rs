@@ -1,0 +1,432 @@
+//! Chunks as two streams of instructions.
+//!
+//! A chunk is a list of units: layers, and what the first and the last stage do besides. Alone it runs them one after the
+//! other: attention, dispatch, MLP, combine. An overlapped pair zips the layers of its forward with those of its backward
+//! (arXiv:2412.19437 section 3.2.1; order as in the published trace):
+//!
+//! - compute stream: attention F, MLP B, MLP W, MLP F, attention B, attention W
+//! - communication stream: combine B, dispatch F, dispatch B, combine F
+//!
+//! where the gradient of a combine is a dispatch and that of a dispatch a combine. Layers without a partner overlap
+//! only with themselves; units that are no layers run first in their place.
+
+use std::collections::BTreeMap;
+
+use workloads::model::LayerKind;
+use workloads::op::Op;
+use workloads::parallel::Stage;
+use workloads::schedule::{Chunk, Schedule, Slot};
+use workloads::step::{self, Passes};
+
+use super::kernels::{Kernels, Loaded};
+use super::{Context, exchange};
+use crate::PlanError;
+use crate::program::{ExchangeKind, Half, HalfPlan, Instruction, SlotPlan, Template};
+
+/// Indices into the passes of a segment.
+const FORWARD: usize = 0;
+const INPUT: usize = 1;
+const WEIGHT: usize = 2;
+
+/// Templates, and the slots of each pipeline rank that refer to them.
+pub(super) fn chunks(
+    context: &Context<'_>,
+    kernels: &mut Kernels<'_>,
+) -> Result<(Vec<Template>, Vec<Vec<SlotPlan>>), PlanError> {
+    let plan = context.plan;
+    let schedule = plan.policy.schedule;
+    let n_micro_batches = super::n_micro_batches(plan)?;
+    let slots = schedule.slots(plan.parallel.pp, n_micro_batches)?;
+    let all = plan.machine.device.sms;
+    let pair_sms = all.saturating_sub(context.comm_sms()).max(1);
+    let mut library = Library {
+        lone: Segments::new(context, kernels, all),
+        pair: Segments::new(context, kernels, pair_sms),
+        lone_comm_sms: context.lone_comm_sms(),
+        comm_sms: context.comm_sms(),
+        stages: &context.stages,
+        first_layers: first_layers(&context.stages),
+        n_layers: plan.model.layers as u16,
+        has_experts: plan.model.experts.is_some(),
+        exchanges: step::exchange(&plan.model, &context.shape).is_some(),
+        again: context.shape.recompute.full,
+        templates: Vec::new(),
+        index: BTreeMap::new(),
+    };
+    let place = Place { schedule, pp: plan.parallel.pp, n_stages: context.stages.len() as u32, n_micro_batches };
+    let of_rank = |(rank, slots): (usize, &Vec<Slot>)| {
+        slots.iter().map(|slot| library.plan(slot, &place, rank as u32)).collect()
+    };
+    let plans = slots.iter().enumerate().map(of_rank).collect();
+    Ok((library.templates, plans))
+}
+
+/// Where chunks run and where their results go.
+struct Place {
+    schedule: Schedule,
+    pp: u32,
+    n_stages: u32,
+    n_micro_batches: u32,
+}
+
+impl Place {
+    fn forward(&self, rank: u32, chunk: Chunk) -> HalfPlan {
+        let stage = self.schedule.stage(self.pp, rank, chunk.virtual_stage);
+        let next = (stage + 1 < self.n_stages).then(|| self.at(stage + 1, chunk));
+        HalfPlan { chunk, stage, receives: stage > 0, sends_to: next }
+    }
+
+    /// `sends` is false for a weight gradient alone, which waits for nobody and has no result for others.
+    fn backward(&self, rank: u32, chunk: Chunk, sends: bool) -> HalfPlan {
+        let stage = self.schedule.stage(self.pp, rank, chunk.virtual_stage);
+        let next = (sends && stage > 0).then(|| self.at(stage - 1, chunk));
+        HalfPlan { chunk, stage, receives: sends && stage + 1 < self.n_stages, sends_to: next }
+    }
+
+    fn at(&self, stage: u32, chunk: Chunk) -> (u32, u8) {
+        let direction = self.schedule.direction(self.n_micro_batches, chunk.micro_batch);
+        self.schedule.place(self.pp, stage, direction)
+    }
+}
+
+fn first_layers(stages: &[Stage]) -> Vec<u16> {
+    let mut next = 0;
+    stages
+        .iter()
+        .map(|stage| {
+            let first = next;
+            next += stage.layers.len() as u16;
+            first
+        })
+        .collect()
+}
+
+/// Kernels of every segment on a number of SMs.
+struct Segments {
+    embedding: Fixed,
+    mtp: Fixed,
+    head: Fixed,
+    dense: [Fixed; 2],
+    attention: Fixed,
+    experts: Loaded,
+}
+
+/// Instructions of a segment of fixed size, by pass.
+#[derive(Default)]
+struct Fixed([Vec<Instruction>; 3]);
+
+impl Segments {
+    fn new(context: &Context<'_>, kernels: &mut Kernels<'_>, sms: u32) -> Self {
+        let (model, shape) = (&context.plan.model, &context.shape);
+        let mut fixed = |passes: &Passes| {
+            let mut list = |ops: &[Op]| kernels.fixed(context, ops, sms);
+            Fixed([list(&passes.forward), list(&passes.input_gradient), list(&passes.weight_gradient)])
+        };
+        let none = step::Load::default();
+        let is_moe = model.experts.is_some();
+        let embedding = fixed(&step::embedding(model, shape));
+        let mtp = if model.mtp_modules > 0 { fixed(&step::mtp(model, shape)) } else { Fixed::default() };
+        let head = fixed(&step::head(model, shape));
+        let dense = [
+            fixed(&step::attention(model, shape, LayerKind::Dense)),
+            fixed(&step::mlp(model, shape, LayerKind::Dense, &none)),
+        ];
+        let attention = if is_moe { fixed(&step::attention(model, shape, LayerKind::Moe)) } else { Fixed::default() };
+        let loads = exchange::loads(context);
+        let experts = kernels.loaded(context, &loads, |load| step::mlp(model, shape, LayerKind::Moe, load), sms);
+        Self { embedding, mtp, head, dense, attention, experts }
+    }
+}
+
+/// One part of a chunk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Embedding,
+    Dense,
+    Moe(u16),
+    Mtp,
+    Head,
+}
+
+impl Unit {
+    fn is_layer(self) -> bool {
+        matches!(self, Self::Dense | Self::Moe(_))
+    }
+}
+
+struct Library<'a> {
+    lone: Segments,
+    pair: Segments,
+    lone_comm_sms: u32,
+    comm_sms: u32,
+    stages: &'a [Stage],
+    first_layers: Vec<u16>,
+    n_layers: u16,
+    has_experts: bool,
+    exchanges: bool,
+    again: bool,
+    templates: Vec<Template>,
+    /// Template by kind of slot and stages.
+    index: BTreeMap<(u8, u32, u32), u32>,
+}
+
+impl Library<'_> {
+    fn plan(&mut self, slot: &Slot, place: &Place, rank: u32) -> SlotPlan {
+        let forward = slot.forward().map(|chunk| place.forward(rank, chunk));
+        let backward = match (slot.backward(), slot.weight()) {
+            (Some(chunk), _) => Some(place.backward(rank, chunk, true)),
+            (None, Some(chunk)) => Some(place.backward(rank, chunk, false)),
+            (None, None) => None,
+        };
+        let kind = match slot {
+            Slot::Forward(_) => 0,
+            Slot::Backward(_) => 1,
+            Slot::BackwardInput(_) => 2,
+            Slot::Weight(_) => 3,
+            Slot::Overlapped { .. } => 4,
+        };
+        let stages = [forward, backward].map(|half| half.map_or(0, |half| half.stage));
+        let key = (kind, stages[0], stages[1]);
+        let template = match self.index.get(&key) {
+            Some(&template) => template,
+            None => {
+                let template = self.template(slot, stages[0], stages[1]);
+                self.templates.push(template);
+                let id = self.templates.len() as u32 - 1;
+                self.index.insert(key, id);
+                id
+            }
+        };
+        SlotPlan { template, slot: *slot, forward, backward }
+    }
+
+    fn template(&self, slot: &Slot, forward_stage: u32, backward_stage: u32) -> Template {
+        let forward = self.units(forward_stage);
+        let mut backward = self.units(backward_stage);
+        backward.reverse();
+        let overlapped = matches!(slot, Slot::Overlapped { .. });
+        let mut writer = Writer {
+            library: self,
+            segments: if overlapped { &self.pair } else { &self.lone },
+            comm_sms: if overlapped { self.comm_sms } else { self.lone_comm_sms },
+            template: Template::default(),
+        };
+        match slot {
+            Slot::Forward(_) => writer.forward(&forward),
+            Slot::Backward(_) => writer.backward(&backward, true),
+            Slot::BackwardInput(_) => writer.backward(&backward, false),
+            Slot::Weight(_) => writer.weight(&backward),
+            Slot::Overlapped { .. } => writer.pair(&forward, &backward),
+        }
+        writer.template
+    }
+
+    fn units(&self, stage: u32) -> Vec<Unit> {
+        let index = stage as usize;
+        let stage = &self.stages[index];
+        let mut units = Vec::new();
+        if stage.embedding {
+            units.push(Unit::Embedding);
+        }
+        for (i, kind) in stage.layers.iter().enumerate() {
+            units.push(match kind {
+                LayerKind::Dense => Unit::Dense,
+                LayerKind::Moe => Unit::Moe(self.first_layers[index] + i as u16),
+            });
+        }
+        if stage.heads > 0 {
+            units.push(Unit::Head);
+        }
+        for module in 0..stage.mtp {
+            units.push(Unit::Mtp);
+            units.push(if self.has_experts { Unit::Moe(self.n_layers + module as u16) } else { Unit::Dense });
+            units.push(Unit::Head);
+        }
+        units
+    }
+}
+
+/// Compute and communication stream.
+const COMPUTE: usize = 0;
+const COMMUNICATION: usize = 1;
+
+struct Writer<'a> {
+    library: &'a Library<'a>,
+    segments: &'a Segments,
+    comm_sms: u32,
+    template: Template,
+}
+
+impl Writer<'_> {
+    fn forward(&mut self, units: &[Unit]) {
+        for &unit in units {
+            self.attention(unit, FORWARD);
+            if let Unit::Moe(layer) = unit {
+                self.exchange_here(ExchangeKind::Dispatch, Half::Forward, layer);
+                self.mlp(unit, FORWARD, Half::Forward);
+                self.exchange_here(ExchangeKind::Combine, Half::Forward, layer);
+            } else {
+                self.mlp(unit, FORWARD, Half::Forward);
+            }
+        }
+        self.compute(Instruction::Send(Half::Forward));
+    }
+
+    fn backward(&mut self, units: &[Unit], with_weight: bool) {
+        let half = Half::Backward;
+        for &unit in units {
+            if let Unit::Moe(layer) = unit {
+                if self.library.again {
+                    self.exchange_here(ExchangeKind::Dispatch, half, layer);
+                }
+                self.exchange_here(ExchangeKind::Dispatch, half, layer);
+            }
+            self.mlp(unit, INPUT, half);
+            if with_weight {
+                self.mlp(unit, WEIGHT, half);
+            }
+            if let Unit::Moe(layer) = unit {
+                self.exchange_here(ExchangeKind::Combine, half, layer);
+            }
+            self.attention(unit, INPUT);
+            if with_weight {
+                self.attention(unit, WEIGHT);
+            }
+        }
+        self.compute(Instruction::Send(half));
+    }
+
+    fn weight(&mut self, units: &[Unit]) {
+        for &unit in units {
+            self.mlp(unit, WEIGHT, Half::Backward);
+            self.attention(unit, WEIGHT);
+        }
+    }
+
+    fn pair(&mut self, forward: &[Unit], backward: &[Unit]) {
+        let (mut f, mut b) = (forward.iter().copied().peekable(), backward.iter().copied().peekable());
+        let mut forward_sent = false;
+        loop {
+            while let Some(unit) = f.next_if(|unit| !unit.is_layer()) {
+                self.attention(unit, FORWARD);
+            }
+            while let Some(unit) = b.next_if(|unit| !unit.is_layer()) {
+                self.attention(unit, INPUT);
+                self.attention(unit, WEIGHT);
+            }
+            if f.peek().is_none() && !forward_sent {
+                self.compute(Instruction::Send(Half::Forward));
+                forward_sent = true;
+            }
+            match (f.next(), b.next()) {
+                (None, None) => break,
+                (forward, backward) => self.layers(forward, backward),
+            }
+        }
+        self.compute(Instruction::Send(Half::Backward));
+    }
+
+    /// One layer of each half, or of one.
+    fn layers(&mut self, forward: Option<Unit>, backward: Option<Unit>) {
+        let (f, b) = (forward.and_then(routed), backward.and_then(routed));
+        let gradient_ready = b.map(|_| self.signal(COMPUTE));
+        if let Some(unit) = forward {
+            self.attention(unit, FORWARD);
+        }
+        let attended = f.map(|_| self.signal(COMPUTE));
+        let gradient_here = b.map(|layer| {
+            if self.library.again {
+                self.exchange(ExchangeKind::Dispatch, Half::Backward, layer, gradient_ready);
+            }
+            self.exchange(ExchangeKind::Dispatch, Half::Backward, layer, gradient_ready)
+        });
+        let tokens_here = f.map(|layer| self.exchange(ExchangeKind::Dispatch, Half::Forward, layer, attended));
+        let mut input_done = None;
+        if let Some(unit) = backward {
+            self.wait(gradient_here);
+            self.mlp(unit, INPUT, Half::Backward);
+            input_done = b.map(|_| self.signal(COMPUTE));
+            self.mlp(unit, WEIGHT, Half::Backward);
+        }
+        let returned_back = b.map(|layer| self.exchange(ExchangeKind::Combine, Half::Backward, layer, input_done));
+        let mut experts_done = None;
+        if let Some(unit) = forward {
+            self.wait(tokens_here);
+            self.mlp(unit, FORWARD, Half::Forward);
+            experts_done = f.map(|_| self.signal(COMPUTE));
+        }
+        let returned = f.map(|layer| self.exchange(ExchangeKind::Combine, Half::Forward, layer, experts_done));
+        if let Some(unit) = backward {
+            self.wait(returned_back);
+            self.attention(unit, INPUT);
+            self.attention(unit, WEIGHT);
+        }
+        self.wait(returned);
+    }
+
+    /// The first segment of a unit, or all of a unit that is no layer.
+    fn attention(&mut self, unit: Unit, pass: usize) {
+        let fixed = match unit {
+            Unit::Embedding => &self.segments.embedding,
+            Unit::Mtp => &self.segments.mtp,
+            Unit::Head => &self.segments.head,
+            Unit::Dense => &self.segments.dense[0],
+            Unit::Moe(_) => &self.segments.attention,
+        };
+        self.template.streams[COMPUTE].extend_from_slice(&fixed.0[pass]);
+    }
+
+    /// The second segment of a layer.
+    fn mlp(&mut self, unit: Unit, pass: usize, half: Half) {
+        match unit {
+            Unit::Dense => self.template.streams[COMPUTE].extend_from_slice(&self.segments.dense[1].0[pass]),
+            Unit::Moe(layer) => {
+                self.template.streams[COMPUTE].extend(self.segments.experts.instructions(pass, half, layer));
+            }
+            Unit::Embedding | Unit::Mtp | Unit::Head => {}
+        }
+    }
+
+    fn compute(&mut self, instruction: Instruction) {
+        self.template.streams[COMPUTE].push(instruction);
+    }
+
+    fn signal(&mut self, stream: usize) -> u16 {
+        let event = self.template.n_events;
+        self.template.n_events += 1;
+        self.template.streams[stream].push(Instruction::Signal(event));
+        event
+    }
+
+    fn wait(&mut self, event: Option<u16>) {
+        if let Some(event) = event {
+            self.compute(Instruction::Await(event));
+        }
+    }
+
+    /// An exchange on the communication stream after a point of the compute stream; returns the point it signals.
+    fn exchange(&mut self, kind: ExchangeKind, half: Half, layer: u16, after: Option<u16>) -> u16 {
+        let stream = &mut self.template.streams[COMMUNICATION];
+        if let Some(event) = after {
+            stream.push(Instruction::Await(event));
+        }
+        if self.library.exchanges {
+            stream.push(Instruction::Exchange { kind, half, layer, sms: self.comm_sms });
+        }
+        self.signal(COMMUNICATION)
+    }
+
+    /// An exchange that compute waits for.
+    fn exchange_here(&mut self, kind: ExchangeKind, half: Half, layer: u16) {
+        let ready = self.signal(COMPUTE);
+        let done = self.exchange(kind, half, layer, Some(ready));
+        self.wait(Some(done));
+    }
+}
+
+fn routed(unit: Unit) -> Option<u16> {
+    match unit {
+        Unit::Moe(layer) => Some(layer),
+        Unit::Embedding | Unit::Dense | Unit::Mtp | Unit::Head => None,
+    }
+}

@@ -1,0 +1,142 @@
+//! Ops on SMs: the tables that instructions refer to.
+
+use std::collections::BTreeMap;
+
+use calibrate::Estimator;
+use units::SimSpan;
+use workloads::op::{Op, OpKind};
+use workloads::step::{Load, Passes};
+
+use super::{Context, ring};
+use crate::program::{Half, Instruction, Kernel, LoadTable, OpName, Ring};
+
+/// Collects kernels while chunks are laid out.
+#[derive(Debug)]
+pub struct Kernels<'a> {
+    estimator: Estimator<'a>,
+    sms_all: u32,
+    pub(super) ops: Vec<OpName>,
+    index: BTreeMap<OpName, u16>,
+    pub(super) kernels: Vec<Kernel>,
+    pub(super) tables: Vec<LoadTable>,
+    pub(super) rings: Vec<Ring>,
+}
+
+impl<'a> Kernels<'a> {
+    pub(crate) fn new(context: &Context<'a>) -> Self {
+        let plan = context.plan;
+        Self {
+            estimator: Estimator::new(&plan.machine.device, &plan.profile),
+            sms_all: plan.machine.device.sms,
+            ops: Vec::new(),
+            index: BTreeMap::new(),
+            kernels: Vec::new(),
+            tables: Vec::new(),
+            rings: Vec::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Self {
+        self
+    }
+
+    fn name(&mut self, op: &Op, sms: u32) -> u16 {
+        let name = OpName { name: op.name, pass: op.pass, overlapped: sms < self.sms_all };
+        let next = self.ops.len() as u16;
+        *self.index.entry(name.clone()).or_insert_with(|| {
+            self.ops.push(name);
+            next
+        })
+    }
+
+    /// The index of an op that holds every SM, or none.
+    pub(super) fn op(&mut self, op: &Op) -> u16 {
+        self.name(op, self.sms_all)
+    }
+
+    /// Instructions of ops whose sizes are fixed.
+    pub(crate) fn fixed(&mut self, context: &Context<'_>, ops: &[Op], sms: u32) -> Vec<Instruction> {
+        ops.iter().map(|op| self.instruction(context, op, sms)).collect()
+    }
+
+    fn instruction(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Instruction {
+        if let OpKind::Collective { axis, what, bytes } = op.kind {
+            let name = self.name(op, sms);
+            self.rings.push(ring::inside(context, name, axis, what, bytes));
+            return Instruction::Ring(self.rings.len() as u32 - 1);
+        }
+        let kernel = self.kernel(op, sms);
+        self.kernels.push(kernel);
+        Instruction::Kernel(self.kernels.len() as u32 - 1)
+    }
+
+    fn kernel(&mut self, op: &Op, sms: u32) -> Kernel {
+        let name = self.name(op, sms);
+        // Collectives never come here: `instruction` takes them, and no segment with a load has any.
+        let demand = self.estimator.demand(op, sms);
+        Kernel {
+            op: name,
+            sms,
+            tensor: demand.map_or(0.0, |demand| demand.tensor.get()),
+            memory: demand.map_or(0.0, |demand| demand.memory.get()),
+            shortest: demand.map_or(0.0, |demand| demand.shortest.get()),
+            latency: demand.map_or(SimSpan::ZERO, |demand| demand.latency.into()),
+            limit: demand.map_or(calibrate::EstimateKey::KernelLatency, |demand| demand.limit),
+        }
+    }
+
+    /// Instructions of a segment whose sizes follow the load: one list of ops for every batch and member.
+    pub(crate) fn loaded(
+        &mut self,
+        context: &Context<'_>,
+        loads: &[Load],
+        passes: impl Fn(&Load) -> Passes,
+        sms: u32,
+    ) -> Loaded {
+        let all: Vec<Passes> = loads.iter().map(passes).collect();
+        let mut segment = Loaded::default();
+        let lists: [fn(&Passes) -> &Vec<Op>; 3] = [|p| &p.forward, |p| &p.input_gradient, |p| &p.weight_gradient];
+        for (list, steps) in lists.iter().zip(&mut segment.steps) {
+            for i in 0..all.first().map_or(0, |passes| list(passes).len()) {
+                let op = &list(&all[0])[i];
+                if matches!(op.kind, OpKind::Collective { .. }) {
+                    steps.push(Step::Fixed(self.instruction(context, op, sms)));
+                    continue;
+                }
+                let first = self.kernels.len() as u32;
+                for passes in &all {
+                    let kernel = self.kernel(&list(passes)[i], sms);
+                    self.kernels.push(kernel);
+                }
+                self.tables.push(LoadTable { first });
+                steps.push(Step::Table(self.tables.len() as u32 - 1));
+            }
+        }
+        segment
+    }
+}
+
+/// A segment whose sizes follow the load: forward, input gradient, weight gradient.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    steps: [Vec<Step>; 3],
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Fixed(Instruction),
+    Table(u32),
+}
+
+impl Loaded {
+    /// Instructions of one pass (0 forward, 1 input gradient, 2 weight gradient) of a layer.
+    pub(crate) fn instructions(&self, pass: usize, half: Half, layer: u16) -> Vec<Instruction> {
+        self.steps[pass]
+            .iter()
+            .map(|step| match *step {
+                Step::Fixed(instruction) => instruction,
+                Step::Table(table) => Instruction::Loaded { table, half, layer },
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,163 @@
+//! The one place where hardware meets workload meets measurement: a plan becomes a program.
+//!
+//! - `shape`: what one rank computes for one micro-batch;
+//! - `kernels`: ops on SMs;
+//! - `chunks`: kernels and exchanges in two streams, lone or overlapped;
+//! - `exchange`: dispatch and combine, message by message;
+//! - `ring`: collectives of tensor-, context- and data-parallel groups;
+//! - `resources`: what ranks share and hold;
+//! - `ending`: what follows the last chunk.
+
+mod chunks;
+mod ending;
+mod exchange;
+mod kernels;
+mod resources;
+mod ring;
+mod shape;
+
+use topology::{CommEngine, Network};
+use workloads::parallel::Stage;
+use workloads::traffic::Pool;
+
+use crate::layout::Layout;
+use crate::program::{Messages, Program};
+use crate::{Folding, Plan, PlanError, PointToPoint};
+
+pub use exchange::expert_layout;
+pub use kernels::Kernels;
+pub use shape::shape;
+
+/// What every part of the lowering reads.
+pub(crate) struct Context<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) layout: Layout,
+    pub(crate) network: Network,
+    pub(crate) shape: workloads::step::Shape,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) pool: Option<Pool>,
+    /// Members of an expert-parallel group that are simulated: one where replicas are folded.
+    pub(crate) n_members: u32,
+}
+
+impl Context<'_> {
+    pub(crate) fn folded(&self) -> bool {
+        self.plan.policy.folding == Folding::Auto
+    }
+
+    /// SMs that a communication kernel holds in an overlapped pair; none where an engine copies.
+    pub(crate) fn comm_sms(&self) -> u32 {
+        self.software(self.plan.policy.comm_sms)
+    }
+
+    /// SMs that a communication kernel holds in a lone chunk.
+    pub(crate) fn lone_comm_sms(&self) -> u32 {
+        self.software(self.plan.policy.lone_comm_sms)
+    }
+
+    fn software(&self, sms: u32) -> u32 {
+        match self.plan.machine.device.comm_engine {
+            CommEngine::None => sms,
+            // Reductions of the combine stay on SMs, but hold them only while they add: a memory-bound share of no
+            // weight beside the copies.
+            CommEngine::Copy | CommEngine::Full => 0,
+        }
+    }
+}
+
+/// Lowers a plan to a program.
+///
+/// # Errors
+/// When the job cannot be placed, scheduled or sampled.
+pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
+    let context = context(plan)?;
+    let (resources, ranks) = resources::resources(&context);
+    let mut kernels = Kernels::new(&context);
+    let exchanges = exchange::exchanges(&context)?;
+    let (templates, slots) = chunks::chunks(&context, &mut kernels)?;
+    let optimizer = ending::ending(&context, &mut kernels);
+    let n_micro_batches = n_micro_batches(plan)?;
+    let messages = messages(&context)?;
+    let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
+    let n_members = context.n_members;
+    let kernels = kernels.finish();
+    Ok(Program {
+        layout: context.layout,
+        n_members,
+        n_columns,
+        resources,
+        ranks,
+        ops: kernels.ops,
+        kernels: kernels.kernels,
+        tables: kernels.tables,
+        rings: kernels.rings,
+        templates,
+        slots,
+        exchanges,
+        pool: context.pool,
+        messages,
+        optimizer,
+        n_micro_batches,
+    })
+}
+
+/// Micro-batches a pipeline runs in a step: global batch over replicas and micro-batch.
+///
+/// # Errors
+/// When the global batch does not divide.
+pub fn n_micro_batches(plan: &Plan) -> Result<u32, PlanError> {
+    let together = u64::from(plan.parallel.dp) * plan.job.micro_batch;
+    if together == 0 || !plan.job.global_batch.is_multiple_of(together) {
+        return Err(PlanError::Contradiction(format!(
+            "`job.global-batch` is {}, which dp x micro-batch = {} x {} does not divide",
+            plan.job.global_batch, plan.parallel.dp, plan.job.micro_batch
+        )));
+    }
+    Ok((plan.job.global_batch / together) as u32)
+}
+
+fn context(plan: &Plan) -> Result<Context<'_>, PlanError> {
+    let layout = Layout::new(&plan.parallel, &plan.machine)?;
+    let network = Network::build(&plan.machine)?;
+    let shape = shape(plan);
+    if let Some(error) = shape.check(&plan.model).into_iter().next() {
+        return Err(PlanError::Contradiction(error.to_string()));
+    }
+    if let Some(error) = plan.parallel.check(&plan.model).into_iter().next() {
+        return Err(PlanError::Contradiction(error.to_string()));
+    }
+    let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
+    let pool = match expert_layout(plan, &layout) {
+        Some(experts) => Some(Pool::sample(&plan.traffic, &experts)?),
+        None => None,
+    };
+    let n_members = if plan.policy.folding == Folding::Auto { 1 } else { layout.width };
+    Ok(Context { plan, layout, network, shape, stages, pool, n_members })
+}
+
+/// Activations between neighboring stages. Stages are `per_stage` ranks apart, so the i-th ranks of two pipeline ranks
+/// meet over the network, or within a node where a node holds several pipeline ranks.
+fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
+    let plan = context.plan;
+    let bytes = workloads::step::point_to_point(&plan.model, &context.shape).get();
+    let fraction = plan.profile.value(calibrate::EstimateKey::PointToPointFraction);
+    let up_fraction = plan.profile.value(calibrate::EstimateKey::CollectiveScaleUpFraction);
+    let (mut latency, mut crowding) = (0.0_f64, 1.0_f64);
+    let mut inside = true;
+    if context.layout.pp > 1 {
+        let (from, to) = (context.layout.device(0, 0), context.layout.device(1, 0));
+        inside = context.network.node_of(from) == context.network.node_of(to);
+        latency = context.network.path(from, to, plan.policy.routing)?.latency.get();
+        if !inside {
+            crowding = exchange::crowding(context, &exchange::stage_pairs(context))?;
+        }
+    }
+    Ok(Messages {
+        bytes,
+        out: if inside { 0.0 } else { bytes / fraction * crowding },
+        up: if inside { bytes / up_fraction } else { 0.0 },
+        latency: units::SimSpan::from(units::Seconds::new(latency)),
+        waited: plan.policy.point_to_point == PointToPoint::Waited,
+        n_stages: context.stages.len() as u32,
+    })
+}

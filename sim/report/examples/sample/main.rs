@@ -1,0 +1,64 @@
+//! Writes every report of an invented run into a folder: `cargo run -p report --example sample -- DIR`.
+//!
+//! The numbers are made up to look like a large training step, so that pages and pictures can be looked at without a
+//! simulation; they mean nothing.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use report::{PageInput, figures};
+
+mod invented;
+
+use invented::{comparisons, picture, summary, timeline, variants};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = PathBuf::from(env::args().nth(1).ok_or("usage: sample DIR")?);
+    fs::create_dir_all(&folder)?;
+    let timeline = timeline();
+    let summary = summary(&timeline);
+    let picture = picture();
+    let (variants, comparisons) = (variants(&summary), comparisons(&summary));
+    let page = report::page(&PageInput {
+        summary: &summary,
+        timeline: &timeline,
+        variants: &variants,
+        comparisons: &comparisons,
+        picture: Some(&picture),
+        command: "cargo run --release -- run scenarios/train/deepseek-v3-2048.toml --out sample",
+        plan_toml: "[gpu]\nsms = 132  # scenarios/hardware/h800-sxm5.toml:14\nclock = \"1.83 GHz\"  # a <source> & more\n",
+    })?;
+    fs::write(folder.join("report.html"), page)?;
+    fs::write(folder.join("summary.json"), report::summary_json(&summary)?)?;
+    fs::write(
+        folder.join("terminal.txt"),
+        report::terminal(&summary, false),
+    )?;
+    fs::write(
+        folder.join("trace.pftrace"),
+        report::trace::perfetto(&summary.name, &timeline)?,
+    )?;
+    fs::write(folder.join("trace.json"), report::trace::chrome(&timeline)?)?;
+    let tables = [
+        report::table::phases_table(&summary),
+        report::table::memory_table(&summary.memory_by_rank),
+        report::table::comparison_table(&comparisons),
+        report::table::variants_table(&summary, &variants),
+    ];
+    fs::write(
+        folder.join("tables.txt"),
+        tables.map(|table| format!("{table}\n")).join("\n"),
+    )?;
+    let figures = [
+        Some(figures::phases(&summary)?),
+        Some(figures::pipeline(&timeline)?),
+        figures::pair(&timeline)?,
+        Some(figures::links(&summary.links)?),
+        Some(figures::memory(&summary.memory_by_rank)?),
+        Some(figures::machine(&picture)?),
+    ];
+    for figure in figures.into_iter().flatten() {
+        fs::write(folder.join(format!("{}.svg", figure.name)), figure.file())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! What charts share: an axis with round ticks, a legend, a scale.
+
+use super::canvas::{Anchor, Area, Canvas, TEXT, WIDTH, text_width};
+use super::palette::Paint;
+use crate::error::ReportError;
+
+/// Height of one line of a legend.
+const LEGEND_LINE: f64 = 26.0;
+/// Height of an axis with its name.
+pub(super) const AXIS: f64 = 52.0;
+
+/// A horizontal scale: zero at the left edge of the plot, `max` at its right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    pub(super) left: f64,
+    pub(super) width: f64,
+    pub(super) max: f64,
+}
+
+impl Scale {
+    /// The x of a value; everything at the left edge where there is nothing to show.
+    pub(super) fn x(self, value: f64) -> f64 {
+        if self.max > 0.0 {
+            self.left + self.width * value / self.max
+        } else {
+            self.left
+        }
+    }
+}
+
+/// Vertical grid lines from `top` to `bottom`, tick labels and the axis' name below.
+pub(super) fn axis(
+    canvas: &mut Canvas<'_>,
+    scale: Scale,
+    (top, bottom): (f64, f64),
+    name: &str,
+) -> Result<(), ReportError> {
+    for (value, label) in ticks(scale.max) {
+        let x = scale.x(value);
+        canvas.line((x, top), (x, bottom + 5.0), Paint::GRID, 1.0)?;
+        canvas.text(
+            (x, bottom + 16.0),
+            Anchor::Middle,
+            TEXT,
+            Paint::MUTED,
+            &label,
+        )?;
+    }
+    let middle = scale.left + scale.width / 2.0;
+    canvas.text(
+        (middle, bottom + 38.0),
+        Anchor::Middle,
+        TEXT,
+        Paint::MUTED,
+        name,
+    )
+}
+
+/// Round values from zero to `max`, four to ten of them, with labels of equal precision.
+pub(super) fn ticks(max: f64) -> Vec<(f64, String)> {
+    if !(max > 0.0 && max.is_finite()) {
+        return vec![(0.0, "0".to_owned())];
+    }
+    let rough = max / 9.0;
+    let power = 10.0_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
+        .map(|factor| factor * power)
+        .into_iter()
+        .find(|step| *step >= rough);
+    let step = step.unwrap_or(rough);
+    let coarse = if (step / power - 2.5).abs() < 0.1 {
+        step / 10.0
+    } else {
+        step
+    };
+    let decimals = (-coarse.log10().floor()).clamp(0.0, 9.0) as usize;
+    let n_ticks = (max / step + 1e-9).floor() as usize;
+    (0..=n_ticks)
+        .map(|index| index as f64 * step)
+        .map(|value| (value, format!("{value:.decimals$}")))
+        .collect()
+}
+
+/// Height that a legend of these names takes from `left`.
+pub(super) fn legend_height(left: f64, names: &[(String, Paint)]) -> f64 {
+    let lines = placed(left, names)
+        .last()
+        .map_or(0.0, |(_, line, ..)| line + 1.0);
+    lines * LEGEND_LINE + 8.0
+}
+
+/// Swatches and names from left to right, as many lines as needed.
+pub(super) fn legend(
+    canvas: &mut Canvas<'_>,
+    (left, top): (f64, f64),
+    names: &[(String, Paint)],
+) -> Result<(), ReportError> {
+    for (x, line, name, paint) in placed(left, names) {
+        let y = top + line * LEGEND_LINE + LEGEND_LINE / 2.0;
+        let swatch = Area {
+            left: x,
+            top: y - 7.0,
+            width: 14.0,
+            height: 14.0,
+        };
+        canvas.fill(swatch, paint)?;
+        canvas.outline(swatch, Paint::Ink(0.25), 0.5)?;
+        canvas.text((x + 21.0, y), Anchor::Start, TEXT, Paint::TEXT, name)?;
+    }
+    Ok(())
+}
+
+fn placed(left: f64, names: &[(String, Paint)]) -> Vec<(f64, f64, &str, Paint)> {
+    let (mut x, mut line) = (left, 0.0);
+    let mut places = Vec::with_capacity(names.len());
+    for (name, paint) in names {
+        let width = 21.0 + text_width(name, TEXT) + 22.0;
+        if x + width > WIDTH && x > left {
+            (x, line) = (left, line + 1.0);
+        }
+        places.push((x, line, name.as_str(), *paint));
+        x += width;
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_within() {
+        for max in [1e-6, 0.019, 0.129, 1.0, 19.926, 80.0, 999.0] {
+            let ticks = ticks(max);
+            assert!((4..=10).contains(&ticks.len()), "{max}: {ticks:?}");
+            assert!(ticks.iter().all(|(value, _)| *value <= max * (1.0 + 1e-9)));
+            let mut labels: Vec<&String> = ticks.iter().map(|(_, label)| label).collect();
+            labels.dedup();
+            assert_eq!(
+                labels.len(),
+                ticks.len(),
+                "labels that read the same: {ticks:?}"
+            );
+        }
+        assert_eq!(ticks(0.0).len(), 1);
+        assert_eq!(ticks(f64::NAN).len(), 1);
+    }
+}

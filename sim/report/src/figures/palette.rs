@@ -1,0 +1,76 @@
+//! One meaning a color, over all figures.
+
+use plotters::style::RGBColor;
+
+use crate::summary::SpanKind;
+
+/// What something is painted with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Paint {
+    /// A data color.
+    Data(RGBColor),
+    /// The page's text color at this opacity.
+    Ink(f64),
+}
+
+impl Paint {
+    /// Ink for text.
+    pub(super) const TEXT: Self = Self::Ink(1.0);
+    /// Ink for what is secondary.
+    pub(super) const MUTED: Self = Self::Ink(0.72);
+    /// Ink for grid lines.
+    pub(super) const GRID: Self = Self::Ink(0.16);
+    /// Time in which nothing runs: barely there.
+    pub(super) const IDLE: Self = Self::Ink(0.12);
+
+    /// What text is written with on top of it.
+    pub(super) fn text_on(self) -> Self {
+        match self {
+            Self::Data(RGBColor(r, g, b)) => {
+                let light = 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
+                Self::Data(if light > 140.0 {
+                    RGBColor(17, 20, 24)
+                } else {
+                    RGBColor(255, 255, 255)
+                })
+            }
+            Self::Ink(_) => Self::TEXT,
+        }
+    }
+}
+
+/// The color of a kind of interval. The first five are from the Okabe-Ito palette.
+pub(super) const fn kind(kind: SpanKind) -> Paint {
+    Paint::Data(match kind {
+        SpanKind::Forward => RGBColor(0x56, 0xB4, 0xE9),
+        SpanKind::Overlapped => RGBColor(0x00, 0x72, 0xB2),
+        SpanKind::Backward => RGBColor(0xE6, 0x9F, 0x00),
+        SpanKind::WeightGradient => RGBColor(0x00, 0x9E, 0x73),
+        SpanKind::Optimizer => RGBColor(0xCC, 0x79, 0xA7),
+        SpanKind::Tensor => RGBColor(0xB5, 0x48, 0x4F),
+        SpanKind::Memory => RGBColor(0xDD, 0xCC, 0x77),
+        SpanKind::Transfer => RGBColor(0x7B, 0x5E, 0xB8),
+        SpanKind::Wait => RGBColor(0x9A, 0xA1, 0xA9),
+    })
+}
+
+/// Phases in the order of `Phases::named`: as the kinds of chunk, and the bubble as idle time.
+pub(super) const PHASES: [Paint; 6] = [
+    kind(SpanKind::Forward),
+    kind(SpanKind::Overlapped),
+    kind(SpanKind::Backward),
+    kind(SpanKind::WeightGradient),
+    kind(SpanKind::Optimizer),
+    Paint::IDLE,
+];
+
+/// Items in memory, the largest first: steps of one hue that no kind of interval has, the last for all further ones.
+pub(super) const MEMORY: [Paint; 7] = [
+    Paint::Data(RGBColor(0x7A, 0x4A, 0x22)),
+    Paint::Data(RGBColor(0xD9, 0xB0, 0x8C)),
+    Paint::Data(RGBColor(0x9C, 0x66, 0x3A)),
+    Paint::Data(RGBColor(0xEB, 0xD3, 0xBC)),
+    Paint::Data(RGBColor(0xBD, 0x8A, 0x5E)),
+    Paint::Data(RGBColor(0xF5, 0xE8, 0xDC)),
+    Paint::Data(RGBColor(0x6B, 0x5B, 0x4E)),
+];

@@ -1,0 +1,230 @@
+//! One self-contained HTML page: everything a run came to, for someone who was not there.
+
+use askama::Template;
+use topology::Picture;
+
+use crate::error::{ReportError, finite};
+use crate::figures::{self, Figure};
+use crate::format::{count, gib, large, percent, seconds};
+use crate::summary::{Comparison, Summary, Timeline, Variant};
+use crate::table::{
+    Table, comparison_table, links_table, memory_table, ops_table, phases_table, ratio,
+    variants_table,
+};
+
+/// What a page is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct PageInput<'a> {
+    /// The numbers.
+    pub summary: &'a Summary,
+    /// The intervals; may be empty.
+    pub timeline: &'a Timeline,
+    /// Other runs beside this one; may be empty.
+    pub variants: &'a [Variant],
+    /// Published figures beside ours; may be empty.
+    pub comparisons: &'a [Comparison],
+    /// The machine, if there is a picture of it.
+    pub picture: Option<&'a Picture>,
+    /// The command line that makes this page again.
+    pub command: &'a str,
+    /// The plan as written beside the result; may be empty.
+    pub plan_toml: &'a str,
+}
+
+/// A page that opens without a network, in light and dark, on a phone and on paper; equal input gives equal bytes.
+///
+/// # Errors
+/// [`ReportError::NotFinite`] for a number that is none, and those of [`Timeline::check`].
+pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
+    finite("", input.summary)?;
+    finite("variants", &input.variants)?;
+    finite("comparisons", &input.comparisons)?;
+    let summary = input.summary;
+    let page = Page {
+        summary,
+        input,
+        digest: summary.digest.chars().take(12).collect(),
+        step: seconds(summary.step_seconds),
+        lead: lead(summary),
+        keys: keys(summary),
+        binding: shares(&summary.binding_shares),
+        basis: shares(&summary.basis_shares),
+        sampling: format!("{:.2} %", summary.sampling_error * 100.0),
+        load_cv: percent(summary.load_cv),
+        has_all_to_all: summary.all_to_all_waited_seconds + summary.all_to_all_transferred_seconds
+            > 0.0,
+        waited: seconds(summary.all_to_all_waited_seconds),
+        transferred: seconds(summary.all_to_all_transferred_seconds),
+        phases: shown(figures::phases(summary)?),
+        pipeline: some_if(!input.timeline.lanes.is_empty(), || {
+            figures::pipeline(input.timeline)
+        })?,
+        pair: figures::pair(input.timeline)?.map(shown),
+        links: some_if(!summary.links.is_empty(), || figures::links(&summary.links))?,
+        memory: some_if(!summary.memory_by_rank.is_empty(), || {
+            figures::memory(&summary.memory_by_rank)
+        })?,
+        machine: input.picture.map(figures::machine).transpose()?.map(shown),
+        phases_table: phases_table(summary),
+        ops_table: ops_table(&summary.ops, summary.step_seconds, N_OPS),
+        links_table: links_table(&summary.links),
+        memory_table: memory_table(&summary.memory_by_rank),
+        comparison_table: comparison_table(input.comparisons),
+        variants_table: variants_table(summary, input.variants),
+    };
+    page.render().map_err(ReportError::library)
+}
+
+/// Ops shown before the rest is summed up.
+const N_OPS: usize = 40;
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    summary: &'a Summary,
+    input: &'a PageInput<'a>,
+    digest: String,
+    step: String,
+    lead: String,
+    keys: Vec<Key>,
+    binding: Vec<Share>,
+    basis: Vec<Share>,
+    sampling: String,
+    load_cv: String,
+    has_all_to_all: bool,
+    waited: String,
+    transferred: String,
+    phases: Shown,
+    pipeline: Option<Shown>,
+    pair: Option<Shown>,
+    links: Option<Shown>,
+    memory: Option<Shown>,
+    machine: Option<Shown>,
+    phases_table: Table,
+    ops_table: Table,
+    links_table: Table,
+    memory_table: Table,
+    comparison_table: Table,
+    variants_table: Table,
+}
+
+/// A figure as the page shows it, its caption as runs of words and code.
+struct Shown {
+    figure: Figure,
+    words: Vec<(bool, String)>,
+}
+
+fn shown(figure: Figure) -> Shown {
+    let words = figure
+        .caption
+        .split('`')
+        .enumerate()
+        .map(|(index, text)| (index % 2 == 1, text.to_owned()));
+    Shown {
+        words: words.collect(),
+        figure,
+    }
+}
+
+fn some_if(
+    is_there: bool,
+    figure: impl FnOnce() -> Result<Figure, ReportError>,
+) -> Result<Option<Shown>, ReportError> {
+    is_there
+        .then(figure)
+        .transpose()
+        .map(|figure| figure.map(shown))
+}
+
+/// A key number.
+struct Key {
+    name: &'static str,
+    value: String,
+    note: String,
+}
+
+/// A part of a whole, as a bar.
+struct Share {
+    name: String,
+    percent: String,
+    /// Width in percent of the whole.
+    width: String,
+}
+
+fn lead(summary: &Summary) -> String {
+    let simulated = if summary.n_ranks_simulated < summary.n_ranks {
+        format!(
+            "{} of them one by one, the others as their equals",
+            count(summary.n_ranks_simulated.into())
+        )
+    } else {
+        "every one of them".to_owned()
+    };
+    format!(
+        "A discrete-event simulation of one optimizer step on {} ranks, {simulated}, in {} tasks. Nothing on this \
+         page was timed on a machine unless it says so.",
+        count(summary.n_ranks.into()),
+        count(summary.n_tasks)
+    )
+}
+
+fn keys(summary: &Summary) -> Vec<Key> {
+    let key = |name, value, note| Key { name, value, note };
+    let share = |part| format!("{} of the step", percent(ratio(part, summary.step_seconds)));
+    let exposed = summary.exposed_communication_seconds;
+    let capacity = summary
+        .memory_by_rank
+        .iter()
+        .map(|row| row.capacity)
+        .fold(0.0, f64::max);
+    vec![
+        key(
+            "MFU, causal",
+            percent(summary.mfu.causal),
+            format!("{} non-causal", percent(summary.mfu.non_causal)),
+        ),
+        key("tokens a day", large(summary.tokens_per_day), String::new()),
+        key(
+            "TFLOP/s a GPU, causal",
+            format!("{:.0}", summary.tflops_per_gpu.causal),
+            format!("{:.0} non-causal", summary.tflops_per_gpu.non_causal),
+        ),
+        key(
+            "GPU-hours per trillion tokens",
+            large(summary.gpu_hours_per_trillion_tokens),
+            String::new(),
+        ),
+        key(
+            "bubble",
+            seconds(summary.phases.bubble),
+            share(summary.phases.bubble),
+        ),
+        key("exposed communication", seconds(exposed), share(exposed)),
+        key(
+            "memory, fullest rank",
+            format!("{} GiB", gib(summary.memory_bytes_max)),
+            if capacity > 0.0 {
+                format!("of {} GiB", gib(capacity))
+            } else {
+                String::new()
+            },
+        ),
+        key(
+            "weakest basis",
+            summary.basis.clone(),
+            format!("binds: {}", summary.binding),
+        ),
+    ]
+}
+
+fn shares(shares: &std::collections::BTreeMap<String, f64>) -> Vec<Share> {
+    let mut sorted: Vec<(&String, f64)> =
+        shares.iter().map(|(name, share)| (name, *share)).collect();
+    sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let bar = |(name, share): (&String, f64)| Share {
+        name: name.clone(),
+        percent: percent(share),
+        width: format!("{:.1}", share.clamp(0.0, 1.0) * 100.0),
+    };
+    sorted.into_iter().map(bar).collect()
+}

@@ -1,0 +1,357 @@
+//! What a newcomer reads in one screen: the answer first, then where it comes from, then what to try next.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::format::{count, gib, large, percent, seconds};
+use crate::summary::Summary;
+use crate::table::{Table, one_line, ops_table, ratio};
+
+/// Columns of the screen.
+const WIDTH: usize = 100;
+/// Columns of the widest bar.
+const BAR: usize = 40;
+/// Ops shown.
+const N_OPS: usize = 10;
+
+/// A summary on one screen of about 100 columns and 40 lines; `color` adds bold and dim, nothing else.
+#[must_use]
+pub fn terminal(summary: &Summary, color: bool) -> String {
+    let mut screen = Screen {
+        text: String::new(),
+        color,
+    };
+    headline(&mut screen, summary);
+    phases(&mut screen, summary);
+    facts(&mut screen, summary);
+    ops(&mut screen, summary);
+    notes(&mut screen, summary);
+    screen.heading("Next");
+    screen.line("  change a line of the hardware   --set gpu.sms=144");
+    screen.line("  keep plan, trace and report     --out DIR");
+    screen.text
+}
+
+fn headline(screen: &mut Screen, summary: &Summary) {
+    let digest: String = summary.digest.chars().take(12).collect();
+    let name = screen.bold(&one_line(&summary.name));
+    screen.line(&format!("{name}   {}", screen.dim(&digest)));
+    let step = screen.bold(&format!("{} a step", seconds(summary.step_seconds)));
+    let (mfu, rate) = (summary.mfu, summary.tflops_per_gpu);
+    screen.line(&format!(
+        "{step}   MFU {} causal, {} non-causal   {} tokens a day",
+        percent(mfu.causal),
+        percent(mfu.non_causal),
+        large(summary.tokens_per_day)
+    ));
+    screen.line(&format!(
+        "{:.0} TFLOP/s a GPU causal, {:.0} non-causal   {} GPU-hours per trillion tokens",
+        rate.causal,
+        rate.non_causal,
+        large(summary.gpu_hours_per_trillion_tokens)
+    ));
+    let ranks = if summary.n_ranks_simulated < summary.n_ranks {
+        format!(
+            "{} ranks, {} simulated",
+            count(summary.n_ranks.into()),
+            count(summary.n_ranks_simulated.into())
+        )
+    } else {
+        format!(
+            "{} ranks, every one simulated",
+            count(summary.n_ranks.into())
+        )
+    };
+    screen.line(&screen.dim(&format!("{ranks}, {} tasks", count(summary.n_tasks))));
+}
+
+fn phases(screen: &mut Screen, summary: &Summary) {
+    screen.heading("Where the step goes (mean over pipeline ranks)");
+    let largest = summary
+        .phases
+        .named()
+        .into_iter()
+        .map(|(_, value)| value)
+        .fold(0.0, f64::max);
+    for (name, value) in summary.phases.named() {
+        let share = percent(ratio(value, summary.step_seconds));
+        screen.line(&format!(
+            "  {name:<16} {value:>8.3} s  {share:>7}  {}",
+            bar(ratio(value, largest))
+        ));
+    }
+    let sum = summary.phases.sum();
+    let share = percent(ratio(sum, summary.step_seconds));
+    screen.line(&format!("  {:<16} {sum:>8.3} s  {share:>7}", "sum"));
+}
+
+/// A bar in eighths of a column, `share` of [`BAR`].
+fn bar(share: f64) -> String {
+    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+    format!("{}{part}", "█".repeat(eighths / 8))
+}
+
+fn facts(screen: &mut Screen, summary: &Summary) {
+    screen.line("");
+    screen.fact("bound by", &shares(&summary.binding_shares));
+    let exposed = summary.exposed_communication_seconds;
+    screen.fact(
+        "communication",
+        &format!(
+            "exposed {} ({} of the step)",
+            seconds(exposed),
+            percent(ratio(exposed, summary.step_seconds))
+        ),
+    );
+    if summary.all_to_all_waited_seconds + summary.all_to_all_transferred_seconds > 0.0 {
+        screen.fact(
+            "all-to-all",
+            &format!(
+                "waited {}, transferred {}; tokens a rank vary by {}",
+                seconds(summary.all_to_all_waited_seconds),
+                seconds(summary.all_to_all_transferred_seconds),
+                percent(summary.load_cv)
+            ),
+        );
+    }
+    let links = summary
+        .links
+        .iter()
+        .map(|link| format!("{} {}", link.kind, percent(link.utilization_mean)));
+    screen.fact("links in use", &links.collect::<Vec<_>>().join(", "));
+    screen.fact("memory", &fullest(summary));
+    screen.fact(
+        "rests on",
+        &format!(
+            "{} (weakest: {})",
+            shares(&summary.basis_shares),
+            summary.basis
+        ),
+    );
+    if summary.sampling_error > 0.0 {
+        screen.fact(
+            "sampling",
+            &format!(
+                "standard error of the mean step {:.2} %",
+                summary.sampling_error * 100.0
+            ),
+        );
+    }
+}
+
+fn fullest(summary: &Summary) -> String {
+    let row = summary
+        .memory_by_rank
+        .iter()
+        .reduce(|best, row| if row.total > best.total { row } else { best });
+    let Some(row) = row else {
+        return format!("{} GiB on the fullest rank", gib(summary.memory_bytes_max));
+    };
+    let mut text = format!(
+        "{} of {} GiB on pipeline rank {} ({})",
+        gib(row.total),
+        gib(row.capacity),
+        row.rank,
+        percent(ratio(row.total, row.capacity))
+    );
+    for (item, bytes) in row.items.iter().take(4) {
+        let _ = write!(text, ", {item} {}", gib(*bytes));
+    }
+    text
+}
+
+/// Shares, largest first, equal ones by name; those that would print as zero are left out.
+fn shares(shares: &BTreeMap<String, f64>) -> String {
+    let mut sorted: Vec<(&String, f64)> = shares
+        .iter()
+        .map(|(name, share)| (name, *share))
+        .filter(|(_, share)| *share >= 0.000_5)
+        .collect();
+    sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let words: Vec<String> = sorted
+        .iter()
+        .map(|(name, share)| format!("{name} {}", percent(*share)))
+        .collect();
+    if words.is_empty() {
+        "nothing".to_owned()
+    } else {
+        words.join(", ")
+    }
+}
+
+fn ops(screen: &mut Screen, summary: &Summary) {
+    if summary.ops.is_empty() {
+        return;
+    }
+    let top = &summary.ops[..summary.ops.len().min(N_OPS)];
+    screen.line("");
+    let mut table: Table = ops_table(top, summary.step_seconds, N_OPS);
+    for column in &mut table.columns {
+        // One line of headings: a no-break space is not where the table breaks them.
+        column.name = column.name.replace(' ', "\u{a0}");
+    }
+    let text = table.to_string().replace('\u{a0}', " ");
+    for (index, line) in text.lines().enumerate() {
+        screen.line(&if index == 0 {
+            screen.bold(&format!(" {line}"))
+        } else {
+            format!(" {line}")
+        });
+    }
+}
+
+fn notes(screen: &mut Screen, summary: &Summary) {
+    if summary.notes.is_empty() {
+        return;
+    }
+    screen.heading("Notes");
+    for note in &summary.notes {
+        wrapped("  - ", "    ", note)
+            .iter()
+            .for_each(|line| screen.line(line));
+    }
+}
+
+struct Screen {
+    text: String,
+    color: bool,
+}
+
+impl Screen {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn heading(&mut self, text: &str) {
+        let text = self.bold(text);
+        self.line("");
+        self.line(&text);
+    }
+
+    /// A named line; nothing at all where there is nothing to say.
+    fn fact(&mut self, name: &str, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let name = format!("{name:<15}");
+        let mut lines = wrapped(&name, &" ".repeat(name.len()), text);
+        // Styled only once it is wrapped, so that escapes do not count as columns.
+        lines[0].replace_range(..name.len(), &self.bold(&name));
+        lines.iter().for_each(|line| self.line(line));
+    }
+
+    fn bold(&self, text: &str) -> String {
+        if self.color {
+            format!("\u{1b}[1m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn dim(&self, text: &str) -> String {
+        if self.color {
+            format!("\u{1b}[2m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Words in lines of at most [`WIDTH`] columns, `first` before the first of them and `indent` before the others.
+fn wrapped(first: &str, indent: &str, text: &str) -> Vec<String> {
+    let mut lines = vec![first.to_owned()];
+    let mut is_new = true;
+    for word in one_line(text).split_whitespace() {
+        let last = lines.len() - 1;
+        if !is_new && lines[last].chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("{indent}{word}"));
+            continue;
+        }
+        if !is_new {
+            lines[last].push(' ');
+        }
+        lines[last].push_str(word);
+        is_new = false;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::{OpRow, Phases};
+
+    fn summary() -> Summary {
+        let phases = Phases {
+            forward: 1.13,
+            bubble: 2.06,
+            backward: 1.99,
+            weight_gradient: 0.48,
+            overlapped: 13.95,
+            optimizer: 0.29,
+        };
+        let op = OpRow {
+            op: "attention.core".into(),
+            pass: "forward".into(),
+            count: 480.0,
+            seconds_each: 1.2e-3,
+            seconds: 0.576,
+            binding: "tensor".into(),
+            basis: "published".into(),
+        };
+        Summary {
+            name: "a step".into(),
+            step_seconds: phases.sum(),
+            phases,
+            phases_by_rank: vec![phases],
+            ops: vec![op; 30],
+            notes: vec!["word ".repeat(60)],
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn the_answer_stands_first_and_phases_add_up_to_it() {
+        let text = terminal(&summary(), false);
+        let step = text.find("19.90 s a step").expect("the step");
+        assert!(step < text.find("overlapped").expect("phases"));
+        let sum = text
+            .lines()
+            .find(|line| line.trim_start().starts_with("sum"))
+            .expect("a sum");
+        assert!(sum.contains("19.900 s") && sum.contains("100.0 %"), "{sum}");
+    }
+
+    #[test]
+    fn it_fits_a_screen() {
+        let text = terminal(&summary(), false);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        assert!(text.lines().count() <= 44, "{text}");
+    }
+
+    #[test]
+    fn color_adds_escapes_and_nothing_else() {
+        let colored = terminal(&summary(), true);
+        let plain = ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m"]
+            .iter()
+            .fold(colored, |text, code| text.replace(code, ""));
+        // Trailing blanks before an escape are the only difference.
+        let trimmed: Vec<&str> = plain.lines().map(str::trim_end).collect();
+        assert_eq!(
+            trimmed,
+            terminal(&summary(), false).lines().collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn bars_are_proportional() {
+        assert_eq!(bar(1.0).chars().count(), BAR);
+        assert_eq!(bar(0.5).chars().count(), BAR / 2);
+        assert_eq!(bar(0.0), "");
+    }
+}

@@ -1,0 +1,360 @@
+//! Laws of everything a report writes: well formed, escaped, the same twice, with no way out to a network.
+
+use report::figures::{self, Figure};
+use report::{
+    Comparison, Lane, LinkRow, MemoryRow, PageInput, Phases, ReportError, Span, SpanKind, Summary,
+    Timeline,
+};
+use topology::Picture;
+
+/// Text that breaks whatever does not escape it, in markup, attributes, scripts and terminals.
+const NASTY: &str = "<script>alert(\"1\")</script> & 'it' ]]> \u{1b}[31m\u{0}";
+
+fn summary() -> Summary {
+    let phases = Phases {
+        forward: 1.0,
+        bubble: 0.25,
+        backward: 1.5,
+        weight_gradient: 0.5,
+        overlapped: 6.0,
+        optimizer: 0.75,
+    };
+    let gibibyte = f64::from(1 << 30);
+    let memory = MemoryRow {
+        rank: 0,
+        items: vec![(NASTY.into(), 3.0 * gibibyte)],
+        total: 3.0 * gibibyte,
+        capacity: 4.0 * gibibyte,
+    };
+    let link = LinkRow {
+        kind: NASTY.into(),
+        count: 8,
+        bytes: 1e3,
+        utilization_mean: 0.5,
+        utilization_max: 0.75,
+    };
+    Summary {
+        name: NASTY.into(),
+        digest: "0123456789abcdef".into(),
+        n_ranks: 2,
+        n_ranks_simulated: 2,
+        step_seconds: phases.sum(),
+        phases,
+        phases_by_rank: vec![phases, phases],
+        memory_by_rank: vec![memory],
+        links: vec![link],
+        basis_shares: [(NASTY.to_owned(), 1.0)].into(),
+        binding_shares: [(NASTY.to_owned(), 1.0)].into(),
+        notes: vec![NASTY.into()],
+        ..Summary::default()
+    }
+}
+
+fn timeline() -> Timeline {
+    let span = |kind, start, end| Span {
+        name: NASTY.into(),
+        kind,
+        start,
+        end,
+    };
+    let lane = |thread: &str, spans| Lane {
+        process: NASTY.into(),
+        thread: thread.into(),
+        spans,
+    };
+    let chunks = vec![
+        span(SpanKind::Forward, 0.0, 0.0),
+        span(SpanKind::Overlapped, 0.0, 10.0),
+    ];
+    Timeline {
+        lanes: vec![
+            lane("chunks", chunks),
+            lane("compute", vec![span(SpanKind::Tensor, 0.0, 6.0)]),
+            lane("communication", vec![span(SpanKind::Transfer, 1.0, 9.0)]),
+        ],
+    }
+}
+
+fn page(summary: &Summary, timeline: &Timeline) -> Result<String, ReportError> {
+    let comparison = Comparison {
+        id: "a.b".into(),
+        quantity: NASTY.into(),
+        unit: "s".into(),
+        published: 0.0,
+        simulated: 1.0,
+        source: NASTY.into(),
+    };
+    report::page(&PageInput {
+        summary,
+        timeline,
+        variants: &[],
+        comparisons: &[comparison],
+        picture: None,
+        command: NASTY,
+        plan_toml: NASTY,
+    })
+}
+
+fn all_figures(summary: &Summary, timeline: &Timeline) -> Vec<Figure> {
+    let picture = Picture {
+        n_columns: 0,
+        tiers: Vec::new(),
+        boxes: Vec::new(),
+        lines: Vec::new(),
+    };
+    let mut all = vec![
+        figures::phases(summary).expect("phases"),
+        figures::pipeline(timeline).expect("pipeline"),
+        figures::links(&summary.links).expect("links"),
+        figures::memory(&summary.memory_by_rank).expect("memory"),
+        figures::machine(&picture).expect("machine"),
+    ];
+    all.extend(figures::pair(timeline).expect("pair"));
+    all
+}
+
+#[test]
+fn figures_are_well_formed_with_names_that_break_markup() {
+    let figures = all_figures(&summary(), &timeline());
+    assert_eq!(figures.len(), 6);
+    for figure in figures {
+        for svg in [&figure.svg, &figure.file()] {
+            well_formed(svg).unwrap_or_else(|error| panic!("{}: {error}\n{svg}", figure.name));
+            assert!(!svg.contains("<script"), "{}", figure.name);
+        }
+    }
+}
+
+#[test]
+fn an_empty_run_still_draws() {
+    let (summary, timeline) = (Summary::default(), Timeline::default());
+    for figure in all_figures(&summary, &timeline) {
+        well_formed(&figure.svg).unwrap_or_else(|error| panic!("{}: {error}", figure.name));
+        assert!(
+            !figure.svg.contains("NaN") && !figure.svg.contains("inf"),
+            "{}",
+            figure.name
+        );
+    }
+    let page = page(&summary, &timeline).expect("a page");
+    assert!(page.contains("</html>") && !page.contains("NaN"));
+    assert!(report::terminal(&summary, false).contains("0 s a step"));
+}
+
+#[test]
+fn names_cannot_steer_a_terminal() {
+    let screen = report::terminal(&summary(), false);
+    assert!(!screen.contains('\u{1b}') && !screen.contains('\u{0}'));
+}
+
+#[test]
+fn a_page_escapes_what_it_is_given() {
+    let page = page(&summary(), &timeline()).expect("a page");
+    assert!(!page.contains("<script"), "markup came through");
+    assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"));
+}
+
+#[test]
+fn nothing_reaches_for_a_network() {
+    let (summary, timeline) = (summary(), timeline());
+    let mut texts: Vec<String> = all_figures(&summary, &timeline)
+        .iter()
+        .map(Figure::file)
+        .collect();
+    texts.push(page(&summary, &timeline).expect("a page"));
+    for text in texts {
+        let rest = text.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+        for way_out in ["http", "src=", "href=", "@import", "url("] {
+            assert!(!rest.contains(way_out), "`{way_out}` in {rest}");
+        }
+    }
+}
+
+#[test]
+fn twice_is_the_same_bytes() {
+    let once = || {
+        let (summary, timeline) = (summary(), timeline());
+        let figures = all_figures(&summary, &timeline);
+        let traces = (
+            report::trace::perfetto("run", &timeline),
+            report::trace::chrome(&timeline),
+        );
+        (
+            page(&summary, &timeline),
+            figures,
+            traces,
+            report::summary_json(&summary),
+            report::terminal(&summary, true),
+        )
+    };
+    assert_eq!(once(), once());
+}
+
+#[test]
+fn phases_shown_add_up_to_the_step() {
+    let summary = summary();
+    let table = report::table::phases_table(&summary);
+    for row in &table.rows {
+        let numbers: Vec<f64> = row.cells[1..]
+            .iter()
+            .map(|cell| cell.parse().expect("a number"))
+            .collect();
+        let (sum, parts) = numbers.split_last().expect("a sum");
+        assert!((parts.iter().sum::<f64>() - sum).abs() < 0.004, "{row:?}");
+        assert!((sum - summary.step_seconds).abs() < 0.001);
+    }
+    assert!(
+        page(&summary, &timeline())
+            .expect("a page")
+            .contains("10.00 s")
+    );
+}
+
+#[test]
+fn a_number_that_is_none_is_refused_with_its_place() {
+    let odd = Summary {
+        load_cv: f64::INFINITY,
+        ..summary()
+    };
+    let error = page(&odd, &timeline()).expect_err("infinite");
+    assert_eq!(
+        error.to_string(),
+        "`load_cv` of the result is not a finite number"
+    );
+    let row = MemoryRow {
+        total: f64::NAN,
+        ..MemoryRow::default()
+    };
+    let error = figures::memory(&[row]).expect_err("not a number");
+    assert_eq!(
+        error,
+        ReportError::NotFinite {
+            path: "memory_by_rank[0].total".into()
+        }
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_below_zero_and_stands_out() {
+    let gibibyte = f64::from(1 << 30);
+    let row = |rank, gib: f64| MemoryRow {
+        rank,
+        items: vec![("weights".into(), gib * gibibyte)],
+        total: gib * gibibyte,
+        capacity: 80.0 * gibibyte,
+    };
+    let table = report::table::memory_table(&[row(0, 60.0), row(1, 83.5), row(2, 90.0)]);
+    let free: Vec<&String> = table
+        .rows
+        .iter()
+        .filter_map(|row| row.cells.last())
+        .collect();
+    assert_eq!(free, ["20.00", "-3.50", "-10.00"]);
+    assert_eq!(
+        table.rows.iter().map(|row| row.strong).collect::<Vec<_>>(),
+        [false, true, true]
+    );
+}
+
+#[test]
+fn errors_are_grouped_by_source_with_their_medians() {
+    let row = |published: f64, simulated: f64, source: &str| Comparison {
+        id: "x".into(),
+        quantity: "time".into(),
+        unit: "s".into(),
+        published,
+        simulated,
+        source: source.into(),
+    };
+    let rows = [
+        row(10.0, 11.0, "one"),
+        row(2.0, 1.0, "two"),
+        row(10.0, 7.0, "one"),
+        row(0.0, 1.0, "two"),
+    ];
+    let table = report::table::comparison_table(&rows);
+    let shown: Vec<String> = table.rows.iter().map(|row| row.cells.join(" ")).collect();
+    let expected = [
+        "one",
+        "time 10.00 11.00 +10.0 % s",
+        "time 10.00 7.000 -30.0 % s",
+        "median |error|   20.0 % ",
+        "two",
+        "time 2.000 1.000 -50.0 % s",
+        "time 0 1.000 - s",
+        "median |error|   50.0 % ",
+        "median |error|, all   30.0 % ",
+    ];
+    assert_eq!(shown, expected);
+    assert!(
+        table.to_string().lines().any(|line| line == "one"),
+        "{table}"
+    );
+}
+
+/// A small check of XML: tags nest, attributes are quoted and unique, references are the five known ones, no control
+/// characters.
+fn well_formed(text: &str) -> Result<(), String> {
+    if let Some(c) = text.chars().find(|c| c.is_control() && *c != '\n') {
+        return Err(format!("control character {c:?}"));
+    }
+    let mut open: Vec<&str> = Vec::new();
+    let mut n_roots = 0;
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        references(&rest[..at])?;
+        let end = rest[at..].find('>').ok_or("a tag that does not end")? + at;
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            if open.pop() != Some(name) {
+                return Err(format!("</{name}> closes nothing"));
+            }
+            continue;
+        }
+        let (tag, is_closed) = tag
+            .strip_suffix('/')
+            .map_or((tag, false), |tag| (tag, true));
+        let name = tag.split([' ', '\n']).next().unwrap_or("");
+        n_roots += u32::from(open.is_empty());
+        attributes(&tag[name.len()..])?;
+        if !is_closed {
+            open.push(name);
+        }
+    }
+    references(rest)?;
+    if !open.is_empty() || n_roots != 1 || !rest.trim().is_empty() {
+        return Err(format!("{n_roots} roots, open: {open:?}"));
+    }
+    Ok(())
+}
+
+fn attributes(text: &str) -> Result<(), String> {
+    let mut names = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (name, after) = rest
+            .split_once("=\"")
+            .ok_or_else(|| format!("no attribute: {rest}"))?;
+        let (value, after) = after
+            .split_once('"')
+            .ok_or_else(|| format!("no end of `{name}`"))?;
+        if names.contains(&name) || name.contains(char::is_whitespace) {
+            return Err(format!("bad attribute `{name}`"));
+        }
+        references(value)?;
+        names.push(name);
+        rest = after.trim_start();
+    }
+    Ok(())
+}
+
+fn references(text: &str) -> Result<(), String> {
+    for part in text.split('&').skip(1) {
+        let name = part.split_once(';').map_or("", |(name, _)| name);
+        if !["lt", "gt", "amp", "quot", "apos"].contains(&name) {
+            return Err(format!("bad reference &{part}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,285 @@
+//! Scenario, cluster, hardware, fabric, model and profiles into one namespace.
+
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
+use crate::hugging_face;
+use crate::library::{Kind, Library, stem};
+use crate::origin::{Origin, Source};
+use crate::parse;
+use crate::patch::{self, Patch};
+use crate::profile;
+use crate::tree::{Node, Table, Value, get, lay_over, list};
+
+/// The merged files, with references followed and patches applied.
+pub(crate) struct Layers {
+    /// The scenario's name: its `name` key, or the name of its file.
+    pub(crate) name: String,
+    pub(crate) root: Table,
+    /// The scenario file, for mistakes that have no better place.
+    pub(crate) file: Origin,
+    /// Where the profiles are named.
+    pub(crate) profiles: Origin,
+}
+
+struct Builder<'a> {
+    library: &'a Library,
+    root: Table,
+    /// References of all files, for the patches, which must find them.
+    used: Table,
+    /// Name of the hardware preset, to tell which estimates were measured on it.
+    hardware: Option<String>,
+    patches: Vec<Patch>,
+    mistakes: Vec<Diagnostic>,
+    /// Whether a file could not be read, so that keys would be missing for no fault of their own.
+    incomplete: bool,
+}
+
+/// Reads a scenario (or, for the machine alone, a cluster) and everything it names. Mistakes that leave the rest
+/// readable are in the second part.
+pub(crate) fn read(
+    kind: Kind,
+    reference: &str,
+    sets: &[String],
+    library: &Library,
+) -> Result<(Layers, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let source = library.open(kind, reference, None).map_err(|absent| vec![absent])?;
+    let mut builder = Builder {
+        library,
+        root: Table::new(),
+        used: Table::new(),
+        hardware: None,
+        patches: Vec::new(),
+        mistakes: Vec::new(),
+        incomplete: false,
+    };
+    let Some(mut file) = parse::file(&source, &mut builder.mistakes) else { return Err(builder.mistakes) };
+    let name = take_name(&mut file, &mut builder.mistakes).unwrap_or_else(|| stem(reference));
+    builder.patches = patch::collect(&mut file, sets, &mut builder.mistakes);
+    file.remove("about");
+    match kind {
+        Kind::Cluster => builder.cluster(file),
+        _ => builder.scenario(file),
+    }
+    if builder.incomplete {
+        return Err(builder.mistakes);
+    }
+    let Builder { mut root, used, patches, mut mistakes, .. } = builder;
+    let file = Origin::whole(&source);
+    let profiles = used.get("profiles").map_or_else(|| file.clone(), |node| node.origin.clone());
+    root.insert("use".to_owned(), Node { value: Value::Table(used), origin: Origin::whole(&source), key: 0..0 });
+    patch::apply(&mut root, &patches, &mut mistakes);
+    root.remove("use");
+    Ok((Layers { name, root, file, profiles }, mistakes))
+}
+
+impl Builder<'_> {
+    fn defaults(&mut self) {
+        let opened = self.library.open(Kind::Defaults, "train", None);
+        self.root = self.parse(opened).unwrap_or_default();
+    }
+
+    /// The keys of a file; `None`, and the mistake kept, where it cannot be read.
+    fn parse(&mut self, opened: Result<Arc<Source>, Diagnostic>) -> Option<Table> {
+        let table = match opened {
+            Ok(source) => parse::file(&source, &mut self.mistakes),
+            Err(absent) => {
+                self.mistakes.push(absent);
+                None
+            }
+        };
+        self.incomplete |= table.is_none();
+        let mut table = table?;
+        table.remove("about");
+        Some(table)
+    }
+
+    fn scenario(&mut self, mut file: Table) {
+        self.defaults();
+        let used = self.take_use(&mut file);
+        let namespaces = ["parallel", "job", "policy", "traffic", "cluster", "gpu", "node", "fabric", "model", "profile"];
+        self.keep_only(Kind::Scenario, &mut file, &namespaces);
+        self.refuse_both(&file, &used);
+        self.lay(file);
+        if let Some((name, origin)) = reference(&used, "cluster", &mut self.mistakes)
+            && let Some(file) = self.open(Kind::Cluster, &name, &origin)
+        {
+            self.cluster(file);
+        }
+        self.machine_parts(&used);
+        if let Some((name, origin)) = reference(&used, "model", &mut self.mistakes) {
+            self.model(&name, &origin);
+        }
+        let profiles = references(&used, "profiles", &mut self.mistakes);
+        self.profiles(&profiles);
+    }
+
+    fn cluster(&mut self, mut file: Table) {
+        let used = self.take_use(&mut file);
+        self.keep_only(Kind::Cluster, &mut file, &["cluster", "gpu", "node", "fabric"]);
+        self.refuse_both(&file, &used);
+        self.lay(file);
+        self.machine_parts(&used);
+    }
+
+    /// The references of a file, patched: `use.*` must be known before the files are.
+    fn take_use(&mut self, file: &mut Table) -> Table {
+        let mut used = take_table(file, "use", &mut self.mistakes);
+        patch::apply_to_use(&mut used, &self.patches);
+        self.refuse_rest(&used);
+        self.used.extend(used.clone());
+        used
+    }
+
+    fn machine_parts(&mut self, used: &Table) {
+        if let Some((name, origin)) = reference(used, "hardware", &mut self.mistakes)
+            && let Some(mut file) = self.open(Kind::Hardware, &name, &origin)
+        {
+            // Datasheet totals: a test compares them with the derived peaks.
+            file.remove("check");
+            self.keep_only(Kind::Hardware, &mut file, &["gpu", "node"]);
+            self.lay(file);
+            self.hardware = Some(stem(&name));
+        }
+        if let Some((name, origin)) = reference(used, "fabric", &mut self.mistakes)
+            && let Some(mut file) = self.open(Kind::Fabric, &name, &origin)
+        {
+            self.keep_only(Kind::Fabric, &mut file, &["fabric"]);
+            self.lay(file);
+        }
+    }
+
+    fn model(&mut self, name: &str, origin: &Origin) {
+        if name.ends_with(".json") {
+            match self.library.open(Kind::Model, name, Some(origin)).and_then(|source| hugging_face::read(&source)) {
+                Ok(table) => self.lay(table),
+                Err(mistake) => {
+                    self.mistakes.push(mistake);
+                    self.incomplete = true;
+                }
+            }
+        } else if let Some(mut file) = self.open(Kind::Model, name, origin) {
+            self.keep_only(Kind::Model, &mut file, &["model"]);
+            self.lay(file);
+        }
+    }
+
+    fn profiles(&mut self, names: &[(String, Origin)]) {
+        for (name, origin) in names {
+            let Some(mut file) = self.open(Kind::Profile, name, origin) else { continue };
+            profile::lower_basis(&mut file, self.hardware.as_deref(), &mut self.mistakes);
+            self.keep_only(Kind::Profile, &mut file, &["profile"]);
+            profile::lay_under(&mut self.root, file);
+        }
+    }
+
+    fn open(&mut self, kind: Kind, name: &str, from: &Origin) -> Option<Table> {
+        let opened = self.library.open(kind, name, Some(from));
+        self.parse(opened)
+    }
+
+    fn lay(&mut self, file: Table) {
+        lay_over(&mut self.root, file, "", &mut self.mistakes);
+    }
+
+    fn keep_only(&mut self, kind: Kind, file: &mut Table, namespaces: &[&str]) {
+        file.retain(|name, node| {
+            let known = namespaces.contains(&name.as_str());
+            if !known {
+                self.mistakes.push(
+                    Diagnostic::error(format!("`{name}` does not belong in a {} file", kind.name()))
+                        .at(&node.key_origin())
+                        .hint(match crate::tree::nearest(name, namespaces.iter().copied()) {
+                            Some(near) => format!("did you mean `{near}`?"),
+                            None => format!("it may hold {}", list(namespaces)),
+                        }),
+                );
+            }
+            known
+        });
+    }
+
+    /// A namespace comes from the file itself or from a file it names, never from both.
+    fn refuse_both(&mut self, file: &Table, used: &Table) {
+        let givers = [
+            ("cluster", ["gpu", "node", "fabric", "cluster"].as_slice()),
+            ("hardware", &["gpu", "node"]),
+            ("fabric", &["fabric"]),
+            ("model", &["model"]),
+            ("profiles", &["profile"]),
+        ];
+        for (giver, namespaces) in givers {
+            for name in namespaces.iter().filter(|_| used.contains_key(giver)) {
+                if let Some(node) = file.get(*name) {
+                    self.mistakes.push(
+                        Diagnostic::error(format!("`{name}` comes from `use.{giver}` already"))
+                            .at(&node.key_origin())
+                            .hint(format!("to change it, write the keys under `[patch]`, for example `[patch.{name}]`")),
+                    );
+                }
+            }
+        }
+    }
+
+    fn refuse_rest(&mut self, used: &Table) {
+        let known = ["cluster", "hardware", "fabric", "model", "profiles"];
+        for (name, node) in used.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
+            self.mistakes.push(
+                Diagnostic::error(format!("`use.{name}` is no reference"))
+                    .at(&node.key_origin())
+                    .hint(format!("a file may use {}", list(known))),
+            );
+        }
+    }
+}
+
+fn take_name(file: &mut Table, mistakes: &mut Vec<Diagnostic>) -> Option<String> {
+    let node = file.remove("name")?;
+    match node.value {
+        Value::String(name) => Some(name),
+        other => {
+            mistakes.push(Diagnostic::error(format!("`name` is {}, not a string", other.kind())).at(&node.origin));
+            None
+        }
+    }
+}
+
+fn take_table(file: &mut Table, name: &str, mistakes: &mut Vec<Diagnostic>) -> Table {
+    match file.remove(name) {
+        None => Table::new(),
+        Some(Node { value: Value::Table(table), .. }) => table,
+        Some(node) => {
+            mistakes.push(Diagnostic::error(format!("`{name}` is {}, not a table", node.value.kind())).at(&node.origin));
+            Table::new()
+        }
+    }
+}
+
+fn reference(used: &Table, name: &str, mistakes: &mut Vec<Diagnostic>) -> Option<(String, Origin)> {
+    let node = get(used, name)?;
+    match &node.value {
+        Value::String(text) => Some((text.clone(), node.origin.clone())),
+        other => {
+            let message = format!("`use.{name}` is {}, not the name of a preset or a path", other.kind());
+            mistakes.push(Diagnostic::error(message).at(&node.origin));
+            None
+        }
+    }
+}
+
+fn references(used: &Table, name: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<(String, Origin)> {
+    let Some(node) = get(used, name) else { return Vec::new() };
+    let single = std::slice::from_ref(node);
+    let items = if let Value::Array(items) = &node.value { items } else { single };
+    let mut found = Vec::new();
+    for item in items {
+        match &item.value {
+            Value::String(text) => found.push((text.clone(), item.origin.clone())),
+            other => mistakes.push(
+                Diagnostic::error(format!("`use.{name}` holds {}, not a list of presets or paths", other.kind()))
+                    .at(&item.origin),
+            ),
+        }
+    }
+    found
+}

@@ -1,0 +1,238 @@
+//! Where presets are found.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use include_dir::{Dir, include_dir};
+
+use crate::diagnostic::Diagnostic;
+use crate::origin::{Origin, Place, Source};
+use crate::tree::{list, nearest};
+
+static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../scenarios");
+
+/// What a file describes; each kind has a folder in a library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A training job: `train`.
+    Scenario,
+    /// Nodes on a fabric: `clusters`.
+    Cluster,
+    /// Device and node: `hardware`.
+    Hardware,
+    /// The scale-out network: `fabrics`.
+    Fabric,
+    /// A model: `models`.
+    Model,
+    /// Estimates: `profiles`.
+    Profile,
+    /// Values of keys that a scenario may leave out: `defaults`.
+    Defaults,
+    /// Facts to compare with: `published`.
+    Published,
+}
+
+impl Kind {
+    /// Its folder in a library.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::Scenario => "train",
+            Self::Cluster => "clusters",
+            Self::Hardware => "hardware",
+            Self::Fabric => "fabrics",
+            Self::Model => "models",
+            Self::Profile => "profiles",
+            Self::Defaults => "defaults",
+            Self::Published => "published",
+        }
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scenario => "scenario",
+            Self::Cluster => "cluster",
+            Self::Hardware => "hardware",
+            Self::Fabric => "fabric",
+            Self::Model => "model",
+            Self::Profile => "profile",
+            Self::Defaults => "set of defaults",
+            Self::Published => "set of published facts",
+        }
+    }
+}
+
+/// The only way this crate reads files, so that tests need no disk.
+pub trait Sources {
+    /// The text of a file; `None` where there is none.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read, or is no UTF-8.
+    fn read(&self, path: &Path) -> io::Result<Option<String>>;
+
+    /// Names of the entries of a folder; empty where there is none.
+    fn entries(&self, folder: &Path) -> Vec<String>;
+}
+
+/// The disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk;
+
+impl Sources for Disk {
+    fn read(&self, path: &Path) -> io::Result<Option<String>> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn entries(&self, folder: &Path) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+}
+
+/// Folders of presets, in the order they are asked: those given, `scenarios` of the working folder, the copy compiled in.
+pub struct Library {
+    folders: Vec<PathBuf>,
+    sources: Box<dyn Sources + Send + Sync>,
+}
+
+impl Library {
+    /// A library on disk: `dirs` first (`--library`), then `scenarios`, then the compiled-in copy.
+    #[must_use]
+    pub fn new(dirs: Vec<PathBuf>) -> Self {
+        let mut folders = dirs;
+        folders.push(PathBuf::from("scenarios"));
+        Self::with_sources(folders, Box::new(Disk))
+    }
+
+    /// A library that reads through `sources`: exactly `folders`, then the compiled-in copy.
+    #[must_use]
+    pub fn with_sources(folders: Vec<PathBuf>, sources: Box<dyn Sources + Send + Sync>) -> Self {
+        Self { folders, sources }
+    }
+
+    /// The compiled-in presets alone.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::with_sources(Vec::new(), Box::new(Disk))
+    }
+
+    /// Names of all presets of a kind, sorted.
+    #[must_use]
+    pub fn names(&self, kind: Kind) -> Vec<String> {
+        let mut files: Vec<String> = Vec::new();
+        for folder in &self.folders {
+            files.extend(self.sources.entries(&folder.join(kind.folder())));
+        }
+        if let Some(folder) = BUILT_IN.get_dir(kind.folder()) {
+            let built_in = folder.files().filter_map(|file| file.path().file_name()?.to_str());
+            files.extend(built_in.map(str::to_owned));
+        }
+        let mut names: Vec<String> = files
+            .iter()
+            .filter_map(|file| file.strip_suffix(".toml").map(str::to_owned))
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Opens a preset by its name, or a file by its path relative to `from` (the working folder without one).
+    pub(crate) fn open(&self, kind: Kind, reference: &str, from: Option<&Origin>) -> Result<Arc<Source>, Diagnostic> {
+        let found = if is_path(reference) {
+            self.open_path(reference, from)
+        } else {
+            self.open_name(kind, reference)
+        };
+        let at = |diagnostic: Diagnostic| match from {
+            Some(origin) => diagnostic.at(origin),
+            None => diagnostic,
+        };
+        match found {
+            Ok(Some(source)) => Ok(source),
+            Ok(None) => Err(at(self.absent(kind, reference))),
+            Err((path, error)) => {
+                Err(at(Diagnostic::error(format!("`{}` cannot be read: {error}", path.display()))))
+            }
+        }
+    }
+
+    fn open_path(&self, reference: &str, from: Option<&Origin>) -> Result<Option<Arc<Source>>, (PathBuf, io::Error)> {
+        let place = from.map(|origin| &origin.source().place);
+        match place {
+            Some(Place::BuiltIn(file)) => Ok(built_in(&beside(file, reference))),
+            Some(Place::Disk(file)) => self.read(&beside(file, reference)),
+            Some(Place::Argument) | None => self.read(Path::new(reference)),
+        }
+    }
+
+    fn open_name(&self, kind: Kind, name: &str) -> Result<Option<Arc<Source>>, (PathBuf, io::Error)> {
+        let file = Path::new(kind.folder()).join(format!("{name}.toml"));
+        for folder in &self.folders {
+            if let Some(source) = self.read(&folder.join(&file))? {
+                return Ok(Some(source));
+            }
+        }
+        Ok(built_in(&file))
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Arc<Source>>, (PathBuf, io::Error)> {
+        let text = self.sources.read(path).map_err(|error| (path.to_owned(), error))?;
+        let place = Place::Disk(path.to_owned());
+        Ok(text.map(|text| Arc::new(Source { name: path.display().to_string(), text, place })))
+    }
+
+    fn absent(&self, kind: Kind, reference: &str) -> Diagnostic {
+        let names = self.names(kind);
+        let stem = stem(reference);
+        if is_path(reference) {
+            let diagnostic = Diagnostic::error(format!("there is no file `{reference}`"));
+            return match names.iter().find(|name| **name == stem) {
+                Some(name) => diagnostic.hint(format!("there is a {} preset `{name}`: name it without a path", kind.name())),
+                None => diagnostic.hint(format!("a path is relative to the file that names it; {} presets: {}", kind.name(), list(&names))),
+            };
+        }
+        let diagnostic = Diagnostic::error(format!("there is no {} preset `{reference}`", kind.name()));
+        match nearest(reference, names.iter().map(String::as_str)) {
+            Some(near) => diagnostic.hint(format!("did you mean `{near}`? there are {}", list(&names))),
+            None => diagnostic.hint(format!("there are {}; a path ends in `.toml`", list(&names))),
+        }
+    }
+}
+
+/// A preset's name: the file without folders and ending.
+pub(crate) fn stem(reference: &str) -> String {
+    let stem = Path::new(reference).file_stem().and_then(|stem| stem.to_str());
+    stem.unwrap_or(reference).to_owned()
+}
+
+fn is_path(reference: &str) -> bool {
+    reference.contains(['/', '\\']) || reference.ends_with(".toml") || reference.ends_with(".json")
+}
+
+fn built_in(path: &Path) -> Option<Arc<Source>> {
+    let text = BUILT_IN.get_file(path)?.contents_utf8()?.to_owned();
+    let name = format!("scenarios/{}", path.display());
+    Some(Arc::new(Source { name, text, place: Place::BuiltIn(path.to_owned()) }))
+}
+
+/// A path relative to the folder of `file`, with `..` taken away where it can be.
+fn beside(file: &Path, reference: &str) -> PathBuf {
+    let mut path = file.parent().unwrap_or(Path::new("")).to_owned();
+    for part in Path::new(reference).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if path.file_name().is_some() => {
+                path.pop();
+            }
+            Component::ParentDir | Component::Normal(_) | Component::RootDir | Component::Prefix(_) => path.push(part),
+        }
+    }
+    path
+}

@@ -1,0 +1,147 @@
+//! The one arrow of this crate: files, patches, a library in; a plan out.
+
+use std::collections::BTreeMap;
+
+use plan::Plan;
+use topology::Machine;
+
+use crate::diagnostic::Mistakes;
+use crate::layers::{self, Layers};
+use crate::library::{Kind, Library};
+use crate::machine;
+use crate::model;
+use crate::origin::Origin;
+use crate::profile;
+use crate::reader::{Decided, Reader, each_leaf};
+use crate::training;
+use crate::tree::Table;
+
+/// Every namespace of a scenario, in the order of `plan.toml`.
+const NAMESPACES: [&str; 10] =
+    ["cluster", "gpu", "node", "fabric", "model", "parallel", "job", "policy", "traffic", "profile"];
+
+/// A scenario that became a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// Everything decided.
+    pub plan: Plan,
+    /// Every value that went in, by dotted key, in the order of `plan.toml`.
+    pub leaves: Vec<Leaf>,
+    /// Where each value was written, by dotted key.
+    pub origins: BTreeMap<String, Origin>,
+}
+
+/// A machine without a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadedMachine {
+    /// The name of the cluster or scenario.
+    pub name: String,
+    /// The machine.
+    pub machine: Machine,
+    /// Every value that went in, by dotted key.
+    pub leaves: Vec<Leaf>,
+}
+
+/// One value of the merged files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaf {
+    /// Dotted key, for example `gpu.memory.stacks`.
+    pub key: String,
+    /// As TOML; an automatic value as it was decided.
+    pub value: String,
+    /// As TOML; an automatic value as it was written.
+    pub written: String,
+    /// In base units at full precision: equal for two spellings of one value.
+    pub canonical: String,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+impl Leaf {
+    /// The key without its last part.
+    pub(crate) fn table(&self) -> &str {
+        self.key.rsplit_once('.').map_or("", |(table, _)| table)
+    }
+
+    /// The last part of the key.
+    pub(crate) fn name(&self) -> &str {
+        self.key.rsplit_once('.').map_or(self.key.as_str(), |(_, name)| name)
+    }
+
+    /// Whether the value is for people only: two plans that differ in nothing else are the same plan.
+    #[must_use]
+    pub fn is_label(&self) -> bool {
+        self.key == "model.name" || (self.key.starts_with("profile.") && self.key.ends_with(".source"))
+    }
+}
+
+/// Loads a scenario: a preset name or a path, with `sets` (`dotted.key=value`, as after `--set`) laid over it.
+///
+/// # Errors
+/// Every mistake of every file and patch, at once.
+pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loaded, Mistakes> {
+    let (layers, mistakes) = layers::read(Kind::Scenario, reference, sets, library).map_err(Mistakes::new)?;
+    let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
+    let machine = machine::machine(&mut reader);
+    let model = model::model(&mut reader);
+    let job = training::job(&mut reader);
+    let policy = training::policies(&mut reader, &machine.device);
+    let parallel = training::parallel(&mut reader, &machine, &model, &job, &policy);
+    let traffic = training::traffic(&mut reader, &model);
+    let profile = profile::profile(&mut reader, &layers.profiles);
+    let decided = reader.finish(&NAMESPACES).map_err(Mistakes::new)?;
+    let leaves = leaves(&layers.root, &NAMESPACES, &decided);
+    let origins = leaves.iter().map(|leaf| (leaf.key.clone(), leaf.origin.clone())).collect();
+    // A missing estimate is a mistake, and with a mistake `finish` has returned.
+    let profile = profile.ok_or_else(Mistakes::default)?;
+    let Layers { name, .. } = layers;
+    Ok(Loaded { plan: Plan { name, machine, model, parallel, job, policy, traffic, profile }, leaves, origins })
+}
+
+/// Loads the machine of a cluster or a scenario: the name of a cluster preset, else of a scenario, or a path to either.
+///
+/// # Errors
+/// Every mistake in the keys of the machine, at once.
+pub fn load_machine(reference: &str, sets: &[String], library: &Library) -> Result<LoadedMachine, Mistakes> {
+    let kind = machine_kind(reference, library);
+    let (layers, mistakes) = layers::read(kind, reference, sets, library).map_err(Mistakes::new)?;
+    let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
+    let machine = machine::machine(&mut reader);
+    let decided = reader.finish(&machine::NAMESPACES).map_err(Mistakes::new)?;
+    let leaves = leaves(&layers.root, &machine::NAMESPACES, &decided);
+    Ok(LoadedMachine { name: layers.name, machine, leaves })
+}
+
+/// A file that has a job is a scenario; a name is first a cluster.
+fn machine_kind(reference: &str, library: &Library) -> Kind {
+    let is_cluster = match library.open(Kind::Cluster, reference, None) {
+        Ok(source) => {
+            let file = crate::parse::file(&source, &mut Vec::new()).unwrap_or_default();
+            !["job", "parallel", "policy"].iter().any(|namespace| file.contains_key(*namespace))
+        }
+        Err(_) => library.open(Kind::Scenario, reference, None).is_err(),
+    };
+    if is_cluster { Kind::Cluster } else { Kind::Scenario }
+}
+
+fn leaves(root: &Table, namespaces: &[&str], decided: &BTreeMap<String, Decided>) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    each_leaf(root, &mut |key, node| {
+        if let Some(Decided { canonical, shown }) = decided.get(&key) {
+            leaves.push(Leaf {
+                value: shown.clone(),
+                written: node.value.to_string(),
+                canonical: canonical.clone(),
+                origin: node.origin.clone(),
+                key,
+            });
+        }
+    });
+    let namespace = |leaf: &Leaf| namespaces.iter().position(|name| leaf.key.split('.').next() == Some(name));
+    // By table, so that each table stands in one piece.
+    leaves.sort_by(|a, b| {
+        let tables = namespace(a).cmp(&namespace(b)).then_with(|| a.table().cmp(b.table()));
+        tables.then_with(|| a.name().cmp(b.name()))
+    });
+    leaves
+}

@@ -1,0 +1,151 @@
+//! The machine: `gpu.*`, `node.*`, `fabric.*`, `cluster.*`.
+
+use topology::{
+    BlockScaling, CommEngine, Device, Fabric, FabricKind, Fp8, Host, Machine, Memory, Nic, Node, ScaleUp, Tensor,
+};
+
+use crate::reader::Reader;
+
+/// Namespaces of a machine.
+pub(crate) const NAMESPACES: [&str; 4] = ["gpu", "node", "fabric", "cluster"];
+
+/// Devices a machine may have; more would not be simulated on any host.
+const N_DEVICES_MAX: u64 = 1 << 20;
+/// Operations an SM may finish in a clock, SMs and stacks of a device, ports of a switch: beyond any silicon.
+const N_PARTS_MAX: u64 = 1 << 16;
+
+pub(crate) fn machine(reader: &mut Reader<'_>) -> Machine {
+    let machine = Machine {
+        device: device(reader),
+        node: node(reader),
+        fabric: fabric(reader),
+        n_nodes: reader.count("cluster.nodes", 1..=N_DEVICES_MAX),
+    };
+    check(reader, &machine);
+    machine
+}
+
+pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
+    Device {
+        sms: reader.count("gpu.sms", 1..=N_PARTS_MAX),
+        clock: reader.quantity("gpu.clock"),
+        tensor: Tensor {
+            bf16_flops_per_sm_clock: flops_per_sm_clock(reader, "gpu.tensor.bf16.flops-per-sm-clock", 1.0),
+            fp8: Fp8 {
+                flops_per_sm_clock: flops_per_sm_clock(reader, "gpu.tensor.fp8.flops-per-sm-clock", 0.0),
+                accumulate: reader.count("gpu.tensor.fp8.accumulate", 1..=52),
+                block_scaling: reader.choice(
+                    "gpu.tensor.fp8.block-scaling",
+                    &[("none", BlockScaling::None), ("native", BlockScaling::Native)],
+                ),
+            },
+        },
+        vector_flops_per_sm_clock: flops_per_sm_clock(reader, "gpu.vector.flops-per-sm-clock", 1.0),
+        memory: Memory {
+            stacks: reader.count("gpu.memory.stacks", 1..=N_PARTS_MAX),
+            rate_per_stack: reader.quantity("gpu.memory.rate-per-stack"),
+            capacity_per_stack: reader.quantity("gpu.memory.capacity-per-stack"),
+        },
+        l2: reader.quantity("gpu.l2"),
+        scale_up: ScaleUp {
+            links: reader.count("gpu.scale-up.links", 1..=N_PARTS_MAX),
+            rate_per_link: reader.quantity("gpu.scale-up.rate-per-link"),
+            latency: reader.quantity_or_zero("gpu.scale-up.latency"),
+        },
+        comm_engine: reader.choice(
+            "gpu.comm-engine",
+            &[("none", CommEngine::None), ("copy", CommEngine::Copy), ("full", CommEngine::Full)],
+        ),
+    }
+}
+
+fn flops_per_sm_clock(reader: &mut Reader<'_>, key: &str, min: f64) -> f64 {
+    reader.number(key, min..=N_PARTS_MAX as f64)
+}
+
+fn node(reader: &mut Reader<'_>) -> Node {
+    Node {
+        devices: reader.count("node.devices", 1..=N_DEVICES_MAX),
+        nic: Nic {
+            count: reader.count("node.nic.count", 0..=N_DEVICES_MAX),
+            rate: reader.quantity_or_zero("node.nic.rate"),
+        },
+        host: Host {
+            pcie_rate: reader.quantity("node.host.pcie-rate"),
+            pcie_latency: reader.quantity_or_zero("node.host.pcie-latency"),
+            memory_rate: reader.quantity("node.host.memory-rate"),
+            memory_capacity: reader.quantity("node.host.memory-capacity"),
+        },
+    }
+}
+
+fn fabric(reader: &mut Reader<'_>) -> Fabric {
+    Fabric {
+        kind: reader.choice(
+            "fabric.kind",
+            &[
+                ("fat-tree", FabricKind::FatTree),
+                ("rail-fat-tree", FabricKind::RailFatTree),
+                ("none", FabricKind::None),
+            ],
+        ),
+        planes: reader.count("fabric.planes", 0..=N_PARTS_MAX),
+        tiers: reader.count("fabric.tiers", 0..=3),
+        switch_ports: reader.count("fabric.switch-ports", 0..=N_PARTS_MAX),
+        link_rate: reader.quantity_or_zero("fabric.link-rate"),
+        switch_latency: reader.quantity_or_zero("fabric.switch-latency"),
+        endpoint_latency: reader.quantity_or_zero("fabric.endpoint-latency"),
+    }
+}
+
+fn check(reader: &mut Reader<'_>, machine: &Machine) {
+    let n_nodes = u64::from(machine.n_nodes);
+    let n_devices = n_nodes * u64::from(machine.node.devices);
+    if reader.sound(&["cluster.nodes", "node.devices"]) && n_devices > N_DEVICES_MAX {
+        reader.refuse(
+            "cluster.nodes",
+            format!("{n_nodes} nodes of {} devices are {n_devices} devices", machine.node.devices),
+            Some(format!("at most {N_DEVICES_MAX} devices are simulated")),
+        );
+    }
+    if !reader.sound(&["fabric.kind", "cluster.nodes"]) {
+        return;
+    }
+    match machine.fabric.kind {
+        FabricKind::None if n_nodes > 1 => reader.refuse(
+            "fabric.kind",
+            format!("{n_nodes} nodes cannot reach each other without a fabric"),
+            Some("name one with `use.fabric`, or set `cluster.nodes = 1`".to_owned()),
+        ),
+        FabricKind::None => {}
+        FabricKind::FatTree | FabricKind::RailFatTree => check_network(reader, machine),
+    }
+}
+
+fn check_network(reader: &mut Reader<'_>, machine: &Machine) {
+    let (fabric, nic) = (&machine.fabric, &machine.node.nic);
+    let kind = "a fat tree";
+    for (key, count, min) in [
+        ("fabric.planes", fabric.planes, 1),
+        ("fabric.tiers", fabric.tiers, 2),
+        ("fabric.switch-ports", fabric.switch_ports, 2),
+        ("node.nic.count", nic.count, 1),
+    ] {
+        if reader.sound(&[key]) && count < min {
+            reader.refuse(key, format!("`{key}` is {count}: {kind} needs at least {min}"), None);
+        }
+    }
+    for (key, rate) in [("fabric.link-rate", fabric.link_rate), ("node.nic.rate", nic.rate)] {
+        if reader.sound(&[key]) && rate.get() <= 0.0 {
+            reader.refuse(key, format!("`{key}` is zero: {kind} needs a rate"), None);
+        }
+    }
+    let sound = reader.sound(&["fabric.planes", "node.nic.count"]);
+    if sound && !nic.count.is_multiple_of(fabric.planes) {
+        reader.refuse(
+            "fabric.planes",
+            format!("{} NICs of a node do not spread evenly over {} planes", nic.count, fabric.planes),
+            Some(format!("take a number of planes that divides {}", nic.count)),
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! The plan as text: with origins for people, without for a digest.
+
+use std::fmt::Write;
+
+use crate::load::{Leaf, Loaded};
+
+/// The whole plan as TOML: each value as it was decided, with its origin behind it. It is a scenario itself: loading it
+/// gives the same plan. The same plan from the same files gives the same bytes.
+#[must_use]
+pub fn plan_toml(loaded: &Loaded) -> String {
+    let mut text = String::from("# Every value of this run, and where it was written.\n");
+    let _ = writeln!(text, "name = {}", toml::Value::String(loaded.plan.name.clone()));
+    let mut table = "";
+    for leaf in &loaded.leaves {
+        if leaf.table() != table {
+            table = leaf.table();
+            let _ = writeln!(text, "\n[{table}]");
+        }
+        let _ = writeln!(text, "{}", line(leaf));
+    }
+    text
+}
+
+fn line(leaf: &Leaf) -> String {
+    // A comment ends at the line; an argument may hold anything.
+    let origin = leaf.origin.to_string().replace(char::is_control, " ");
+    let line = format!("{} = {} # {origin}", leaf.name(), leaf.value);
+    if leaf.value == leaf.written { line } else { format!("{line}, {}", leaf.written.replace(char::is_control, " ")) }
+}
+
+/// The plan in one spelling: every value in base units at full precision, one a line, sorted, without what is only for
+/// people. Two loads are the same run exactly if these texts are equal; its hash is the run's identity.
+#[must_use]
+pub fn canonical_text(loaded: &Loaded) -> String {
+    let mut lines: Vec<String> = loaded
+        .leaves
+        .iter()
+        .filter(|leaf| !leaf.is_label() && !is_rule(&leaf.key))
+        .map(|leaf| format!("{} = {}\n", leaf.key, leaf.canonical))
+        .collect();
+    lines.sort();
+    lines.concat()
+}
+
+/// Keys that only say what `"auto"` means: what it came to stands under the key itself.
+fn is_rule(key: &str) -> bool {
+    matches!(key, "policy.comm-sms-software" | "policy.promote-every" | "policy.promote-below")
+}

@@ -1,0 +1,144 @@
+//! Presets become plans; patches change them; what is written can be read again.
+
+use std::collections::BTreeSet;
+
+use plan::Plan;
+use scenario::{Kind, Library, Loaded, canonical_text, load, load_machine, plan_toml};
+
+fn loaded(name: &str, sets: &[&str]) -> Loaded {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    load(name, &sets, &Library::built_in()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn mistakes(name: &str, sets: &[&str]) -> String {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    match load(name, &sets, &Library::built_in()) {
+        Ok(_) => panic!("{sets:?} should be refused"),
+        Err(mistakes) => mistakes.to_string(),
+    }
+}
+
+#[test]
+fn every_scenario_preset_becomes_a_plan() {
+    for name in Library::built_in().names(Kind::Scenario) {
+        let Plan { parallel, machine, .. } = loaded(&name, &[]).plan;
+        assert_eq!(parallel.n_ranks(), machine.n_nodes * machine.node.devices, "{name}");
+    }
+}
+
+#[test]
+fn the_main_job_is_laid_out_as_published() {
+    let Plan { parallel, policy, job, machine, model, .. } = loaded("deepseek-v3-2048", &[]).plan;
+    assert_eq!((parallel.pp, parallel.dp, parallel.ep, parallel.n_ranks()), (16, 128, 64, 2048));
+    assert_eq!(parallel.stages.len(), 16);
+    assert_eq!(parallel.stages.iter().sum::<u32>(), model.layers);
+    assert_eq!(job.global_batch / u64::from(parallel.dp) / job.micro_batch, 120);
+    assert_eq!((policy.comm_sms, policy.promote), (20, Some(128)));
+    assert_eq!(machine.fabric.planes, 8);
+}
+
+#[test]
+fn a_plan_that_is_written_and_read_again_is_the_same() {
+    for name in Library::built_in().names(Kind::Scenario) {
+        let first = loaded(&name, &["gpu.sms=144"]);
+        let folder = std::env::temp_dir().join(format!("windtunnel-plan-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let path = folder.join("plan.toml");
+        std::fs::write(&path, plan_toml(&first)).expect("a temporary file");
+        let second = loaded(&path.display().to_string(), &[]);
+        std::fs::remove_dir_all(&folder).expect("it was made above");
+        assert_eq!(first.plan, second.plan, "{name}");
+        assert_eq!(canonical_text(&first), canonical_text(&second), "{name}");
+    }
+}
+
+#[test]
+fn the_last_patch_wins_and_says_so() {
+    let loaded = loaded("tiny-moe", &["gpu.clock=1.5 GHz", "gpu.clock = \"1.6 GHz\"", "model.layers=17"]);
+    assert_eq!(loaded.plan.machine.device.clock.to_string(), "1.6 GHz");
+    assert_eq!(loaded.plan.parallel.stages.iter().sum::<u32>(), 17);
+    assert_eq!(loaded.origins["gpu.clock"].to_string(), "--set gpu.clock = \"1.6 GHz\"");
+    assert!(loaded.origins["model.experts.routed"].to_string().starts_with("scenarios/train/tiny-moe.toml:"));
+    assert!(loaded.origins["gpu.sms"].to_string().starts_with("scenarios/hardware/h800-sxm5.toml:"));
+    assert!(loaded.origins["traffic.seed"].to_string().starts_with("scenarios/defaults/train.toml:"));
+}
+
+#[test]
+fn two_spellings_of_a_value_are_one_plan() {
+    let a = loaded("tiny-moe", &["node.nic.rate=400 Gbit/s", "gpu.clock=1830 MHz"]);
+    let b = loaded("tiny-moe", &["node.nic.rate=50 GB/s", "gpu.clock=1.83 GHz"]);
+    assert_eq!(a.plan, b.plan);
+    assert_eq!(canonical_text(&a), canonical_text(&b));
+    assert_ne!(plan_toml(&a), plan_toml(&b));
+}
+
+#[test]
+fn an_automatic_value_is_the_number_it_came_to() {
+    let a = loaded("tiny-moe", &["policy.comm-sms=auto"]);
+    let b = loaded("tiny-moe", &["policy.comm-sms=20"]);
+    assert_eq!(canonical_text(&a), canonical_text(&b));
+    assert!(plan_toml(&a).contains("comm-sms = 20 # --set policy.comm-sms=auto, \"auto\"\n"), "{}", plan_toml(&a));
+}
+
+#[test]
+fn a_comm_engine_frees_the_sms() {
+    for (engine, comm_sms) in [("none", 20), ("copy", 0), ("full", 0)] {
+        let plan = loaded("tiny-moe", &[&format!("gpu.comm-engine={engine}")]).plan;
+        assert_eq!((plan.policy.comm_sms, plan.policy.lone_comm_sms), (comm_sms, comm_sms), "{engine}");
+    }
+}
+
+#[test]
+fn a_wider_accumulator_needs_no_promotion() {
+    for (bits, promote) in [(13, Some(128)), (22, Some(128)), (23, None), (25, None)] {
+        let plan = loaded("tiny-moe", &[&format!("gpu.tensor.fp8.accumulate={bits}")]).plan;
+        assert_eq!(plan.policy.promote, promote, "{bits} bits");
+    }
+    assert_eq!(loaded("tiny-moe", &["policy.promote=never"]).plan.policy.promote, None);
+    assert_eq!(loaded("tiny-moe", &["policy.promote=64"]).plan.policy.promote, Some(64));
+}
+
+#[test]
+fn a_reference_can_be_patched() {
+    let plan = loaded("tiny-moe", &["use.hardware=h200-sxm5", "use.fabric=rail-ft3"]).plan;
+    assert_eq!(plan.machine.device.memory.stacks, 6);
+    assert_eq!((plan.machine.fabric.tiers, plan.machine.fabric.planes), (3, 1));
+    // The estimates are of H800: on other hardware none of them is more than extrapolated.
+    assert!(plan.profile.iter().all(|(_, estimate)| estimate.basis >= calibrate::Basis::Extrapolated));
+}
+
+#[test]
+fn the_first_profile_that_holds_an_estimate_gives_it() {
+    let a = loaded("tiny-moe", &["use.profiles=[\"h100-published\", \"h800-published\"]"]);
+    assert!(a.origins["profile.gemm.bf16.peak-fraction.value"].file().ends_with("h100-published.toml"));
+}
+
+#[test]
+fn a_machine_loads_from_a_cluster_and_from_a_scenario() {
+    let library = Library::built_in();
+    for name in library.names(Kind::Cluster) {
+        load_machine(&name, &[], &library).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    }
+    let cluster = load_machine("h800-2048-mpft", &["fabric.planes=4".to_owned()], &library);
+    let scenario = load_machine("deepseek-v3-2048", &["fabric.planes=4".to_owned()], &library);
+    let (cluster, scenario) = (cluster.expect("a cluster"), scenario.expect("a scenario"));
+    assert_eq!(cluster.machine, scenario.machine);
+    assert_eq!(cluster.machine.fabric.planes, 4);
+}
+
+#[test]
+fn every_promised_key_exists_once() {
+    let loaded = loaded("deepseek-v3-2048", &[]);
+    let keys: BTreeSet<&str> = loaded.leaves.iter().map(|leaf| leaf.key.as_str()).collect();
+    assert_eq!(keys.len(), loaded.leaves.len());
+    for key in include_str!("keys.txt").lines() {
+        assert!(keys.contains(key), "`{key}` is promised and missing");
+    }
+}
+
+#[test]
+fn a_dense_model_refuses_what_only_experts_have() {
+    let shown = mistakes("llama-3.1-405b-8192", &["model.node-limit=4", "parallel.ep=8"]);
+    assert!(shown.contains("there is no key `model.node-limit`"), "{shown}");
+    assert!(shown.contains("`parallel.ep` is 8, but the model is dense"), "{shown}");
+}

@@ -1,0 +1,92 @@
+//! How many nodes of one kind on which network.
+
+use units::{Bytes, BytesPerSec, Hertz, Seconds};
+
+use crate::{
+    BlockScaling, CommEngine, Device, Fabric, FabricKind, Fp8, Host, Memory, Nic, Node, ScaleUp,
+    Tensor,
+};
+
+/// A machine: how many nodes of one kind on which network. The `cluster.*`, `node.*`, `gpu.*`, `fabric.*` keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Machine {
+    /// The accelerator.
+    pub device: Device,
+    /// The server.
+    pub node: Node,
+    /// The network between servers.
+    pub fabric: Fabric,
+    /// Servers.
+    pub n_nodes: u32,
+}
+
+impl Machine {
+    /// A machine of rates alone, for questions about the network and nothing else: `n_nodes` nodes of `n_devices`
+    /// devices, each with a scale-up port of `scale_up` and its own NIC of `nic` (one direction), all NICs on one
+    /// switch that never blocks. There is no latency, PCIe never binds, and whatever computes is zero.
+    #[must_use]
+    pub fn bare(n_nodes: u32, n_devices: u32, scale_up: BytesPerSec, nic: BytesPerSec) -> Self {
+        let ports_used = n_nodes.saturating_mul(n_devices).min(u32::MAX / 2);
+        Self {
+            device: bare_device(scale_up),
+            node: Node {
+                devices: n_devices,
+                nic: Nic {
+                    count: n_devices,
+                    rate: nic,
+                },
+                host: Host {
+                    pcie_rate: scale_up + nic,
+                    pcie_latency: Seconds::ZERO,
+                    memory_rate: BytesPerSec::ZERO,
+                    memory_capacity: Bytes::ZERO,
+                },
+            },
+            fabric: Fabric {
+                kind: FabricKind::FatTree,
+                planes: 1,
+                tiers: 2,
+                // Half the ports face down: one leaf takes everything.
+                switch_ports: 2 * ports_used.max(1),
+                link_rate: nic,
+                switch_latency: Seconds::ZERO,
+                endpoint_latency: Seconds::ZERO,
+            },
+            n_nodes,
+        }
+    }
+
+    /// Devices of the whole machine.
+    #[must_use]
+    pub fn n_devices(&self) -> u64 {
+        u64::from(self.n_nodes) * u64::from(self.node.devices)
+    }
+}
+
+fn bare_device(scale_up: BytesPerSec) -> Device {
+    Device {
+        sms: 0,
+        clock: Hertz::ZERO,
+        tensor: Tensor {
+            bf16_flops_per_sm_clock: 0.0,
+            fp8: Fp8 {
+                flops_per_sm_clock: 0.0,
+                accumulate: 0,
+                block_scaling: BlockScaling::None,
+            },
+        },
+        vector_flops_per_sm_clock: 0.0,
+        memory: Memory {
+            stacks: 0,
+            rate_per_stack: BytesPerSec::ZERO,
+            capacity_per_stack: Bytes::ZERO,
+        },
+        l2: Bytes::ZERO,
+        scale_up: ScaleUp {
+            links: 1,
+            rate_per_link: scale_up,
+            latency: Seconds::ZERO,
+        },
+        comm_engine: CommEngine::None,
+    }
+}

@@ -1,0 +1,269 @@
+//! Paths between devices, computed from structure.
+
+use units::Seconds;
+
+use crate::builder::Socket;
+use crate::{DeviceId, LinkId, Network, Routing, TopologyError};
+
+/// The links a message takes, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Path {
+    /// Links from source to target; empty when both are one device.
+    pub links: Vec<LinkId>,
+    /// Sum of the latencies of the links.
+    pub latency: Seconds,
+}
+
+impl Network {
+    /// The path of a message.
+    ///
+    /// Within a node it crosses the scale-up switch. Between nodes it leaves through the NIC of the source device and
+    /// arrives at the NIC of the target device, turning at the lowest tier of switches that both are below. Where
+    /// the two NICs are in different planes, the message is first carried over the scale-up fabric to the device of
+    /// its own node that has the local rank of the target, and leaves from there. No other relay is taken, though one
+    /// may be shorter: relaying at the far end, as DeepEP does, or to the rail of the target in one network, as NCCL's
+    /// PXN does, is two paths asked for one by one.
+    ///
+    /// Leaf and spine uplinks ("lanes") are chosen by `routing`:
+    ///
+    /// - `Static` takes the lane numbered like the target's port (D-mod-k, Zahavi 2012). Every downward wire then
+    ///   serves one NIC, so flows to different NICs never meet on the way down, and a shift of full leaves meets nowhere.
+    /// - `Ecmp` takes a lane by a hash of source and target, so flows collide by chance. One lane for all messages of a
+    ///   pair; real switches hash ports too, which spreads several queue pairs of one pair of devices.
+    /// - `Adaptive` has no single path: this is the static one, equal to the others in links and latency;
+    ///   [`Network::paths`] gives all with their shares.
+    ///
+    /// Cost: a few divisions and one vector, whatever the size of the machine.
+    ///
+    /// # Errors
+    /// When a device does not exist, or nothing joins the two.
+    pub fn path(
+        &self,
+        from: DeviceId,
+        to: DeviceId,
+        routing: Routing,
+    ) -> Result<Path, TopologyError> {
+        let route = self.route(from, to)?;
+        let lanes = match routing {
+            Routing::Static | Routing::Adaptive => self.static_lanes(&route),
+            Routing::Ecmp => hashed_lanes(&route, self.half(&route)),
+        };
+        Ok(self.along(&route, lanes))
+    }
+
+    /// The paths a message takes and the share of its bytes on each; shares add to 1. `Static` and `Ecmp` have one
+    /// path, `Adaptive` spreads evenly over all lanes: half the ports of a switch where leaves differ, the square
+    /// of that where pods differ. Wires joining the same two switches count as lanes of their own, and a message
+    /// comes down on the lane number it went up on.
+    ///
+    /// # Errors
+    /// As [`Network::path`].
+    pub fn paths(
+        &self,
+        from: DeviceId,
+        to: DeviceId,
+        routing: Routing,
+    ) -> Result<Vec<(Path, f64)>, TopologyError> {
+        if routing != Routing::Adaptive {
+            return Ok(vec![(self.path(from, to, routing)?, 1.0)]);
+        }
+        let route = self.route(from, to)?;
+        let half = self.half(&route);
+        let (n_leaf, n_spine) = match route.turn() {
+            Turn::Below => (1, 1),
+            Turn::Spine => (half, 1),
+            Turn::Core => (half, half),
+        };
+        let share = 1.0 / (f64::from(n_leaf) * f64::from(n_spine));
+        let lanes =
+            (0..n_leaf).flat_map(|leaf| (0..n_spine).map(move |spine| Lanes { leaf, spine }));
+        Ok(lanes
+            .map(|lanes| (self.along(&route, lanes), share))
+            .collect())
+    }
+
+    fn route(&self, from: DeviceId, to: DeviceId) -> Result<Route, TopologyError> {
+        self.check_device(from)?;
+        self.check_device(to)?;
+        let unreachable = |reason| TopologyError::Unreachable {
+            from: self.name(from),
+            to: self.name(to),
+            reason,
+        };
+        let near = self.node_of(from) == self.node_of(to);
+        let relays = self.plane_of(from) != self.plane_of(to);
+        if from != to && (near || relays) && !self.has_scale_up() {
+            return Err(unreachable(
+                "the devices of a node have no scale-up links (`gpu.scale-up.links`)",
+            ));
+        }
+        if near {
+            return Ok(Route {
+                from,
+                exit: from,
+                to,
+                wired: None,
+            });
+        }
+        let exit = if relays {
+            self.device(self.node_of(from), self.local_rank(to))
+        } else {
+            from
+        };
+        let wired = self.wired(exit, to);
+        let wired = wired.ok_or_else(|| unreachable("their nodes have no network between them"))?;
+        Ok(Route {
+            from,
+            exit,
+            to,
+            wired: Some(wired),
+        })
+    }
+
+    /// Both ends of a message between devices of one plane; `None` without a network.
+    fn wired(&self, exit: DeviceId, to: DeviceId) -> Option<Wired> {
+        let (source, target) = (self.socket(exit)?, self.socket(to)?);
+        let plane = &self.planes()[source.plane as usize];
+        let turn = if source.leaf == target.leaf {
+            Turn::Below
+        } else if plane.pod_of_leaf(source.leaf) == plane.pod_of_leaf(target.leaf) {
+            Turn::Spine
+        } else {
+            Turn::Core
+        };
+        Some(Wired {
+            source,
+            target,
+            turn,
+        })
+    }
+
+    fn has_scale_up(&self) -> bool {
+        self.link(self.scale_up_send(DeviceId(0))).rate.get() > 0.0
+    }
+
+    /// Lanes of a switch on the plane of a route; 1 where there is none to choose.
+    fn half(&self, route: &Route) -> u32 {
+        route
+            .wired
+            .as_ref()
+            .map_or(1, |wired| self.planes()[wired.source.plane as usize].half)
+    }
+
+    fn static_lanes(&self, route: &Route) -> Lanes {
+        let Some(Wired { target, .. }) = route.wired else {
+            return Lanes { leaf: 0, spine: 0 };
+        };
+        let plane = &self.planes()[target.plane as usize];
+        Lanes {
+            leaf: target.port % plane.half,
+            spine: (target.leaf % plane.pod_leaves) % plane.half,
+        }
+    }
+
+    fn along(&self, route: &Route, lanes: Lanes) -> Path {
+        let mut links = Vec::with_capacity(12);
+        let Route {
+            from,
+            exit,
+            to,
+            ref wired,
+        } = *route;
+        let scale_up_to = if wired.is_some() { exit } else { to };
+        if from != scale_up_to {
+            links.extend([self.scale_up_send(from), self.scale_up_receive(scale_up_to)]);
+        }
+        if let Some(wired) = wired {
+            links.extend([
+                self.pcie_send(exit),
+                self.bus_send(exit),
+                self.nic_send(exit),
+            ]);
+            self.cross(wired, lanes, &mut links);
+            links.extend([
+                self.nic_receive(to),
+                self.bus_send(to).reverse(),
+                self.pcie_receive(to),
+            ]);
+        }
+        let latency = links.iter().map(|link| self.link(*link).latency).sum();
+        Path { links, latency }
+    }
+
+    fn cross(&self, wired: &Wired, lanes: Lanes, links: &mut Vec<LinkId>) {
+        let Wired {
+            source,
+            target,
+            turn,
+        } = *wired;
+        if turn == Turn::Below {
+            return;
+        }
+        let plane = &self.planes()[source.plane as usize];
+        links.push(LinkId(plane.leaf_lane(source.leaf, lanes.leaf)));
+        if turn == Turn::Core {
+            let spine_lane =
+                |leaf| plane.spine_lane(plane.spine_of_lane(leaf, lanes.leaf), lanes.spine);
+            links.push(LinkId(spine_lane(source.leaf)));
+            links.push(LinkId(spine_lane(target.leaf)).reverse());
+        }
+        links.push(LinkId(plane.leaf_lane(target.leaf, lanes.leaf)).reverse());
+    }
+}
+
+/// What is fixed about a message before lanes are chosen.
+struct Route {
+    from: DeviceId,
+    /// The device whose NIC sends.
+    exit: DeviceId,
+    to: DeviceId,
+    /// Both ends on the network; `None` within a node.
+    wired: Option<Wired>,
+}
+
+struct Wired {
+    source: Socket,
+    target: Socket,
+    turn: Turn,
+}
+
+/// The tier at which a path turns down.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// At a leaf or the scale-up switch: nothing to choose.
+    Below,
+    Spine,
+    Core,
+}
+
+/// Uplink of the leaf, uplink of the spine.
+#[derive(Clone, Copy)]
+struct Lanes {
+    leaf: u32,
+    spine: u32,
+}
+
+impl Route {
+    fn turn(&self) -> Turn {
+        self.wired.as_ref().map_or(Turn::Below, |wired| wired.turn)
+    }
+}
+
+fn hashed_lanes(route: &Route, half: u32) -> Lanes {
+    let hash = mix((u64::from(route.from.0) << 32) | u64::from(route.to.0));
+    let half = u64::from(half);
+    Lanes {
+        leaf: (hash % half) as u32,
+        spine: (hash / half % half) as u32,
+    }
+}
+
+/// Spreads the bits of a pair over a word: rounds of multiply and fold, the same on every platform and release.
+fn mix(pair: u64) -> u64 {
+    // Any odd multiplier with bits in every byte that it reaches will do.
+    const MULTIPLIER: u64 = 0xB_5297;
+    (0..4u32).fold(pair.wrapping_add(1), |word, round| {
+        let word = word.wrapping_mul(MULTIPLIER).rotate_left(21 + 2 * round);
+        word ^ (word >> 29)
+    })
+}

@@ -1,0 +1,107 @@
+//! What is kept from forward to backward.
+
+use super::{Item, item};
+use crate::model::{Attention, LayerKind, Model};
+use crate::parallel::Stage;
+use crate::step::{Load, Shape, kept_core_width};
+
+const BF16: f64 = 2.0;
+const FP32: f64 = 4.0;
+
+/// What one layer keeps of one micro-batch on one rank, item by item.
+///
+/// Inputs of both norms always (BF16). Norm outputs, up-projected queries, keys and values, and SwiGLU outputs only
+/// where they are not computed again. Inputs of FP8 GEMMs and of SwiGLU in FP8 where the policy keeps them so, the
+/// core's output in 12 bits; the rows of the experts in the format of the dispatch. Whole-layer recomputation keeps the
+/// layer's input.
+#[must_use]
+pub fn kept(model: &Model, shape: &Shape, kind: LayerKind, load: &Load) -> Vec<Item> {
+    let stream = (shape.tokens_sequence_parallel() * model.hidden) as f64 * BF16;
+    if shape.recompute.full {
+        return vec![item("layer input", stream)];
+    }
+    let mut items = vec![item("norm inputs", 2.0 * stream)];
+    if !shape.recompute.norm {
+        items.push(item("norm outputs", norm_outputs(model, shape, kind)));
+    }
+    attention(model, shape, &mut items);
+    match (&model.experts, kind) {
+        (Some(experts), LayerKind::Moe) => {
+            let own = shape.tokens_sequence_parallel() as f64;
+            let gate = f64::from(experts.routed) * FP32 + f64::from(experts.top_k) * 12.0;
+            items.push(item("gate", own * gate));
+            let shared = u64::from(experts.shared) * experts.width / shape.tp.max(1);
+            items.push(item("shared experts", gated(shape, shape.tokens(), shared)));
+            let rows = load.n_rows();
+            let arrived = if shape.fp8() { shape.fp8_width() } else { BF16 };
+            items.push(item("expert inputs", (rows * model.hidden) as f64 * arrived));
+            items.push(item("experts", gated(shape, rows, experts.width)));
+        }
+        _ => items.push(item("feed-forward", gated(shape, shape.tokens(), model.ffn / shape.tp.max(1)))),
+    }
+    items
+}
+
+/// Outputs of the norms before attention and before the feed-forward part; a gate reads the latter in BF16 besides.
+fn norm_outputs(model: &Model, shape: &Shape, kind: LayerKind) -> f64 {
+    let gate = if kind == LayerKind::Moe && shape.kept_width() < BF16 { BF16 } else { 0.0 };
+    let elements = (shape.tokens_sequence_parallel() * model.hidden) as f64;
+    let latents = match model.attention {
+        Attention::Mla { query_latent, kv_latent, .. } => query_latent + kv_latent,
+        Attention::Gqa { .. } => 0,
+    };
+    let latents = (shape.tokens_sequence_parallel() * latents) as f64;
+    elements * (2.0 * shape.kept_width() + gate) + latents * shape.kept_width()
+}
+
+fn attention(model: &Model, shape: &Shape, items: &mut Vec<Item>) {
+    let tokens = shape.tokens() as f64;
+    let (heads, value) = match model.attention {
+        Attention::Mla { heads, query_latent, kv_latent, nope, rope, value } => {
+            let own = shape.tokens_sequence_parallel() as f64;
+            items.push(item("latents", own * (query_latent + kv_latent + rope) as f64 * BF16));
+            let heads = heads / shape.tp.max(1);
+            if !shape.recompute.mla_up {
+                let each = 2 * (nope + rope) + value;
+                items.push(item("queries, keys, values", tokens * (heads * each) as f64 * BF16));
+            }
+            (heads, value)
+        }
+        Attention::Gqa { heads, kv_heads, head, .. } => {
+            let (heads, kv_heads) = (heads / shape.tp.max(1), kv_heads.div_ceil(shape.tp.max(1)));
+            let each = (heads + 2 * kv_heads) * head;
+            items.push(item("queries, keys, values", tokens * each as f64 * BF16));
+            (heads, head)
+        }
+    };
+    items.push(item("attention output", tokens * (heads * value) as f64 * kept_core_width(shape)));
+    // One FP32 logarithm of the softmax's sum a query and head.
+    items.push(item("softmax sums", tokens * heads as f64 * FP32));
+}
+
+/// SwiGLU's input, and its output where it is not computed again.
+fn gated(shape: &Shape, rows: u64, width: u64) -> f64 {
+    let vectors = if shape.recompute.swiglu { 2.0 } else { 3.0 };
+    (rows * width) as f64 * vectors * shape.kept_width()
+}
+
+/// What a stage keeps of a chunk outside its layers: the two norm inputs of each MTP module (and their outputs, where
+/// not computed again), the input of each use of the head, and its gradient or norm output.
+pub(super) fn ends(model: &Model, shape: &Shape, stage: &Stage) -> f64 {
+    let elements = (shape.tokens_sequence_parallel() * model.hidden) as f64;
+    let again = shape.recompute.norm || shape.recompute.full;
+    let mtp = 2.0 * (BF16 + if again { 0.0 } else { shape.kept_width() });
+    let output = if shape.logit_pieces > 1 || !again { BF16 } else { 0.0 };
+    elements * (f64::from(stage.mtp) * mtp + f64::from(stage.heads) * (BF16 + output))
+}
+
+/// Bytes of logits: a use of the head and chunk, and at once. In one piece they are kept in FP32; in several one piece
+/// is there at a time, with its BF16 gradient.
+pub(super) fn logits(model: &Model, shape: &Shape) -> (f64, f64) {
+    let elements = (shape.tokens() * model.vocabulary / shape.tp.max(1)) as f64;
+    if shape.logit_pieces > 1 {
+        (0.0, elements / shape.logit_pieces as f64 * (FP32 + BF16))
+    } else {
+        (elements * FP32, elements * (FP32 + BF16))
+    }
+}

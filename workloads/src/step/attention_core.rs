@@ -1,0 +1,114 @@
+//! The attention core and the output projection, shared by latent and grouped attention.
+
+use super::Shape;
+use super::tape::{BF16, FP32, Linear, Tape};
+use crate::op::{Axis, Collective, OpKind, Pass, Stream};
+
+/// Bytes of an element in E5M6, the 12-bit format the core's output is kept in, without its scale.
+const E5M6: f64 = 1.5;
+
+/// The core's sizes on this rank.
+#[derive(Clone, Copy)]
+pub(super) struct Core {
+    pub(super) hidden: u64,
+    pub(super) heads: u64,
+    pub(super) kv_heads: u64,
+    pub(super) qk: u64,
+    pub(super) value: u64,
+}
+
+impl Core {
+    /// The core, the cast of its output, the output projection, the residual.
+    ///
+    /// In FP8 the cast writes two copies: E4M3 for the product and, where activations are kept in FP8, E5M6 to keep
+    /// (arXiv:2412.19437 section 3.3.3).
+    pub(super) fn forward(self, tape: &mut Tape<'_>) {
+        self.gather_keys(tape, Pass::Forward);
+        self.op(tape, Pass::Forward);
+        let output = self.output(tape.shape);
+        if tape.shape.fp8() {
+            let kept = if tape.shape.keep_fp8 { kept_core_width(tape.shape) } else { 0.0 };
+            let widths = [BF16, tape.shape.fp8_width() + kept];
+            tape.stream(Pass::Forward, output.names[1], Stream::Cast, output.input_elements(), widths);
+        }
+        tape.product(Pass::Forward, output);
+        tape.collective(Pass::Forward, "attention-scatter", Axis::Tp, Collective::ReduceScatter, self.residual(tape));
+        tape.sum(Pass::Forward, "attention-residual", self.residual(tape) / tape.shape.tp.max(1), 2);
+    }
+
+    /// From the residual's gradient to that of the core's output, which also comes back from where it was kept.
+    pub(super) fn backward_output(self, tape: &mut Tape<'_>) {
+        let output = self.output(tape.shape);
+        let all = self.residual(tape);
+        tape.collective(Pass::InputGradient, "attention-scatter", Axis::Tp, Collective::AllGather, all);
+        tape.cast_gradient(output);
+        tape.product(Pass::InputGradient, output);
+        if tape.shape.fp8() && tape.shape.keep_fp8 {
+            // One read of E5M6 gives the BF16 copy for the row sums and the 128x1 copy for the weight gradient.
+            let widths = [kept_core_width(tape.shape), BF16 + tape.shape.fp8_width()];
+            let elements = output.input_elements();
+            tape.stream(Pass::InputGradient, output.names[1], Stream::CastTranspose, elements, widths);
+        } else {
+            tape.cast_input(Pass::InputGradient, output, 1);
+        }
+    }
+
+    /// From the gradient of the core's output to those of queries, keys and values.
+    ///
+    /// As FlashAttention's backward does it: row sums of dO x O and clearing of the FP32 dQ, the core, dQ to BF16. The
+    /// bytes of the two explain their times in the published trace at memory speed.
+    pub(super) fn backward_core(self, tape: &mut Tape<'_>) {
+        let tokens = tape.shape.tokens();
+        self.gather_keys(tape, Pass::Recompute);
+        let (queries, values) = (tokens * self.heads * self.qk, tokens * self.heads * self.value);
+        let sums = [values as f64 * 2.0 * BF16, (tokens * self.heads) as f64 * FP32 + queries as f64 * FP32];
+        tape.stream_bytes(Pass::InputGradient, "attention-row-sums", Stream::Copy, sums);
+        self.op(tape, Pass::InputGradient);
+        tape.stream(Pass::InputGradient, "attention-query-gradient", Stream::Copy, queries, [FP32, BF16]);
+        let keys = self.gathered_keys(tape.shape);
+        tape.collective(Pass::InputGradient, "key-value-gather", Axis::Cp, Collective::ReduceScatter, keys);
+    }
+
+    /// The output projection's weight gradient.
+    pub(super) fn weight_gradient(self, tape: &mut Tape<'_>) {
+        tape.product(Pass::WeightGradient, self.output(tape.shape));
+    }
+
+    fn output(self, shape: &Shape) -> Linear {
+        let names = ["output-projection", "attention-output", "output-projection-gradient"];
+        Linear { names, tokens: shape.tokens(), inputs: self.heads * self.value, outputs: self.hidden }
+    }
+
+    fn residual(self, tape: &Tape<'_>) -> u64 {
+        tape.shape.tokens() * self.hidden
+    }
+
+    fn gathered_keys(self, shape: &Shape) -> u64 {
+        shape.tokens() * shape.cp * self.kv_heads * (self.qk + self.value)
+    }
+
+    fn gather_keys(self, tape: &mut Tape<'_>, pass: Pass) {
+        let keys = self.gathered_keys(tape.shape);
+        tape.collective(pass, "key-value-gather", Axis::Cp, Collective::AllGather, keys);
+    }
+
+    fn op(self, tape: &mut Tape<'_>, pass: Pass) {
+        let shape = tape.shape;
+        let kind = OpKind::Attention {
+            heads: self.heads * shape.micro_batch,
+            kv_heads: self.kv_heads * shape.micro_batch,
+            queries: shape.sequence / shape.cp.max(1),
+            keys: shape.sequence,
+            qk: self.qk,
+            value: self.value,
+            causal: true,
+        };
+        tape.push(pass, "attention-core", kind);
+    }
+}
+
+/// Bytes an element of the core's output takes while it is kept: 12 bits and a scale per 1x128 tile where activations
+/// are kept in FP8, else BF16.
+pub(crate) fn kept_core_width(shape: &Shape) -> f64 {
+    if shape.fp8() && shape.keep_fp8 { E5M6 + shape.scale_width() } else { BF16 }
+}

@@ -1,0 +1,125 @@
+//! The experts of a layer, between dispatch and combine.
+
+use super::ffn::{FeedForward, SHARED, swiglu, swiglu_again, swiglu_gradient};
+use super::tape::{BF16, Linear, Tape};
+use super::{Load, Passes, Shape};
+use crate::model::{Experts, Model};
+use crate::op::{Collective, Pass, Stream};
+
+/// Shared experts on the rank's own tokens, routed experts on the tokens it received.
+///
+/// Tokens arrive in the format of the dispatch (FP8 where linear layers are FP8) and are copied into expert-major rows;
+/// the outputs are weighted and summed per received token before the combine. Gate weights are applied to the SwiGLU
+/// output in the backward pass, where their gradient is a row sum of what the kernel holds anyway, so expert outputs
+/// are not kept. The expert-major rows are kept for the weight gradient, in FP8 as they came.
+pub(super) fn mlp(model: &Model, experts: &Experts, shape: &Shape, load: &Load) -> Passes {
+    let mut tape = Tape::new(shape);
+    let layer = Layer::of(model, experts, shape, load);
+    layer.forward(&mut tape);
+    tape.again_if_full();
+    layer.backward(&mut tape);
+    layer.weight_gradient(&mut tape);
+    tape.finish()
+}
+
+struct Layer<'a> {
+    hidden: u64,
+    shared: Option<FeedForward>,
+    gate_up: Linear,
+    down: Linear,
+    load: &'a Load,
+}
+
+impl<'a> Layer<'a> {
+    fn of(model: &Model, experts: &Experts, shape: &Shape, load: &'a Load) -> Self {
+        let (hidden, width, tokens) = (model.hidden, experts.width, load.n_rows());
+        let gate_up = ["expert-gate-up", "expert-input", "expert-gate-up-gradient"];
+        let down = ["expert-down", "expert-swiglu-output", "expert-output-gradient"];
+        let shared = u64::from(experts.shared) * width;
+        Self {
+            hidden,
+            shared: (shared > 0).then(|| FeedForward::new(SHARED, shape, hidden, shared)),
+            gate_up: Linear { names: gate_up, tokens, inputs: hidden, outputs: 2 * width },
+            down: Linear { names: down, tokens, inputs: width, outputs: hidden },
+            load,
+        }
+    }
+
+    /// Shared experts first: they do not wait for the dispatch.
+    fn forward(&self, tape: &mut Tape<'_>) {
+        let pass = Pass::Forward;
+        if let Some(shared) = &self.shared {
+            if tape.shape.tp > 1 {
+                shared.gather(tape, pass, Collective::AllGather);
+                tape.cast_input(pass, shared.gate_up, 1);
+            }
+            shared.forward(tape);
+        }
+        self.permute(tape, pass, "expert-permute");
+        tape.grouped(pass, self.gate_up, &self.load.rows);
+        swiglu(tape, "expert-swiglu", self.down.input_elements());
+        tape.grouped(pass, self.down, &self.load.rows);
+        self.unpermute(tape, pass, "expert-sum");
+        let own = tape.shape.tokens_sequence_parallel() * self.hidden;
+        // Combined routed experts, shared experts where there are any, and the stream itself.
+        tape.sum(pass, "mlp-residual", own, if self.shared.is_some() { 3 } else { 2 });
+    }
+
+    /// The first cast belongs to the dispatch of the gradient, which the trace counts there; the norm runs again here
+    /// because the shared experts' and the gate's weight gradients read its output.
+    fn backward(&self, tape: &mut Tape<'_>) {
+        let own = tape.shape.tokens_sequence_parallel() * self.hidden;
+        let norm_again = tape.shape.pieces_again().norm;
+        let one_cast = self.shared.is_some() && tape.shape.tp == 1;
+        tape.cast(Pass::InputGradient, "mlp-output-gradient", own, if one_cast { 2 } else { 1 });
+        if norm_again {
+            tape.norm(Pass::Recompute, "mlp-norm", own);
+        }
+        if let Some(shared) = &self.shared {
+            if tape.shape.tp > 1 {
+                shared.gather(tape, Pass::InputGradient, Collective::AllGather);
+                tape.cast_gradient(shared.down);
+            }
+            shared.backward(tape);
+            shared.input_again(tape, norm_again);
+        }
+        self.backward_routed(tape);
+    }
+
+    fn backward_routed(&self, tape: &mut Tape<'_>) {
+        let pass = Pass::InputGradient;
+        self.permute(tape, pass, "expert-sum");
+        tape.transpose(self.down.names[2], self.gate_up.input_elements());
+        tape.grouped(pass, self.down, &self.load.rows);
+        swiglu_again(tape, "expert-swiglu", self.down, self.down.input_elements());
+        swiglu_gradient(tape, "expert-swiglu", self.down.input_elements());
+        tape.grouped(pass, self.gate_up, &self.load.rows);
+        self.unpermute(tape, pass, "expert-permute");
+        tape.transpose(self.gate_up.names[1], self.gate_up.input_elements());
+    }
+
+    fn weight_gradient(&self, tape: &mut Tape<'_>) {
+        if let Some(shared) = &self.shared {
+            shared.weight_gradient(tape);
+        }
+        tape.grouped(Pass::WeightGradient, self.down, &self.load.rows);
+        tape.grouped(Pass::WeightGradient, self.gate_up, &self.load.rows);
+    }
+
+    /// Received tokens into rows, in the dispatch's format.
+    fn permute(&self, tape: &mut Tape<'_>, pass: Pass, name: &'static str) {
+        let width = if tape.shape.fp8() { tape.shape.fp8_width() } else { BF16 };
+        let [tokens, rows] = self.token_and_row_bytes(width);
+        tape.stream_bytes(pass, name, Stream::Permute, [tokens, rows]);
+    }
+
+    /// Rows summed per received token, in BF16.
+    fn unpermute(&self, tape: &mut Tape<'_>, pass: Pass, name: &'static str) {
+        let [tokens, rows] = self.token_and_row_bytes(BF16);
+        tape.stream_bytes(pass, name, Stream::Unpermute, [rows, tokens]);
+    }
+
+    fn token_and_row_bytes(&self, width: f64) -> [f64; 2] {
+        [self.load.received, self.load.n_rows()].map(|tokens| (tokens * self.hidden) as f64 * width)
+    }
+}

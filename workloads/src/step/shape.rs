@@ -1,0 +1,175 @@
+//! How one micro-batch lies on one rank, and what is kept of it.
+
+use crate::model::{Attention, Model};
+use crate::op::Precision;
+
+/// How one micro-batch lies on one rank, and what is kept of it for the backward pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// Tokens of a sequence.
+    pub sequence: u64,
+    /// Sequences of a micro-batch.
+    pub micro_batch: u64,
+    /// Tensor-parallel ranks, with sequence parallelism.
+    pub tp: u64,
+    /// Context-parallel ranks.
+    pub cp: u64,
+    /// Expert-parallel ranks.
+    pub ep: u64,
+    /// Arithmetic of the linear layers: [`Precision::Fp8Block`], [`Precision::Fp8Tensor`] or [`Precision::Bf16`].
+    pub linear: Precision,
+    /// What is computed again in the backward pass.
+    pub recompute: Recompute,
+    /// Whether the inputs of FP8 GEMMs are kept in FP8; else in BF16. Nothing to say where `linear` is BF16.
+    pub keep_fp8: bool,
+    /// Pieces the logits are computed in. One: logits are kept from forward to backward. More: see [`super::head`].
+    pub logit_pieces: u64,
+}
+
+/// What is computed again in the backward pass instead of kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recompute {
+    /// Norms.
+    pub norm: bool,
+    /// Up-projections of latent attention, with the rotary position after them.
+    pub mla_up: bool,
+    /// The gated activation.
+    pub swiglu: bool,
+    /// Whole layers, from their input. The other three then have nothing to say. Each segment's forward list then opens
+    /// its input-gradient list; in time that of attention runs before the feed-forward segment's. In a layer of experts
+    /// the tokens are dispatched again too ([`super::Exchange::dispatch_again`]).
+    pub full: bool,
+}
+
+/// Why a shape cannot be laid out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// A size that must be one or more is zero.
+    #[error("`{0}` is 0; it must be 1 or more")]
+    Zero(&'static str),
+    /// Something does not divide.
+    #[error("{what} ({of}) cannot be split evenly {by_what} ({by}) ways")]
+    Uneven {
+        /// What is to be split.
+        what: &'static str,
+        /// How much of it there is.
+        of: u64,
+        /// The key of the divisor.
+        by_what: &'static str,
+        /// The divisor.
+        by: u64,
+    },
+    /// A micro-batch is beyond counting.
+    #[error("a micro-batch of {0} tokens; more than 2^32 are not counted")]
+    TooLarge(u128),
+    /// [`Precision::Fp8Tile`] is the arithmetic of weight gradients only.
+    #[error("linear layers cannot run in `fp8-tile`; choose `fp8-block`, `fp8-tensor` or `bf16`")]
+    Precision,
+}
+
+impl Shape {
+    /// Tokens of a micro-batch on one rank: `sequence x micro-batch / cp`.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.sequence * self.micro_batch / self.cp.max(1)
+    }
+
+    /// Tokens of a rank outside the tensor-parallel parts: `tokens / tp`.
+    #[must_use]
+    pub fn tokens_sequence_parallel(&self) -> u64 {
+        self.tokens() / self.tp.max(1)
+    }
+
+    /// Whether the linear layers run in FP8.
+    #[must_use]
+    pub fn fp8(&self) -> bool {
+        self.linear != Precision::Bf16
+    }
+
+    /// Bytes of an FP8 activation element with its share of scales: an FP32 scale per 1x128 tile adds 1/32; one scale
+    /// a tensor adds nothing.
+    #[must_use]
+    pub fn fp8_width(&self) -> f64 {
+        1.0 + self.scale_width()
+    }
+
+    /// Bytes of scale an element of a tiled tensor carries.
+    #[must_use]
+    pub fn scale_width(&self) -> f64 {
+        match self.linear {
+            Precision::Fp8Block | Precision::Fp8Tile => 4.0 / 128.0,
+            Precision::Fp8Tensor | Precision::Bf16 => 0.0,
+        }
+    }
+
+    /// Bytes an element of a linear layer's input takes while it is kept.
+    #[must_use]
+    pub fn kept_width(&self) -> f64 {
+        if self.fp8() && self.keep_fp8 { self.fp8_width() } else { 2.0 }
+    }
+
+    /// What is computed again piece by piece; nothing where whole layers are.
+    #[must_use]
+    pub fn pieces_again(&self) -> Recompute {
+        if self.recompute.full { Recompute { full: true, ..Recompute::default() } } else { self.recompute }
+    }
+
+    /// Everything that keeps `model` from being laid out in this shape; empty where it fits.
+    #[must_use]
+    pub fn check(&self, model: &Model) -> Vec<ShapeError> {
+        let mut errors: Vec<ShapeError> = [
+            ("job.sequence", self.sequence),
+            ("job.micro-batch", self.micro_batch),
+            ("parallel.tp", self.tp),
+            ("parallel.cp", self.cp),
+            ("parallel.ep", self.ep),
+            ("policy.logit-pieces", self.logit_pieces),
+        ]
+        .into_iter()
+        .filter(|(_, value)| *value == 0)
+        .map(|(name, _)| ShapeError::Zero(name))
+        .collect();
+        if self.linear == Precision::Fp8Tile {
+            errors.push(ShapeError::Precision);
+        }
+        let tokens = u128::from(self.sequence) * u128::from(self.micro_batch);
+        if tokens > 1 << 32 {
+            errors.push(ShapeError::TooLarge(tokens));
+        }
+        if errors.is_empty() {
+            errors.extend(self.divisions(model).into_iter().filter_map(uneven));
+        }
+        errors
+    }
+
+    fn divisions(&self, model: &Model) -> Vec<(&'static str, u64, &'static str, u64)> {
+        let (heads, kv_heads) = match model.attention {
+            Attention::Mla { heads, .. } => (heads, heads),
+            Attention::Gqa { heads, kv_heads, .. } => (heads, kv_heads),
+        };
+        let mut all = vec![
+            ("the sequence", self.sequence, "`parallel.cp`", self.cp),
+            ("the tokens of a rank", self.tokens(), "`parallel.tp`", self.tp),
+            ("the tokens of a rank", self.tokens(), "`policy.logit-pieces`", self.logit_pieces),
+            ("the attention heads", heads, "`parallel.tp`", self.tp),
+            ("the vocabulary", model.vocabulary, "`parallel.tp`", self.tp),
+            ("the width of a feed-forward layer", model.ffn, "`parallel.tp`", self.tp),
+        ];
+        if kv_heads < self.tp {
+            // Fewer key-value heads than ranks: each is held by several.
+            all.push(("`parallel.tp`", self.tp, "by the key-value heads", kv_heads));
+        } else {
+            all.push(("the key-value heads", kv_heads, "`parallel.tp`", self.tp));
+        }
+        if let Some(experts) = &model.experts {
+            all.push(("the routed experts", u64::from(experts.routed), "`parallel.ep`", self.ep));
+            let shared = u64::from(experts.shared) * experts.width;
+            all.push(("the width of the shared experts", shared, "`parallel.tp`", self.tp));
+        }
+        all
+    }
+}
+
+fn uneven((what, of, by_what, by): (&'static str, u64, &'static str, u64)) -> Option<ShapeError> {
+    (by == 0 || !of.is_multiple_of(by)).then_some(ShapeError::Uneven { what, of, by_what, by })
+}

@@ -1,0 +1,139 @@
+//! The optimizer: what a rank holds, what is reduced and gathered, what is updated.
+
+use units::Bytes;
+
+use super::tape::{BF16, FP32};
+use crate::model::Model;
+use crate::op::{Op, OpKind, Pass, Precision, Stream};
+use crate::parallel::{Parallelism, Stage};
+
+/// Parameters that are reduced over one group of ranks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReduceClass {
+    /// `common` (everything but routed experts) or `expert`.
+    pub name: &'static str,
+    /// Parameters of this class on one rank.
+    pub params: u64,
+    /// Ranks that hold the same ones, this one included.
+    pub replicas: u32,
+}
+
+impl ReduceClass {
+    /// The FP32 gradients, as the input of a reduce-scatter: 4 bytes a parameter.
+    #[must_use]
+    pub fn reduce_scatter(&self) -> Bytes {
+        Bytes::new(self.params as f64 * FP32)
+    }
+
+    /// The BF16 weights, as the output of an all-gather: 2 bytes a parameter.
+    #[must_use]
+    pub fn all_gather(&self) -> Bytes {
+        Bytes::new(self.params as f64 * BF16)
+    }
+
+    /// Parameters this rank updates (ZeRO-1), rounded up.
+    #[must_use]
+    pub fn shard(&self) -> u64 {
+        self.params.div_ceil(u64::from(self.replicas).max(1))
+    }
+}
+
+/// The optimizer's part of a step: reduce-scatter of every class, [`Update::sharded`], all-gather of every class,
+/// [`Update::whole`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// What is reduced over which ranks; classes without parameters are left out.
+    pub classes: Vec<ReduceClass>,
+    /// On the rank's shard, between the collectives.
+    pub sharded: Vec<Op>,
+    /// On all it holds, after them.
+    pub whole: Vec<Op>,
+}
+
+/// The update of a rank that holds the stages `held`.
+///
+/// AdamW with FP32 gradients and master weights and BF16 moments, sharded over replicas (ZeRO-1; arXiv:2412.19437
+/// section 3.3.3). Bytes a parameter of the shard: the gradient once for its norm (4); gradient, master and moments
+/// read (12), master, moments and BF16 weight written (10). Then, on all the rank holds: where `linear` is FP8, linear
+/// weights read in BF16 and written in FP8 128x128 blocks in both layouts; gradients cleared (4).
+///
+/// `copies` is how many pipeline ranks hold each stage: 2 for DualPipe's mirror, else 1. What tensor parallelism
+/// replicates (norms, latent down-projections) is not reduced over `tp` here, nor a table that first and last stage
+/// share on different ranks.
+#[must_use]
+pub fn update(model: &Model, parallel: &Parallelism, linear: Precision, held: &[Stage], copies: u32) -> Update {
+    let params = held_params(model, parallel, held);
+    let ranks = parallel.dp * parallel.cp * copies;
+    let class = |name, params, replicas| ReduceClass { name, params, replicas };
+    let classes: Vec<ReduceClass> = [
+        class("common", params.common, ranks),
+        class("expert", params.experts, ranks * parallel.tp / parallel.ep.max(1)),
+    ]
+    .into_iter()
+    .filter(|class| class.params > 0)
+    .collect();
+    let shard: u64 = classes.iter().map(ReduceClass::shard).sum();
+    let sharded = vec![
+        stream("gradient-norm", Stream::Copy, shard, [FP32, 0.0]),
+        stream("update", Stream::Update, shard, [2.0 * FP32 + 2.0 * BF16, FP32 + 3.0 * BF16]),
+    ];
+    let mut whole = Vec::new();
+    if linear != Precision::Bf16 {
+        let width = 2.0 * weight_copy_width(linear);
+        whole.push(stream("weight-cast", Stream::CastTranspose, params.linear, [BF16, width]));
+    }
+    whole.push(stream("gradient-clear", Stream::Copy, params.common + params.experts, [0.0, FP32]));
+    Update { classes, sharded, whole }
+}
+
+/// Bytes of one FP8 copy of a weight: an FP32 scale per 128x128 block, or one a tensor.
+pub(crate) fn weight_copy_width(linear: Precision) -> f64 {
+    if linear == Precision::Fp8Block { 1.0 + 4.0 / (128.0 * 128.0) } else { 1.0 }
+}
+
+fn stream(name: &'static str, what: Stream, elements: u64, widths: [f64; 2]) -> Op {
+    let [reads, writes] = widths.map(|width| Bytes::new(elements as f64 * width));
+    Op { name, pass: Pass::Update, kind: OpKind::Stream { what, reads, writes } }
+}
+
+/// Parameters on one rank.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldParams {
+    /// All but routed experts.
+    pub common: u64,
+    /// Routed experts.
+    pub experts: u64,
+    /// Those of both that linear layers in FP8 read: not norms, gates, embedding and head.
+    pub linear: u64,
+}
+
+/// Parameters on one rank that holds the stages `held`: tensor-parallel parts divided by `tp`, routed experts by `ep`.
+/// Embedding (also read by MTP modules) and head are counted once however many of the stages use them, and once
+/// together where they are tied.
+#[must_use]
+pub fn held_params(model: &Model, parallel: &Parallelism, held: &[Stage]) -> HeldParams {
+    let (tp, ep) = (u64::from(parallel.tp).max(1), u64::from(parallel.ep).max(1));
+    let mut sum = HeldParams::default();
+    for stage in held {
+        for kind in &stage.layers {
+            sum.add(model.layer_params_held(*kind, tp, ep));
+        }
+        for _ in 0..stage.mtp {
+            sum.add(model.mtp_params_held(tp, ep));
+        }
+    }
+    let embedding = held.iter().any(|stage| stage.embedding || stage.mtp > 0);
+    let head = held.iter().any(|stage| stage.heads > 0);
+    let tables = if model.tied { u64::from(embedding || head) } else { u64::from(embedding) + u64::from(head) };
+    let final_norm = if head { model.hidden } else { 0 };
+    sum.common += tables * model.table_params() / tp + final_norm;
+    sum
+}
+
+impl HeldParams {
+    fn add(&mut self, other: Self) {
+        self.common += other.common;
+        self.experts += other.experts;
+        self.linear += other.linear;
+    }
+}

@@ -1,0 +1,223 @@
+//! One sampled batch: the picks of all tokens of a group of ranks, counted by where they go.
+
+use super::learn::learned;
+use super::noise::{Noise, Purpose, normal, stream};
+use super::pick::Picker;
+use super::{ExpertLayout, Router, TrafficError, TrafficSpec};
+
+/// What one expert layer of one micro-batch sends, in tokens. A token that several experts of one rank (or node) want
+/// goes there once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// `[rank * n_nodes + node]`: tokens of a rank that at least one expert on the node wants; its own node included.
+    pub to_node: Vec<u32>,
+    /// `[relay * devices + local rank]`: distinct tokens that the relay hands to a rank of its own node, itself
+    /// included. A token's relay on a node is the rank with its source's local rank; on its source's node, the source.
+    pub forwarded: Vec<u32>,
+    /// `[expert]`: tokens an expert gets.
+    pub expert_tokens: Vec<u32>,
+    /// `[rank]`: distinct tokens a rank gets, its own included.
+    pub received: Vec<u32>,
+}
+
+impl Batch {
+    /// Distinct tokens that `rank` gets.
+    #[must_use]
+    pub fn tokens_received(&self, rank: u32) -> u32 {
+        self.received[rank as usize]
+    }
+
+    /// Tokens of each expert of `rank`: the rows of its grouped products.
+    #[must_use]
+    pub fn rows(&self, rank: u32) -> &[u32] {
+        let n = self.expert_tokens.len() / self.received.len();
+        let first = rank as usize * n;
+        &self.expert_tokens[first..first + n]
+    }
+
+    /// Rows of all experts of `rank` together: its load.
+    #[must_use]
+    pub fn rows_total(&self, rank: u32) -> u32 {
+        self.rows(rank).iter().sum()
+    }
+
+    /// Ranks of the group.
+    #[must_use]
+    pub fn n_ranks(&self) -> u32 {
+        self.received.len() as u32
+    }
+}
+
+/// Samples batches; the state of the router is worked out once.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    spec: TrafficSpec,
+    layout: ExpertLayout,
+    popularity: Vec<f64>,
+    bias: Vec<f64>,
+    balanced: Option<Batch>,
+}
+
+impl Sampler {
+    /// A sampler of `spec` for `layout`.
+    ///
+    /// [`Router::LearnedBias`] runs its bias updates here. Published updates see the load of a global batch of millions
+    /// of tokens; these see 512 fresh ones, and the bias is the mean over the last quarter of the updates, which takes
+    /// out what so few tokens add.
+    ///
+    /// # Errors
+    /// As [`TrafficSpec::check`].
+    pub fn new(spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Self, TrafficError> {
+        spec.check(layout)?;
+        let none = vec![0.0; layout.experts as usize];
+        let (popularity, bias, balanced) = match spec.router {
+            Router::Balanced => (none.clone(), none, Some(balanced(spec, layout))),
+            Router::Skewed => (none.clone(), none, None),
+            Router::LearnedBias => {
+                let (popularity, bias) = learned(spec, layout);
+                (popularity, bias, None)
+            }
+        };
+        Ok(Self { spec: spec.clone(), layout: layout.clone(), popularity, bias, balanced })
+    }
+
+    /// Batch `index` of the pool. Depends on nothing but the specification, the layout and the index.
+    #[must_use]
+    pub fn batch(&self, index: u32) -> Batch {
+        if let Some(batch) = &self.balanced {
+            return batch.clone();
+        }
+        let mut rng = stream(self.spec.seed, Purpose::Batch(index));
+        let drift = |popularity: &f64| popularity + self.spec.skew * normal(&mut rng);
+        let popularity: Vec<f64> = self.popularity.iter().map(drift).collect();
+        let mut picker = Picker::new(&self.layout, &popularity, &self.bias);
+        let mut noise = Noise::new(&mut rng);
+        let mut draws = vec![0; self.layout.experts as usize];
+        let mut count = Count::new(&self.layout);
+        for rank in 0..self.layout.n_ranks {
+            for _ in 0..self.layout.tokens {
+                noise.fill(&mut draws);
+                count.token(rank, picker.pick(&draws));
+            }
+        }
+        count.finish()
+    }
+}
+
+/// A batch while it is counted.
+struct Count {
+    devices: usize,
+    n_nodes: usize,
+    homes: Vec<Home>,
+    batch: Batch,
+}
+
+/// Where an expert lives.
+#[derive(Clone, Copy)]
+struct Home {
+    rank: u32,
+    node: u32,
+    /// Index into `forwarded` for the relay of local rank 0.
+    forwarded: u32,
+}
+
+impl Count {
+    fn new(layout: &ExpertLayout) -> Self {
+        let (devices, n_nodes, n_ranks) = (layout.devices, layout.n_nodes as usize, layout.n_ranks as usize);
+        let home = |expert| {
+            let rank = expert / layout.experts_per_rank();
+            let node = rank / devices;
+            Home { rank, node, forwarded: node * devices * devices + rank % devices }
+        };
+        let batch = Batch {
+            to_node: vec![0; n_ranks * n_nodes],
+            forwarded: vec![0; n_ranks * devices as usize],
+            expert_tokens: vec![0; layout.experts as usize],
+            received: vec![0; n_ranks],
+        };
+        Self { devices: devices as usize, n_nodes, homes: (0..layout.experts).map(home).collect(), batch }
+    }
+
+    /// One token of `source`; its picks ascend, so that equal ranks and nodes stand side by side.
+    fn token(&mut self, source: u32, picks: &[u32]) {
+        let relay = (source as usize % self.devices) * self.devices;
+        let to_node = &mut self.batch.to_node[source as usize * self.n_nodes..][..self.n_nodes];
+        let (mut last_rank, mut last_node) = (u32::MAX, u32::MAX);
+        for &expert in picks {
+            let home = self.homes[expert as usize];
+            self.batch.expert_tokens[expert as usize] += 1;
+            self.batch.forwarded[home.forwarded as usize + relay] += u32::from(home.rank != last_rank);
+            to_node[home.node as usize] += u32::from(home.node != last_node);
+            (last_rank, last_node) = (home.rank, home.node);
+        }
+    }
+
+    fn finish(mut self) -> Batch {
+        receive(&mut self.batch, self.devices);
+        self.batch
+    }
+}
+
+/// What ranks get, from what relays hand on.
+fn receive(batch: &mut Batch, devices: usize) {
+    let nodes = batch.received.chunks_mut(devices).zip(batch.forwarded.chunks(devices * devices));
+    for (received, forwarded) in nodes {
+        for relay in forwarded.chunks(devices) {
+            for (received, tokens) in received.iter_mut().zip(relay) {
+                *received += tokens;
+            }
+        }
+    }
+}
+
+/// The batch in which all ranks are alike: expected counts, rounded once.
+fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Batch {
+    let (n_nodes, n_ranks) = expected_places(spec, layout);
+    let ranks = layout.n_ranks as usize;
+    let to_node = (f64::from(layout.tokens) * n_nodes / f64::from(layout.n_nodes)).round() as u32;
+    let through = f64::from(layout.tokens) * f64::from(layout.n_nodes);
+    let forwarded = (through * n_ranks / f64::from(layout.n_ranks)).round() as u32;
+    // Every rank gets the picks of as many tokens as it sends; where its experts do not divide them, the first get one more.
+    let (rows, per_rank) = (layout.tokens * layout.top_k, layout.experts_per_rank());
+    let expert_rows = (0..layout.experts).map(|e| rows / per_rank + u32::from(e % per_rank < rows % per_rank));
+    let mut batch = Batch {
+        to_node: vec![to_node; ranks * layout.n_nodes as usize],
+        forwarded: vec![forwarded; ranks * layout.devices as usize],
+        expert_tokens: expert_rows.collect(),
+        received: vec![0; ranks],
+    };
+    receive(&mut batch, layout.devices as usize);
+    batch
+}
+
+/// Expected numbers of distinct nodes and ranks that uniform picks reach: closed without a node limit, else the mean of
+/// many picks.
+fn expected_places(spec: &TrafficSpec, layout: &ExpertLayout) -> (f64, f64) {
+    if layout.node_limit == layout.groups {
+        let expected = |places| expected_distinct(layout.experts, places, layout.top_k);
+        return (expected(layout.n_nodes), expected(layout.n_ranks));
+    }
+    let uniform = vec![0.0; layout.experts as usize];
+    let mut picker = Picker::new(layout, &uniform, &uniform);
+    let mut noise = Noise::new(&mut stream(spec.seed, Purpose::Expectation));
+    let mut draws = vec![0; layout.experts as usize];
+    let mut count = Count::new(&ExpertLayout { tokens: EXPECTATION_TOKENS, ..layout.clone() });
+    for _ in 0..EXPECTATION_TOKENS {
+        noise.fill(&mut draws);
+        count.token(0, picker.pick(&draws));
+    }
+    let batch = count.finish();
+    let mean = |counts: &[u32]| f64::from(counts.iter().sum::<u32>()) / f64::from(EXPECTATION_TOKENS);
+    (mean(&batch.to_node), mean(&batch.received))
+}
+
+/// Tokens behind an expectation with a node limit: a standard error of about one in a thousand.
+const EXPECTATION_TOKENS: u32 = 1 << 14;
+
+/// Expected distinct places that `picks` distinct experts of `experts` lie on, `experts / places` a place:
+/// `n (1 - C(E - E/n, k) / C(E, k))`.
+pub(super) fn expected_distinct(experts: u32, places: u32, picks: u32) -> f64 {
+    let elsewhere = experts - experts / places;
+    let missed = |i| f64::from(elsewhere.saturating_sub(i)) / f64::from(experts - i);
+    f64::from(places) * (1.0 - (0..picks).map(missed).product::<f64>())
+}

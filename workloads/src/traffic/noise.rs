@@ -1,0 +1,73 @@
+//! Fast draws: sixteen xorshift generators side by side, so that the compiler can run them in vector registers.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Generators side by side.
+const N_LANES: usize = 16;
+
+/// What a stream of random numbers is for; each purpose has its own, so that none shifts another.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// Batch of the pool.
+    Batch(u32),
+    /// Persistent popularity and its bias.
+    Learning,
+    /// Expectations of the balanced router.
+    Expectation,
+    /// Drawing from the pool.
+    Pool,
+}
+
+/// The stream of `seed` for one purpose.
+pub(super) fn stream(seed: u64, purpose: Purpose) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(match purpose {
+        Purpose::Learning => 0,
+        Purpose::Expectation => 1,
+        Purpose::Pool => 2,
+        Purpose::Batch(index) => 3 + u64::from(index),
+    });
+    rng
+}
+
+/// One standard normal draw (Box and Muller).
+pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    // Shifted by half a step, so that the logarithm never sees zero.
+    let mut uniform = || (f64::from(rng.next_u32()) + 0.5) / (f64::from(u32::MAX) + 1.0);
+    (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
+}
+
+/// Uniform 32-bit draws, many at a time.
+pub(super) struct Noise {
+    lanes: [u64; N_LANES],
+}
+
+impl Noise {
+    /// Lanes seeded from a stream.
+    pub(super) fn new(rng: &mut ChaCha8Rng) -> Self {
+        // Zero is the one state that xorshift never leaves.
+        Self { lanes: std::array::from_fn(|_| rng.next_u64() | 1) }
+    }
+
+    /// Fills `draws`, two a lane and round.
+    pub(super) fn fill(&mut self, draws: &mut [u32]) {
+        // A copy the compiler can keep in registers.
+        let mut lanes = self.lanes;
+        for round in draws.chunks_mut(2 * N_LANES) {
+            for lane in &mut lanes {
+                *lane ^= *lane << 13;
+                *lane ^= *lane >> 7;
+                *lane ^= *lane << 17;
+            }
+            let (low, high) = round.split_at_mut(round.len().min(N_LANES));
+            for (draw, lane) in low.iter_mut().zip(&lanes) {
+                *draw = *lane as u32;
+            }
+            for (draw, lane) in high.iter_mut().zip(&lanes) {
+                *draw = (*lane >> 32) as u32;
+            }
+        }
+        self.lanes = lanes;
+    }
+}
