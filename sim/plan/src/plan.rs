@@ -2,6 +2,7 @@
 
 use calibrate::Profile;
 use topology::{Machine, Routing};
+use units::Bytes;
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
@@ -74,6 +75,10 @@ pub struct Policies {
     pub recompute: Recompute,
     /// How activations are kept (`policy.keep-activations`): `fp8` or `bf16`.
     pub keep: KeepActivations,
+    /// Whether the BF16 weights of FP8 layers stay beside their FP8 copies (`policy.keep-bf16-weights`).
+    pub keep_bf16_weights: bool,
+    /// Memory that the runtime, communication libraries and fragmentation take (`policy.memory-reserved`).
+    pub reserved: Bytes,
     /// Pieces the logits are computed in, so that only one piece is in memory (`policy.logit-pieces`).
     pub logit_pieces: u32,
     /// Ranks of a stage that keep full intervals in the record (`policy.record`).

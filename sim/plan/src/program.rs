@@ -44,6 +44,8 @@ pub struct Program {
     pub optimizer: Vec<Vec<Ending>>,
     /// Micro-batches a pipeline runs in a step.
     pub n_micro_batches: u32,
+    /// SMs of a communication kernel in a pair, which the capacity of [`RankResources::copy`] is of.
+    pub comm_sms: u32,
 }
 
 /// Capacities and pools of one simulated rank.

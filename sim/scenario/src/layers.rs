@@ -97,7 +97,8 @@ impl Builder<'_> {
     fn scenario(&mut self, mut file: Table) {
         self.defaults();
         let used = self.take_use(&mut file);
-        let namespaces = ["parallel", "job", "policy", "traffic", "cluster", "gpu", "node", "fabric", "model", "profile"];
+        let namespaces =
+            ["parallel", "job", "policy", "traffic", "cluster", "gpu", "node", "fabric", "model", "profile"];
         self.keep_only(Kind::Scenario, &mut file, &namespaces);
         self.refuse_both(&file, &used);
         self.lay(file);
@@ -214,7 +215,9 @@ impl Builder<'_> {
                     self.mistakes.push(
                         Diagnostic::error(format!("`{name}` comes from `use.{giver}` already"))
                             .at(&node.key_origin())
-                            .hint(format!("to change it, write the keys under `[patch]`, for example `[patch.{name}]`")),
+                            .hint(format!(
+                                "to change it, write the keys under `[patch]`, for example `[patch.{name}]`"
+                            )),
                     );
                 }
             }
@@ -249,7 +252,8 @@ fn take_table(file: &mut Table, name: &str, mistakes: &mut Vec<Diagnostic>) -> T
         None => Table::new(),
         Some(Node { value: Value::Table(table), .. }) => table,
         Some(node) => {
-            mistakes.push(Diagnostic::error(format!("`{name}` is {}, not a table", node.value.kind())).at(&node.origin));
+            mistakes
+                .push(Diagnostic::error(format!("`{name}` is {}, not a table", node.value.kind())).at(&node.origin));
             Table::new()
         }
     }

@@ -134,10 +134,8 @@ impl Library {
             let built_in = folder.files().filter_map(|file| file.path().file_name()?.to_str());
             files.extend(built_in.map(str::to_owned));
         }
-        let mut names: Vec<String> = files
-            .iter()
-            .filter_map(|file| file.strip_suffix(".toml").map(str::to_owned))
-            .collect();
+        let mut names: Vec<String> =
+            files.iter().filter_map(|file| file.strip_suffix(".toml").map(str::to_owned)).collect();
         names.sort();
         names.dedup();
         names
@@ -145,11 +143,7 @@ impl Library {
 
     /// Opens a preset by its name, or a file by its path relative to `from` (the working folder without one).
     pub(crate) fn open(&self, kind: Kind, reference: &str, from: Option<&Origin>) -> Result<Arc<Source>, Diagnostic> {
-        let found = if is_path(reference) {
-            self.open_path(reference, from)
-        } else {
-            self.open_name(kind, reference)
-        };
+        let found = if is_path(reference) { self.open_path(reference, from) } else { self.open_name(kind, reference) };
         let at = |diagnostic: Diagnostic| match from {
             Some(origin) => diagnostic.at(origin),
             None => diagnostic,
@@ -157,9 +151,7 @@ impl Library {
         match found {
             Ok(Some(source)) => Ok(source),
             Ok(None) => Err(at(self.absent(kind, reference))),
-            Err((path, error)) => {
-                Err(at(Diagnostic::error(format!("`{}` cannot be read: {error}", path.display()))))
-            }
+            Err((path, error)) => Err(at(Diagnostic::error(format!("`{}` cannot be read: {error}", path.display())))),
         }
     }
 
@@ -194,8 +186,14 @@ impl Library {
         if is_path(reference) {
             let diagnostic = Diagnostic::error(format!("there is no file `{reference}`"));
             return match names.iter().find(|name| **name == stem) {
-                Some(name) => diagnostic.hint(format!("there is a {} preset `{name}`: name it without a path", kind.name())),
-                None => diagnostic.hint(format!("a path is relative to the file that names it; {} presets: {}", kind.name(), list(&names))),
+                Some(name) => {
+                    diagnostic.hint(format!("there is a {} preset `{name}`: name it without a path", kind.name()))
+                }
+                None => diagnostic.hint(format!(
+                    "a path is relative to the file that names it; {} presets: {}",
+                    kind.name(),
+                    list(&names)
+                )),
             };
         }
         let diagnostic = Diagnostic::error(format!("there is no {} preset `{reference}`", kind.name()));

@@ -6,14 +6,16 @@ use plan::Plan;
 use topology::Machine;
 
 use crate::diagnostic::Mistakes;
+use crate::job;
 use crate::layers::{self, Layers};
+use crate::layout;
 use crate::library::{Kind, Library};
 use crate::machine;
 use crate::model;
 use crate::origin::Origin;
+use crate::policy;
 use crate::profile;
 use crate::reader::{Decided, Reader, each_leaf};
-use crate::training;
 use crate::tree::Table;
 
 /// Every namespace of a scenario, in the order of `plan.toml`.
@@ -84,10 +86,10 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
     let machine = machine::machine(&mut reader);
     let model = model::model(&mut reader);
-    let job = training::job(&mut reader);
-    let policy = training::policies(&mut reader, &machine.device);
-    let parallel = training::parallel(&mut reader, &machine, &model, &job, &policy);
-    let traffic = training::traffic(&mut reader, &model);
+    let job = job::job(&mut reader);
+    let policy = policy::policies(&mut reader, &machine.device);
+    let parallel = layout::parallel(&mut reader, &machine, &model, &job, &policy);
+    let traffic = job::traffic(&mut reader, &model);
     let profile = profile::profile(&mut reader, &layers.profiles);
     let decided = reader.finish(&NAMESPACES).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &NAMESPACES, &decided);

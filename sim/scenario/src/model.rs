@@ -136,7 +136,10 @@ fn check_limit(reader: &mut Reader<'_>, experts: &Experts) {
     if top_k > reachable {
         reader.refuse(
             "model.experts.top-k",
-            format!("a token picks {top_k} experts but reaches {reachable}: {node_limit} groups of {}", routed / groups),
+            format!(
+                "a token picks {top_k} experts but reaches {reachable}: {node_limit} groups of {}",
+                routed / groups
+            ),
             Some("lower `model.experts.top-k` or raise `model.node-limit`".to_owned()),
         );
     }

@@ -28,7 +28,7 @@ pub(crate) enum Place {
 }
 
 /// Where a value was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Origin {
     source: Arc<Source>,
     span: Range<usize>,
@@ -38,8 +38,14 @@ impl Origin {
     /// A range of bytes of a source, moved to the nearest character boundaries inside it.
     pub(crate) fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
         let text = &source.text;
-        let start = text.floor_char_boundary(span.start.min(text.len()));
-        let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
+        let mut start = span.start.min(text.len());
+        while !text.is_char_boundary(start) {
+            start -= 1;
+        }
+        let mut end = span.end.clamp(start, text.len());
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
         Self { source: Arc::clone(source), span: start..end }
     }
 
@@ -95,6 +101,12 @@ impl Origin {
 
     fn before(&self) -> &str {
         &self.source.text[..self.span.start]
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Origin({self})")
     }
 }
 

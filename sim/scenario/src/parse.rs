@@ -25,7 +25,8 @@ pub(crate) fn file(source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) -> Opti
 fn within_line(text: &str, span: Range<usize>) -> Range<usize> {
     let start = span.start.min(text.len());
     let end = span.end.clamp(start, text.len());
-    let line_end = text.as_bytes()[start..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| start + length);
+    let line_end =
+        text.as_bytes()[start..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| start + length);
     let end = end.min(line_end);
     if start < end { start..end } else { start.saturating_sub(1)..start }
 }
@@ -76,7 +77,8 @@ fn insert(table: &mut Table, key: &str, node: Node, prefix: &str, mistakes: &mut
         if let Some(other) = table.get(key)
             && (other.as_table().is_none() || node.as_table().is_none())
         {
-            mistakes.push(Diagnostic::error(format!("`{}` is written twice", join(prefix, key))).at(&node.key_origin()));
+            mistakes
+                .push(Diagnostic::error(format!("`{}` is written twice", join(prefix, key))).at(&node.key_origin()));
             return;
         }
         lay_over(table, Table::from([(key.to_owned(), node)]), prefix, mistakes);

@@ -74,7 +74,9 @@ fn refusal(root: &Table, patch: &Patch) -> Option<Diagnostic> {
         Lookup::Blocked(outer, _) => {
             Some(Diagnostic::error(format!("there is no key `{key}`: `{outer}` is one value")).at(&place))
         }
-        Lookup::Missing(part) => Some(Diagnostic::error(format!("there is no key `{key}`")).at(&place).hint(way_out(root, key, &part))),
+        Lookup::Missing(part) => {
+            Some(Diagnostic::error(format!("there is no key `{key}`")).at(&place).hint(way_out(root, key, &part)))
+        }
     }
 }
 
@@ -88,7 +90,9 @@ fn way_out(root: &Table, key: &str, part: &str) -> String {
     leaves(root, "", &mut |leaf, _| keys.push(leaf));
     let parent = part.rsplit_once('.').map_or("", |(parent, _)| parent);
     let siblings = match look_up(root, parent) {
-        Lookup::Found(Node { value: Value::Table(table), .. }) => table.keys().map(|name| format!("{parent}.{name}")).collect(),
+        Lookup::Found(Node { value: Value::Table(table), .. }) => {
+            table.keys().map(|name| format!("{parent}.{name}")).collect()
+        }
         _ => root.keys().map(|name| format!("{name}.*")).collect::<Vec<String>>(),
     };
     let there = format!("a patch changes what is there: {}", list(siblings));

@@ -210,7 +210,11 @@ impl<'a> Reader<'a> {
             let Value::Integer(number) = item.value else {
                 return self.wrong(key, item, "a list of whole numbers or `\"auto\"`", None);
             };
-            match u64::try_from(number).ok().filter(|count| range.contains(count)).and_then(|count| u32::try_from(count).ok()) {
+            match u64::try_from(number)
+                .ok()
+                .filter(|count| range.contains(count))
+                .and_then(|count| u32::try_from(count).ok())
+            {
                 Some(count) => counts.push(count),
                 None => return self.out_of_range(key, item, range.start(), range.end()),
             }

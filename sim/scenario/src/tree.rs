@@ -147,9 +147,9 @@ pub(crate) fn lay_over(base: &mut Table, over: Table, prefix: &str, mistakes: &m
                         .at(&node.origin)
                         .hint(format!("its keys are {}", list(inner.keys()))),
                 ),
-                (_, Value::Table(_)) => mistakes.push(
-                    Diagnostic::error(format!("`{path}` is one value, not a table")).at(&node.origin),
-                ),
+                (_, Value::Table(_)) => {
+                    mistakes.push(Diagnostic::error(format!("`{path}` is one value, not a table")).at(&node.origin))
+                }
                 (_, value) => *below = Node { value, ..node },
             },
         }

@@ -195,7 +195,7 @@ struct Ends {
     schedule: Schedule,
     pp: u32,
     n_stages: u32,
-    n_micro_batches: u32,
+    n_micro_batches: usize,
     forward: Vec<f64>,
     backward: Vec<f64>,
 }
@@ -212,12 +212,12 @@ impl Ends {
                     if chunk.virtual_stage >= schedule.n_held() {
                         return Err(ReplayError::NotHeld { rank, index, slot: *slot, n_held: schedule.n_held() });
                     }
-                    n_micro_batches = n_micro_batches.max(chunk.micro_batch + 1);
+                    n_micro_batches = n_micro_batches.max(chunk.micro_batch as usize + 1);
                 }
             }
         }
         let n_stages = schedule.n_stages(pp);
-        let unknown = vec![f64::NAN; n_stages as usize * n_micro_batches as usize];
+        let unknown = vec![f64::NAN; n_stages as usize * n_micro_batches];
         Ok(Self { schedule, pp, n_stages, n_micro_batches, forward: unknown.clone(), backward: unknown })
     }
 
@@ -243,7 +243,11 @@ impl Ends {
     fn backward_ready(&self, rank: u32, chunk: Chunk) -> Option<f64> {
         let stage = self.stage(rank, chunk);
         let own = self.end(&self.forward, stage, chunk)?;
-        if stage + 1 == self.n_stages { Some(own) } else { Some(own.max(self.end(&self.backward, stage + 1, chunk)?)) }
+        if stage + 1 == self.n_stages {
+            Some(own)
+        } else {
+            Some(own.max(self.end(&self.backward, stage + 1, chunk)?))
+        }
     }
 
     fn put(&mut self, rank: u32, slot: &Slot, end: f64) {
@@ -267,6 +271,6 @@ impl Ends {
     }
 
     fn at(&self, stage: u32, chunk: Chunk) -> usize {
-        stage as usize * self.n_micro_batches as usize + chunk.micro_batch as usize
+        stage as usize * self.n_micro_batches + chunk.micro_batch as usize
     }
 }

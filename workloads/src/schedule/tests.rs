@@ -72,10 +72,14 @@ fn forward_precedes_backward_precedes_weight_first_in_first_out() {
 fn every_schedule_runs_to_its_end_whatever_chunks_cost() {
     for (schedule, pp, n) in cases() {
         let slots = schedule.slots(pp, n).unwrap();
-        let uneven = |rank: u32, slot: &Slot| f64::from(1 + rank % 3) + if slot.forward().is_some() { 0.5 } else { 1.0 };
+        let uneven =
+            |rank: u32, slot: &Slot| f64::from(1 + rank % 3) + if slot.forward().is_some() { 0.5 } else { 1.0 };
         let replay = replay(&slots, schedule, pp, &uneven).unwrap();
         for (rank, (list, spans)) in (0..pp).zip(slots.iter().zip(&replay.spans)) {
-            assert!(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{schedule:?} {pp} {n}: a rank does two things");
+            assert!(
+                spans.windows(2).all(|pair| pair[0].1 <= pair[1].0),
+                "{schedule:?} {pp} {n}: a rank does two things"
+            );
             let busy: f64 = list.iter().map(|slot| uneven(rank, slot)).sum();
             expect("idle + busy = makespan", replay.makespan, busy + replay.idle[rank as usize]);
         }

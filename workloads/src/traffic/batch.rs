@@ -91,13 +91,11 @@ impl Sampler {
         let drift = |popularity: &f64| popularity + self.spec.skew * normal(&mut rng);
         let popularity: Vec<f64> = self.popularity.iter().map(drift).collect();
         let mut picker = Picker::new(&self.layout, &popularity, &self.bias);
-        let mut noise = Noise::new(&mut rng);
-        let mut draws = vec![0; self.layout.experts as usize];
+        let mut noise = Noise::new(&mut rng, self.layout.experts as usize);
         let mut count = Count::new(&self.layout);
         for rank in 0..self.layout.n_ranks {
             for _ in 0..self.layout.tokens {
-                noise.fill(&mut draws);
-                count.token(rank, picker.pick(&draws));
+                count.token(rank, picker.pick(noise.draw()));
             }
         }
         count.finish()
@@ -199,12 +197,10 @@ fn expected_places(spec: &TrafficSpec, layout: &ExpertLayout) -> (f64, f64) {
     }
     let uniform = vec![0.0; layout.experts as usize];
     let mut picker = Picker::new(layout, &uniform, &uniform);
-    let mut noise = Noise::new(&mut stream(spec.seed, Purpose::Expectation));
-    let mut draws = vec![0; layout.experts as usize];
+    let mut noise = Noise::new(&mut stream(spec.seed, Purpose::Expectation), layout.experts as usize);
     let mut count = Count::new(&ExpertLayout { tokens: EXPECTATION_TOKENS, ..layout.clone() });
     for _ in 0..EXPECTATION_TOKENS {
-        noise.fill(&mut draws);
-        count.token(0, picker.pick(&draws));
+        count.token(0, picker.pick(noise.draw()));
     }
     let batch = count.finish();
     let mean = |counts: &[u32]| f64::from(counts.iter().sum::<u32>()) / f64::from(EXPECTATION_TOKENS);

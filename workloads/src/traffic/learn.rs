@@ -13,16 +13,14 @@ pub(super) fn learned(spec: &TrafficSpec, layout: &ExpertLayout) -> (Vec<f64>, V
     let n_experts = layout.experts as usize;
     let mut rng = stream(spec.seed, Purpose::Learning);
     let popularity: Vec<f64> = (0..n_experts).map(|_| normal(&mut rng)).collect();
-    let mut noise = Noise::new(&mut rng);
-    let mut draws = vec![0; n_experts];
+    let mut noise = Noise::new(&mut rng, n_experts);
     let (mut bias, mut sum) = (vec![0.0; n_experts], vec![0.0; n_experts]);
     let n_averaged = spec.bias_steps.div_ceil(4);
     for step in 0..spec.bias_steps {
         let mut picker = Picker::new(layout, &popularity, &bias);
         let mut load = vec![0_u64; n_experts];
         for _ in 0..TOKENS_PER_UPDATE {
-            noise.fill(&mut draws);
-            for &expert in picker.pick(&draws) {
+            for &expert in picker.pick(noise.draw()) {
                 load[expert as usize] += 1;
             }
         }

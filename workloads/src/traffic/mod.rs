@@ -50,7 +50,17 @@
 //! mean) is about `sqrt(c^2 + (exp(skew^2) - 1) / m)` with m experts a GPU and c the spread of uniform picks. For 64 ranks
 //! of 4,096 tokens, 8 of 256 experts in 4 of 8 groups:
 //!
-//! SKEW TABLE
+//! | skew | CV | most loaded GPU over mean |
+//! |---|---|---|
+//! | 0 | 0.55 % | 1.013 |
+//! | 0.05 | 2.6 % | 1.064 |
+//! | 0.1 | 5.1 % | 1.13 |
+//! | **0.13** | **6.5 %** | **1.17** |
+//! | 0.2 | 10 % | 1.27 |
+//! | 0.5 | 27 % | 1.87 |
+//!
+//! 0.13 meets the spread in the published training trace. The learned bias leaves about 2.3 % of its own after 1,000
+//! updates of 0.001; 0.12 then meets it. Fewer than some 500 leave the least popular experts behind.
 //!
 //! # Where it breaks
 //!
@@ -205,8 +215,7 @@ impl TrafficSpec {
         if self.samples == 0 {
             return Err(TrafficError::Zero { name: "traffic.samples" });
         }
-        for (name, value, max) in
-            [("traffic.skew", self.skew, SKEW_MAX), ("traffic.bias-speed", self.bias_speed, 1.0)]
+        for (name, value, max) in [("traffic.skew", self.skew, SKEW_MAX), ("traffic.bias-speed", self.bias_speed, 1.0)]
         {
             if !(0.0..=max).contains(&value) {
                 return Err(TrafficError::Range { name, value, max });
@@ -268,7 +277,9 @@ impl ExpertLayout {
     fn n_judged(&self) -> usize {
         match self.group_score {
             GroupScore::Max => 1,
-            GroupScore::TopSum => ((self.top_k / self.node_limit).max(1) as usize).min((self.experts / self.groups) as usize),
+            GroupScore::TopSum => {
+                ((self.top_k / self.node_limit).max(1) as usize).min((self.experts / self.groups) as usize)
+            }
         }
     }
 }

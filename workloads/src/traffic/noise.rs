@@ -38,36 +38,35 @@ pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
     (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
 }
 
-/// Uniform 32-bit draws, many at a time.
+/// Uniform 32-bit draws, as many at a time as there are experts.
 pub(super) struct Noise {
     lanes: [u64; N_LANES],
+    draws: Vec<[u32; 2 * N_LANES]>,
+    n: usize,
 }
 
 impl Noise {
-    /// Lanes seeded from a stream.
-    pub(super) fn new(rng: &mut ChaCha8Rng) -> Self {
+    /// Lanes seeded from a stream, for `n` draws at a time.
+    pub(super) fn new(rng: &mut ChaCha8Rng, n: usize) -> Self {
         // Zero is the one state that xorshift never leaves.
-        Self { lanes: std::array::from_fn(|_| rng.next_u64() | 1) }
+        let lanes = std::array::from_fn(|_| rng.next_u64() | 1);
+        Self { lanes, draws: vec![[0; 2 * N_LANES]; n.div_ceil(2 * N_LANES)], n }
     }
 
-    /// Fills `draws`, two a lane and round.
-    pub(super) fn fill(&mut self, draws: &mut [u32]) {
-        // A copy the compiler can keep in registers.
+    /// The next draws.
+    pub(super) fn draw(&mut self) -> &[u32] {
+        // A copy, which the compiler can keep in registers.
         let mut lanes = self.lanes;
-        for round in draws.chunks_mut(2 * N_LANES) {
-            for lane in &mut lanes {
+        for draws in &mut self.draws {
+            for (at, lane) in lanes.iter_mut().enumerate() {
                 *lane ^= *lane << 13;
                 *lane ^= *lane >> 7;
                 *lane ^= *lane << 17;
-            }
-            let (low, high) = round.split_at_mut(round.len().min(N_LANES));
-            for (draw, lane) in low.iter_mut().zip(&lanes) {
-                *draw = *lane as u32;
-            }
-            for (draw, lane) in high.iter_mut().zip(&lanes) {
-                *draw = (*lane >> 32) as u32;
+                draws[2 * at] = *lane as u32;
+                draws[2 * at + 1] = (*lane >> 32) as u32;
             }
         }
         self.lanes = lanes;
+        &self.draws.as_flattened()[..self.n]
     }
 }

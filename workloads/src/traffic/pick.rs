@@ -31,10 +31,13 @@ pub(super) struct Picker {
     group_size: usize,
     /// `exp(-popularity)` over the number of draws, by expert: a draw times this is the odds against the expert.
     against: Vec<f32>,
+    /// The bias, and half a draw: odds of zero would beat every popularity.
     bias: Vec<f32>,
     scores: Vec<f32>,
     group_scores: Vec<f32>,
     group_ranks: Vec<u32>,
+    /// The best groups, and one place for what comes after the last.
+    kept: Vec<u32>,
     line: Line,
     candidates: Candidates,
     /// The winners, and one place for what comes after the last.
@@ -50,9 +53,9 @@ struct Line {
     n_wanted: f32,
 }
 
-/// Experts that may win, ascending, and their scores.
-#[derive(Default)]
+/// Experts that may win, ascending, with their scores and ranks.
 struct Candidates {
+    n: usize,
     experts: Vec<u32>,
     scores: Vec<f32>,
     ranks: Vec<u32>,
@@ -66,6 +69,7 @@ impl Picker {
         let n_experts = layout.experts as usize;
         let n_draws = f64::from(1 << DRAW_BITS);
         let n_picks = layout.top_k as usize;
+        let against: Vec<f64> = popularity.iter().map(|p| (-p).exp() / n_draws).collect();
         Self {
             gate: layout.gate,
             n_groups,
@@ -73,18 +77,24 @@ impl Picker {
             n_judged: layout.n_judged(),
             n_picks,
             group_size: n_experts / n_groups,
-            against: popularity.iter().map(|p| ((-p).exp() / n_draws) as f32).collect(),
-            bias: bias.iter().map(|&b| b as f32).collect(),
+            bias: against.iter().zip(bias).map(|(against, bias)| (bias - 0.5 * against) as f32).collect(),
+            against: against.into_iter().map(|against| against as f32).collect(),
             scores: vec![0.0; n_experts],
-            group_scores: vec![0.0; n_groups],
+            group_scores: vec![f32::NEG_INFINITY; n_groups.next_multiple_of(N_LANES)],
             group_ranks: vec![0; n_groups],
+            kept: vec![0; n_groups + 1],
             line: Line {
                 at: 0.0,
                 spacing: 1.0 / n_experts as f32,
                 // So many that too few are rare.
-                n_wanted: n_picks as f32 + 2.5 * (n_picks as f32).sqrt(),
+                n_wanted: n_picks as f32 + 2.0 * (n_picks as f32).sqrt(),
             },
-            candidates: Candidates::default(),
+            candidates: Candidates {
+                n: 0,
+                experts: vec![0; n_experts],
+                scores: vec![0.0; n_experts.next_multiple_of(N_LANES)],
+                ranks: Vec::with_capacity(n_experts.next_multiple_of(N_LANES)),
+            },
             picks: vec![0; n_picks + 1],
         }
     }
@@ -108,9 +118,7 @@ impl Picker {
     fn score(&mut self, draws: &[u32]) {
         let experts = self.against.iter().zip(&self.bias).zip(draws).zip(&mut self.scores);
         for (((against, bias), &draw), score) in experts {
-            // Half a step up: odds of zero would beat every popularity.
-            let draw = (draw >> (u32::BITS - DRAW_BITS)) as i32 as f32 + 0.5;
-            *score = bias - draw * against;
+            *score = bias - (draw >> (u32::BITS - DRAW_BITS)) as i32 as f32 * against;
         }
     }
 
@@ -129,77 +137,86 @@ impl Picker {
                 (n, gate) => best_sum(group, n, gate),
             };
         }
-        rank(&self.group_scores, &mut self.group_ranks);
+        rank(&self.group_scores, self.n_groups, &mut self.group_ranks);
+        take_best(&self.group_ranks, 0.., self.n_kept, &mut self.kept);
     }
 
     /// Collects the candidates of the kept groups, lowering the line until there are enough.
     fn gather(&mut self) {
-        let Self { line, candidates, .. } = self;
-        let mut at = line.at;
-        let mut step = line.spacing * line.n_wanted;
+        let (mut at, mut step) = (self.line.at, self.line.spacing * self.line.n_wanted);
+        let mut n = self.collect(at);
+        self.line.at += LINE_GAIN * self.line.spacing * (n as f32 - self.line.n_wanted);
         for lowering in 0..=N_LOWERINGS {
-            candidates.experts.clear();
-            for group in 0..self.n_groups {
-                if (self.group_ranks[group] as usize) < self.n_kept {
-                    let first = group * self.group_size;
-                    let scores = &self.scores[first..first + self.group_size];
-                    collect_above(scores, at, first as u32, &mut candidates.experts);
-                }
-            }
-            if lowering == 0 {
-                let n_extra = candidates.experts.len() as f32 - line.n_wanted;
-                line.at += LINE_GAIN * line.spacing * n_extra;
-            }
-            if candidates.experts.len() >= self.n_picks {
+            if n >= self.n_picks {
                 break;
             }
-            at = if lowering + 1 < N_LOWERINGS { at - step } else { f32::NEG_INFINITY };
+            at = if lowering < N_LOWERINGS { at - step } else { f32::NEG_INFINITY };
             step *= 2.0;
+            n = self.collect(at);
         }
-        candidates.scores.clear();
-        candidates.scores.extend(candidates.experts.iter().map(|&expert| self.scores[expert as usize]));
+        let candidates = &mut self.candidates;
+        candidates.n = n;
+        for (score, &expert) in candidates.scores.iter_mut().zip(&candidates.experts[..n]) {
+            *score = self.scores[expert as usize];
+        }
+        candidates.scores[n..n.next_multiple_of(N_LANES)].fill(f32::NEG_INFINITY);
+    }
+
+    /// Collects the candidates above a line; how many there are.
+    fn collect(&mut self, line: f32) -> usize {
+        let mut n = 0;
+        for &group in &self.kept[..self.n_kept] {
+            let first = group as usize * self.group_size;
+            let scores = &self.scores[first..first + self.group_size];
+            n = collect_above(scores, line, first as u32, &mut self.candidates.experts, n);
+        }
+        n
     }
 
     /// Takes the best candidates.
     fn choose(&mut self) {
-        let Candidates { experts, scores, ranks } = &mut self.candidates;
-        rank(scores, ranks);
-        // Written always, kept by moving on.
-        let mut n = 0;
-        for (&rank, &expert) in ranks.iter().zip(experts.iter()) {
-            self.picks[n] = expert;
-            n += usize::from((rank as usize) < self.n_picks);
-        }
+        let Candidates { n, experts, scores, ranks } = &mut self.candidates;
+        rank(&scores[..n.next_multiple_of(N_LANES)], *n, ranks);
+        take_best(ranks, experts.iter().copied(), self.n_picks, &mut self.picks);
     }
 }
 
-/// The rank of each score among them, from 0 for the best; of equal ones the first is better.
-fn rank(scores: &[f32], ranks: &mut Vec<u32>) {
+/// The rank of each of the first `n` scores among them, from 0 for the best; of equal ones the first is better. What
+/// follows them is negative infinity, up to whole lanes.
+fn rank(scores: &[f32], n: usize, ranks: &mut Vec<u32>) {
     ranks.clear();
-    for own in scores.chunks(N_LANES) {
-        let mut lanes = [f32::NEG_INFINITY; N_LANES];
-        lanes[..own.len()].copy_from_slice(own);
+    for lanes in scores.as_chunks::<N_LANES>().0 {
         let mut better = [0; N_LANES];
-        for &score in scores {
-            for (better, &own) in better.iter_mut().zip(&lanes) {
+        for &score in &scores[..n] {
+            for (better, &own) in better.iter_mut().zip(lanes) {
                 *better += if score > own { 1 } else { 0 };
             }
         }
-        ranks.extend_from_slice(&better[..own.len()]);
+        ranks.extend_from_slice(&better);
     }
+    ranks.truncate(n);
     // Without equal scores the ranks are 0, 1, ... in some order.
-    let n = scores.len() as u32;
-    if ranks.iter().sum::<u32>() != n * n.saturating_sub(1) / 2 {
+    if ranks.iter().sum::<u32>() as usize != n * (n - 1) / 2 {
         for (at, rank) in ranks.iter_mut().enumerate() {
             *rank += scores[..at].iter().filter(|&&score| score == scores[at]).count() as u32;
         }
     }
 }
 
-/// Appends the numbers, counted from `first`, of the scores above the line.
-fn collect_above(scores: &[f32], line: f32, first: u32, experts: &mut Vec<u32>) {
-    let (blocks, rest) = scores.as_chunks::<N_BITS>();
+/// Copies the items of the `n` best ranks; `best` has a place more.
+fn take_best(ranks: &[u32], items: impl Iterator<Item = u32>, n: usize, best: &mut [u32]) {
+    let mut n_taken = 0;
+    for (&rank, item) in ranks.iter().zip(items) {
+        // Written always, kept by moving on: no branch to guess.
+        best[n_taken] = item;
+        n_taken += usize::from((rank as usize) < n);
+    }
+}
+
+/// Writes the numbers, counted from `first`, of the scores above the line to `experts` from `n` on; the new `n`.
+fn collect_above(scores: &[f32], line: f32, first: u32, experts: &mut [u32], mut n: usize) -> usize {
     let mut first = first;
+    let (blocks, rest) = scores.as_chunks::<N_BITS>();
     for block in blocks {
         // One bit a score.
         let mut hits = 0;
@@ -207,12 +224,19 @@ fn collect_above(scores: &[f32], line: f32, first: u32, experts: &mut Vec<u32>) 
             hits += if score > line { *bit } else { 0 };
         }
         while hits != 0 {
-            experts.push(first + hits.trailing_zeros());
+            experts[n] = first + hits.trailing_zeros();
+            n += 1;
             hits &= hits - 1;
         }
         first += N_BITS as u32;
     }
-    experts.extend(rest.iter().zip(first..).filter(|&(&score, _)| score > line).map(|(_, expert)| expert));
+    for (&score, expert) in rest.iter().zip(first..) {
+        if score > line {
+            experts[n] = expert;
+            n += 1;
+        }
+    }
+    n
 }
 
 /// The bits of a word.

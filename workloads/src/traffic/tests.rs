@@ -37,9 +37,36 @@ fn layouts() -> Vec<ExpertLayout> {
         ExpertLayout { n_ranks: 2, n_nodes: 1, devices: 2, ..v3.clone() },
         ExpertLayout { group_score: GroupScore::Max, gate: Gate::Softmax, ..v3.clone() },
         ExpertLayout { gate: Gate::Softmax, ..v3.clone() },
-        ExpertLayout { n_ranks: 6, n_nodes: 3, devices: 2, experts: 60, top_k: 6, groups: 5, node_limit: 2, ..v3.clone() },
-        ExpertLayout { n_ranks: 4, n_nodes: 2, devices: 2, experts: 8, top_k: 8, groups: 1, node_limit: 1, ..v3.clone() },
-        ExpertLayout { n_ranks: 1, n_nodes: 1, devices: 1, experts: 9, top_k: 2, groups: 3, node_limit: 1, ..v3.clone() },
+        ExpertLayout {
+            n_ranks: 6,
+            n_nodes: 3,
+            devices: 2,
+            experts: 60,
+            top_k: 6,
+            groups: 5,
+            node_limit: 2,
+            ..v3.clone()
+        },
+        ExpertLayout {
+            n_ranks: 4,
+            n_nodes: 2,
+            devices: 2,
+            experts: 8,
+            top_k: 8,
+            groups: 1,
+            node_limit: 1,
+            ..v3.clone()
+        },
+        ExpertLayout {
+            n_ranks: 1,
+            n_nodes: 1,
+            devices: 1,
+            experts: 9,
+            top_k: 2,
+            groups: 3,
+            node_limit: 1,
+            ..v3.clone()
+        },
         v3,
     ]
 }
@@ -132,10 +159,9 @@ fn picks_are_those_of_the_published_selection() {
             .map(|_| if layout.gate == Gate::Sigmoid { 0.1 * normal(&mut rng) } else { 0.0 })
             .collect();
         let mut picker = Picker::new(&layout, &popularity, &bias);
-        let mut noise = Noise::new(&mut rng);
-        let mut draws = vec![0; layout.experts as usize];
+        let mut noise = Noise::new(&mut rng, layout.experts as usize);
         for token in 0..400 {
-            noise.fill(&mut draws);
+            let mut draws = noise.draw().to_vec();
             if token % 4 == 3 {
                 // Coarse draws: many equal scores among equal experts.
                 draws.iter_mut().for_each(|draw| *draw &= !0 << 28);
@@ -171,7 +197,8 @@ fn uniform_picks_without_limit_reach_the_closed_number_of_places() {
 /// four are kept (SYSTEMS, section 3; 2 Monte Carlo digits).
 #[test]
 fn picks_reach_the_published_numbers_of_nodes_and_ranks() {
-    for (n_nodes, nodes, ranks) in [(1, 1.0, 5.30), (2, 1.99, 6.53), (4, 3.61, 7.27), (8, 3.98, 7.47), (16, 4.00, 7.63)] {
+    for (n_nodes, nodes, ranks) in [(1, 1.0, 5.30), (2, 1.99, 6.53), (4, 3.61, 7.27), (8, 3.98, 7.47), (16, 4.00, 7.63)]
+    {
         let layout = ExpertLayout {
             n_ranks: 8 * n_nodes,
             n_nodes,
@@ -289,7 +316,12 @@ fn draws_are_even_and_depend_on_each_coordinate() {
         expect("draws of a batch", mean, f64::from(count), 5.0 * mean.sqrt());
     }
     let differ = |other: fn(u32) -> (u32, u32, u32)| {
-        (0..200).filter(|&i| { let (a, b, c) = other(i); pool.draw(a, b, c) != pool.draw(0, 0, 0) }).count()
+        (0..200)
+            .filter(|&i| {
+                let (a, b, c) = other(i);
+                pool.draw(a, b, c) != pool.draw(0, 0, 0)
+            })
+            .count()
     };
     for other in [|i| (i, 0, 0), |i| (0, i, 0), |i| (0, 0, i)] {
         assert!(differ(other) > 120, "four of five should differ");
@@ -299,8 +331,9 @@ fn draws_are_even_and_depend_on_each_coordinate() {
 #[test]
 fn draws_of_noise_are_uniform_and_normal() {
     let mut rng = stream(1, Purpose::Learning);
-    let mut draws = vec![0; 4099];
-    Noise::new(&mut rng).fill(&mut draws);
+    let mut noise = Noise::new(&mut rng, 4099);
+    let draws = noise.draw();
+    assert_eq!(draws.len(), 4099);
     let scale = f64::from(u32::MAX);
     let mean = draws.iter().map(|&draw| f64::from(draw) / scale).sum::<f64>() / draws.len() as f64;
     expect("mean of uniform draws", 0.5, mean, 0.02);

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::program::Program;
 use crate::{PlanError, Recording};
 
-pub use outcome::{ChunkSpan, Outcome, OpTotal, PhaseSpans, Ports, RankTotals, StreamSpan};
+pub use outcome::{ChunkSpan, Outcome, OpTotal, PhaseSpans, Ports, Ran, RankTotals, StreamSpan};
 
 /// What to keep of a run besides totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::program::{Half, Instruction, Kernel, LoadTable, OpName, Ring};
 
 /// Collects kernels while chunks are laid out.
 #[derive(Debug)]
-pub struct Kernels<'a> {
+pub(crate) struct Kernels<'a> {
     estimator: Estimator<'a>,
     sms_all: u32,
     pub(super) ops: Vec<OpName>,
@@ -118,7 +118,7 @@ impl<'a> Kernels<'a> {
 
 /// A segment whose sizes follow the load: forward, input gradient, weight gradient.
 #[derive(Clone, Debug, Default)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     steps: [Vec<Step>; 3],
 }
 

@@ -25,7 +25,8 @@ use crate::program::{Messages, Program};
 use crate::{Folding, Plan, PlanError, PointToPoint};
 
 pub use exchange::expert_layout;
-pub use kernels::Kernels;
+pub(crate) use kernels::Kernels;
+pub use ring::{RingBytes, ring_bytes};
 pub use shape::shape;
 
 /// What every part of the lowering reads.
@@ -79,7 +80,7 @@ pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
-    let n_members = context.n_members;
+    let (n_members, comm_sms) = (context.n_members, context.comm_sms());
     let kernels = kernels.finish();
     Ok(Program {
         layout: context.layout,
@@ -98,6 +99,7 @@ pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
         messages,
         optimizer,
         n_micro_batches,
+        comm_sms,
     })
 }
 

@@ -1,170 +1,17 @@
-//! The job, its layout, the policies and the traffic: `job.*`, `parallel.*`, `policy.*`, `traffic.*`.
+//! How the job is laid over ranks: `parallel.*`, and what it must agree with.
 
-use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, PointToPoint, Policies, Recompute, Recording};
-use topology::{CommEngine, Device, Machine, Routing};
-use workloads::model::{Gate, Model};
+use plan::{Job, KeepActivations, LinearPrecision, Policies};
+use topology::Machine;
+use workloads::model::Model;
 use workloads::op::Precision;
 use workloads::parallel::{Parallelism, default_stages};
 use workloads::schedule::{Schedule, ScheduleError};
 use workloads::step::{Shape, ShapeError};
-use workloads::traffic::{Router, TrafficSpec};
 
 use crate::reader::{Reader, WordOr};
 
-/// Ranks, sequences and tokens of a step that a run may have.
-const COUNT_MAX: u64 = 1 << 32;
-/// Stages, SMs, samples: counts that are stored in 32 bits and walked one by one.
+/// Ranks and stages.
 const N_PARTS_MAX: u64 = 1 << 20;
-
-pub(crate) fn job(reader: &mut Reader<'_>) -> Job {
-    Job {
-        sequence: reader.count("job.sequence", 1..=COUNT_MAX),
-        global_batch: reader.count("job.global-batch", 1..=COUNT_MAX),
-        micro_batch: reader.count("job.micro-batch", 1..=COUNT_MAX),
-        precision: reader.choice(
-            "job.precision",
-            &[
-                ("fp8-block", LinearPrecision::Fp8Block),
-                ("fp8-tensor", LinearPrecision::Fp8Tensor),
-                ("bf16", LinearPrecision::Bf16),
-            ],
-        ),
-    }
-}
-
-pub(crate) fn policies(reader: &mut Reader<'_>, device: &Device) -> Policies {
-    let comm_sms = comm_sms(reader, device);
-    Policies {
-        schedule: schedule(reader),
-        comm_sms,
-        lone_comm_sms: lone_comm_sms(reader, device, comm_sms),
-        point_to_point: reader.choice(
-            "policy.point-to-point",
-            &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)],
-        ),
-        folding: reader.choice("policy.folding", &[("auto", Folding::Auto), ("none", Folding::None)]),
-        routing: reader.choice(
-            "policy.routing",
-            &[("static", Routing::Static), ("ecmp", Routing::Ecmp), ("adaptive", Routing::Adaptive)],
-        ),
-        promote: promote(reader, device),
-        recompute: Recompute {
-            norm: reader.flag("policy.recompute.norm"),
-            mla_up: reader.flag("policy.recompute.mla-up"),
-            swiglu: reader.flag("policy.recompute.swiglu"),
-            full: reader.flag("policy.recompute.full"),
-        },
-        keep: reader
-            .choice("policy.keep-activations", &[("fp8", KeepActivations::Fp8), ("bf16", KeepActivations::Bf16)]),
-        logit_pieces: reader.count("policy.logit-pieces", 1..=N_PARTS_MAX),
-        record: reader.choice(
-            "policy.record",
-            &[("one-per-stage", Recording::OnePerStage), ("none", Recording::None), ("all", Recording::All)],
-        ),
-        ema: reader.choice("policy.ema", &[("host", Ema::Host), ("none", Ema::None)]),
-    }
-}
-
-fn schedule(reader: &mut Reader<'_>) -> Schedule {
-    let choices = Schedule::NAMES.map(|name| (name, name));
-    let name = reader.choice("policy.schedule", &choices);
-    let virtual_stages: u8 = reader.count("policy.virtual-stages", 1..=u64::from(u8::MAX));
-    if !reader.sound(&["policy.schedule", "policy.virtual-stages"]) {
-        return Schedule::OneFOneB;
-    }
-    Schedule::from_name(name, virtual_stages).unwrap_or_else(|error| {
-        reader.refuse("policy.virtual-stages", error.to_string(), None);
-        Schedule::OneFOneB
-    })
-}
-
-/// `auto`: none where the device's engine moves the bytes, else `policy.comm-sms-software`.
-fn comm_sms(reader: &mut Reader<'_>, device: &Device) -> u32 {
-    let software: u32 = reader.count("policy.comm-sms-software", 0..=N_PARTS_MAX);
-    let comm_sms = match reader.word_or_count("policy.comm-sms", &["auto"], 0..=N_PARTS_MAX) {
-        WordOr::Count(count) => count,
-        WordOr::Word(_) => {
-            let count = match device.comm_engine {
-                CommEngine::None => software,
-                CommEngine::Copy | CommEngine::Full => 0,
-            };
-            reader.decide("policy.comm-sms", count);
-            count
-        }
-    };
-    refuse_too_many_sms(reader, "policy.comm-sms", comm_sms, device);
-    comm_sms
-}
-
-/// `auto`: as many as in an overlapped pair.
-fn lone_comm_sms(reader: &mut Reader<'_>, device: &Device, comm_sms: u32) -> u32 {
-    match reader.word_or_count("policy.lone-comm-sms", &["auto"], 0..=N_PARTS_MAX) {
-        WordOr::Count(count) => {
-            if reader.sound(&["gpu.sms", "policy.lone-comm-sms"]) && count > device.sms {
-                let message = format!("{count} SMs for communication, but the device has {}", device.sms);
-                reader.refuse("policy.lone-comm-sms", message, None);
-            }
-            count
-        }
-        WordOr::Word(_) => {
-            reader.decide("policy.lone-comm-sms", comm_sms);
-            comm_sms
-        }
-    }
-}
-
-fn refuse_too_many_sms(reader: &mut Reader<'_>, key: &str, count: u32, device: &Device) {
-    if reader.sound(&["gpu.sms", "gpu.comm-engine", "policy.comm-sms-software", key]) && count >= device.sms {
-        reader.refuse(
-            key,
-            format!("{count} SMs for communication leave none of {} for compute", device.sms),
-            Some(format!("take fewer than {}", device.sms)),
-        );
-    }
-}
-
-/// `auto`: every `policy.promote-every` products where the accumulator keeps fewer than `policy.promote-below` fraction
-/// bits, never from there on.
-fn promote(reader: &mut Reader<'_>, device: &Device) -> Option<u32> {
-    let every: u32 = reader.count("policy.promote-every", 1..=N_PARTS_MAX);
-    let below: u32 = reader.count("policy.promote-below", 0..=64);
-    match reader.word_or_count("policy.promote", &["auto", "never"], 1..=N_PARTS_MAX) {
-        WordOr::Count(count) => Some(count),
-        WordOr::Word("auto") if device.tensor.fp8.accumulate < below => {
-            reader.decide("policy.promote", every);
-            Some(every)
-        }
-        WordOr::Word(_) => {
-            reader.decide("policy.promote", "\"never\"");
-            None
-        }
-    }
-}
-
-pub(crate) fn traffic(reader: &mut Reader<'_>, model: &Model) -> TrafficSpec {
-    let spec = TrafficSpec {
-        router: reader.choice(
-            "traffic.router",
-            &[("balanced", Router::Balanced), ("skewed", Router::Skewed), ("learned-bias", Router::LearnedBias)],
-        ),
-        // Popularity beyond e^8 : 1 is a mistake, not a router.
-        skew: reader.number("traffic.skew", 0.0..=8.0),
-        seed: reader.count("traffic.seed", 0..=i64::MAX.unsigned_abs()),
-        samples: reader.count("traffic.samples", 1..=N_PARTS_MAX),
-        bias_speed: reader.number("traffic.bias-speed", 0.0..=1.0),
-        bias_steps: reader.count("traffic.bias-steps", 0..=N_PARTS_MAX),
-    };
-    let gate = model.experts.as_ref().map(|experts| experts.gate);
-    let sound = reader.sound(&["traffic.router", "model.experts.gate"]);
-    if sound && spec.router == Router::LearnedBias && gate == Some(Gate::Softmax) {
-        reader.refuse(
-            "traffic.router",
-            "a learned bias is added to affinities of the `sigmoid` gate, but `model.experts.gate` is `softmax`",
-            Some("take `skewed` or `balanced`".to_owned()),
-        );
-    }
-    spec
-}
 
 /// The layout, once everything it must agree with is known.
 pub(crate) fn parallel(
@@ -249,7 +96,11 @@ fn stages(reader: &mut Reader<'_>, model: &Model, schedule: Schedule, pp: u32) -
         if n_stages > model.layers {
             reader.refuse(
                 "parallel.pp",
-                format!("`{}` over {pp} ranks has {n_stages} stages, but the model has {} layers", schedule.name(), model.layers),
+                format!(
+                    "`{}` over {pp} ranks has {n_stages} stages, but the model has {} layers",
+                    schedule.name(),
+                    model.layers
+                ),
                 Some("lower `parallel.pp` or `policy.virtual-stages`, or list `parallel.stages`".to_owned()),
             );
             return Vec::new();
@@ -268,9 +119,15 @@ fn stages(reader: &mut Reader<'_>, model: &Model, schedule: Schedule, pp: u32) -
         );
     }
     let last = stages.len().saturating_sub(1);
-    if let Some(empty) = stages.iter().enumerate().position(|(index, layers)| *layers == 0 && index != 0 && index != last) {
+    if let Some(empty) =
+        stages.iter().enumerate().position(|(index, layers)| *layers == 0 && index != 0 && index != last)
+    {
         let message = format!("stage {empty} of `parallel.stages` (from zero) has nothing to do");
-        reader.refuse("parallel.stages", message, Some("only the first and the last stage may hold no layer".to_owned()));
+        reader.refuse(
+            "parallel.stages",
+            message,
+            Some("only the first and the last stage may hold no layer".to_owned()),
+        );
     }
     let sum: u64 = stages.iter().map(|layers| u64::from(*layers)).sum();
     if sum != u64::from(model.layers) {

@@ -1,0 +1,488 @@
+//! One column: every rank a small machine of two streams, driven by what ends.
+//!
+//! A rank runs its slots in order. A slot begins when the one before has ended and its messages are there; its two
+//! streams then run their instructions in order, each waiting for its own kernel and for points of the other stream. An
+//! all-to-all begins when the last of its ranks arrives.
+
+use engine::{Actions, Bound, Driver, Finished, Task};
+use units::{SimSpan, SimTime};
+use workloads::schedule::Slot;
+
+use super::Keep;
+use super::meet::{Exchanges, Rings};
+use super::outcome::{ChunkSpan, ColumnOutcome, OpTotal, Ports, Ran, RankTotals, StreamSpan};
+use crate::program::{ExchangeKind, Flow, Half, Instruction, Kernel, Program, RankResources, SlotPlan};
+use crate::{PlanError, Recording};
+
+const COMPUTE: usize = 0;
+const COMMUNICATION: usize = 1;
+
+/// What the driver calls a task.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Tag {
+    Kernel { rank: u32, kernel: u32 },
+    Ring { rank: u32, ring: u32 },
+    Flow { exchange: u32, flow: u32 },
+    Copying { exchange: u32, member: u32 },
+    Message { from: u32, to: u32, key: u32 },
+}
+
+/// Runs one column.
+pub(super) fn run(program: &Program, index: u32, keep: Keep) -> Result<ColumnOutcome, PlanError> {
+    let mut column = Column::new(program, index, keep);
+    let record = engine::run(&program.resources, &mut column)
+        .map_err(|stuck| PlanError::Fault(format!("column {index} is {stuck}")))?;
+    if let Some(rank) = column.ranks.iter().position(|rank| !rank.done) {
+        return Err(PlanError::Fault(format!("column {index}: rank {rank} waits for ever in slot {}", column.ranks[rank].slot)));
+    }
+    let mut outcome = column.outcome;
+    outcome.n_tasks = record.n_tasks;
+    outcome.laws = record.laws;
+    outcome.ports.measure(program, &record.served);
+    for (rank, state) in column.ranks.iter().enumerate() {
+        outcome.ranks[rank / program.n_members as usize].add(&state.totals);
+    }
+    Ok(outcome)
+}
+
+/// Where a rank stands.
+#[derive(Debug, Default)]
+struct RankState {
+    slot: usize,
+    running: bool,
+    done: bool,
+    at: [usize; 2],
+    busy: [bool; 2],
+    reached: Vec<u64>,
+    began: SimTime,
+    /// Messages that the next slot waits for because they must have left.
+    unsent: u32,
+    n_exchanges: u32,
+    totals: RankTotals,
+}
+
+struct Column<'a> {
+    program: &'a Program,
+    index: u32,
+    keep: Keep,
+    ranks: Vec<RankState>,
+    /// `[rank x n_keys + key]`: messages that have come.
+    here: Vec<bool>,
+    n_keys: u32,
+    exchanges: Exchanges,
+    rings: Rings,
+    outcome: ColumnOutcome,
+}
+
+impl<'a> Column<'a> {
+    fn new(program: &'a Program, index: u32, keep: Keep) -> Self {
+        let n_ranks = program.ranks.len();
+        let n_held = program.slots.iter().flatten().flat_map(|slot| [slot.forward, slot.backward]);
+        let n_held = n_held.flatten().map(|half| u32::from(half.chunk.virtual_stage) + 1).max().unwrap_or(1);
+        let n_keys = n_held * 2 * program.n_micro_batches;
+        let group = if program.n_members == 1 { 1 } else { program.layout.ep };
+        Self {
+            program,
+            index,
+            keep,
+            ranks: (0..n_ranks).map(|_| RankState::default()).collect(),
+            here: vec![false; n_ranks * n_keys as usize],
+            n_keys,
+            exchanges: Exchanges::new(group, n_ranks as u32 / group),
+            rings: Rings::default(),
+            outcome: ColumnOutcome {
+                ranks: vec![RankTotals::default(); program.layout.pp as usize],
+                ops: vec![OpTotal::default(); program.ops.len()],
+                ..ColumnOutcome::default()
+            },
+        }
+    }
+
+    fn pipeline_rank(&self, rank: u32) -> u32 {
+        rank / self.program.n_members
+    }
+
+    fn slots(&self, rank: u32) -> &'a [SlotPlan] {
+        &self.program.slots[self.pipeline_rank(rank) as usize]
+    }
+
+    fn slot(&self, rank: u32) -> &'a SlotPlan {
+        &self.slots(rank)[self.ranks[rank as usize].slot]
+    }
+
+    fn key(&self, virtual_stage: u8, half: Half, micro_batch: u32) -> u32 {
+        let half = u32::from(half == Half::Backward);
+        (u32::from(virtual_stage) * 2 + half) * self.program.n_micro_batches + micro_batch
+    }
+
+    /// Begins the next slot if everything it needs is there.
+    fn try_begin(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let state = &self.ranks[rank as usize];
+        if state.running || state.unsent > 0 || state.slot == self.slots(rank).len() {
+            return;
+        }
+        let plan = self.slot(rank);
+        for (half, of) in [(plan.forward, Half::Forward), (plan.backward, Half::Backward)] {
+            let Some(half) = half.filter(|half| half.receives) else { continue };
+            let key = self.key(half.chunk.virtual_stage, of, half.chunk.micro_batch);
+            if !self.here[(rank * self.n_keys + key) as usize] {
+                return;
+            }
+        }
+        let n_events = self.program.templates[plan.template as usize].n_events;
+        let state = &mut self.ranks[rank as usize];
+        state.running = true;
+        state.began = now;
+        state.at = [0, 0];
+        state.reached.clear();
+        state.reached.resize(usize::from(n_events).div_ceil(64), 0);
+        self.advance(rank, now, actions);
+    }
+
+    /// Runs both streams as far as they get.
+    fn advance(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let program = self.program;
+        let template = &program.templates[self.slot(rank).template as usize];
+        loop {
+            let mut moved = false;
+            for stream in [COMPUTE, COMMUNICATION] {
+                while let Some(instruction) = template.streams[stream].get(self.ranks[rank as usize].at[stream]) {
+                    if self.ranks[rank as usize].busy[stream] || !self.step(rank, stream, instruction, now, actions) {
+                        break;
+                    }
+                    self.ranks[rank as usize].at[stream] += 1;
+                    moved = true;
+                }
+            }
+            if !moved {
+                break;
+            }
+        }
+        let state = &self.ranks[rank as usize];
+        let through = (0..2).all(|stream| !state.busy[stream] && state.at[stream] == template.streams[stream].len());
+        if through {
+            self.end_slot(rank, now, actions);
+        }
+    }
+
+    /// Carries out one instruction; whether it could.
+    fn step(&mut self, rank: u32, stream: usize, what: &Instruction, now: SimTime, actions: &mut Actions<Tag>) -> bool {
+        match *what {
+            Instruction::Signal(event) => {
+                self.ranks[rank as usize].reached[usize::from(event) / 64] |= 1 << (event % 64);
+            }
+            Instruction::Await(event) => {
+                return self.ranks[rank as usize].reached[usize::from(event) / 64] >> (event % 64) & 1 == 1;
+            }
+            Instruction::Kernel(kernel) => self.kernel(rank, stream, kernel, actions),
+            Instruction::Loaded { table, half, layer } => {
+                let batch = self.batch(rank, half, layer);
+                let member = rank % self.program.n_members;
+                let first = self.program.tables[table as usize].first;
+                self.kernel(rank, stream, first + batch * self.program.n_members + member, actions);
+            }
+            Instruction::Exchange { kind, half, layer, sms } => {
+                let batch = self.batch(rank, half, layer);
+                self.ranks[rank as usize].busy[stream] = true;
+                self.arrive(rank, kind, batch, sms, now, actions);
+            }
+            Instruction::Ring(ring) => {
+                self.ranks[rank as usize].busy[stream] = true;
+                self.ring(rank, ring, actions);
+            }
+            Instruction::Send(half) => self.send(rank, half, now, actions),
+        }
+        true
+    }
+
+    /// The sampled batch that a layer of a half's micro-batch takes.
+    fn batch(&self, rank: u32, half: Half, layer: u16) -> u32 {
+        let plan = self.slot(rank);
+        let half = if half == Half::Forward { plan.forward } else { plan.backward };
+        let micro_batch = half.map_or(0, |half| half.chunk.micro_batch);
+        let group = self.index * self.exchanges.per_rank(self.program.n_members) + self.exchanges.group_in(rank, self.program.n_members);
+        self.program.pool.as_ref().map_or(0, |pool| pool.draw(u32::from(layer), micro_batch, group) as u32)
+    }
+
+    fn kernel(&mut self, rank: u32, stream: usize, index: u32, actions: &mut Actions<Tag>) {
+        self.ranks[rank as usize].busy[stream] = true;
+        let kernel = &self.program.kernels[index as usize];
+        actions.submit(kernel.task(Tag::Kernel { rank, kernel: index }, &self.program.ranks[rank as usize]));
+    }
+
+    fn arrive(&mut self, rank: u32, kind: ExchangeKind, batch: u32, sms: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let sequence = self.ranks[rank as usize].n_exchanges;
+        self.ranks[rank as usize].n_exchanges += 1;
+        let template = &self.program.exchanges[batch as usize][kind as usize];
+        if let Some(id) = self.exchanges.arrive(rank, sequence, (batch, kind), template, now) {
+            self.start_exchange(id, sms, actions);
+        }
+    }
+
+    /// All ranks are there: every message of the all-to-all starts.
+    fn start_exchange(&mut self, id: u32, sms: u32, actions: &mut Actions<Tag>) {
+        let exchange = self.exchanges.get(id);
+        let template = &self.program.exchanges[exchange.batch as usize][exchange.kind as usize];
+        let first = exchange.first;
+        for (i, flow) in template.flows.iter().enumerate() {
+            let tag = Tag::Flow { exchange: id, flow: i as u32 };
+            let ends = [flow.from, flow.to].map(|member| &self.program.ranks[(first + u32::from(member)) as usize]);
+            actions.submit(flow.task(tag, ends, sms, self.program.comm_sms, template.latency));
+        }
+        for (member, &bytes) in template.memory.iter().enumerate() {
+            let tag = Tag::Copying { exchange: id, member: member as u32 };
+            let resources = &self.program.ranks[first as usize + member];
+            let task = Task::new(tag)
+                .demand(resources.memory, bytes)
+                .weight(f64::from(sms.max(1)))
+                .no_faster_than(template.alone.get())
+                .latency(template.latency)
+                .claim(resources.sms, sms);
+            actions.submit(task);
+        }
+    }
+
+    /// Something a member waits for has ended.
+    fn part_done(&mut self, id: u32, member: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let Some(met) = self.exchanges.part_done(id, member) else { return };
+        let rank = met.rank;
+        let state = &mut self.ranks[rank as usize];
+        state.totals.waited += met.last.since(met.arrived);
+        state.totals.transferred += now.since(met.last);
+        state.busy[COMMUNICATION] = false;
+        if self.keep.streams && self.records(rank) {
+            let what = if met.kind == ExchangeKind::Dispatch { Ran::Dispatch } else { Ran::Combine };
+            self.span(rank, COMMUNICATION, Ran::Wait, met.arrived, met.last);
+            self.span(rank, COMMUNICATION, what, met.last, now);
+        }
+        self.advance(rank, now, actions);
+    }
+
+    fn ring(&mut self, rank: u32, index: u32, actions: &mut Actions<Tag>) {
+        let ring = &self.program.rings[index as usize];
+        let n_members = self.program.n_members;
+        for member in self.rings.arrive(rank, ring, n_members) {
+            let resources = &self.program.ranks[member as usize];
+            let task = Task::new(Tag::Ring { rank: member, ring: index })
+                .demand(resources.up_send, ring.up)
+                .demand(resources.up_receive, ring.up)
+                .demand(resources.out_send, ring.out)
+                .demand(resources.out_receive, ring.out)
+                .latency(ring.latency);
+            actions.submit(task);
+        }
+    }
+
+    /// The half's result leaves for the next stage; on the same rank it is there at once.
+    fn send(&mut self, rank: u32, half: Half, now: SimTime, actions: &mut Actions<Tag>) {
+        let plan = self.slot(rank);
+        let sender = if half == Half::Forward { plan.forward } else { plan.backward };
+        let Some((chunk, (pipeline_rank, virtual_stage))) =
+            sender.and_then(|sender| Some((sender.chunk, sender.sends_to?)))
+        else {
+            return;
+        };
+        let to = pipeline_rank * self.program.n_members + rank % self.program.n_members;
+        let key = self.key(virtual_stage, half, chunk.micro_batch);
+        if to == rank {
+            self.here[(to * self.n_keys + key) as usize] = true;
+            return;
+        }
+        let messages = &self.program.messages;
+        self.ranks[rank as usize].unsent += u32::from(messages.waited);
+        let [from_ports, to_ports] = [rank, to].map(|rank| &self.program.ranks[rank as usize]);
+        let task = Task::new(Tag::Message { from: rank, to, key })
+            .demand(from_ports.out_send, messages.out)
+            .demand(to_ports.out_receive, messages.out)
+            .demand(from_ports.up_send, messages.up)
+            .demand(to_ports.up_receive, messages.up)
+            .latency(messages.latency);
+        let _ = now;
+        actions.submit(task);
+    }
+
+    fn end_slot(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let plan = self.slot(rank);
+        let n_slots = self.slots(rank).len();
+        let state = &mut self.ranks[rank as usize];
+        let took = now.since(state.began);
+        let phases = &mut state.totals.phases;
+        match plan.slot {
+            Slot::Forward(_) => phases.forward += took,
+            Slot::Backward(_) | Slot::BackwardInput(_) => phases.backward += took,
+            Slot::Weight(_) => phases.weight_gradient += took,
+            Slot::Overlapped { .. } => phases.overlapped += took,
+        }
+        let began = state.began;
+        state.running = false;
+        state.slot += 1;
+        if state.slot == n_slots {
+            state.done = true;
+            state.totals.last = now;
+        }
+        if self.records(rank) {
+            let (rank, replica) = self.place(rank);
+            self.outcome.chunks.push(ChunkSpan { rank, replica, slot: Some(plan.slot), start: began, end: now });
+        }
+        self.try_begin(rank, now, actions);
+    }
+
+    fn kernel_ended(&mut self, rank: u32, index: u32, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
+        let kernel = &self.program.kernels[index as usize];
+        let took = task.end.since(task.start);
+        let resources = &self.program.ranks[rank as usize];
+        let tensor = self.outcome.ops[usize::from(kernel.op)].add_kernel(kernel, took, task.bound, resources);
+        self.ranks[rank as usize].totals.compute += took;
+        self.compute_ended(rank, kernel.op, tensor, task, actions);
+    }
+
+    fn ring_ended(&mut self, rank: u32, index: u32, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
+        let ring = &self.program.rings[index as usize];
+        let total = &mut self.outcome.ops[usize::from(ring.op)];
+        total.count += 1;
+        total.span += task.end.since(task.start);
+        total.links += task.end.since(task.start);
+        self.compute_ended(rank, ring.op, false, task, actions);
+    }
+
+    fn compute_ended(&mut self, rank: u32, op: u16, tensor: bool, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
+        self.ranks[rank as usize].busy[COMPUTE] = false;
+        if self.keep.streams && self.records(rank) {
+            self.span(rank, COMPUTE, Ran::Op { op, tensor }, task.start, task.end);
+        }
+        self.advance(rank, task.end, actions);
+    }
+
+    fn flow_ended(&mut self, id: u32, index: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let exchange = self.exchanges.get(id);
+        let template = &self.program.exchanges[exchange.batch as usize][exchange.kind as usize];
+        let flow = template.flows[index as usize];
+        let devices = template.devices;
+        self.outcome.n_flows += u64::from(flow.copies);
+        self.outcome.ports.count(&flow);
+        let node = u32::from(flow.to) / devices;
+        let node_done = self.exchanges.node_part_done(id, node, &flow);
+        self.part_done(id, u32::from(flow.from), now, actions);
+        match node_done {
+            None => self.part_done(id, u32::from(flow.to), now, actions),
+            Some(true) => {
+                for member in node * devices..(node + 1) * devices {
+                    self.part_done(id, member, now, actions);
+                }
+            }
+            Some(false) => {}
+        }
+    }
+
+    fn records(&self, rank: u32) -> bool {
+        match self.keep.ranks {
+            Recording::None => false,
+            Recording::All => true,
+            Recording::OnePerStage => self.index == 0 && rank.is_multiple_of(self.program.n_members),
+        }
+    }
+
+    fn place(&self, rank: u32) -> (u32, u32) {
+        let n_members = self.program.n_members;
+        (rank / n_members, self.index * n_members + rank % n_members)
+    }
+
+    fn span(&mut self, rank: u32, stream: usize, what: Ran, start: SimTime, end: SimTime) {
+        let (rank, replica) = self.place(rank);
+        self.outcome.streams.push(StreamSpan { rank, replica, stream: stream as u8, what, start, end });
+    }
+}
+
+impl Driver for Column<'_> {
+    type Tag = Tag;
+
+    fn begin(&mut self, actions: &mut Actions<Tag>) {
+        for rank in 0..self.ranks.len() as u32 {
+            self.try_begin(rank, SimTime::ZERO, actions);
+        }
+    }
+
+    fn finished(&mut self, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
+        match task.tag {
+            Tag::Kernel { rank, kernel } => self.kernel_ended(rank, kernel, task, actions),
+            Tag::Ring { rank, ring } => self.ring_ended(rank, ring, task, actions),
+            Tag::Flow { exchange, flow } => self.flow_ended(exchange, flow, task.end, actions),
+            Tag::Copying { exchange, member } => self.part_done(exchange, member, task.end, actions),
+            Tag::Message { from, to, key } => {
+                self.here[(to * self.n_keys + key) as usize] = true;
+                if self.program.messages.waited {
+                    self.ranks[from as usize].unsent -= 1;
+                    self.try_begin(from, task.end, actions);
+                }
+                self.try_begin(to, task.end, actions);
+            }
+        }
+    }
+}
+
+impl Kernel {
+    /// The main demand is memory: kernels and copies that meet there are judged in one unit.
+    fn task(&self, tag: Tag, on: &RankResources) -> Task<Tag> {
+        Task::new(tag)
+            .demand(on.memory, self.memory)
+            .demand(on.tensor, self.tensor)
+            .weight(f64::from(self.sms))
+            .no_faster_than(self.shortest)
+            .latency(self.latency)
+            .claim(on.sms, self.sms)
+    }
+}
+
+impl Flow {
+    /// A message between two ranks; the SMs that send it on are the sender's, `sms` of them where a pair has `pair_sms`.
+    fn task(&self, tag: Tag, [from, to]: [&RankResources; 2], sms: u32, pair_sms: u32, latency: SimSpan) -> Task<Tag> {
+        let (send, receive) =
+            if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };
+        let copied = if sms > 0 { self.bytes * f64::from(pair_sms) / f64::from(sms) } else { 0.0 };
+        Task::new(tag)
+            .demand(send, self.occupancy)
+            .demand(receive, self.occupancy)
+            .demand(from.copy, copied)
+            .copies(self.copies)
+            .latency(latency)
+    }
+}
+
+impl OpTotal {
+    /// Adds a run; whether arithmetic bound it.
+    fn add_kernel(&mut self, kernel: &Kernel, took: SimSpan, bound: Bound, on: &RankResources) -> bool {
+        let tensor = match bound {
+            Bound::Latency => false,
+            Bound::Limit => kernel.limit != calibrate::EstimateKey::MemoryRatePerSm,
+            Bound::Capacity(id) => id == on.tensor,
+        };
+        self.count += 1;
+        self.span += took;
+        self.latency += kernel.latency;
+        let drawn = took - kernel.latency;
+        *(if tensor { &mut self.tensor } else { &mut self.memory }) += drawn;
+        tensor
+    }
+}
+
+impl Ports {
+    fn count(&mut self, flow: &Flow) {
+        let bytes = flow.bytes * f64::from(flow.copies);
+        *(if flow.up { &mut self.up_bytes } else { &mut self.out_bytes }) += bytes;
+    }
+
+    /// Occupied seconds of every port, from what it served.
+    fn measure(&mut self, program: &Program, served: &[f64]) {
+        for rank in &program.ranks {
+            let seconds = |id: engine::CapacityId| served[id.0 as usize] / program.resources.rate(id);
+            let [up, out, memory] = [rank.up_send, rank.out_send, rank.memory].map(seconds);
+            self.up_seconds += up;
+            self.up_seconds_max = self.up_seconds_max.max(up);
+            self.out_seconds += out;
+            self.out_seconds_max = self.out_seconds_max.max(out);
+            self.memory_seconds += memory;
+            self.memory_seconds_max = self.memory_seconds_max.max(memory);
+            self.memory_bytes += served[rank.memory.0 as usize];
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Where ranks meet: all-to-alls of expert-parallel groups, rings of tensor- and context-parallel ones.
+
+use std::collections::BTreeMap;
+
+use units::SimTime;
+
+use crate::program::{ExchangeKind, ExchangeTemplate, Flow, Ring};
+
+/// All-to-alls that a rank may be ahead of others of its group by: one running, one being arrived at.
+const DEPTH: usize = 2;
+const NOBODY: u32 = u32::MAX;
+
+/// All-to-alls under way, by group.
+#[derive(Debug)]
+pub(super) struct Exchanges {
+    /// Simulated ranks of a group.
+    size: u32,
+    open: Vec<[u32; DEPTH]>,
+    all: Vec<Exchange>,
+    free: Vec<u32>,
+}
+
+/// One all-to-all.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) batch: u32,
+    pub(super) kind: ExchangeKind,
+    /// First rank of the group.
+    pub(super) first: u32,
+    n_arrived: u32,
+    n_ended: u32,
+    arrived: Vec<SimTime>,
+    last: SimTime,
+    waits: Vec<u32>,
+    node_waits: Vec<u32>,
+}
+
+/// A rank whose part in an all-to-all is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Met {
+    pub(super) rank: u32,
+    pub(super) kind: ExchangeKind,
+    pub(super) arrived: SimTime,
+    pub(super) last: SimTime,
+}
+
+impl Exchanges {
+    pub(super) fn new(size: u32, n_groups: u32) -> Self {
+        Self { size, open: vec![[NOBODY; DEPTH]; n_groups as usize], all: Vec::new(), free: Vec::new() }
+    }
+
+    /// Groups of one pipeline rank in a column of `n_members`.
+    pub(super) fn per_rank(&self, n_members: u32) -> u32 {
+        n_members / self.size
+    }
+
+    /// Which of them a rank is in.
+    pub(super) fn group_in(&self, rank: u32, n_members: u32) -> u32 {
+        rank % n_members / self.size
+    }
+
+    pub(super) fn get(&self, id: u32) -> &Exchange {
+        &self.all[id as usize]
+    }
+
+    /// A rank arrives at its `sequence`-th all-to-all; the all-to-all's id if it was the last to.
+    pub(super) fn arrive(
+        &mut self,
+        rank: u32,
+        sequence: u32,
+        what: (u32, ExchangeKind),
+        template: &ExchangeTemplate,
+        now: SimTime,
+    ) -> Option<u32> {
+        let (group, member) = ((rank / self.size) as usize, rank % self.size);
+        let place = sequence as usize % DEPTH;
+        if self.open[group][place] == NOBODY {
+            self.open[group][place] = self.reserve(what, rank - member, template);
+        }
+        let id = self.open[group][place];
+        let exchange = &mut self.all[id as usize];
+        debug_assert_eq!((exchange.batch, exchange.kind), what, "ranks of a group meet in one order");
+        exchange.arrived[member as usize] = now;
+        exchange.n_arrived += 1;
+        exchange.last = now;
+        (exchange.n_arrived == self.size).then(|| {
+            self.open[group][place] = NOBODY;
+            id
+        })
+    }
+
+    fn reserve(&mut self, (batch, kind): (u32, ExchangeKind), first: u32, template: &ExchangeTemplate) -> u32 {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.all.push(Exchange {
+                batch,
+                kind,
+                first,
+                n_arrived: 0,
+                n_ended: 0,
+                arrived: Vec::new(),
+                last: SimTime::ZERO,
+                waits: Vec::new(),
+                node_waits: Vec::new(),
+            });
+            self.all.len() as u32 - 1
+        });
+        let exchange = &mut self.all[id as usize];
+        exchange.batch = batch;
+        exchange.kind = kind;
+        exchange.first = first;
+        exchange.n_arrived = 0;
+        exchange.n_ended = 0;
+        exchange.arrived.clear();
+        exchange.arrived.resize(self.size as usize, SimTime::ZERO);
+        exchange.waits.clear();
+        // One more: the kernel's own memory traffic.
+        exchange.waits.extend(template.waits.iter().map(|waits| waits + 1));
+        exchange.node_waits.clone_from(&template.node_waits);
+        id
+    }
+
+    /// Whether the flow was the last that its receiver's node waits for; `None` if no node waits for it.
+    pub(super) fn node_part_done(&mut self, id: u32, node: u32, flow: &Flow) -> Option<bool> {
+        let exchange = &mut self.all[id as usize];
+        if flow.up || exchange.kind != ExchangeKind::Dispatch || exchange.node_waits[node as usize] == 0 {
+            return None;
+        }
+        exchange.node_waits[node as usize] -= 1;
+        Some(exchange.node_waits[node as usize] == 0)
+    }
+
+    /// One thing less for a member to wait for; the member if that was the last.
+    pub(super) fn part_done(&mut self, id: u32, member: u32) -> Option<Met> {
+        let exchange = &mut self.all[id as usize];
+        exchange.waits[member as usize] -= 1;
+        if exchange.waits[member as usize] > 0 {
+            return None;
+        }
+        let met = Met {
+            rank: exchange.first + member,
+            kind: exchange.kind,
+            arrived: exchange.arrived[member as usize],
+            last: exchange.last,
+        };
+        exchange.n_ended += 1;
+        if exchange.n_ended == self.size {
+            self.free.push(id);
+        }
+        Some(met)
+    }
+}
+
+/// Rings being arrived at, by first rank and stride of their group.
+#[derive(Debug, Default)]
+pub(super) struct Rings {
+    waiting: BTreeMap<(u32, u32), Vec<u32>>,
+}
+
+impl Rings {
+    /// A rank arrives at a ring; all its members if it was the last, else nobody.
+    pub(super) fn arrive(&mut self, rank: u32, ring: &Ring, n_members: u32) -> Vec<u32> {
+        if n_members == 1 || ring.span <= 1 {
+            return vec![rank];
+        }
+        let member = rank % n_members;
+        let first = rank - member + member / ring.span * ring.span + member % ring.stride;
+        let members = self.waiting.entry((first, ring.stride)).or_default();
+        members.push(rank);
+        if members.len() as u32 == ring.span / ring.stride { std::mem::take(members) } else { Vec::new() }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a rank's memory holds at its fullest.
+
+use units::Bytes;
+use workloads::memory::{Footprint, Held, Job, footprint};
+use workloads::step::Load;
+use workloads::traffic::Pool;
+
+use crate::layout::Layout;
+use crate::lower::{expert_layout, n_micro_batches, shape};
+use crate::{Plan, PlanError};
+
+/// The memory of one pipeline rank at its fullest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RankMemory {
+    /// The pipeline rank.
+    pub rank: u32,
+    /// Items and their bytes.
+    pub items: Vec<(&'static str, Bytes)>,
+    /// Their sum.
+    pub total: Bytes,
+    /// What the device has.
+    pub capacity: Bytes,
+}
+
+/// The memory of every pipeline rank: stages held, activations in flight by the schedule, the fullest load of the sampled
+/// batches.
+///
+/// # Errors
+/// When the job cannot be placed, scheduled or sampled.
+pub fn memory(plan: &Plan, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanError> {
+    let schedule = plan.policy.schedule;
+    let pp = plan.parallel.pp;
+    let slots = schedule.slots(pp, n_micro_batches(plan)?)?;
+    let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
+    let shape = shape(plan);
+    let load = pool.map_or_else(|| Load::balanced(&plan.model, &shape), fullest);
+    let job = Job {
+        model: &plan.model,
+        parallel: &plan.parallel,
+        shape: &shape,
+        load: &load,
+        copies: schedule.n_weight_copies(),
+        keep_bf16_weights: plan.policy.keep_bf16_weights,
+        reserved: plan.policy.reserved,
+    };
+    let capacity = plan.machine.device.memory_capacity();
+    let of_rank = |(rank, slots): (u32, &Vec<_>)| {
+        let chunks = workloads::schedule::in_flight_max(slots);
+        let held: Vec<Held> = schedule
+            .held(pp, rank)
+            .iter()
+            .zip(chunks.into_iter().chain(std::iter::repeat(0)))
+            .map(|(&stage, chunks)| Held { stage: stages[stage as usize].clone(), chunks })
+            .collect();
+        of(rank, &footprint(&job, &held), capacity)
+    };
+    Ok((0..pp).zip(&slots).map(of_rank).collect())
+}
+
+/// The memory of every rank, if it fits.
+///
+/// # Errors
+/// As [`memory`], and when the fullest rank needs more than its device has.
+pub fn check_memory(plan: &Plan, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanError> {
+    let ranks = memory(plan, pool)?;
+    let fullest = ranks.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
+    match fullest {
+        Some(full) if full.total > full.capacity => Err(PlanError::Memory {
+            rank: full.rank,
+            needed: full.total,
+            capacity: full.capacity,
+            table: ranks.clone(),
+        }),
+        _ => Ok(ranks),
+    }
+}
+
+/// The sampled batches of a plan; `None` for a dense model.
+///
+/// # Errors
+/// When the job cannot be placed or the traffic not sampled.
+pub fn sample(plan: &Plan) -> Result<Option<Pool>, PlanError> {
+    let layout = Layout::new(&plan.parallel, &plan.machine)?;
+    Ok(match expert_layout(plan, &layout) {
+        Some(experts) => Some(Pool::sample(&plan.traffic, &experts)?),
+        None => None,
+    })
+}
+
+fn of(rank: u32, footprint: &Footprint, capacity: Bytes) -> RankMemory {
+    let items = footprint.items.iter().map(|item| (item.name, item.bytes)).collect();
+    RankMemory { rank, items, total: footprint.total(), capacity }
+}
+
+/// The largest load of any rank in any batch.
+fn fullest(pool: &Pool) -> Load {
+    let ranks = pool.batches().iter().flat_map(|batch| (0..batch.n_ranks()).map(move |rank| (batch, rank)));
+    let most = ranks.max_by_key(|(batch, rank)| batch.rows_total(*rank));
+    most.map_or_else(Load::default, |(batch, rank)| Load {
+        received: u64::from(batch.tokens_received(rank)),
+        rows: batch.rows(rank).iter().copied().map(u64::from).collect(),
+    })
+}

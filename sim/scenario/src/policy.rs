@@ -1,0 +1,119 @@
+//! What we choose: `policy.*`.
+
+use plan::{Ema, Folding, KeepActivations, PointToPoint, Policies, Recompute, Recording};
+use topology::{CommEngine, Device, Routing};
+use workloads::schedule::Schedule;
+
+use crate::reader::{Reader, WordOr};
+
+/// SMs, products, pieces: counts that are stored in 32 bits.
+const N_PARTS_MAX: u64 = 1 << 20;
+
+pub(crate) fn policies(reader: &mut Reader<'_>, device: &Device) -> Policies {
+    let comm_sms = comm_sms(reader, device);
+    Policies {
+        schedule: schedule(reader),
+        comm_sms,
+        lone_comm_sms: lone_comm_sms(reader, device, comm_sms),
+        point_to_point: reader
+            .choice("policy.point-to-point", &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)]),
+        folding: reader.choice("policy.folding", &[("auto", Folding::Auto), ("none", Folding::None)]),
+        routing: reader.choice(
+            "policy.routing",
+            &[("static", Routing::Static), ("ecmp", Routing::Ecmp), ("adaptive", Routing::Adaptive)],
+        ),
+        promote: promote(reader, device),
+        recompute: Recompute {
+            norm: reader.flag("policy.recompute.norm"),
+            mla_up: reader.flag("policy.recompute.mla-up"),
+            swiglu: reader.flag("policy.recompute.swiglu"),
+            full: reader.flag("policy.recompute.full"),
+        },
+        keep: reader
+            .choice("policy.keep-activations", &[("fp8", KeepActivations::Fp8), ("bf16", KeepActivations::Bf16)]),
+        keep_bf16_weights: reader.flag("policy.keep-bf16-weights"),
+        reserved: reader.quantity_or_zero("policy.memory-reserved"),
+        logit_pieces: reader.count("policy.logit-pieces", 1..=N_PARTS_MAX),
+        record: reader.choice(
+            "policy.record",
+            &[("one-per-stage", Recording::OnePerStage), ("none", Recording::None), ("all", Recording::All)],
+        ),
+        ema: reader.choice("policy.ema", &[("host", Ema::Host), ("none", Ema::None)]),
+    }
+}
+
+fn schedule(reader: &mut Reader<'_>) -> Schedule {
+    let choices = Schedule::NAMES.map(|name| (name, name));
+    let name = reader.choice("policy.schedule", &choices);
+    let virtual_stages: u8 = reader.count("policy.virtual-stages", 1..=u64::from(u8::MAX));
+    if !reader.sound(&["policy.schedule", "policy.virtual-stages"]) {
+        return Schedule::OneFOneB;
+    }
+    Schedule::from_name(name, virtual_stages).unwrap_or_else(|error| {
+        reader.refuse("policy.virtual-stages", error.to_string(), None);
+        Schedule::OneFOneB
+    })
+}
+
+/// `auto`: none where the device's engine moves the bytes, else `policy.comm-sms-software`.
+fn comm_sms(reader: &mut Reader<'_>, device: &Device) -> u32 {
+    let software: u32 = reader.count("policy.comm-sms-software", 0..=N_PARTS_MAX);
+    let comm_sms = match reader.word_or_count("policy.comm-sms", &["auto"], 0..=N_PARTS_MAX) {
+        WordOr::Count(count) => count,
+        WordOr::Word(_) => {
+            let count = match device.comm_engine {
+                CommEngine::None => software,
+                CommEngine::Copy | CommEngine::Full => 0,
+            };
+            reader.decide("policy.comm-sms", count);
+            count
+        }
+    };
+    refuse_too_many_sms(reader, "policy.comm-sms", comm_sms, device);
+    comm_sms
+}
+
+/// `auto`: as many as in an overlapped pair.
+fn lone_comm_sms(reader: &mut Reader<'_>, device: &Device, comm_sms: u32) -> u32 {
+    match reader.word_or_count("policy.lone-comm-sms", &["auto"], 0..=N_PARTS_MAX) {
+        WordOr::Count(count) => {
+            if reader.sound(&["gpu.sms", "policy.lone-comm-sms"]) && count > device.sms {
+                let message = format!("{count} SMs for communication, but the device has {}", device.sms);
+                reader.refuse("policy.lone-comm-sms", message, None);
+            }
+            count
+        }
+        WordOr::Word(_) => {
+            reader.decide("policy.lone-comm-sms", comm_sms);
+            comm_sms
+        }
+    }
+}
+
+fn refuse_too_many_sms(reader: &mut Reader<'_>, key: &str, count: u32, device: &Device) {
+    if reader.sound(&["gpu.sms", "gpu.comm-engine", "policy.comm-sms-software", key]) && count >= device.sms {
+        reader.refuse(
+            key,
+            format!("{count} SMs for communication leave none of {} for compute", device.sms),
+            Some(format!("take fewer than {}", device.sms)),
+        );
+    }
+}
+
+/// `auto`: every `policy.promote-every` products where the accumulator keeps fewer than `policy.promote-below` fraction
+/// bits, never from there on.
+fn promote(reader: &mut Reader<'_>, device: &Device) -> Option<u32> {
+    let every: u32 = reader.count("policy.promote-every", 1..=N_PARTS_MAX);
+    let below: u32 = reader.count("policy.promote-below", 0..=64);
+    match reader.word_or_count("policy.promote", &["auto", "never"], 1..=N_PARTS_MAX) {
+        WordOr::Count(count) => Some(count),
+        WordOr::Word("auto") if device.tensor.fp8.accumulate < below => {
+            reader.decide("policy.promote", every);
+            Some(every)
+        }
+        WordOr::Word(_) => {
+            reader.decide("policy.promote", "\"never\"");
+            None
+        }
+    }
+}

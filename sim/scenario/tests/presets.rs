@@ -1,0 +1,129 @@
+//! Every number among the presets has a source that exists, and datasheet totals agree with the primitives.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use scenario::{Kind, Library, load_machine, published};
+use units::{Bytes, BytesPerSec, FlopsPerSec};
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios").join(folder);
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("the folder is part of the repository")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    files
+}
+
+fn ids(names: &[&str]) -> BTreeSet<String> {
+    let facts = names.iter().flat_map(|name| published(name, &Library::built_in()).expect("it can be read"));
+    facts.map(|fact| fact.id).collect()
+}
+
+/// Words of a source that name a fact: a family, a dot, a name.
+fn named(source: &str) -> impl Iterator<Item = &str> {
+    let words = source.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '(' | ')' | '"'));
+    let is_family = |family: &str| {
+        [
+            "hw", "net", "lat", "v3", "fp8", "num", "topo", "dgemm", "gemm", "moe", "sdpa", "deepep", "nccl", "step",
+            "trace", "llama3",
+        ]
+        .contains(&family)
+    };
+    words.filter(move |word| word.split_once('.').is_some_and(|(family, _)| is_family(family)))
+}
+
+#[test]
+fn every_leaf_of_hardware_fabrics_and_clusters_has_a_source() {
+    for folder in ["hardware", "fabrics", "clusters"] {
+        for path in files(folder) {
+            let text = fs::read_to_string(&path).expect("a file of the repository");
+            for line in text.lines().filter(|line| line.contains(" = ")) {
+                let excused = line.starts_with("about =") || line.starts_with("use.");
+                let sourced = line.contains(" # source: ") || line.contains(" # assumed: ");
+                assert!(excused || sourced, "{}: no source: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fact_that_is_named_exists_and_none_is_of_the_training() {
+    let inputs = ids(&["inputs", "topology", "llama-3.1-training"]);
+    let compared = ids(&["deepseek-v3-training"]);
+    for folder in ["hardware", "fabrics", "clusters", "profiles", "train", "defaults"] {
+        for path in files(folder) {
+            let text = fs::read_to_string(&path).expect("a file of the repository");
+            let sources = text.lines().filter_map(|line| line.split_once("source").map(|(_, source)| source));
+            for name in sources.flat_map(named) {
+                assert!(!compared.contains(name), "{}: `{name}` is only compared with", path.display());
+                assert!(inputs.contains(name), "{}: there is no fact `{name}`", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn datasheet_totals_agree_with_the_primitives() {
+    for path in files("hardware") {
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+        let sets = [format!("use.hardware={name}"), "use.fabric=none".to_owned(), "cluster.nodes=1".to_owned()];
+        let loaded = load_machine("h800-64-mpft", &sets, &Library::built_in());
+        let device = loaded.unwrap_or_else(|mistakes| panic!("{mistakes}")).machine.device;
+        let table: toml::Table = fs::read_to_string(&path).expect("a preset").parse().expect("it is TOML");
+        let total = |key: &str| table["check"][key].as_str().expect("a quantity").to_owned();
+        let rate = |key: &str| total(key).parse::<BytesPerSec>().expect("a rate").get();
+        let flops = |key: &str| total(key).parse::<FlopsPerSec>().expect("a rate of arithmetic").get();
+        let pairs = [
+            ("BF16 peak", flops("bf16-peak"), device.peak_bf16().get()),
+            ("FP8 peak", flops("fp8-peak"), device.peak_fp8().get()),
+            ("memory rate", rate("memory-rate"), device.memory_rate().get()),
+            (
+                "memory",
+                total("memory-capacity").parse::<Bytes>().expect("a size").get(),
+                device.memory_capacity().get(),
+            ),
+            ("scale-up, both ways", rate("scale-up-two-way"), 2.0 * device.scale_up_rate().get()),
+        ];
+        for (what, expected, actual) in pairs {
+            assert!((actual / expected - 1.0).abs() < 1e-3, "{name}: {what}: expected {expected:e}, actual {actual:e}");
+        }
+    }
+}
+
+#[test]
+fn every_file_of_published_facts_can_be_read() {
+    for path in files("published") {
+        let facts = published(&path.display().to_string(), &Library::built_in());
+        assert!(!facts.unwrap_or_else(|mistakes| panic!("{mistakes}")).is_empty());
+    }
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/README.md");
+    let reference = fs::read_to_string(path).expect("the reference");
+    let library = Library::built_in();
+    for name in ["deepseek-v3-2048", "llama-3.1-405b-8192"] {
+        let loaded = scenario::load(name, &[], &library).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        for leaf in loaded.leaves {
+            let key = match leaf.key.strip_prefix("profile.").and_then(|rest| rest.rsplit_once('.')) {
+                Some((estimate, _)) => format!("profile.{estimate}"),
+                None => leaf.key,
+            };
+            assert!(reference.contains(&format!("`{key}`")), "`{key}` is not in scenarios/README.md");
+        }
+    }
+}
+
+#[test]
+fn every_cluster_can_be_wired() {
+    let library = Library::built_in();
+    for name in library.names(Kind::Cluster) {
+        let machine = load_machine(&name, &[], &library).unwrap_or_else(|mistakes| panic!("{mistakes}")).machine;
+        let network = topology::Network::build(&machine).unwrap_or_else(|error| panic!("{name}: {error}"));
+        network.survey().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
