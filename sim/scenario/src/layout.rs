@@ -47,38 +47,35 @@ const DEGREES: [&str; 4] = ["parallel.pp", "parallel.cp", "parallel.tp", "parall
 /// `auto`: the ranks that are left, so that every device has one.
 fn dp(reader: &mut Reader<'_>, machine: &Machine, parallel: &Parallelism) -> u32 {
     let given = reader.word_or_count("parallel.dp", &["auto"], 1..=N_PARTS_MAX);
-    let machine_keys = ["cluster.nodes", "node.devices"];
-    if !reader.sound(&DEGREES) || !reader.sound(&machine_keys) {
+    if !reader.sound(&DEGREES) || !reader.sound(&["cluster.nodes", "node.devices"]) {
         reader.doubt("parallel.dp");
         return 1;
     }
-    let n_devices = u64::from(machine.n_nodes) * u64::from(machine.node.devices);
+    let Machine { node, n_nodes, .. } = machine;
+    let n_devices = u128::from(*n_nodes) * u128::from(node.devices);
+    let devices = format!("{n_nodes} nodes x {} devices = {n_devices}", node.devices);
     let Parallelism { pp, cp, tp, .. } = *parallel;
     let others = u128::from(pp) * u128::from(cp) * u128::from(tp);
-    let devices = format!("{} nodes x {} devices = {n_devices}", machine.n_nodes, machine.node.devices);
     match given {
         WordOr::Count(dp) => {
             let n_ranks = others * u128::from(dp);
-            if n_ranks > u128::from(n_devices) {
-                reader.refuse(
-                    "parallel.dp",
-                    format!("pp {pp} x dp {dp} x cp {cp} x tp {tp} = {n_ranks} ranks, but there are {devices}"),
-                    Some("lower a degree, raise `cluster.nodes`, or set `parallel.dp = \"auto\"`".to_owned()),
-                );
+            if n_ranks > n_devices {
+                let message =
+                    format!("pp {pp} x dp {dp} x cp {cp} x tp {tp} = {n_ranks} ranks, but there are {devices}");
+                let way_out = "lower a degree, raise `cluster.nodes`, or set `parallel.dp = \"auto\"`";
+                reader.refuse("parallel.dp", message, Some(way_out.to_owned()));
             }
             dp
         }
-        WordOr::Word(_) if u128::from(n_devices) % others == 0 => {
-            let dp = u32::try_from(u128::from(n_devices) / others).unwrap_or(1);
+        WordOr::Word(_) if n_devices.is_multiple_of(others) => {
+            let dp = u32::try_from(n_devices / others).unwrap_or(u32::MAX);
             reader.decide("parallel.dp", dp);
             dp
         }
         WordOr::Word(_) => {
-            reader.refuse(
-                "parallel.pp",
-                format!("pp {pp} x cp {cp} x tp {tp} = {others} does not divide {devices}"),
-                Some("change a degree or `cluster.nodes`, or write `parallel.dp` as a number".to_owned()),
-            );
+            let message = format!("pp {pp} x cp {cp} x tp {tp} = {others} does not divide {devices}");
+            let way_out = "change a degree or `cluster.nodes`, or write `parallel.dp` as a number";
+            reader.refuse("parallel.pp", message, Some(way_out.to_owned()));
             reader.doubt("parallel.dp");
             1
         }
@@ -92,52 +89,43 @@ fn stages(reader: &mut Reader<'_>, model: &Model, schedule: Schedule, pp: u32) -
         return Vec::new();
     }
     let n_stages = schedule.n_stages(pp);
-    let Some(stages) = given else {
-        if n_stages > model.layers {
-            reader.refuse(
-                "parallel.pp",
-                format!(
-                    "`{}` over {pp} ranks has {n_stages} stages, but the model has {} layers",
-                    schedule.name(),
-                    model.layers
-                ),
-                Some("lower `parallel.pp` or `policy.virtual-stages`, or list `parallel.stages`".to_owned()),
-            );
-            return Vec::new();
+    let (name, layers) = (schedule.name(), model.layers);
+    match given {
+        Some(stages) => {
+            check_stages(reader, &stages, layers, name, pp, n_stages);
+            stages
         }
-        let stages = default_stages(model, n_stages);
-        let shown: Vec<String> = stages.iter().map(u32::to_string).collect();
-        reader.decide("parallel.stages", format!("[{}]", shown.join(", ")));
-        return stages;
-    };
+        None if n_stages > layers => {
+            let message = format!("`{name}` over {pp} ranks has {n_stages} stages, but the model has {layers} layers");
+            let way_out = "lower `parallel.pp` or `policy.virtual-stages`, or list `parallel.stages`";
+            reader.refuse("parallel.pp", message, Some(way_out.to_owned()));
+            Vec::new()
+        }
+        None => {
+            let stages = default_stages(model, n_stages);
+            let shown: Vec<String> = stages.iter().map(u32::to_string).collect();
+            reader.decide("parallel.stages", format!("[{}]", shown.join(", ")));
+            stages
+        }
+    }
+}
+
+fn check_stages(reader: &mut Reader<'_>, stages: &[u32], layers: u32, name: &str, pp: u32, n_stages: u32) {
     let auto = "`parallel.stages = \"auto\"` cuts by itself";
     if stages.len() as u64 != u64::from(n_stages) {
-        reader.refuse(
-            "parallel.stages",
-            format!("{} stages are listed, but `{}` over {pp} ranks has {n_stages}", stages.len(), schedule.name()),
-            Some(auto.to_owned()),
-        );
+        let message = format!("{} stages are listed, but `{name}` over {pp} ranks has {n_stages}", stages.len());
+        reader.refuse("parallel.stages", message, Some(auto.to_owned()));
     }
-    let last = stages.len().saturating_sub(1);
-    if let Some(empty) =
-        stages.iter().enumerate().position(|(index, layers)| *layers == 0 && index != 0 && index != last)
-    {
+    let inner = 1..stages.len().saturating_sub(1);
+    if let Some(empty) = inner.into_iter().find(|index| stages[*index] == 0) {
         let message = format!("stage {empty} of `parallel.stages` (from zero) has nothing to do");
-        reader.refuse(
-            "parallel.stages",
-            message,
-            Some("only the first and the last stage may hold no layer".to_owned()),
-        );
+        reader.refuse("parallel.stages", message, Some("only the first and the last may hold no layer".to_owned()));
     }
     let sum: u64 = stages.iter().map(|layers| u64::from(*layers)).sum();
-    if sum != u64::from(model.layers) {
-        reader.refuse(
-            "parallel.stages",
-            format!("the stages hold {sum} layers, but the model has {}", model.layers),
-            Some(format!("change the list or `model.layers`; {auto}")),
-        );
+    if sum != u64::from(layers) {
+        let message = format!("the stages hold {sum} layers, but the model has {layers}");
+        reader.refuse("parallel.stages", message, Some(format!("change the list or `model.layers`; {auto}")));
     }
-    stages
 }
 
 fn check_experts(reader: &mut Reader<'_>, model: &Model, parallel: &Parallelism) {

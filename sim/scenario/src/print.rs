@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use workloads::schedule::Schedule;
+
 use crate::load::{Leaf, Loaded};
 
 /// The whole plan as TOML: each value as it was decided, with its origin behind it. It is a scenario itself: loading it
@@ -29,20 +31,18 @@ fn line(leaf: &Leaf) -> String {
 }
 
 /// The plan in one spelling: every value in base units at full precision, one a line, sorted, without what is only for
-/// people. Two loads are the same run exactly if these texts are equal; its hash is the run's identity.
+/// people or only says what `"auto"` means. Two plans are equal, their labels aside, exactly if these texts are; its hash
+/// is the run's identity.
 #[must_use]
 pub fn canonical_text(loaded: &Loaded) -> String {
-    let mut lines: Vec<String> = loaded
-        .leaves
-        .iter()
-        .filter(|leaf| !leaf.is_label() && !is_rule(&leaf.key))
-        .map(|leaf| format!("{} = {}\n", leaf.key, leaf.canonical))
-        .collect();
+    let interleaved = matches!(loaded.plan.policy.schedule, Schedule::Interleaved { .. });
+    let decides = |leaf: &&Leaf| match leaf.key.as_str() {
+        "policy.comm-sms-software" | "policy.promote-every" | "policy.promote-below" => false,
+        "policy.virtual-stages" => interleaved,
+        _ => !leaf.is_label(),
+    };
+    let lines = loaded.leaves.iter().filter(decides).map(|leaf| format!("{} = {}\n", leaf.key, leaf.canonical));
+    let mut lines: Vec<String> = lines.collect();
     lines.sort();
     lines.concat()
-}
-
-/// Keys that only say what `"auto"` means: what it came to stands under the key itself.
-fn is_rule(key: &str) -> bool {
-    matches!(key, "policy.comm-sms-software" | "policy.promote-every" | "policy.promote-below")
 }

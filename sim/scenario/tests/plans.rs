@@ -73,6 +73,25 @@ fn two_spellings_of_a_value_are_one_plan() {
 }
 
 #[test]
+fn the_canonical_text_changes_exactly_when_the_plan_does() {
+    let values =
+        ["0", "1", "2", "3", "0.25", "true", "false", "none", "1 GB/s", "1 GB", "1 us", "1 GHz", "bf16", "published"];
+    let base = loaded("tiny-moe", &[]);
+    let mut moved = 0;
+    for leaf in base.leaves.iter().filter(|leaf| !leaf.is_label()) {
+        for value in values {
+            let set = format!("{}={value}", leaf.key);
+            if let Ok(other) = load("tiny-moe", std::slice::from_ref(&set), &Library::built_in()) {
+                let same = other.plan == base.plan;
+                assert_eq!(same, canonical_text(&other) == canonical_text(&base), "{set}");
+                moved += usize::from(!same);
+            }
+        }
+    }
+    assert!(moved > base.leaves.len() / 2, "only {moved} values changed the plan");
+}
+
+#[test]
 fn an_automatic_value_is_the_number_it_came_to() {
     let a = loaded("tiny-moe", &["policy.comm-sms=auto"]);
     let b = loaded("tiny-moe", &["policy.comm-sms=20"]);
