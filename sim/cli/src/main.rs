@@ -1,1 +1,46 @@
-fn main() {}
+//! The binary `windtunnel`: arguments in, text and files out.
+//!
+//! Each verb is a function from its arguments to the text for stdout; nothing else prints there. The way of `run`:
+//! `prepare` (load, lower, memory), `plan::run`, `summarize`, then `report` and `out`.
+//!
+//! This crate does not know any rule of the model: it loads, runs, adds up and writes.
+
+mod args;
+mod exit;
+mod out;
+mod prepare;
+mod probe;
+mod progress;
+mod run;
+mod summarize;
+mod topology;
+mod validate;
+mod variants;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Probe, Verb};
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    exit::catch_panics();
+    match verb(&Cli::parse()) {
+        Ok(text) => exit::print(&text),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn verb(cli: &Cli) -> Result<String, Failure> {
+    match &cli.verb {
+        Verb::Check(scenario) => run::check(scenario),
+        Verb::Plan(scenario) => run::plan(scenario),
+        Verb::Run(scenario) => run::run(scenario),
+        Verb::Topology(machine) => topology::topology(machine),
+        Verb::Probe(Probe::Schedule(question)) => probe::schedule(question),
+        Verb::Probe(Probe::AllToAll(question)) => probe::all_to_all(question),
+        Verb::Probe(Probe::Collective(question)) => probe::collective(question),
+        Verb::Validate(validate) => validate::validate(validate),
+    }
+}

@@ -26,9 +26,11 @@
 //! This crate does not know what a GPU, a network, a model, an op or a file is, and it draws no random numbers.
 
 mod driver;
+mod fill;
 mod graph;
 mod queue;
 mod record;
+mod replay;
 mod resource;
 mod run;
 mod share;

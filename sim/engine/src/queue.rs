@@ -14,15 +14,21 @@ pub(crate) enum Due {
     End { slot: u32, version: u32 },
     /// The first task of this group of tasks solved together ends, if the group still stands.
     Group { group: u32, version: u32 },
+    /// The latency of this batch is paid.
+    Start { batch: u32 },
+    /// The next tasks of this batch end, if it is still replayed.
+    Step { batch: u32, version: u32 },
     /// The driver asked to be woken.
     Wake { token: u64 },
 }
 
+/// Three words: the heap moves many of them.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     time: u64,
-    sequence: u64,
-    due: Due,
+    /// Sequence of pushing, and in the last three bits the kind of event.
+    order: u64,
+    what: u64,
 }
 
 impl PartialEq for Entry {
@@ -39,7 +45,7 @@ impl PartialOrd for Entry {
 impl Ord for Entry {
     /// Reversed, because the heap gives the largest.
     fn cmp(&self, other: &Self) -> Ordering {
-        (other.time, other.sequence).cmp(&(self.time, self.sequence))
+        (other.time, other.order).cmp(&(self.time, self.order))
     }
 }
 
@@ -52,19 +58,22 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn push(&mut self, time: SimTime, due: Due) {
+        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        let (kind, what) = match due {
+            Due::Draw { slot } => (0, pair(slot, 0)),
+            Due::End { slot, version } => (1, pair(slot, version)),
+            Due::Group { group, version } => (2, pair(group, version)),
+            Due::Start { batch } => (3, pair(batch, 0)),
+            Due::Step { batch, version } => (4, pair(batch, version)),
+            Due::Wake { token } => (5, token),
+        };
         self.sequence += 1;
-        self.heap.push(Entry {
-            time: time.picos(),
-            sequence: self.sequence,
-            due,
-        });
+        self.heap.push(Entry { time: time.picos(), order: self.sequence << 3 | kind, what });
     }
 
     /// The time of the earliest event.
     pub(crate) fn next_time(&self) -> Option<SimTime> {
-        self.heap
-            .peek()
-            .map(|entry| SimTime::from_picos(entry.time))
+        self.heap.peek().map(|entry| SimTime::from_picos(entry.time))
     }
 
     /// The earliest event if it is due at `now`.
@@ -72,6 +81,15 @@ impl Queue {
         if self.heap.peek()?.time != now.picos() {
             return None;
         }
-        self.heap.pop().map(|entry| entry.due)
+        let Entry { order, what, .. } = self.heap.pop()?;
+        let (high, low) = ((what >> 32) as u32, what as u32);
+        Some(match order & 7 {
+            0 => Due::Draw { slot: high },
+            1 => Due::End { slot: high, version: low },
+            2 => Due::Group { group: high, version: low },
+            3 => Due::Start { batch: high },
+            4 => Due::Step { batch: high, version: low },
+            _ => Due::Wake { token: what },
+        })
     }
 }

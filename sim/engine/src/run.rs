@@ -8,7 +8,8 @@ use crate::driver::{Actions, Driver, Finished};
 use crate::queue::{Due, Queue};
 use crate::record::{Laws, Record};
 use crate::resource::{PoolId, Resources};
-use crate::share::{NO_GROUP, Sharing};
+use crate::replay::{Batch, Trajectories};
+use crate::share::{NO_BATCH, NO_GROUP, Sharing};
 use crate::task::{MAX_CLAIMS, Task};
 
 /// Up to so many tasks solved together get an event each; more share one for the first to end.
@@ -60,10 +61,21 @@ struct Entry<T> {
     latency: units::SimSpan,
     class: u8,
     n_claims: u8,
-    n_demands: u8,
-    unlimited: bool,
-    copies: f64,
     claims: [(PoolId, u32); MAX_CLAIMS],
+}
+
+/// Something that ends at this instant, in the order it is told: class, then sequence of submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ended {
+    class: u8,
+    sequence: u64,
+    what: Ending,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    Slot(u32),
+    Replayed { batch: u32, index: u32 },
 }
 
 /// Tasks that one large solve gave their rates.
@@ -95,7 +107,10 @@ struct Engine<T> {
     /// Pools that got something back in this instant.
     released: Vec<PoolId>,
     actions: Actions<T>,
-    ended: Vec<(u8, u64, u32)>,
+    batches: Vec<Batch<T>>,
+    free_batches: Vec<u32>,
+    trajectories: Trajectories,
+    ended: Vec<Ended>,
     woken: Vec<u64>,
     sequence: u64,
     n_open: u64,
@@ -125,6 +140,9 @@ impl<T: Copy> Engine<T> {
             pools,
             released: Vec::new(),
             actions: Actions::default(),
+            batches: Vec::new(),
+            free_batches: Vec::new(),
+            trajectories: Trajectories::default(),
             ended: Vec::new(),
             woken: Vec::new(),
             sequence: 0,
@@ -139,8 +157,11 @@ impl<T: Copy> Engine<T> {
         self.collect();
         let mut ended = std::mem::take(&mut self.ended);
         ended.sort_unstable();
-        for &(_, _, slot) in &ended {
-            let finished = self.end(slot);
+        for ended in &ended {
+            let finished = match ended.what {
+                Ending::Slot(slot) => self.end(slot),
+                Ending::Replayed { batch, index } => self.end_replayed(batch, index),
+            };
             driver.finished(&finished, &mut self.actions);
         }
         ended.clear();
@@ -168,6 +189,8 @@ impl<T: Copy> Engine<T> {
                     }
                 }
                 Due::Group { group, version } => self.collect_group(group, version),
+                Due::Start { batch } => self.start_batch(batch),
+                Due::Step { batch, version } => self.collect_step(batch, version),
                 Due::Wake { token } => self.woken.push(token),
             }
         }
@@ -182,16 +205,15 @@ impl<T: Copy> Engine<T> {
             let draw = &self.sharing.draws[slot as usize];
             if draw.group == id && draw.end <= self.now {
                 let entry = &self.entries[slot as usize];
-                self.ended.push((entry.class, entry.sequence, slot));
+                self.ended.push(Ended { class: entry.class, sequence: entry.sequence, what: Ending::Slot(slot) });
             }
         }
         self.due_groups.push((id, version));
     }
 
-    /// The order of what happens at one instant: class, then sequence of submission.
-    fn rank(&self, slot: u32) -> (u8, u64, u32) {
+    fn rank(&self, slot: u32) -> Ended {
         let entry = &self.entries[slot as usize];
-        (entry.class, entry.sequence, slot)
+        Ended { class: entry.class, sequence: entry.sequence, what: Ending::Slot(slot) }
     }
 
     fn end(&mut self, slot: u32) -> Finished<T> {
@@ -205,7 +227,7 @@ impl<T: Copy> Engine<T> {
         // Events made stale by a new rate may still come later: the run ends with its last task.
         self.record.end = self.now;
         self.record.n_tasks += 1;
-        self.record.n_copies += entry.copies as u64;
+        self.record.n_copies += self.sharing.draws[slot as usize].copies as u64;
         self.n_open -= 1;
         self.free.push(slot);
         Finished {
@@ -219,6 +241,10 @@ impl<T: Copy> Engine<T> {
     /// Carries out what the driver asked for, and grants claims that became free.
     fn apply(&mut self) {
         for (capacity, rate) in std::mem::take(&mut self.actions.rates) {
+            let id = self.sharing.occupant(capacity);
+            if id != NO_BATCH {
+                self.disturb(id);
+            }
             self.sharing.set_rate(capacity, rate);
         }
         for (at, token) in std::mem::take(&mut self.actions.wakes) {
@@ -230,22 +256,162 @@ impl<T: Copy> Engine<T> {
             self.submit(&task);
         }
         self.actions.tasks = tasks;
+        let mut batches = std::mem::take(&mut self.actions.batches);
+        for tasks in batches.drain(..) {
+            self.submit_batch(tasks);
+        }
+        self.actions.batches = batches;
+    }
+
+    fn submit_batch(&mut self, tasks: Vec<Task<T>>) {
+        let Some(latency) = tasks.first().map(|task| task.latency) else { return };
+        let id = self.free_batches.pop().unwrap_or_else(|| {
+            self.batches.push(Batch::default());
+            self.batches.len() as u32 - 1
+        });
+        let batch = &mut self.batches[id as usize];
+        batch.sequence = self.sequence + 1;
+        batch.submitted = self.now;
+        batch.n_open = tasks.len();
+        self.sequence += tasks.len() as u64;
+        self.n_open += tasks.len() as u64;
+        batch.tasks = tasks;
+        if latency.picos() > 0 {
+            self.queue.push(self.now + latency, Due::Start { batch: id });
+        } else {
+            self.start_batch(id);
+        }
+    }
+
+    /// Replays a batch if nobody else draws where it does; else its tasks start as any others.
+    fn start_batch(&mut self, id: u32) {
+        let batch = &mut self.batches[id as usize];
+        batch.start = self.now;
+        batch.n_steps = 0;
+        match self.trajectories.of(&batch.tasks, &mut self.sharing) {
+            Some((trajectory, new)) => {
+                if new {
+                    self.sharing.n_solves += trajectory.n_solves;
+                    self.sharing.overload_max = self.sharing.overload_max.max(trajectory.overload_max);
+                    self.sharing.residue_max = self.sharing.residue_max.max(trajectory.residue_max);
+                }
+                self.sharing.occupy(&batch.tasks, id);
+                let first = trajectory.steps.first().map_or(self.now, |step| self.now + step.at);
+                let version = batch.version;
+                batch.replay = Some(trajectory);
+                self.queue.push(first, Due::Step { batch: id, version });
+            }
+            None => {
+                let tasks = std::mem::take(&mut batch.tasks);
+                let (sequence, submitted) = (batch.sequence, batch.submitted);
+                for (i, task) in tasks.iter().enumerate() {
+                    let slot = self.enter(task, sequence + i as u64, submitted);
+                    self.draw(slot);
+                }
+                self.close_batch(id, tasks);
+            }
+        }
+    }
+
+    fn collect_step(&mut self, id: u32, version: u32) {
+        let batch = &mut self.batches[id as usize];
+        let Some(trajectory) = batch.replay.clone().filter(|_| batch.version == version) else { return };
+        let step = batch.n_steps;
+        for &index in trajectory.ended(step) {
+            let class = batch.tasks[index as usize].class;
+            let what = Ending::Replayed { batch: id, index };
+            self.ended.push(Ended { class, sequence: batch.sequence + u64::from(index), what });
+        }
+        batch.n_steps += 1;
+        if let Some(next) = trajectory.steps.get(step + 1) {
+            self.queue.push(batch.start + next.at, Due::Step { batch: id, version });
+        }
+    }
+
+    fn end_replayed(&mut self, id: u32, index: u32) -> Finished<T> {
+        let batch = &mut self.batches[id as usize];
+        let task = &batch.tasks[index as usize];
+        self.sharing.serve(task);
+        self.record.end = self.now;
+        self.record.n_tasks += 1;
+        self.record.n_copies += task.copies as u64;
+        self.n_open -= 1;
+        let bound = batch.replay.as_ref().map_or(crate::Bound::Latency, |trajectory| trajectory.bound(index, task));
+        let finished = Finished { tag: task.tag, start: batch.submitted, end: self.now, bound };
+        batch.n_open -= 1;
+        if batch.n_open == 0 {
+            let tasks = std::mem::take(&mut batch.tasks);
+            if batch.replay.is_some() {
+                self.sharing.occupy(&tasks, NO_BATCH);
+            }
+            self.close_batch(id, tasks);
+        }
+        finished
+    }
+
+    fn close_batch(&mut self, id: u32, mut tasks: Vec<Task<T>>) {
+        let batch = &mut self.batches[id as usize];
+        batch.replay = None;
+        batch.version = batch.version.wrapping_add(1);
+        self.free_batches.push(id);
+        tasks.clear();
+        self.actions.spare.push(tasks);
+    }
+
+    /// Somebody else comes to the capacities of a replayed batch: its tasks go on as ordinary ones. Those that end at this
+    /// instant have been or will be told so.
+    fn disturb(&mut self, id: u32) {
+        let batch = &mut self.batches[id as usize];
+        let Some(trajectory) = batch.replay.take() else { return };
+        let (start, sequence, submitted, n_steps) = (batch.start, batch.sequence, batch.submitted, batch.n_steps);
+        // Tasks told to end at this very instant still stand in `ended`, by their index: the batch stays until then.
+        let tasks = std::mem::take(&mut batch.tasks);
+        self.sharing.occupy(&tasks, NO_BATCH);
+        let told = n_steps.checked_sub(1).map_or(0, |last| trajectory.steps[last].until as usize);
+        let mut open = vec![true; tasks.len()];
+        for &index in &trajectory.ended[..told] {
+            open[index as usize] = false;
+        }
+        let now = self.now.since(start);
+        let mut n_adopted = 0;
+        for (index, task) in tasks.iter().enumerate().filter(|(index, _)| open[*index]) {
+            let slot = self.enter(task, sequence + index as u64, submitted);
+            self.sharing.adopt(slot, trajectory.leg(index as u32, now), start);
+            n_adopted += 1;
+        }
+        let batch = &mut self.batches[id as usize];
+        batch.version = batch.version.wrapping_add(1);
+        batch.n_open -= n_adopted;
+        if batch.n_open == 0 {
+            self.close_batch(id, tasks);
+        } else {
+            batch.tasks = tasks;
+        }
     }
 
     fn submit(&mut self, task: &Task<T>) {
-        let slot = self.free.pop().unwrap_or(self.entries.len() as u32);
         self.sequence += 1;
         self.n_open += 1;
+        let slot = self.enter(task, self.sequence, self.now);
+        // Nobody overtakes in a queue for a pool.
+        let must_wait = task.claims().iter().find(|(pool, _)| !self.pools[pool.0 as usize].waiting.is_empty());
+        let short = task.claims().iter().find(|(pool, count)| self.pools[pool.0 as usize].free < *count);
+        match must_wait.or(short) {
+            Some(&(pool, _)) => self.pools[pool.0 as usize].waiting.push_back(slot),
+            None => self.begin(slot),
+        }
+    }
+
+    /// Gives a task a slot.
+    fn enter(&mut self, task: &Task<T>, sequence: u64, start: SimTime) -> u32 {
+        let slot = self.free.pop().unwrap_or(self.entries.len() as u32);
         let entry = Entry {
             tag: task.tag,
-            sequence: self.sequence,
-            start: self.now,
+            sequence,
+            start,
             latency: task.latency,
             class: task.class,
             n_claims: task.n_claims,
-            n_demands: task.n_demands,
-            unlimited: task.limit.is_infinite(),
-            copies: task.copies,
             claims: task.claims,
         };
         if slot as usize == self.entries.len() {
@@ -254,19 +420,7 @@ impl<T: Copy> Engine<T> {
             self.entries[slot as usize] = entry;
         }
         self.sharing.place(slot, task);
-        // Nobody overtakes in a queue for a pool.
-        let must_wait = task
-            .claims()
-            .iter()
-            .find(|(pool, _)| !self.pools[pool.0 as usize].waiting.is_empty());
-        let short = task
-            .claims()
-            .iter()
-            .find(|(pool, count)| self.pools[pool.0 as usize].free < *count);
-        match must_wait.or(short) {
-            Some(&(pool, _)) => self.pools[pool.0 as usize].waiting.push_back(slot),
-            None => self.begin(slot),
-        }
+        slot
     }
 
     /// Lets waiting tasks have what was released, first come, first served.
@@ -313,11 +467,16 @@ impl<T: Copy> Engine<T> {
     }
 
     fn draw(&mut self, slot: u32) {
-        let entry = &self.entries[slot as usize];
-        if entry.n_demands == 0 && entry.unlimited {
+        if self.sharing.is_instant(slot) {
             let version = self.sharing.draws[slot as usize].version;
             self.queue.push(self.now, Due::End { slot, version });
         } else {
+            for i in 0..self.sharing.n_uses(slot) {
+                let id = self.sharing.occupant(self.sharing.used(slot, i));
+                if id != NO_BATCH {
+                    self.disturb(id);
+                }
+            }
             self.sharing.start(slot, self.now);
         }
     }
@@ -340,7 +499,7 @@ impl<T: Copy> Engine<T> {
 
     fn schedule_each(&mut self, n_solved: usize) {
         for i in 0..n_solved {
-            let slot = self.sharing.solved(i);
+            let slot = self.sharing.set()[i];
             let grouped = self.leave_group(slot);
             let draw = &mut self.sharing.draws[slot as usize];
             if draw.scheduled != draw.version || grouped {

@@ -11,65 +11,70 @@
 
 use units::{SimSpan, SimTime};
 
+use crate::fill::Filling;
+use crate::replay::{Leg, mix};
 use crate::resource::{Capacity, CapacityId};
 use crate::task::{Bound, MAX_DEMANDS, Task};
 
 /// A capacity this close to its rate is full.
-const FULL: f64 = 1.0 - 1e-9;
-/// A load this small beside what it was has lost its digits to subtraction.
-const CANCELLED: f64 = 1e-6;
+pub(crate) const FULL: f64 = 1.0 - 1e-9;
 /// No group of tasks.
 pub(crate) const NO_GROUP: u32 = u32::MAX;
 
-/// A task that draws.
+/// What a task draws from one capacity, and where it stands among the capacity's users.
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    capacity: u32,
+    place: u32,
+    amount: f64,
+}
+
+/// A task that draws. Laid out so that a solve touches little memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Draw {
+    uses: [Use; MAX_DEMANDS],
     /// Progress per second; 1 is the whole task.
     rate: f64,
-    /// The rate that the solve under way gives it.
-    next: f64,
     /// Progress not made yet at `since`.
     left: f64,
     since: SimTime,
     /// When it ends at its present rate.
     pub(crate) end: SimTime,
+    /// Progress per second and level: weight over main demand.
+    per_level: f64,
+    limit: f64,
+    pub(crate) copies: f64,
     /// Counts changes of `end`.
     pub(crate) version: u32,
     /// The version whose end is in the queue.
     pub(crate) scheduled: u32,
     /// The solve it was last part of, if that was a large one.
     pub(crate) group: u32,
-    pub(crate) bound: Bound,
-    weight: f64,
-    limit: f64,
-    copies: f64,
-    n_demands: u8,
-    drawing: bool,
-    frozen: bool,
     /// The solve that gathered it last.
     stamp: u32,
-    demands: [(CapacityId, f64); MAX_DEMANDS],
-    /// Where it stands among the users of each demand's capacity.
-    places: [u32; MAX_DEMANDS],
+    pub(crate) bound: Bound,
+    n_uses: u8,
+    drawing: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Shared {
     rate: f64,
     used: f64,
-    /// Slots that draw from it, with the index of the demand.
-    users: Vec<(u32, u8)>,
     served: f64,
-    /// The filling that touched it last.
+    /// Slots that draw from it, with the index of the use.
+    users: Vec<(u32, u8)>,
+    /// The solve that took its users in last.
+    taken: u32,
+    /// The filling that touched it last, and its lane there.
     pass: u32,
-    /// Of the solve under way: rate not given out, load per level, users not frozen, users gathered.
-    rest: f64,
-    load: f64,
-    load_all: f64,
-    n_open: u32,
-    n_gathered: u32,
-    own: f64,
+    lane: u32,
+    /// The batch that is replayed on it.
+    pub(crate) batch: u32,
 }
+
+/// No batch is replayed here.
+pub(crate) const NO_BATCH: u32 = u32::MAX;
 
 /// All drawing tasks and the capacities between them.
 #[derive(Debug)]
@@ -83,9 +88,7 @@ pub(crate) struct Sharing {
     set: Vec<u32>,
     /// Capacities that lost or gained a user, or changed their rate, while full.
     felt: Vec<u32>,
-    touched: Vec<u32>,
-    open: Vec<u32>,
-    limited: Vec<(f64, u32)>,
+    filling: Filling,
     pub(crate) n_solves: u64,
     pub(crate) overload_max: f64,
     pub(crate) residue_max: f64,
@@ -93,32 +96,24 @@ pub(crate) struct Sharing {
 
 impl Sharing {
     pub(crate) fn new(capacities: &[Capacity]) -> Self {
-        let shared = capacities
-            .iter()
-            .map(|capacity| Shared {
-                rate: capacity.rate,
-                used: 0.0,
-                users: Vec::new(),
-                served: 0.0,
-                pass: 0,
-                rest: 0.0,
-                load: 0.0,
-                load_all: 0.0,
-                n_open: 0,
-                n_gathered: 0,
-                own: 0.0,
-            })
-            .collect();
+        let shared = |capacity: &Capacity| Shared {
+            rate: capacity.rate,
+            used: 0.0,
+            served: 0.0,
+            users: Vec::new(),
+            taken: 0,
+            pass: 0,
+            lane: 0,
+            batch: NO_BATCH,
+        };
         Self {
             draws: Vec::new(),
-            shared,
+            shared: capacities.iter().map(shared).collect(),
             stamp: 0,
             pass: 0,
             set: Vec::new(),
             felt: Vec::new(),
-            touched: Vec::new(),
-            open: Vec::new(),
-            limited: Vec::new(),
+            filling: Filling::default(),
             n_solves: 0,
             overload_max: 0.0,
             residue_max: 0.0,
@@ -131,28 +126,28 @@ impl Sharing {
 
     /// Prepares a slot for a task that does not draw yet.
     pub(crate) fn place<T>(&mut self, slot: u32, task: &Task<T>) {
+        let mut uses = [Use::default(); MAX_DEMANDS];
+        for (entry, &(capacity, amount)) in uses.iter_mut().zip(task.demands()) {
+            *entry = Use { capacity: capacity.0, place: 0, amount };
+        }
+        let main = if task.n_demands == 0 { 1.0 } else { uses[0].amount };
+        let old = self.draws.get(slot as usize).map_or(0, |old| old.version);
         let draw = Draw {
+            uses,
             rate: 0.0,
-            next: 0.0,
             left: 1.0,
             since: SimTime::ZERO,
             end: SimTime::MAX,
-            version: self
-                .draws
-                .get(slot as usize)
-                .map_or(0, |old| old.version.wrapping_add(1)),
-            scheduled: self.draws.get(slot as usize).map_or(0, |old| old.version),
-            group: NO_GROUP,
-            bound: Bound::Latency,
-            weight: task.weight,
+            per_level: task.weight / main,
             limit: task.limit,
             copies: task.copies,
-            n_demands: task.n_demands,
-            drawing: false,
-            frozen: false,
+            version: old.wrapping_add(1),
+            scheduled: old,
+            group: NO_GROUP,
             stamp: 0,
-            demands: task.demands,
-            places: [0; MAX_DEMANDS],
+            bound: Bound::Latency,
+            n_uses: task.n_demands,
+            drawing: false,
         };
         if slot as usize == self.draws.len() {
             self.draws.push(draw);
@@ -166,16 +161,113 @@ impl Sharing {
         let draw = &mut self.draws[slot as usize];
         draw.drawing = true;
         draw.since = now;
-        for i in 0..draw.n_demands {
-            let id = draw.demands[usize::from(i)].0.0;
-            let shared = &mut self.shared[id as usize];
-            draw.places[usize::from(i)] = shared.users.len() as u32;
-            shared.users.push((slot, i));
+        for (i, entry) in draw.uses[..usize::from(draw.n_uses)].iter_mut().enumerate() {
+            let shared = &mut self.shared[entry.capacity as usize];
+            entry.place = shared.users.len() as u32;
+            shared.users.push((slot, i as u8));
             if shared.used >= shared.rate * FULL {
-                self.felt.push(id);
+                self.felt.push(entry.capacity);
             }
         }
         self.set.push(slot);
+    }
+
+    /// A hash of all that the future of a batch depends on, with the lanes (capacities in order of first use) of its uses
+    /// and their rates; none if one of the capacities is in use.
+    pub(crate) fn identify<T>(
+        &mut self,
+        tasks: &[Task<T>],
+        lanes: &mut Vec<u32>,
+        rates: &mut Vec<Capacity>,
+    ) -> Option<u128> {
+        self.pass = self.pass.wrapping_add(1).max(1);
+        let mut hash = tasks.len() as u128;
+        for task in tasks {
+            hash = mix(hash, task.weight.to_bits() ^ u64::from(task.n_demands));
+            hash = mix(hash, task.limit.to_bits() ^ task.copies.to_bits().rotate_left(17));
+            for &(capacity, amount) in task.demands() {
+                let shared = &mut self.shared[capacity.0 as usize];
+                if shared.pass != self.pass {
+                    if !shared.users.is_empty() || shared.batch != NO_BATCH {
+                        return None;
+                    }
+                    shared.pass = self.pass;
+                    shared.lane = rates.len() as u32;
+                    rates.push(Capacity { rate: shared.rate });
+                    hash = mix(hash, shared.rate.to_bits());
+                }
+                lanes.push(shared.lane);
+                hash = mix(hash, amount.to_bits() ^ u64::from(shared.lane));
+            }
+        }
+        Some(hash)
+    }
+
+    /// Says which batch is replayed on the capacities of its tasks.
+    pub(crate) fn occupy<T>(&mut self, tasks: &[Task<T>], batch: u32) {
+        for task in tasks {
+            for &(capacity, _) in task.demands() {
+                self.shared[capacity.0 as usize].batch = batch;
+            }
+        }
+    }
+
+    /// The batch that is replayed on a capacity.
+    pub(crate) fn occupant(&self, id: CapacityId) -> u32 {
+        self.shared[id.0 as usize].batch
+    }
+
+    /// Counts what a replayed task drew.
+    pub(crate) fn serve<T>(&mut self, task: &Task<T>) {
+        for &(capacity, amount) in task.demands() {
+            self.shared[capacity.0 as usize].served += task.copies * amount;
+        }
+    }
+
+    /// A replayed task goes on as an ordinary one in this slot; it will be solved with the next change.
+    pub(crate) fn adopt(&mut self, slot: u32, leg: Leg, start: SimTime) {
+        self.start(slot, start + leg.from);
+        let draw = &mut self.draws[slot as usize];
+        draw.rate = leg.rate;
+        draw.left = leg.left;
+        draw.end = start + leg.end;
+        for entry in &draw.uses[..usize::from(draw.n_uses)] {
+            self.shared[entry.capacity as usize].used += draw.copies * entry.amount * leg.rate;
+        }
+    }
+
+    /// Remembers that the ends of the last solve's tasks are known.
+    pub(crate) fn mark_scheduled(&mut self) {
+        for &slot in &self.set {
+            let draw = &mut self.draws[slot as usize];
+            draw.scheduled = draw.version;
+        }
+    }
+
+    /// Which of its uses stopped a task; none: its own limit.
+    pub(crate) fn stopped_by(&self, slot: u32) -> Option<u8> {
+        let draw = &self.draws[slot as usize];
+        let uses = &draw.uses[..usize::from(draw.n_uses)];
+        match draw.bound {
+            Bound::Capacity(id) => uses.iter().position(|entry| entry.capacity == id.0).map(|i| i as u8),
+            Bound::Limit | Bound::Latency => None,
+        }
+    }
+
+    /// How many capacities the task in this slot draws from.
+    pub(crate) fn n_uses(&self, slot: u32) -> usize {
+        usize::from(self.draws[slot as usize].n_uses)
+    }
+
+    /// One of them.
+    pub(crate) fn used(&self, slot: u32, index: usize) -> CapacityId {
+        CapacityId(self.draws[slot as usize].uses[index].capacity)
+    }
+
+    /// Whether the task in this slot needs no time once its latency is paid.
+    pub(crate) fn is_instant(&self, slot: u32) -> bool {
+        let draw = &self.draws[slot as usize];
+        draw.n_uses == 0 && draw.limit.is_infinite()
     }
 
     /// The task in this slot ends: it gives back what it used.
@@ -185,21 +277,18 @@ impl Sharing {
         if std::mem::replace(&mut draw.drawing, false) && draw.rate.is_finite() {
             self.residue_max = self.residue_max.max(residue(draw.left, done, draw.rate));
         }
-        for i in 0..usize::from(draw.n_demands) {
-            let (id, amount) = self.draws[slot as usize].demands[i];
-            let (rate, copies, place) = {
-                let draw = &self.draws[slot as usize];
-                (draw.rate, draw.copies, draw.places[i] as usize)
-            };
-            let shared = &mut self.shared[id.0 as usize];
+        let (rate, copies) = (draw.rate, draw.copies);
+        for i in 0..usize::from(draw.n_uses) {
+            let Use { capacity, place, amount } = self.draws[slot as usize].uses[i];
+            let shared = &mut self.shared[capacity as usize];
             if shared.used >= shared.rate * FULL {
-                self.felt.push(id.0);
+                self.felt.push(capacity);
             }
             shared.used -= copies * amount * rate;
             shared.served += copies * amount;
-            shared.users.swap_remove(place);
-            if let Some(&(moved, demand)) = shared.users.get(place) {
-                self.draws[moved as usize].places[usize::from(demand)] = place as u32;
+            shared.users.swap_remove(place as usize);
+            if let Some(&(moved, index)) = shared.users.get(place as usize) {
+                self.draws[moved as usize].uses[usize::from(index)].place = place;
             }
             if shared.users.is_empty() {
                 shared.used = 0.0;
@@ -223,9 +312,14 @@ impl Sharing {
         self.n_solves += 1;
         self.stamp = self.stamp.wrapping_add(1).max(1);
         self.gather();
+        if let [slot] = *self.set
+            && self.solve_one(slot, now)
+        {
+            return &self.set;
+        }
         loop {
             self.prepare();
-            self.fill();
+            self.filling.fill();
             if !self.widen() {
                 break;
             }
@@ -237,11 +331,6 @@ impl Sharing {
     /// Slots of the last solve.
     pub(crate) fn set(&self) -> &[u32] {
         &self.set
-    }
-
-    /// One of them.
-    pub(crate) fn solved(&self, index: usize) -> u32 {
-        self.set[index]
     }
 
     /// Forgets the last solve's set.
@@ -263,15 +352,16 @@ impl Sharing {
         while let Some(id) = self.felt.pop() {
             self.take_users(id);
         }
-        let mut next = 0;
-        while next < self.set.len() {
-            self.spread(self.set[next]);
-            next += 1;
-        }
+        self.spread(0);
     }
 
     fn take_users(&mut self, id: u32) {
-        for &(slot, _) in &self.shared[id as usize].users {
+        let shared = &mut self.shared[id as usize];
+        if shared.taken == self.stamp {
+            return;
+        }
+        shared.taken = self.stamp;
+        for &(slot, _) in &shared.users {
             let draw = &mut self.draws[slot as usize];
             if draw.stamp != self.stamp {
                 draw.stamp = self.stamp;
@@ -280,205 +370,143 @@ impl Sharing {
         }
     }
 
-    fn spread(&mut self, slot: u32) {
-        for i in 0..usize::from(self.draws[slot as usize].n_demands) {
-            let id = self.draws[slot as usize].demands[i].0.0;
-            let shared = &self.shared[id as usize];
-            if shared.users.len() > 1 && shared.used >= shared.rate * FULL {
-                self.take_users(id);
+    /// Follows full capacities from the `from`-th gathered task on.
+    fn spread(&mut self, from: usize) {
+        let mut next = from;
+        while let Some(&slot) = self.set.get(next) {
+            let draw = &self.draws[slot as usize];
+            let (uses, n_uses) = (draw.uses, usize::from(draw.n_uses));
+            for entry in &uses[..n_uses] {
+                let shared = &self.shared[entry.capacity as usize];
+                if shared.taken != self.stamp && shared.users.len() > 1 && shared.used >= shared.rate * FULL {
+                    self.take_users(entry.capacity);
+                }
             }
+            next += 1;
         }
     }
 
-    /// What each capacity between the gathered tasks has to give, and how fast it would be used up.
+    /// A task that shares nothing full: its rate is what the tightest of its capacities leaves it, or its limit. Whether
+    /// that was all; if it fills a capacity that others use, they must be solved with it.
+    fn solve_one(&mut self, slot: u32, now: SimTime) -> bool {
+        let draw = &self.draws[slot as usize];
+        let (mut level, mut bound) = (draw.limit / draw.per_level, Bound::Limit);
+        for entry in &draw.uses[..usize::from(draw.n_uses)] {
+            let shared = &self.shared[entry.capacity as usize];
+            let load = draw.copies * (entry.amount * draw.per_level);
+            let at = shared.rest_beside(draw.copies * entry.amount * draw.rate, 1) / load;
+            if at < level {
+                (level, bound) = (at, Bound::Capacity(CapacityId(entry.capacity)));
+            }
+        }
+        if let Bound::Capacity(id) = bound
+            && self.shared[id.0 as usize].users.len() > 1
+        {
+            return false;
+        }
+        let rate = if bound == Bound::Limit { draw.limit } else { level * draw.per_level };
+        let old = draw.rate;
+        let (copies, uses, n_uses) = (draw.copies, draw.uses, usize::from(draw.n_uses));
+        for entry in &uses[..n_uses] {
+            let shared = &mut self.shared[entry.capacity as usize];
+            let rest = shared.rest_beside(copies * entry.amount * old, 1) - copies * entry.amount * rate;
+            shared.used = shared.rate - rest.max(0.0);
+        }
+        self.draws[slot as usize].settle(rate, bound, now);
+        true
+    }
+
+    /// Lays the gathered tasks and the capacities between them out for a filling.
     fn prepare(&mut self) {
         self.pass = self.pass.wrapping_add(1).max(1);
-        self.touched.clear();
-        self.limited.clear();
-        let shared = &mut self.shared;
+        self.filling.clear();
         for &slot in &self.set {
-            let draw = &mut self.draws[slot as usize];
-            draw.frozen = false;
-            let main = draw.demands[0].1;
-            let per_level = if draw.n_demands == 0 {
-                1.0
-            } else {
-                draw.weight / main
-            };
-            for &(id, amount) in &draw.demands[..usize::from(draw.n_demands)] {
-                let capacity = &mut shared[id.0 as usize];
-                if capacity.pass != self.pass {
-                    capacity.pass = self.pass;
-                    capacity.own = 0.0;
-                    capacity.load = 0.0;
-                    capacity.n_open = 0;
-                    self.touched.push(id.0);
-                }
-                capacity.own += draw.copies * amount * draw.rate;
-                capacity.load += draw.copies * (amount * per_level);
-                capacity.n_open += 1;
-            }
-            if draw.limit.is_finite() || draw.n_demands == 0 {
-                self.limited.push((draw.limit / per_level, slot));
-            }
-        }
-        for &id in &self.touched {
-            let capacity = &mut shared[id as usize];
-            capacity.n_gathered = capacity.n_open;
-            capacity.load_all = capacity.load;
-            let alone = capacity.n_gathered as usize == capacity.users.len();
-            let held = if alone {
-                0.0
-            } else {
-                (capacity.used - capacity.own).max(0.0)
-            };
-            capacity.rest = (capacity.rate - held).max(0.0);
-        }
-        self.open.clone_from(&self.touched);
-        // Ties by slot: the order of freezing must not depend on the sort.
-        self.limited
-            .sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    }
-
-    /// Raises all levels together; whatever stops a task freezes it.
-    fn fill(&mut self) {
-        let mut n_open = self.set.len();
-        let mut next_limit = 0;
-        while n_open > 0 {
-            let mut level = f64::INFINITY;
-            let mut tightest = None;
-            let mut i = 0;
-            while i < self.open.len() {
-                let capacity = &self.shared[self.open[i] as usize];
-                if capacity.n_open == 0 {
-                    self.open.swap_remove(i);
-                    continue;
-                }
-                if capacity.load < capacity.load_all * CANCELLED {
-                    self.reload(self.open[i]);
-                }
-                let capacity = &self.shared[self.open[i] as usize];
-                let at = (capacity.rest / capacity.load).max(0.0);
-                if at < level {
-                    level = at;
-                    tightest = Some(self.open[i]);
-                }
-                i += 1;
-            }
-            while next_limit < self.limited.len()
-                && self.draws[self.limited[next_limit].1 as usize].frozen
-            {
-                next_limit += 1;
-            }
-            if let Some(&(limit, slot)) = self.limited.get(next_limit)
-                && limit <= level
-            {
-                let rate = self.draws[slot as usize].limit;
-                self.freeze(slot, rate, Bound::Limit);
-                n_open -= 1;
-            } else if let Some(id) = tightest {
-                n_open -= self.freeze_users(id, level);
-            } else {
-                break;
-            }
-        }
-    }
-
-    /// Sums the load anew where subtracting has cancelled its digits.
-    fn reload(&mut self, id: u32) {
-        let capacity = &self.shared[id as usize];
-        let open = capacity.users.iter().filter_map(|&(slot, demand)| {
             let draw = &self.draws[slot as usize];
-            let amount = draw.demands[usize::from(demand)].1;
-            let open = draw.stamp == self.stamp && !draw.frozen;
-            open.then(|| draw.copies * (amount * (draw.weight / draw.demands[0].1)))
-        });
-        let load = open.sum();
-        let capacity = &mut self.shared[id as usize];
-        capacity.load = load;
-        capacity.load_all = load;
-    }
-
-    fn freeze_users(&mut self, id: u32, level: f64) -> usize {
-        let mut n_frozen = 0;
-        for i in 0..self.shared[id as usize].users.len() {
-            let slot = self.shared[id as usize].users[i].0;
-            let draw = &self.draws[slot as usize];
-            if draw.stamp == self.stamp && !draw.frozen {
-                let rate = level * (draw.weight / draw.demands[0].1);
-                self.freeze(slot, rate, Bound::Capacity(CapacityId(id)));
-                n_frozen += 1;
+            self.filling.add_task(draw.per_level, draw.limit, draw.n_uses == 0);
+            for entry in &draw.uses[..usize::from(draw.n_uses)] {
+                let shared = &mut self.shared[entry.capacity as usize];
+                if shared.pass != self.pass {
+                    shared.pass = self.pass;
+                    shared.lane = self.filling.add_lane(entry.capacity);
+                }
+                let amount = draw.copies * entry.amount;
+                self.filling.add_use(shared.lane, amount, draw.copies * (entry.amount * draw.per_level), amount * draw.rate);
             }
         }
-        n_frozen
-    }
-
-    fn freeze(&mut self, slot: u32, rate: f64, bound: Bound) {
-        let draw = &mut self.draws[slot as usize];
-        draw.frozen = true;
-        draw.bound = bound;
-        let per_level = draw.weight / draw.demands[0].1;
-        draw.next = rate;
-        let copies = draw.copies;
-        for &(id, amount) in &draw.demands[..usize::from(draw.n_demands)] {
-            let capacity = &mut self.shared[id.0 as usize];
-            capacity.rest -= copies * amount * rate;
-            capacity.load -= copies * (amount * per_level);
-            capacity.n_open -= 1;
+        for lane in &mut self.filling.lanes {
+            let shared = &self.shared[lane.capacity as usize];
+            lane.rest = shared.rest_beside(lane.own, lane.n_open as usize);
         }
+        self.filling.index();
     }
 
     /// Takes in the other users of capacities that the new rates fill. Whether there were any.
     fn widen(&mut self) -> bool {
         let before = self.set.len();
-        for i in 0..self.touched.len() {
-            let id = self.touched[i];
-            let capacity = &self.shared[id as usize];
-            let full = capacity.rest <= capacity.rate * (1.0 - FULL);
-            if full && (capacity.n_gathered as usize) < capacity.users.len() {
-                self.take_users(id);
+        for i in 0..self.filling.lanes.len() {
+            let lane = &self.filling.lanes[i];
+            let shared = &self.shared[lane.capacity as usize];
+            let full = lane.rest <= shared.rate * (1.0 - FULL);
+            if full && (lane.n_users as usize) < shared.users.len() {
+                self.take_users(lane.capacity);
             }
         }
-        let mut next = before;
-        while next < self.set.len() {
-            self.spread(self.set[next]);
-            next += 1;
-        }
+        self.spread(before);
         self.set.len() > before
     }
 
-    /// Makes the new rates the rates: brings progress up to date and reckons new ends.
+    /// Makes the new rates the rates.
     fn settle(&mut self, now: SimTime) {
-        for &id in &self.touched {
-            let capacity = &mut self.shared[id as usize];
-            self.overload_max = self.overload_max.max(-capacity.rest / capacity.rate);
-            capacity.used = capacity.rate - capacity.rest.max(0.0);
+        for lane in &self.filling.lanes {
+            let shared = &mut self.shared[lane.capacity as usize];
+            self.overload_max = self.overload_max.max(-lane.rest / shared.rate);
+            shared.used = shared.rate - lane.rest.max(0.0);
         }
-        for &slot in &self.set {
-            let draw = &mut self.draws[slot as usize];
-            if draw.next.to_bits() == draw.rate.to_bits() {
-                continue;
-            }
-            draw.left = (draw.left - draw.rate * now.since(draw.since).seconds()).max(0.0);
-            draw.since = now;
-            draw.rate = draw.next;
-            draw.version = draw.version.wrapping_add(1);
-            draw.end = now + time_to(draw.left, draw.rate);
+        for (&slot, &(rate, stop)) in self.set.iter().zip(&self.filling.rates) {
+            let bound = stop.map_or(Bound::Limit, |id| Bound::Capacity(CapacityId(id)));
+            self.draws[slot as usize].settle(rate, bound, now);
         }
+    }
+}
+
+impl Shared {
+    /// What is left for some of its users, given what these use now: all of it if they are all there are, so that no
+    /// rounding of the sum remains.
+    fn rest_beside(&self, own: f64, n_own: usize) -> f64 {
+        let held = if n_own == self.users.len() { 0.0 } else { (self.used - own).max(0.0) };
+        (self.rate - held).max(0.0)
+    }
+}
+
+impl Draw {
+    /// Rate, and progress not made yet when it was set.
+    pub(crate) fn pace(&self) -> (f64, f64) {
+        (self.rate, self.left)
+    }
+
+    /// Brings progress up to date and reckons the new end.
+    fn settle(&mut self, rate: f64, bound: Bound, now: SimTime) {
+        self.bound = bound;
+        if rate.to_bits() == self.rate.to_bits() {
+            return;
+        }
+        self.left = (self.left - self.rate * now.since(self.since).seconds()).max(0.0);
+        self.since = now;
+        self.rate = rate;
+        self.version = self.version.wrapping_add(1);
+        self.end = now + time_to(self.left, rate);
     }
 }
 
 /// Time until `left` is done, rounded up to a picosecond so that no work is dropped.
 fn time_to(left: f64, rate: f64) -> SimSpan {
-    let picos = (left / rate * 1e12).ceil();
+    let picos = left / rate * 1e12;
+    if picos.is_finite() {
+        let whole = picos as u64;
+        return SimSpan::from_picos(whole + u64::from((whole as f64) < picos));
+    }
     // A rate of zero would never end; the run then reports what is stuck.
-    SimSpan::from_picos(if picos.is_finite() {
-        picos as u64
-    } else if rate > 0.0 {
-        0
-    } else {
-        u64::MAX
-    })
+    SimSpan::from_picos(if rate > 0.0 { 0 } else { u64::MAX })
 }
 
 /// Share of a task's work left or done twice, beyond what rounding its end to a picosecond explains.

@@ -5,7 +5,7 @@ use units::SimSpan;
 use crate::resource::{CapacityId, PoolId};
 
 /// Capacities one task may draw from.
-pub(crate) const MAX_DEMANDS: usize = 8;
+pub(crate) const MAX_DEMANDS: usize = 4;
 /// Pools one task may claim from.
 pub(crate) const MAX_CLAIMS: usize = 2;
 
@@ -60,7 +60,7 @@ impl<T> Task<T> {
     /// main demands of tasks that meet must have one unit (bytes, say). Nothing is added for an amount of zero.
     ///
     /// # Panics
-    /// On a ninth demand, or an amount that is negative or not finite: faults of the caller.
+    /// On a fifth demand, or an amount that is negative or not finite: faults of the caller.
     #[must_use]
     pub fn demand(mut self, capacity: CapacityId, amount: f64) -> Self {
         assert!(
@@ -125,6 +125,10 @@ impl<T> Task<T> {
     pub fn class(mut self, class: u8) -> Self {
         self.class = class;
         self
+    }
+
+    pub(crate) fn demands(&self) -> &[(CapacityId, f64)] {
+        &self.demands[..usize::from(self.n_demands)]
     }
 
     pub(crate) fn claims(&self) -> &[(PoolId, u32)] {

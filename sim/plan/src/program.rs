@@ -46,6 +46,8 @@ pub struct Program {
     pub n_micro_batches: u32,
     /// SMs of a communication kernel in a pair, which the capacity of [`RankResources::copy`] is of.
     pub comm_sms: u32,
+    /// Whether those SMs could copy more slowly than the ports send; if not, [`RankResources::copy`] is left out of flows.
+    pub copy_binds: bool,
 }
 
 /// Capacities and pools of one simulated rank.

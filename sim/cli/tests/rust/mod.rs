@@ -2,16 +2,16 @@
 
 /// A word, number, string or mark.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Token {
+pub(crate) struct Token {
     /// From 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// What it is.
-    pub kind: TokenKind,
+    pub(crate) kind: TokenKind,
 }
 
 /// What a token is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum TokenKind {
+pub(crate) enum TokenKind {
     /// A name or keyword.
     Word(String),
     /// A number as it is written, type and underscores included.
@@ -23,14 +23,19 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
+    /// The text of a word.
+    pub(crate) fn word(&self) -> Option<&str> {
+        if let Self::Word(text) = self { Some(text) } else { None }
+    }
+
     /// The text of a number.
-    pub fn number(&self) -> Option<&str> {
+    pub(crate) fn number(&self) -> Option<&str> {
         if let Self::Number(text) = self { Some(text) } else { None }
     }
 }
 
 /// Words, numbers, string literals and marks; comments, characters and lifetimes are left out.
-pub fn tokens(source: &str) -> Vec<Token> {
+pub(crate) fn tokens(source: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let (mut rest, mut line) = (source, 1);
     while let Some(first) = rest.chars().next() {
@@ -45,7 +50,7 @@ pub fn tokens(source: &str) -> Vec<Token> {
 }
 
 /// The value of a literal, without its underscores and the name of its type.
-pub fn number(text: &str) -> Option<f64> {
+pub(crate) fn number(text: &str) -> Option<f64> {
     let text = text.replace('_', "");
     let types = ["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f64"];
     let bare = types.iter().find_map(|name| text.strip_suffix(name)).unwrap_or(&text);
@@ -54,7 +59,7 @@ pub fn number(text: &str) -> Option<f64> {
 }
 
 /// Modules in files of their own that only tests have.
-pub fn test_module_names(tokens: &[Token]) -> Vec<String> {
+pub(crate) fn test_module_names(tokens: &[Token]) -> Vec<String> {
     let name = |at: usize| match (&tokens.get(at)?.kind, &tokens.get(at + 1)?.kind, &tokens.get(at + 2)?.kind) {
         (TokenKind::Word(word), TokenKind::Word(name), TokenKind::Mark(';')) if word == "mod" => Some(name.clone()),
         _ => None,
@@ -63,7 +68,7 @@ pub fn test_module_names(tokens: &[Token]) -> Vec<String> {
 }
 
 /// Without the items that `#[cfg(test)]` stands before.
-pub fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
+pub(crate) fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
     let mut keep = vec![true; tokens.len()];
     for start in test_items(&tokens) {
         let mut depth = 0;

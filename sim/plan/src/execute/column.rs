@@ -224,11 +224,14 @@ impl<'a> Column<'a> {
         let exchange = self.exchanges.get(id);
         let template = &self.program.exchanges[exchange.batch as usize][exchange.kind as usize];
         let first = exchange.first;
-        for (i, flow) in template.flows.iter().enumerate() {
+        // The capacity is that of a pair's SMs; fewer or more of them make a byte cost more or less of it.
+        let copied = if self.program.copy_binds && sms > 0 { f64::from(self.program.comm_sms) / f64::from(sms) } else { 0.0 };
+        let ranks = &self.program.ranks[first as usize..];
+        actions.submit_together(template.flows.iter().enumerate().map(|(i, flow)| {
             let tag = Tag::Flow { exchange: id, flow: i as u32 };
-            let ends = [flow.from, flow.to].map(|member| &self.program.ranks[(first + u32::from(member)) as usize]);
-            actions.submit(flow.task(tag, ends, sms, self.program.comm_sms, template.latency));
-        }
+            let ends = [flow.from, flow.to].map(|member| &ranks[usize::from(member)]);
+            flow.task(tag, ends, copied, template.latency)
+        }));
         for (member, &bytes) in template.memory.iter().enumerate() {
             let tag = Tag::Copying { exchange: id, member: member as u32 };
             let resources = &self.program.ranks[first as usize + member];
@@ -434,15 +437,13 @@ impl Kernel {
 }
 
 impl Flow {
-    /// A message between two ranks; the SMs that send it on are the sender's, `sms` of them where a pair has `pair_sms`.
-    fn task(&self, tag: Tag, [from, to]: [&RankResources; 2], sms: u32, pair_sms: u32, latency: SimSpan) -> Task<Tag> {
-        let (send, receive) =
-            if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };
-        let copied = if sms > 0 { self.bytes * f64::from(pair_sms) / f64::from(sms) } else { 0.0 };
+    /// A message between two ranks; `copied` is what the sender's SMs copy for a byte.
+    fn task(&self, tag: Tag, [from, to]: [&RankResources; 2], copied: f64, latency: SimSpan) -> Task<Tag> {
+        let (send, receive) = if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };
         Task::new(tag)
             .demand(send, self.occupancy)
             .demand(receive, self.occupancy)
-            .demand(from.copy, copied)
+            .demand(from.copy, self.bytes * copied)
             .copies(self.copies)
             .latency(latency)
     }

@@ -271,7 +271,8 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         }
     }
     ExchangeTemplate {
-        waits: vec![flows.len() as u32],
+        // The one member is sender and receiver of each bundle.
+        waits: vec![2 * flows.len() as u32],
         node_waits: vec![0],
         devices: 1,
         memory: vec![whole.memory.iter().sum::<f64>() / whole.memory.len() as f64],

@@ -79,6 +79,7 @@ pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
     let optimizer = ending::ending(&context, &mut kernels);
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
+    let copy_binds = copy_binds(&context);
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
     let kernels = kernels.finish();
@@ -100,7 +101,16 @@ pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
         optimizer,
         n_micro_batches,
         comm_sms,
+        copy_binds,
     })
+}
+
+/// Whether the SMs of a communication kernel, in a pair or alone, copy more slowly than both ports together send.
+fn copy_binds(context: &Context<'_>) -> bool {
+    let machine = &context.plan.machine;
+    let sms = context.comm_sms().min(context.lone_comm_sms());
+    let rate = f64::from(sms) * context.plan.profile.value(calibrate::EstimateKey::AllToAllRatePerSm);
+    sms > 0 && rate < machine.device.scale_up_rate().get() + machine.node.nic.rate.get()
 }
 
 /// Micro-batches a pipeline runs in a step: global batch over replicas and micro-batch.

@@ -1,4 +1,8 @@
-//! Whole steps: what moves them, what must be equal, what follows from a closed form.
+//! Whole steps: what moves them and which way, what must be equal to the bit, what follows from a closed form.
 
+mod closed_forms;
+mod directions;
 mod flight;
-mod probe;
+mod folding;
+mod similarity;
+mod twins;

@@ -1,0 +1,151 @@
+//! How the program ends: codes, messages, panics, closed pipes.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use plan::PlanError;
+use report::ReportError;
+use scenario::Mistakes;
+use units::ParseError;
+
+/// Usage, or a mistake in a file.
+const MISTAKE: u8 = 2;
+/// The plan cannot run.
+const CANNOT_RUN: u8 = 3;
+/// Our own fault.
+const FAULT: u8 = 70;
+
+/// Why there is no result.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Mistakes in files, patches or what they refer to.
+    Mistakes(Mistakes),
+    /// The plan cannot run, or we failed to.
+    Plan(PlanError),
+    /// An argument that cannot be served, a folder that cannot be written.
+    Usage(anyhow::Error),
+    /// Our own fault.
+    Fault(anyhow::Error),
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(anyhow::Error::msg(message.into()))
+    }
+
+    /// Says it on stderr; the code to leave with.
+    pub(crate) fn report(&self) -> ExitCode {
+        let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        talk(&self.text(color));
+        ExitCode::from(self.code())
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Mistakes(_) | Self::Usage(_) | Self::Plan(PlanError::Contradiction(_)) => MISTAKE,
+            Self::Fault(_) | Self::Plan(PlanError::Fault(_)) => FAULT,
+            Self::Plan(_) => CANNOT_RUN,
+        }
+    }
+
+    fn text(&self, color: bool) -> String {
+        match self {
+            Self::Mistakes(mistakes) => mistakes.render(color),
+            Self::Plan(PlanError::Memory { table, .. }) => {
+                let rows = crate::summarize::memory_rows(table);
+                format!("error: {}\n\n{}", self.message(), report::table::memory_table(&rows))
+            }
+            _ if self.code() == FAULT => format!("error: {}\n{}", self.message(), please_report()),
+            _ => format!("error: {}", self.message()),
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Mistakes(mistakes) => mistakes.render(false),
+            Self::Plan(error) => error.to_string(),
+            Self::Usage(error) | Self::Fault(error) => format!("{error:#}"),
+        }
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::Mistakes(mistakes)
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+/// A report is made of our own numbers, so what is wrong with them is ours.
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<ParseError> for Failure {
+    fn from(error: ParseError) -> Self {
+        Self::usage(format!("{error}\nhint: {}", error.hint()))
+    }
+}
+
+/// Writes the result to stdout. A reader that has seen enough (`| head`) is no failure.
+pub(crate) fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            talk(&format!("error: cannot write to stdout: {error}"));
+            ExitCode::from(MISTAKE)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// One message on stderr; where nobody reads it, nothing is lost.
+pub(crate) fn talk(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
+}
+
+/// Turns any panic, on any thread, into exit 70 with the place to report.
+pub(crate) fn catch_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        talk(&format!("error: {panic}\n{}", please_report()));
+        std::process::exit(FAULT.into());
+    }));
+}
+
+fn please_report() -> String {
+    let command: Vec<String> = std::env::args().collect();
+    format!(
+        "hint: this is a fault of windtunnel {}, not of your input; please open an issue of the project with the \
+         scenario, this message and the command `{}`",
+        env!("CARGO_PKG_VERSION"),
+        command.join(" ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_tell_mistakes_plans_and_faults_apart() {
+        let of = |error: PlanError| Failure::from(error).code();
+        assert_eq!(of(PlanError::TooManyRanks { n_ranks: 16, n_devices: 8 }), 3);
+        assert_eq!(of(PlanError::Contradiction("odd".into())), 2);
+        assert_eq!(of(PlanError::Fault("stuck".into())), 70);
+        assert_eq!(Failure::usage("no").code(), 2);
+        assert_eq!(Failure::from(ReportError::Library("no".into())).code(), 70);
+    }
+
+    #[test]
+    fn a_fault_says_where_to_go() {
+        let text = Failure::from(PlanError::Fault("stuck".into())).text(false);
+        assert!(text.contains("stuck") && text.contains("open an issue"), "{text}");
+    }
+}

@@ -1,0 +1,201 @@
+//! `check`, `plan` and `run`.
+
+use plan::{Keep, Outcome, Plan, Program, RankMemory, Recording};
+use report::format::{count, gib};
+use report::{PageInput, Summary, Timeline, Variant};
+use serde_json::json;
+
+use crate::args::{Output, ScenarioArgs};
+use crate::exit::Failure;
+use crate::out::{Files, Folder};
+use crate::prepare::{self, Prepared};
+use crate::progress::Progress;
+use crate::summarize::{self, Finished};
+use crate::variants;
+
+/// Whether a scenario can run: one line, or JSON.
+pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
+    let prepared = Prepared::of(args)?;
+    let plan = prepared.plan();
+    let progress = Progress::start("checking", args.output.quiet);
+    let memory = prepare::check(plan)?;
+    drop(progress);
+    keep_plan(&prepared, args)?;
+    let fullest = memory.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
+    let (total, capacity) = fullest.map_or((0.0, 0.0), |rank| (rank.total.get(), rank.capacity.get()));
+    let n_ranks = plan.parallel.n_ranks();
+    if args.output.json {
+        let digest = &prepared.digest;
+        return Ok(pretty(
+            &json!({ "name": plan.name, "digest": digest, "n_ranks": n_ranks, "memory_bytes_max": total }),
+        ));
+    }
+    Ok(format!(
+        "ok: {}, {} ranks, {} of {} GiB on the fullest, digest {}\n",
+        plan.name,
+        count(n_ranks.into()),
+        gib(total),
+        gib(capacity),
+        prepared.digest
+    ))
+}
+
+/// Every value of a plan and where it was written: `plan.toml`, or JSON.
+pub(crate) fn plan(args: &ScenarioArgs) -> Result<String, Failure> {
+    let prepared = Prepared::of(args)?;
+    keep_plan(&prepared, args)?;
+    if !args.output.json {
+        return Ok(scenario::plan_toml(&prepared.loaded));
+    }
+    let leaves = prepared.loaded.leaves.iter();
+    let leaves: serde_json::Map<_, _> = leaves
+        .map(|leaf| (leaf.key.clone(), json!({ "value": leaf.value, "origin": leaf.origin.to_string() })))
+        .collect();
+    Ok(pretty(&json!({ "name": prepared.plan().name, "digest": prepared.digest, "values": leaves })))
+}
+
+fn keep_plan(prepared: &Prepared, args: &ScenarioArgs) -> Result<(), Failure> {
+    let Some(folder) = claim(prepared, args)? else { return Ok(()) };
+    folder.write(&Files::of([("plan.toml", scenario::plan_toml(&prepared.loaded))]))
+}
+
+/// Simulates a scenario: one screen, or JSON; with `--out` a folder.
+pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
+    let prepared = Prepared::of(args)?;
+    // Refused before the work, not after it.
+    let folder = claim(&prepared, args)?;
+    let keep = Keep { ranks: recording(prepared.plan(), folder.is_some()), streams: folder.is_some() };
+    let simulated = Simulated::new(prepared.plan(), keep, &args.output)?;
+    let mut summary = summarize::summary(&simulated.finished(&prepared));
+    let mut variants = Vec::new();
+    if let Some(folder) = &folder {
+        let progress = Progress::start("trying other stages", args.output.quiet);
+        variants = variants::stages(prepared.plan())?;
+        drop(progress);
+        let timeline = summarize::timeline(&simulated.finished(&prepared));
+        summary.notes.push(timeline.note);
+        folder.write(&files(&prepared, &summary, &timeline.timeline, &variants, args)?)?;
+    }
+    if args.output.json {
+        return Ok(report::summary_json(&summary)?);
+    }
+    let mut text = report::terminal(&summary, colors());
+    if !variants.is_empty() {
+        text.push_str(&format!("\nOther stages\n{}\n", report::table::variants_table(&summary, &variants)));
+    }
+    Ok(text)
+}
+
+/// What a run left, and what it was.
+pub(crate) struct Simulated {
+    pub(crate) program: Program,
+    pub(crate) memory: Vec<RankMemory>,
+    pub(crate) outcome: Outcome,
+}
+
+impl Simulated {
+    pub(crate) fn new(plan: &Plan, keep: Keep, output: &Output) -> Result<Self, Failure> {
+        let progress = Progress::start("laying out tasks", output.quiet);
+        let (program, memory) = prepare::lower(plan)?;
+        drop(progress);
+        let message = format!("simulating a step on {} ranks", count(plan.parallel.n_ranks().into()));
+        let _progress = Progress::start(&message, output.quiet);
+        let outcome = plan::run(&program, keep)?;
+        Ok(Self { program, memory, outcome })
+    }
+
+    pub(crate) fn finished<'a>(&'a self, prepared: &'a Prepared) -> Finished<'a> {
+        let Self { program, memory, outcome } = self;
+        Finished { plan: prepared.plan(), digest: &prepared.digest, program, memory, outcome }
+    }
+}
+
+/// Intervals are for pictures: without a folder nobody looks at them.
+fn recording(plan: &Plan, has_folder: bool) -> Recording {
+    if has_folder { plan.policy.record } else { Recording::None }
+}
+
+fn claim(prepared: &Prepared, args: &ScenarioArgs) -> Result<Option<Folder>, Failure> {
+    let Some(out) = &args.output.out else { return Ok(None) };
+    Folder::of_run(out, &prepared.digest, &args.layers.library()).map(Some)
+}
+
+fn files(
+    prepared: &Prepared,
+    summary: &Summary,
+    timeline: &Timeline,
+    variants: &[Variant],
+    args: &ScenarioArgs,
+) -> Result<Files, Failure> {
+    let network = ::topology::Network::build(&prepared.plan().machine).map_err(plan::PlanError::from)?;
+    let picture = network.picture();
+    let plan_toml = scenario::plan_toml(&prepared.loaded);
+    let page = report::page(&PageInput {
+        summary,
+        timeline,
+        variants,
+        comparisons: &[],
+        picture: Some(&picture),
+        command: &command(args),
+        plan_toml: &plan_toml,
+    })?;
+    let mut files =
+        Files::of([("summary.json", report::summary_json(summary)?), ("plan.toml", plan_toml), ("report.html", page)]);
+    files.add("trace.pftrace", report::trace::perfetto(&summary.name, timeline)?);
+    let mut figures = vec![
+        report::figures::phases(summary)?,
+        report::figures::pipeline(timeline)?,
+        report::figures::links(&summary.links)?,
+        report::figures::memory(&summary.memory_by_rank)?,
+        report::figures::machine(&picture)?,
+    ];
+    figures.extend(report::figures::pair(timeline)?);
+    for figure in figures {
+        files.add(&format!("figures/{}.svg", figure.name), figure.file().into_bytes());
+    }
+    Ok(files)
+}
+
+/// The command that makes the same result again; where to is the reader's choice.
+fn command(args: &ScenarioArgs) -> String {
+    let mut words = vec!["windtunnel".to_owned(), "run".to_owned(), quoted(&args.scenario)];
+    for set in &args.layers.sets {
+        words.extend(["--set".to_owned(), quoted(set)]);
+    }
+    for library in &args.layers.libraries {
+        words.extend(["--library".to_owned(), quoted(&library.display().to_string())]);
+    }
+    words.extend(["--out".to_owned(), "DIR".to_owned()]);
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn colors() -> bool {
+    use std::io::IsTerminal;
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Indented JSON with a newline at its end.
+pub(crate) fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_a_shell_would_break_are_quoted() {
+        assert_eq!(quoted("gpu.sms=144"), "gpu.sms=144");
+        assert_eq!(quoted("node.nic.rate=\"50 GB/s\""), "'node.nic.rate=\"50 GB/s\"'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

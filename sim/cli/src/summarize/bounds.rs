@@ -1,0 +1,70 @@
+//! Which estimate decided what bound an op.
+
+use calibrate::EstimateKey;
+use plan::{Ending, Kernel, OpTotal, Program, RankResources, Ring};
+
+/// The estimate behind each way in which one op can be bound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) tensor: EstimateKey,
+    pub(super) memory: EstimateKey,
+    pub(super) links: EstimateKey,
+}
+
+/// Bounds of every op of a program, by its index.
+pub(super) fn bounds(program: &Program) -> Vec<Bounds> {
+    let unknown = Bounds {
+        tensor: EstimateKey::KernelLatency,
+        memory: EstimateKey::MemoryFraction,
+        links: EstimateKey::CollectiveScaleOutFraction,
+    };
+    let mut bounds = vec![unknown; program.ops.len()];
+    let Some(on) = program.ranks.first() else { return bounds };
+    for kernel in &program.kernels {
+        let bound = &mut bounds[usize::from(kernel.op)];
+        bound.tensor = kernel.limit;
+        bound.memory = memory_key(program, on, kernel);
+    }
+    let endings = program.optimizer.iter().flatten().filter_map(|ending| match ending {
+        Ending::Ring(ring) => Some(ring),
+        Ending::Kernel(_) | Ending::Barrier => None,
+    });
+    for ring in program.rings.iter().chain(endings) {
+        bounds[usize::from(ring.op)].links = ring_key(program, on, ring);
+    }
+    bounds
+}
+
+/// A kernel bound by memory waits either for the memory or for its own SMs to ask.
+fn memory_key(program: &Program, on: &RankResources, kernel: &Kernel) -> EstimateKey {
+    let memory = kernel.memory / program.resources.rate(on.memory);
+    if kernel.limit == EstimateKey::MemoryRatePerSm && kernel.shortest > memory {
+        EstimateKey::MemoryRatePerSm
+    } else {
+        EstimateKey::MemoryFraction
+    }
+}
+
+fn ring_key(program: &Program, on: &RankResources, ring: &Ring) -> EstimateKey {
+    let up = ring.up / program.resources.rate(on.up_send);
+    let out = ring.out / program.resources.rate(on.out_send);
+    if out >= up { EstimateKey::CollectiveScaleOutFraction } else { EstimateKey::CollectiveScaleUpFraction }
+}
+
+impl Bounds {
+    /// What bound most of an op's time, in words, and the estimate behind it.
+    pub(super) fn most(&self, total: &OpTotal) -> (&'static str, EstimateKey) {
+        let links = if self.links == EstimateKey::CollectiveScaleUpFraction { "scale-up" } else { "scale-out" };
+        let mut most = ("tensor", self.tensor, total.tensor);
+        for next in [
+            ("memory", self.memory, total.memory),
+            ("latency", EstimateKey::KernelLatency, total.latency),
+            (links, self.links, total.links),
+        ] {
+            if next.2 > most.2 {
+                most = next;
+            }
+        }
+        (most.0, most.1)
+    }
+}

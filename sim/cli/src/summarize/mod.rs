@@ -1,0 +1,178 @@
+//! What a run came to, for people: sums and means of what the engine counted, no rule of the model.
+//!
+//! Means are over pipeline ranks, and over the ranks simulated of each. A step is six phases, the last of which, the
+//! bubble, is what is left; chunks are compute plus *exposed communication*, the time in which the compute stream of a
+//! running chunk has nothing to run.
+
+mod bounds;
+mod notes;
+mod ops;
+mod shares;
+mod timeline;
+
+use plan::{Outcome, Plan, Program, RankMemory};
+use report::{Counted, LinkRow, MemoryRow, Phases, Summary};
+use units::SimSpan;
+
+pub(crate) use ops::IN_PAIRS;
+pub(crate) use timeline::timeline;
+
+use shares::Shares;
+
+const SECONDS_A_DAY: f64 = 24.0 * SECONDS_AN_HOUR;
+const SECONDS_AN_HOUR: f64 = 3600.0;
+const TERA: f64 = 1e3 * 1e3 * 1e3 * 1e3;
+
+/// A run and all that it was made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finished<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) digest: &'a str,
+    pub(crate) program: &'a Program,
+    pub(crate) memory: &'a [RankMemory],
+    pub(crate) outcome: &'a Outcome,
+}
+
+impl Finished<'_> {
+    fn step(&self) -> f64 {
+        self.outcome.step.seconds()
+    }
+
+    /// Ranks simulated, all pipeline ranks together.
+    fn n_simulated(&self) -> u32 {
+        self.outcome.n_simulated * self.program.layout.pp
+    }
+
+    /// Mean over the ranks simulated of something summed over them, seconds.
+    fn mean(&self, sum: SimSpan) -> f64 {
+        sum.seconds() / f64::from(self.n_simulated())
+    }
+}
+
+/// The numbers of a run.
+pub(crate) fn summary(run: &Finished<'_>) -> Summary {
+    let phases_by_rank = phases_by_rank(run);
+    let phases = mean_phases(&phases_by_rank, run.step());
+    let shares = Shares::of(run, &phases);
+    let rates = Rates::of(run);
+    let waited = run.outcome.ranks.iter().map(|rank| rank.waited).sum();
+    let transferred = run.outcome.ranks.iter().map(|rank| rank.transferred).sum();
+    let memory = memory_rows(run.memory);
+    Summary {
+        name: run.plan.name.clone(),
+        digest: run.digest.to_owned(),
+        n_ranks: run.plan.parallel.n_ranks(),
+        n_ranks_simulated: run.n_simulated(),
+        n_tasks: run.outcome.n_tasks,
+        step_seconds: run.step(),
+        phases,
+        phases_by_rank,
+        tokens_per_day: rates.tokens_per_day,
+        tflops_per_gpu: rates.tflops_per_gpu,
+        mfu: rates.mfu,
+        gpu_hours_per_trillion_tokens: rates.gpu_hours,
+        exposed_communication_seconds: shares.exposed,
+        all_to_all_waited_seconds: run.mean(waited),
+        all_to_all_transferred_seconds: run.mean(transferred),
+        memory_bytes_max: memory.iter().map(|row| row.total).fold(0.0, f64::max),
+        memory_by_rank: memory,
+        basis: shares.weakest_basis().name().to_owned(),
+        basis_shares: shares.basis_shares(),
+        binding: shares.largest_binding(),
+        binding_shares: shares.binding_shares(),
+        load_cv: run.program.pool.as_ref().map_or(0.0, |pool| pool.load_cv().mean),
+        sampling_error: shares.sampling_error(run),
+        ops: ops::rows(run),
+        links: links(run),
+        notes: notes::notes(run),
+    }
+}
+
+/// Where the step of each pipeline rank goes, mean over the ranks simulated of it; the six add up to the step.
+fn phases_by_rank(run: &Finished<'_>) -> Vec<Phases> {
+    let n = f64::from(run.outcome.n_simulated);
+    let of = |rank: &plan::RankTotals| {
+        let mut phases = Phases {
+            forward: rank.phases.forward.seconds() / n,
+            bubble: 0.0,
+            backward: rank.phases.backward.seconds() / n,
+            weight_gradient: rank.phases.weight_gradient.seconds() / n,
+            overlapped: rank.phases.overlapped.seconds() / n,
+            optimizer: rank.phases.optimizer.seconds() / n,
+        };
+        phases.bubble = run.step() - phases.sum();
+        phases
+    };
+    run.outcome.ranks.iter().map(of).collect()
+}
+
+fn mean_phases(ranks: &[Phases], step: f64) -> Phases {
+    let mean = |of: fn(&Phases) -> f64| ranks.iter().map(of).sum::<f64>() / ranks.len() as f64;
+    let mut phases = Phases {
+        forward: mean(|rank| rank.forward),
+        bubble: 0.0,
+        backward: mean(|rank| rank.backward),
+        weight_gradient: mean(|rank| rank.weight_gradient),
+        overlapped: mean(|rank| rank.overlapped),
+        optimizer: mean(|rank| rank.optimizer),
+    };
+    phases.bubble = step - phases.sum();
+    phases
+}
+
+/// Figures of merit.
+struct Rates {
+    tokens_per_day: f64,
+    tflops_per_gpu: Counted,
+    mfu: Counted,
+    gpu_hours: f64,
+}
+
+impl Rates {
+    /// Tokens of a step over its duration; model arithmetic as `Model::flops_per_token` counts it, without recomputation
+    /// and MTP; MFU over the BF16 peak of the datasheet clock.
+    fn of(run: &Finished<'_>) -> Self {
+        let plan = run.plan;
+        let n_ranks = f64::from(plan.parallel.n_ranks());
+        let tokens_per_second = plan.job.sequence as f64 * plan.job.global_batch as f64 / run.step();
+        let flops = |causal| plan.model.flops_per_token(plan.job.sequence, causal) * tokens_per_second / n_ranks;
+        let peak = plan.machine.device.peak_bf16().get();
+        let counted = |over: f64| Counted { causal: flops(true) / over, non_causal: flops(false) / over };
+        Self {
+            tokens_per_day: tokens_per_second * SECONDS_A_DAY,
+            tflops_per_gpu: counted(TERA),
+            mfu: counted(peak),
+            gpu_hours: n_ranks / SECONDS_AN_HOUR * (TERA / tokens_per_second),
+        }
+    }
+}
+
+/// Memory of every pipeline rank, items largest first.
+pub(crate) fn memory_rows(memory: &[RankMemory]) -> Vec<MemoryRow> {
+    let row = |rank: &RankMemory| {
+        let mut items: Vec<(String, f64)> =
+            rank.items.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.get())).collect();
+        items.sort_by(|a, b| b.1.total_cmp(&a.1));
+        MemoryRow { rank: rank.rank, items, total: rank.total.get(), capacity: rank.capacity.get() }
+    };
+    memory.iter().map(row).collect()
+}
+
+/// Ports are busy for the bytes they carry over the share of their rate that a protocol reaches, pipeline messages and
+/// collectives included.
+fn links(run: &Finished<'_>) -> Vec<LinkRow> {
+    let ports = &run.outcome.ports;
+    let n = f64::from(run.n_simulated());
+    let row = |kind: &str, bytes, seconds: f64, busiest: f64| LinkRow {
+        kind: kind.to_owned(),
+        count: run.n_simulated().into(),
+        bytes,
+        utilization_mean: seconds / n / run.step(),
+        utilization_max: busiest / run.step(),
+    };
+    vec![
+        row("scale-up send", ports.up_bytes, ports.up_seconds, ports.up_seconds_max),
+        row("scale-out send", ports.out_bytes, ports.out_seconds, ports.out_seconds_max),
+        row("device memory", ports.memory_bytes, ports.memory_seconds, ports.memory_seconds_max),
+    ]
+}

@@ -1,0 +1,77 @@
+//! What a reader must know before relying on a number.
+
+use calibrate::EstimateKey;
+use plan::{Ema, Folding, LinearPrecision};
+use report::format::{bytes, count, seconds};
+use workloads::step;
+use workloads::traffic::Router;
+
+use super::Finished;
+
+pub(super) fn notes(run: &Finished<'_>) -> Vec<String> {
+    let notes = [folding(run), sampling(run), bf16_weights(run), logits(run), moving_average(run)];
+    let left_out = "not modeled: failures, checkpoints, data loading, and gaps in which the host launches too late";
+    notes.into_iter().flatten().chain([left_out.to_owned()]).collect()
+}
+
+fn folding(run: &Finished<'_>) -> Option<String> {
+    if run.plan.policy.folding == Folding::None {
+        return None;
+    }
+    let ranks = format!(
+        "folded: {} of {} ranks are simulated",
+        count(run.n_simulated().into()),
+        count(run.plan.parallel.n_ranks().into())
+    );
+    Some(match &run.program.pool {
+        Some(pool) if run.plan.traffic.router != Router::Balanced => format!(
+            "{ranks}; each has the fullest load of its expert-parallel group ({:.3} of the mean), so the time its \
+             peers wait for it is part of its compute, and none is reported as waited",
+            pool.max_over_mean().mean
+        ),
+        _ => format!("{ranks}; the others do the same at the same time"),
+    })
+}
+
+fn sampling(run: &Finished<'_>) -> Option<String> {
+    let is_one = run.plan.traffic.router != Router::Balanced && run.plan.traffic.samples == 1;
+    (is_one && run.program.pool.is_some())
+        .then(|| "one sampled batch (`traffic.samples`): its sampling error is not known".to_owned())
+}
+
+fn bf16_weights(run: &Finished<'_>) -> Option<String> {
+    let policy = &run.plan.policy;
+    (!policy.keep_bf16_weights && run.plan.job.precision != LinearPrecision::Bf16).then(|| {
+        "to fit, weights of FP8 layers are kept in FP8 alone (`policy.keep-bf16-weights`): assumed, not published"
+            .to_owned()
+    })
+}
+
+fn logits(run: &Finished<'_>) -> Option<String> {
+    let pieces = run.plan.policy.logit_pieces;
+    (pieces > 1).then(|| format!("logits are computed in {pieces} pieces (`policy.logit-pieces`)"))
+}
+
+/// The copy of the moving average hides under the next step if it is shorter. A rank copies the FP32 master weights of
+/// its own shard.
+fn moving_average(run: &Finished<'_>) -> Option<String> {
+    const FP32: f64 = 4.0;
+    let plan = run.plan;
+    if plan.policy.ema == Ema::None {
+        return None;
+    }
+    let schedule = plan.policy.schedule;
+    let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
+    let linear = plan::shape(plan).linear;
+    let shard = |rank| {
+        let held: Vec<_> =
+            schedule.held(plan.parallel.pp, rank).iter().map(|&stage| stages[stage as usize].clone()).collect();
+        let update = step::update(&plan.model, &plan.parallel, linear, &held, schedule.n_weight_copies());
+        update.classes.iter().map(step::ReduceClass::shard).sum::<u64>()
+    };
+    let size = (0..plan.parallel.pp).map(shard).max().unwrap_or(0) as f64 * FP32;
+    let rate = plan.machine.node.host.pcie_rate.get() * plan.profile.value(EstimateKey::HostFraction);
+    let time = size / rate;
+    let fits = if time <= run.step() { "hides under the next step" } else { "does NOT hide under the next step" };
+    Some(format!("the moving average: {} a rank to the host in {}, which {fits}", bytes(size), seconds(time)))
+}

@@ -1,0 +1,170 @@
+//! What binds a step, and what the answer rests on.
+//!
+//! Every second of a rank's step has one owner: a kernel, by what bound it; exposed communication, which is a collective
+//! on the compute stream, a transfer of an all-to-all or waiting for its last rank; the optimizer; the bubble. What is
+//! exposed of all-to-alls is split as the totals of their transfers and waits are.
+
+use std::collections::BTreeMap;
+
+use calibrate::{Basis, EstimateKey, Profile};
+use plan::{ExchangeTemplate, Program};
+use report::Phases;
+use workloads::op::Pass;
+
+use super::Finished;
+use super::bounds::{Bounds, bounds};
+
+/// A basis with a smaller share does not decide how firm a result is.
+const SHARE_MIN: f64 = 0.01;
+
+/// Seconds of the mean rank's step by owner.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// Time of a chunk in which its compute stream runs no kernel, seconds.
+    pub(super) exposed: f64,
+    step: f64,
+    binding: BTreeMap<&'static str, f64>,
+    basis: BTreeMap<Basis, f64>,
+}
+
+impl Shares {
+    pub(super) fn of(run: &Finished<'_>, phases: &Phases) -> Self {
+        let chunks = run.step() - phases.bubble - phases.optimizer;
+        let compute = run.mean(run.outcome.ranks.iter().map(|rank| rank.compute).sum());
+        let mut shares = Self {
+            exposed: (chunks - compute).max(0.0),
+            step: run.step(),
+            binding: BTreeMap::from([("bubble", phases.bubble), ("optimizer", phases.optimizer)]),
+            basis: BTreeMap::new(),
+        };
+        let collectives = shares.add_ops(run);
+        shares.add_all_to_alls(run, (shares.exposed - collectives).max(0.0));
+        shares
+    }
+
+    /// Adds every kernel and every collective of the compute stream; what the latter take, seconds.
+    fn add_ops(&mut self, run: &Finished<'_>) -> f64 {
+        let mut collectives = 0.0;
+        for ((name, total), bounds) in run.program.ops.iter().zip(&run.outcome.ops).zip(bounds(run.program)) {
+            let Bounds { tensor, memory, links } = bounds;
+            let parts = [
+                ("tensor cores", tensor, run.mean(total.tensor)),
+                ("memory", memory, run.mean(total.memory)),
+                ("kernel latency", EstimateKey::KernelLatency, run.mean(total.latency)),
+                ("collectives", links, run.mean(total.links)),
+            ];
+            for (binding, key, seconds) in parts.into_iter().filter(|part| part.2 > 0.0) {
+                *self.basis.entry(run.plan.profile.get(key).basis).or_default() += seconds;
+                if name.pass != Pass::Update {
+                    *self.binding.entry(binding).or_default() += seconds;
+                }
+            }
+            if name.pass != Pass::Update {
+                collectives += run.mean(total.links);
+            }
+        }
+        collectives
+    }
+
+    fn add_all_to_alls(&mut self, run: &Finished<'_>, exposed: f64) {
+        if exposed <= 0.0 {
+            return;
+        }
+        let waited = run.mean(run.outcome.ranks.iter().map(|rank| rank.waited).sum());
+        let transferred = run.mean(run.outcome.ranks.iter().map(|rank| rank.transferred).sum());
+        let both = waited + transferred;
+        let moving = if both > 0.0 { exposed * transferred / both } else { 0.0 };
+        *self.binding.entry("all-to-all").or_default() += moving;
+        *self.binding.entry("waiting for other ranks").or_default() += exposed - moving;
+        for (basis, share) in all_to_all_bases(run.program, &run.plan.profile) {
+            *self.basis.entry(basis).or_default() += exposed * share;
+        }
+    }
+
+    /// Shares of the step; they add up to one.
+    pub(super) fn binding_shares(&self) -> BTreeMap<String, f64> {
+        self.binding.iter().map(|(name, seconds)| ((*name).to_owned(), seconds / self.step)).collect()
+    }
+
+    /// The owner of the largest share, of equal ones the first by name.
+    pub(super) fn largest_binding(&self) -> String {
+        let mut largest = ("", f64::NEG_INFINITY);
+        for (name, seconds) in &self.binding {
+            if *seconds > largest.1 {
+                largest = (name, *seconds);
+            }
+        }
+        largest.0.to_owned()
+    }
+
+    /// Shares of the time that is kernels, collectives or exposed communication, by basis; they add up to one.
+    pub(super) fn basis_shares(&self) -> BTreeMap<String, f64> {
+        self.shares_of_bases().map(|(basis, share)| (basis.name().to_owned(), share)).collect()
+    }
+
+    /// The softest basis of at least a hundredth of that time.
+    pub(super) fn weakest_basis(&self) -> Basis {
+        let counted = self.shares_of_bases().filter(|(_, share)| *share > SHARE_MIN);
+        counted.map(|(basis, _)| basis).max().unwrap_or(Basis::Measured)
+    }
+
+    fn shares_of_bases(&self) -> impl Iterator<Item = (Basis, f64)> {
+        let all: f64 = self.basis.values().sum();
+        self.basis.iter().map(move |(basis, seconds)| (*basis, seconds / all))
+    }
+
+    /// Relative standard error of the step that the finite pool of sampled batches leaves: that of the pool's mean
+    /// largest load, times the share of the step that grows with the load (kernels on tokens of experts, and what is
+    /// exposed of the all-to-alls around them). A pool of one batch knows no error and gives zero.
+    pub(super) fn sampling_error(&self, run: &Finished<'_>) -> f64 {
+        let Some(pool) = &run.program.pool else { return 0.0 };
+        let mut follows = vec![false; run.program.ops.len()];
+        for table in &run.program.tables {
+            if let Some(kernel) = run.program.kernels.get(table.first as usize) {
+                follows[usize::from(kernel.op)] = true;
+            }
+        }
+        let loaded = run.outcome.ops.iter().zip(&follows).filter(|(_, follows)| **follows);
+        let seconds: f64 = loaded.map(|(total, _)| run.mean(total.span)).sum();
+        pool.max_over_mean().relative_error * ((seconds + self.exposed) / self.step).min(1.0)
+    }
+}
+
+/// What the time of a dispatch and a combine rests on, as shares.
+fn all_to_all_bases(program: &Program, profile: &Profile) -> Vec<(Basis, f64)> {
+    let mut seconds: Vec<(Basis, f64)> = Vec::new();
+    for batch in &program.exchanges {
+        for (kind, template) in batch.iter().enumerate() {
+            let basis = |key| profile.get(key).basis;
+            seconds.push((basis(slowest(program, template, kind)), template.alone.get()));
+            seconds.push((basis(EstimateKey::AllToAllNotify), template.latency.seconds()));
+        }
+    }
+    let all: f64 = seconds.iter().map(|(_, seconds)| seconds).sum();
+    seconds.into_iter().map(|(basis, seconds)| (basis, seconds / all)).collect()
+}
+
+/// The estimate behind the slowest of the three that a rank's messages pass: NIC, scale-up port, SMs.
+fn slowest(program: &Program, template: &ExchangeTemplate, kind: usize) -> EstimateKey {
+    let on = &program.ranks[0];
+    let [up_key, out_key] = [
+        [EstimateKey::DispatchScaleUpFraction, EstimateKey::DispatchScaleOutFraction],
+        [EstimateKey::CombineScaleUpFraction, EstimateKey::CombineScaleOutFraction],
+    ][kind];
+    let (mut up, mut out, mut copied) = (0.0, 0.0, 0.0);
+    for flow in &template.flows {
+        let copies = f64::from(flow.copies);
+        *(if flow.up { &mut up } else { &mut out }) += copies * flow.occupancy;
+        copied += copies * flow.bytes;
+    }
+    let rate = |id| program.resources.rate(id);
+    let (up, out) = (up / rate(on.up_send), out / rate(on.out_send));
+    let copied = if program.comm_sms > 0 { copied / rate(on.copy) } else { 0.0 };
+    if copied > up.max(out) {
+        EstimateKey::AllToAllRatePerSm
+    } else if out >= up {
+        out_key
+    } else {
+        up_key
+    }
+}
