@@ -9,7 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   windtunnel run scenarios/train/deepseek-v3-2048.toml
   windtunnel run deepseek-v3-2048 --set gpu.sms=144 --out out/sms-144
-  windtunnel probe schedule --schedule dual-pipe --stages 8 --micro-batches 20 --f 1 --b 2 --w 1 --fb 2.5
+  windtunnel topology h800-2048-mpft --set fabric.planes=4
 
 Exit codes:
   0   done
@@ -19,18 +19,22 @@ Exit codes:
   4   needed hardware, library or data is absent
   70  a fault of windtunnel itself; please report it";
 
+/// Paragraphs are one line each: clap breaks them to the width of the terminal.
 const ALL_TO_ALL: &str = "\
-`seconds` is the time of one alone on the machine, counts and barriers included, mean over the sampled batches.
-`scale_up_bytes` and `scale_out_bytes` are summed over the ranks of one group; what stays on a node does not count as
-scale-out, what stays on a device counts nowhere. `algorithm_bandwidth` is what the public kernels report, in bytes per
-second and rank: tokens of a rank x nodes a token reaches, its own included, x bytes of a token / seconds; in a group
-within one node, ranks take the place of nodes.";
+`seconds` is the time of one alone on the machine, counts and barriers included, mean over the sampled batches. \
+`scale_up_bytes` and `scale_out_bytes` are summed over the ranks of one group; what stays on a device is in neither.
+
+`algorithm_bandwidth` is what the public kernels report, in bytes per second and rank: tokens of a rank x nodes a token \
+reaches, its own included, x bytes of a token / seconds. In a group within one node, ranks take the place of nodes.";
 
 const COLLECTIVE: &str = "\
-Rates are those of one direction, bare: no latency, no share of the rate lost. `--bytes` is the size as nccl-tests has it:
-the buffer of one rank for all-reduce; the send buffer of one rank for all-to-all (its own share does not travel); the
-whole gathered output of one rank for all-gather; the whole input of one rank for reduce-scatter; the message for
-send-recv. In an all-to-all every ordered pair of ranks is one flow.";
+Rates are those of one direction, bare: no latency, no share of the rate lost.
+
+`--bytes` is the size as nccl-tests has it: the buffer of one rank for all-reduce; the send buffer of one rank for \
+all-to-all (its own share does not travel); the whole gathered output of one rank for all-gather; the whole input of one \
+rank for reduce-scatter; the message for send-recv.
+
+In an all-to-all every ordered pair of ranks is one flow; in a ring, every step of every rank.";
 
 /// A wind tunnel for GPU clusters: describe a machine and a job, run the job through a simulation, change one line.
 #[derive(Debug, Parser)]

@@ -35,8 +35,7 @@ impl Failure {
 
     /// Says it on stderr; the code to leave with.
     pub(crate) fn report(&self) -> ExitCode {
-        let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        talk(&self.text(color));
+        talk(&self.text(colors(&io::stderr())));
         ExitCode::from(self.code())
     }
 
@@ -104,6 +103,11 @@ pub(crate) fn print(text: &str) -> ExitCode {
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Whether a stream is for the eye.
+pub(crate) fn colors(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// One message on stderr; where nobody reads it, nothing is lost.

@@ -1,12 +1,14 @@
 //! `check`, `plan` and `run`.
 
 use plan::{Keep, Outcome, Plan, Program, RankMemory, Recording};
+use report::figures::Figure;
 use report::format::{count, gib};
-use report::{PageInput, Summary, Timeline, Variant};
+use report::{PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
+use topology::{Network, Picture};
 
 use crate::args::{Output, ScenarioArgs};
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::out::{Files, Folder};
 use crate::prepare::{self, Prepared};
 use crate::progress::Progress;
@@ -79,7 +81,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     if args.output.json {
         return Ok(report::summary_json(&summary)?);
     }
-    let mut text = report::terminal(&summary, colors());
+    let mut text = report::terminal(&summary, exit::colors(&std::io::stdout()));
     if !variants.is_empty() {
         text.push_str(&format!("\nOther stages\n{}\n", report::table::variants_table(&summary, &variants)));
     }
@@ -127,7 +129,7 @@ fn files(
     variants: &[Variant],
     args: &ScenarioArgs,
 ) -> Result<Files, Failure> {
-    let network = ::topology::Network::build(&prepared.plan().machine).map_err(plan::PlanError::from)?;
+    let network = Network::build(&prepared.plan().machine).map_err(plan::PlanError::from)?;
     let picture = network.picture();
     let plan_toml = scenario::plan_toml(&prepared.loaded);
     let page = report::page(&PageInput {
@@ -142,18 +144,24 @@ fn files(
     let mut files =
         Files::of([("summary.json", report::summary_json(summary)?), ("plan.toml", plan_toml), ("report.html", page)]);
     files.add("trace.pftrace", report::trace::perfetto(&summary.name, timeline)?);
-    let mut figures = vec![
-        report::figures::phases(summary)?,
-        report::figures::pipeline(timeline)?,
-        report::figures::links(&summary.links)?,
-        report::figures::memory(&summary.memory_by_rank)?,
-        report::figures::machine(&picture)?,
-    ];
-    figures.extend(report::figures::pair(timeline)?);
-    for figure in figures {
+    for figure in figures(summary, timeline, &picture)? {
         files.add(&format!("figures/{}.svg", figure.name), figure.file().into_bytes());
     }
     Ok(files)
+}
+
+fn figures(summary: &Summary, timeline: &Timeline, picture: &Picture) -> Result<Vec<Figure>, ReportError> {
+    let mut figures = vec![
+        report::figures::phases(summary)?,
+        report::figures::links(&summary.links)?,
+        report::figures::memory(&summary.memory_by_rank)?,
+        report::figures::machine(picture)?,
+    ];
+    if !timeline.lanes.is_empty() {
+        figures.push(report::figures::pipeline(timeline)?);
+    }
+    figures.extend(report::figures::pair(timeline)?);
+    Ok(figures)
 }
 
 /// The command that makes the same result again; where to is the reader's choice.
@@ -176,11 +184,6 @@ fn quoted(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
-}
-
-fn colors() -> bool {
-    use std::io::IsTerminal;
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Indented JSON with a newline at its end.

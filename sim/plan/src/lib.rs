@@ -1,4 +1,37 @@
-//! Everything decided, and its lowering to tasks.
+//! Everything decided, and what it comes to: a [`Plan`] is lowered to a [`Program`], the program is run.
+//!
+//! ```
+//! use plan::{Keep, Recording, check_memory, lower, run, sample};
+//! use scenario::{Library, load};
+//!
+//! let plan = load("tiny-moe", &["gpu.sms=144".to_owned()], &Library::built_in())?.plan;
+//! let memory = check_memory(&plan, sample(&plan)?.as_ref())?;
+//! let program = lower(&plan)?;
+//! let outcome = run(&program, Keep { ranks: Recording::OnePerStage, streams: false })?;
+//! assert_eq!((memory.len(), outcome.ranks.len()), (4, 4)); // one row a pipeline rank
+//! assert!(outcome.laws.hold() && outcome.step.seconds() > 0.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Four steps, each pure:
+//!
+//! 1. [`Plan`] is the machine, the model, the job, what we choose ([`Policies`]), the traffic and the profile, with
+//!    nothing left open. [`digest`] is its identity.
+//! 2. [`memory()`] and [`check_memory`] say what every pipeline rank holds at its fullest, and refuse with the table.
+//! 3. [`lower`] is the one place where hardware meets workload meets measurement. A [`Program`] is resources
+//!    ([`RankResources`]), [`Kernel`]s, all-to-alls message by message ([`ExchangeTemplate`]), collectives ([`Ring`]), and
+//!    one [`Template`] a kind of chunk: two streams of [`Instruction`]s. [`SlotPlan`]s say which template a rank runs when.
+//! 4. [`run`] drives the engine: every rank a small machine of two streams that starts what may start when something ends.
+//!    *Columns* of ranks that meet only in the optimizer run apart, on as many threads as there are, bytes unchanged. The
+//!    [`Outcome`] holds phases, totals of ops and ports, recorded intervals and the evidence for the laws.
+//!
+//! Where replicas are alike, [`Folding::Auto`] runs one rank a stage with the slowest load of its group: the same bits
+//! where traffic is balanced, a little late where it is not (`tests/steps/folding.rs`).
+//!
+//! This crate does not know files, spans, units of people or printing; it draws no random number that the plan's seed does
+//! not give.
+
+mod collective;
 mod digest;
 mod error;
 mod execute;
@@ -8,11 +41,12 @@ mod memory;
 mod plan;
 mod program;
 
+pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
 pub use digest::digest;
 pub use error::PlanError;
 pub use execute::{ChunkSpan, Keep, OpTotal, Outcome, PhaseSpans, Ports, Ran, RankTotals, StreamSpan, run};
 pub use layout::Layout;
-pub use lower::{expert_layout, lower, n_micro_batches, ring_bytes, RingBytes, shape};
+pub use lower::{RingBytes, expert_layout, lower, n_micro_batches, ring_bytes, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{
     Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recompute, Recording,

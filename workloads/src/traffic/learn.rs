@@ -5,8 +5,10 @@ use super::noise::{Noise, Purpose, normal, stream};
 use super::pick::Picker;
 use super::{ExpertLayout, TrafficSpec};
 
-/// Tokens whose load one update sees.
+/// Tokens whose load one of the averaged updates sees.
 pub(super) const TOKENS_PER_UPDATE: u32 = 512;
+/// Tokens before that: while the bias is on its way, a coarser look at the load has the right sign often enough.
+const TOKENS_ON_THE_WAY: u32 = 128;
 
 /// Persistent popularity `N(0, 1)` and the bias after the updates: its mean over the last quarter of them.
 pub(super) fn learned(spec: &TrafficSpec, layout: &ExpertLayout) -> (Vec<f64>, Vec<f64>) {
@@ -19,13 +21,15 @@ pub(super) fn learned(spec: &TrafficSpec, layout: &ExpertLayout) -> (Vec<f64>, V
     for step in 0..spec.bias_steps {
         let mut picker = Picker::new(layout, &popularity, &bias);
         let mut load = vec![0_u64; n_experts];
-        for _ in 0..TOKENS_PER_UPDATE {
+        let averaged = step + n_averaged >= spec.bias_steps;
+        let n_tokens = if averaged { TOKENS_PER_UPDATE } else { TOKENS_ON_THE_WAY };
+        for _ in 0..n_tokens {
             for &expert in picker.pick(noise.draw()) {
                 load[expert as usize] += 1;
             }
         }
         // Compared as whole numbers: load x experts against all picks.
-        let picks = u64::from(TOKENS_PER_UPDATE) * u64::from(layout.top_k);
+        let picks = u64::from(n_tokens) * u64::from(layout.top_k);
         for (bias, load) in bias.iter_mut().zip(load) {
             *bias += match picks.cmp(&(load * n_experts as u64)) {
                 std::cmp::Ordering::Greater => spec.bias_speed,
@@ -33,7 +37,7 @@ pub(super) fn learned(spec: &TrafficSpec, layout: &ExpertLayout) -> (Vec<f64>, V
                 std::cmp::Ordering::Less => -spec.bias_speed,
             };
         }
-        if step + n_averaged >= spec.bias_steps {
+        if averaged {
             sum.iter_mut().zip(&bias).for_each(|(sum, bias)| *sum += bias);
         }
     }

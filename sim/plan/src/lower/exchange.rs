@@ -267,7 +267,12 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         let stretch = if mean.get() > 0.0 { whole.alone / mean } else { 1.0 };
         for flow in &mut flows {
             flow.occupancy *= stretch;
-            flow.bytes *= stretch;
+        }
+        // Ports take their time and bytes stay what they are, unless SMs bind: those copy bytes.
+        if one.alone(&flows, 1).get() < whole.alone.get() * (1.0 - 1e-9) {
+            for flow in &mut flows {
+                flow.bytes *= stretch;
+            }
         }
     }
     ExchangeTemplate {

@@ -24,8 +24,10 @@ fn equal_to_the_bit(scenario: &str, sets: &[&str]) {
     assert_eq!(folded.outcome.step, whole.outcome.step, "{scenario} with {sets:?}");
     for (rank, (one, all)) in folded.outcome.ranks.iter().zip(&whole.outcome.ranks).enumerate() {
         let (p, q) = (one.phases, all.phases);
-        let one_by_one = [p.forward, p.backward, p.weight_gradient, p.overlapped, p.optimizer, one.compute, one.transferred];
-        let summed = [q.forward, q.backward, q.weight_gradient, q.overlapped, q.optimizer, all.compute, all.transferred];
+        let one_by_one =
+            [p.forward, p.backward, p.weight_gradient, p.overlapped, p.optimizer, one.compute, one.transferred];
+        let summed =
+            [q.forward, q.backward, q.weight_gradient, q.overlapped, q.optimizer, all.compute, all.transferred];
         assert_eq!(one_by_one.map(|span| span * n), summed, "{scenario} with {sets:?}: pipeline rank {rank}");
         assert_eq!(one.last, all.last, "{scenario} with {sets:?}: pipeline rank {rank}");
     }
@@ -56,7 +58,9 @@ fn every_schedule_folds_to_the_bit() {
 #[test]
 fn dense_models_fold_to_the_bit() {
     let small = ["use.cluster=h800-64-mpft", "use.model=llama-3.1-8b", "parallel.pp=4", "job.global-batch=64"];
-    for degrees in [["parallel.tp=4", "parallel.cp=1"], ["parallel.tp=2", "parallel.cp=2"], ["parallel.tp=1", "parallel.cp=8"]] {
+    for degrees in
+        [["parallel.tp=4", "parallel.cp=1"], ["parallel.tp=2", "parallel.cp=2"], ["parallel.tp=1", "parallel.cp=8"]]
+    {
         equal_to_the_bit("llama-3.1-405b-8192", &[&small[..], &degrees].concat());
     }
 }
@@ -69,8 +73,26 @@ fn uneven_experts_fold_within_two_percent() {
         let sets = ["traffic.router=skewed", "traffic.samples=8", &format!("traffic.skew={skew}")];
         let (folded, whole) = (fly(TINY, &sets), fly(TINY, &[&sets[..], &[UNFOLDED]].concat()));
         let difference = folded.seconds() / whole.seconds() - 1.0;
-        println!("skew {skew}: folded {} s, unfolded {} s: {:+.2} %", folded.seconds(), whole.seconds(), 100.0 * difference);
+        println!(
+            "skew {skew}: folded {} s, unfolded {} s: {:+.2} %",
+            folded.seconds(),
+            whole.seconds(),
+            100.0 * difference
+        );
         assert!((-0.002..0.02).contains(&difference), "skew {skew}: expected 0 to 2 %, actual {difference}");
+    }
+}
+
+#[test]
+fn uneven_experts_fold_with_the_bytes_they_send() {
+    let sets = ["traffic.router=skewed", "traffic.samples=2", "traffic.skew=0.3"];
+    let (folded, whole) = (fly(TINY, &sets), fly(TINY, &[&sets[..], &[UNFOLDED]].concat()));
+    let n = f64::from(whole.outcome.n_simulated);
+    for (one, all) in [
+        (folded.outcome.ports.out_bytes, whole.outcome.ports.out_bytes),
+        (folded.outcome.ports.up_bytes, whole.outcome.ports.up_bytes),
+    ] {
+        assert!((one * n / all - 1.0).abs() < 1e-9, "expected {all:e} bytes, actual {:e}", one * n);
     }
 }
 

@@ -1,0 +1,136 @@
+//! `check`, `plan` and `run`.
+
+use serde_json::Value;
+
+use crate::{assert_near, json, number, stdout, windtunnel};
+
+const PHASES: [&str; 6] = ["forward", "bubble", "backward", "weight_gradient", "overlapped", "optimizer"];
+
+fn sum_of_phases(phases: &Value) -> f64 {
+    PHASES.iter().map(|phase| number(phases, &format!("/{phase}"))).sum()
+}
+
+fn sum_of(shares: &Value) -> f64 {
+    shares.as_object().expect("shares").values().filter_map(Value::as_f64).sum()
+}
+
+#[test]
+fn json_has_the_keys_others_rely_on() {
+    let summary = json(&["run", "tiny-moe", "--json"]);
+    for key in [
+        "step_seconds",
+        "phases",
+        "phases_by_rank",
+        "tokens_per_day",
+        "tflops_per_gpu",
+        "mfu",
+        "gpu_hours_per_trillion_tokens",
+        "exposed_communication_seconds",
+        "memory_bytes_max",
+        "basis",
+        "binding",
+        "n_ranks",
+        "n_tasks",
+    ] {
+        assert!(summary.get(key).is_some(), "`{key}` is missing");
+    }
+    assert_eq!(summary["n_ranks"], 64);
+    assert_eq!(summary["phases_by_rank"].as_array().map(Vec::len), Some(4));
+    for key in ["tflops_per_gpu", "mfu"] {
+        let (causal, non_causal) = (number(&summary[key], "/causal"), number(&summary[key], "/non_causal"));
+        assert!(0.0 < causal && causal < non_causal, "{key}: {causal} {non_causal}");
+    }
+}
+
+#[test]
+fn phases_add_up_to_the_step_and_shares_to_one() {
+    // A dense model has collectives on its compute stream instead of all-to-alls.
+    for scenario in ["tiny-moe", "llama-3.1-405b-8192"] {
+        let roomy = "gpu.memory.capacity-per-stack=64 GiB";
+        let summary = json(&["run", scenario, "--set", roomy, "--json"]);
+        let step = number(&summary, "/step_seconds");
+        assert_near("mean", step, sum_of_phases(&summary["phases"]));
+        for rank in summary["phases_by_rank"].as_array().expect("ranks") {
+            assert_near("rank", step, sum_of_phases(rank));
+            assert!(number(rank, "/bubble") >= 0.0, "{rank}");
+        }
+        assert_near("binding", 1.0, sum_of(&summary["binding_shares"]));
+        assert_near("basis", 1.0, sum_of(&summary["basis_shares"]));
+    }
+}
+
+#[test]
+fn rates_follow_from_the_step() {
+    let summary = json(&["run", "tiny-moe", "--json"]);
+    let step = number(&summary, "/step_seconds");
+    let tokens = 4096.0 * 160.0;
+    assert_near("tokens a day", tokens * 86_400.0 / step, number(&summary, "/tokens_per_day"));
+    let gpu_hours = 64.0 * step / 3600.0 * 1e12 / tokens;
+    assert_near("GPU-hours", gpu_hours, number(&summary, "/gpu_hours_per_trillion_tokens"));
+}
+
+#[test]
+fn two_runs_print_the_same_bytes() {
+    for folding in ["policy.folding=auto", "policy.folding=none"] {
+        let args = ["run", "tiny-moe", "--set", folding, "--set", "traffic.router=skewed", "--json"];
+        assert_eq!(stdout(&args), stdout(&args), "{folding}");
+    }
+}
+
+#[test]
+fn a_line_of_hardware_moves_the_step() {
+    let step = |set: &str| number(&json(&["run", "tiny-moe", "--set", set, "--json"]), "/step_seconds");
+    assert!(step("gpu.sms=144") < step("gpu.sms=132"));
+    assert!(step("node.nic.rate=25 GB/s") > step("node.nic.rate=50 GB/s"));
+}
+
+#[test]
+fn a_screen_says_the_answer_first() {
+    let text = stdout(&["run", "tiny-moe"]);
+    assert!(text.lines().nth(1).is_some_and(|line| line.contains("a step")), "{text}");
+    assert!(!text.contains('\u{1b}'), "colors are for terminals");
+}
+
+#[test]
+fn check_says_ok_and_the_digest_of_the_run() {
+    let digest = json(&["run", "tiny-moe", "--json"])["digest"].as_str().expect("a digest").to_owned();
+    let text = stdout(&["check", "tiny-moe"]);
+    assert!(text.starts_with("ok: tiny-moe") && text.contains(&digest), "{text}");
+    assert_eq!(json(&["check", "tiny-moe", "--json"])["digest"], digest.as_str());
+}
+
+#[test]
+fn a_printed_plan_is_a_scenario_of_the_same_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("plan.toml");
+    std::fs::write(&path, stdout(&["plan", "tiny-moe", "--set", "gpu.sms=120"])).expect("written");
+    let path = path.to_str().expect("a path");
+    let direct = json(&["check", "tiny-moe", "--set", "gpu.sms=120", "--json"]);
+    assert_eq!(json(&["check", path, "--json"])["digest"], direct["digest"]);
+}
+
+#[test]
+fn nothing_is_written_without_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for args in [&["run", "tiny-moe"][..], &["plan", "tiny-moe"], &["topology", "h800-64-mpft"]] {
+        windtunnel(args).current_dir(folder.path()).assert().success();
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+}
+
+/// As `windtunnel plan | head -1`, where the reader goes away early.
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let program = assert_cmd::cargo::cargo_bin!("windtunnel");
+    let mut child = std::process::Command::new(program)
+        .args(["plan", "tiny-moe"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty());
+}
