@@ -79,7 +79,8 @@ impl<'a> Estimator<'a> {
             }
             OpKind::Collective { .. } => return None,
         };
-        let in_flight = memory / (f64::from(sms) * units::BytesPerSec::new(self.profile.value(EstimateKey::MemoryRatePerSm)));
+        let in_flight =
+            memory / (f64::from(sms) * units::BytesPerSec::new(self.profile.value(EstimateKey::MemoryRatePerSm)));
         let (shortest, limit) =
             if in_flight > compute { (in_flight, EstimateKey::MemoryRatePerSm) } else { (compute, key) };
         let latency = Seconds::new(self.profile.value(EstimateKey::KernelLatency));

@@ -33,8 +33,7 @@ pub enum Basis {
 
 impl Basis {
     /// Every basis, firm to soft.
-    pub const ALL: [Self; 5] =
-        [Self::Measured, Self::Interpolated, Self::Published, Self::Extrapolated, Self::Assumed];
+    pub const ALL: [Self; 5] = [Self::Measured, Self::Interpolated, Self::Published, Self::Extrapolated, Self::Assumed];
 
     /// Its spelling in files.
     #[must_use]

@@ -26,16 +26,9 @@ impl Profile {
     /// # Errors
     /// The keys that are missing.
     pub fn new(estimates: BTreeMap<EstimateKey, Estimate>) -> Result<Self, MissingEstimates> {
-        let missing: Vec<EstimateKey> = EstimateKey::ALL
-            .iter()
-            .copied()
-            .filter(|key| !estimates.contains_key(key))
-            .collect();
-        if missing.is_empty() {
-            Ok(Self { estimates })
-        } else {
-            Err(MissingEstimates(missing))
-        }
+        let missing: Vec<EstimateKey> =
+            EstimateKey::ALL.iter().copied().filter(|key| !estimates.contains_key(key)).collect();
+        if missing.is_empty() { Ok(Self { estimates }) } else { Err(MissingEstimates(missing)) }
     }
 
     /// The estimate of a key.

@@ -9,13 +9,7 @@ use topology::{DeviceId, Fabric, FabricKind, Machine, Network, Routing};
 fn machine(n_nodes: u32) -> Machine {
     let rate = |text: &str| text.parse().expect("a rate");
     let bare = Machine::bare(n_nodes, 8, rate("200 GB/s"), rate("50 GB/s"));
-    let fabric = Fabric {
-        kind: FabricKind::FatTree,
-        planes: 8,
-        tiers: 2,
-        switch_ports: 64,
-        ..bare.fabric
-    };
+    let fabric = Fabric { kind: FabricKind::FatTree, planes: 8, tiers: 2, switch_ports: 64, ..bare.fabric };
     Machine { fabric, ..bare }
 }
 
@@ -24,11 +18,9 @@ fn build(c: &mut Criterion) {
     for n_nodes in [8, 256, 2048] {
         let machine = machine(n_nodes);
         group.throughput(Throughput::Elements(machine.n_devices()));
-        group.bench_with_input(
-            BenchmarkId::from_parameter(machine.n_devices()),
-            &machine,
-            |b, machine| b.iter(|| Network::build(black_box(machine))),
-        );
+        group.bench_with_input(BenchmarkId::from_parameter(machine.n_devices()), &machine, |b, machine| {
+            b.iter(|| Network::build(black_box(machine)))
+        });
     }
     group.finish();
 }

@@ -23,11 +23,7 @@ impl Counts {
     #[must_use]
     pub const fn fat_tree(ports: u32, tiers: u32) -> Self {
         if tiers == 0 {
-            return Self {
-                endpoints: 0,
-                switches: 0,
-                links: 0,
-            };
+            return Self { endpoints: 0, switches: 0, links: 0 };
         }
         let half = ports as u64 / 2;
         let tier = half.saturating_pow(tiers - 1);
@@ -46,11 +42,7 @@ impl Counts {
     pub const fn dragonfly(groups: u32, a: u32, p: u32, h: u32) -> Self {
         let switches = groups as u64 * a as u64;
         let degree = (a as u64).saturating_sub(1) + h as u64;
-        Self {
-            endpoints: switches.saturating_mul(p as u64),
-            switches,
-            links: switches.saturating_mul(degree) / 2,
-        }
+        Self { endpoints: switches.saturating_mul(p as u64), switches, links: switches.saturating_mul(degree) / 2 }
     }
 
     /// A Slim Fly of parameter `q` with `p` endpoints a switch: 2 q^2 switches of degree (3 q - d) / 2, where
@@ -103,14 +95,7 @@ mod tests {
     use super::*;
 
     fn check(actual: Counts, endpoints: u64, switches: u64, links: u64) {
-        assert_eq!(
-            actual,
-            Counts {
-                endpoints,
-                switches,
-                links
-            }
-        );
+        assert_eq!(actual, Counts { endpoints, switches, links });
     }
 
     /// Table 3 of arXiv:2505.09343.
@@ -127,26 +112,14 @@ mod tests {
             let n = u64::from(k);
             check(Counts::fat_tree(k, 1), n, 1, 0);
             check(Counts::fat_tree(k, 2), n * n / 2, 3 * n / 2, n * n / 2);
-            check(
-                Counts::fat_tree(k, 3),
-                n.pow(3) / 4,
-                5 * n * n / 4,
-                n.pow(3) / 2,
-            );
+            check(Counts::fat_tree(k, 3), n.pow(3) / 4, 5 * n * n / 4, n.pow(3) / 2);
         }
     }
 
     /// q = 5 is the Hoffman-Singleton graph: 50 switches of degree 7.
     #[test]
     fn slim_fly_of_five_is_hoffman_singleton() {
-        assert_eq!(
-            Counts::slim_fly(5, 4),
-            Some(Counts {
-                endpoints: 200,
-                switches: 50,
-                links: 175
-            })
-        );
+        assert_eq!(Counts::slim_fly(5, 4), Some(Counts { endpoints: 200, switches: 50, links: 175 }));
         assert_eq!(Counts::slim_fly(7, 1).map(|c| c.links), Some(98 * 11 / 2));
         assert_eq!(Counts::slim_fly(6, 4), None);
     }

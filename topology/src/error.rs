@@ -66,9 +66,7 @@ pub enum TopologyError {
         tiers: u32,
     },
     /// A switch whose ports cannot be halved.
-    #[error(
-        "`fabric.switch-ports` is {ports}; hint: an even number from 2 up, as half the ports face down"
-    )]
+    #[error("`fabric.switch-ports` is {ports}; hint: an even number from 2 up, as half the ports face down")]
     Ports {
         /// Ports asked for.
         ports: u32,

@@ -2,10 +2,7 @@
 
 use units::{Bytes, BytesPerSec, Hertz, Seconds};
 
-use crate::{
-    BlockScaling, CommEngine, Device, Fabric, FabricKind, Fp8, Host, Memory, Nic, Node, ScaleUp,
-    Tensor,
-};
+use crate::{BlockScaling, CommEngine, Device, Fabric, FabricKind, Fp8, Host, Memory, Nic, Node, ScaleUp, Tensor};
 
 /// A machine: how many nodes of one kind on which network. The `cluster.*`, `node.*`, `gpu.*`, `fabric.*` keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,10 +28,7 @@ impl Machine {
             device: bare_device(scale_up),
             node: Node {
                 devices: n_devices,
-                nic: Nic {
-                    count: n_devices,
-                    rate: nic,
-                },
+                nic: Nic { count: n_devices, rate: nic },
                 host: Host {
                     pcie_rate: scale_up + nic,
                     pcie_latency: Seconds::ZERO,
@@ -69,24 +63,12 @@ fn bare_device(scale_up: BytesPerSec) -> Device {
         clock: Hertz::ZERO,
         tensor: Tensor {
             bf16_flops_per_sm_clock: 0.0,
-            fp8: Fp8 {
-                flops_per_sm_clock: 0.0,
-                accumulate: 0,
-                block_scaling: BlockScaling::None,
-            },
+            fp8: Fp8 { flops_per_sm_clock: 0.0, accumulate: 0, block_scaling: BlockScaling::None },
         },
         vector_flops_per_sm_clock: 0.0,
-        memory: Memory {
-            stacks: 0,
-            rate_per_stack: BytesPerSec::ZERO,
-            capacity_per_stack: Bytes::ZERO,
-        },
+        memory: Memory { stacks: 0, rate_per_stack: BytesPerSec::ZERO, capacity_per_stack: Bytes::ZERO },
         l2: Bytes::ZERO,
-        scale_up: ScaleUp {
-            links: 1,
-            rate_per_link: scale_up,
-            latency: Seconds::ZERO,
-        },
+        scale_up: ScaleUp { links: 1, rate_per_link: scale_up, latency: Seconds::ZERO },
         comm_engine: CommEngine::None,
     }
 }

@@ -17,18 +17,8 @@ pub struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(
-        graph: DiGraph<Vertex, Link>,
-        layout: Layout,
-        planes: Vec<Plane>,
-        full_size: Counts,
-    ) -> Self {
-        Self {
-            graph,
-            layout,
-            planes,
-            full_size,
-        }
+    pub(crate) fn new(graph: DiGraph<Vertex, Link>, layout: Layout, planes: Vec<Plane>, full_size: Counts) -> Self {
+        Self { graph, layout, planes, full_size }
     }
 
     /// Devices of all nodes.
@@ -162,11 +152,7 @@ impl Network {
     /// A device with its place, for messages to people.
     #[must_use]
     pub fn name(&self, device: DeviceId) -> String {
-        format!(
-            "{device} (local rank {} of {})",
-            self.local_rank(device),
-            self.node_of(device)
-        )
+        format!("{device} (local rank {} of {})", self.local_rank(device), self.node_of(device))
     }
 
     pub(crate) fn socket(&self, device: DeviceId) -> Option<Socket> {
@@ -180,11 +166,7 @@ impl Network {
 
     pub(crate) fn check_device(&self, device: DeviceId) -> Result<(), TopologyError> {
         let n_devices = self.n_devices();
-        if device.0 < n_devices {
-            Ok(())
-        } else {
-            Err(TopologyError::NoSuchDevice { device, n_devices })
-        }
+        if device.0 < n_devices { Ok(()) } else { Err(TopologyError::NoSuchDevice { device, n_devices }) }
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -233,11 +215,7 @@ impl Layout {
 
     /// PCIe switches of a node: one a NIC; without NICs, one a device.
     pub(crate) fn node_buses(&self) -> u32 {
-        if self.node_nics == 0 {
-            self.node_devices
-        } else {
-            self.node_nics
-        }
+        if self.node_nics == 0 { self.node_devices } else { self.node_nics }
     }
 
     pub(crate) fn n_vertices_of_nodes(&self) -> u32 {
@@ -283,11 +261,7 @@ impl Layout {
 
     pub(crate) fn pcie_switch(&self, device: DeviceId) -> u32 {
         let local_rank = self.local_rank(device);
-        let index = if self.node_nics == 0 {
-            local_rank
-        } else {
-            self.nic_of_rank(local_rank)
-        };
+        let index = if self.node_nics == 0 { local_rank } else { self.nic_of_rank(local_rank) };
         self.n_devices() + self.n_nodes + self.node_of(device).0 * self.node_buses() + index
     }
 

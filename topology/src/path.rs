@@ -37,12 +37,7 @@ impl Network {
     ///
     /// # Errors
     /// When a device does not exist, or nothing joins the two.
-    pub fn path(
-        &self,
-        from: DeviceId,
-        to: DeviceId,
-        routing: Routing,
-    ) -> Result<Path, TopologyError> {
+    pub fn path(&self, from: DeviceId, to: DeviceId, routing: Routing) -> Result<Path, TopologyError> {
         let route = self.route(from, to)?;
         let lanes = match routing {
             Routing::Static | Routing::Adaptive => self.static_lanes(&route),
@@ -58,12 +53,7 @@ impl Network {
     ///
     /// # Errors
     /// As [`Network::path`].
-    pub fn paths(
-        &self,
-        from: DeviceId,
-        to: DeviceId,
-        routing: Routing,
-    ) -> Result<Vec<(Path, f64)>, TopologyError> {
+    pub fn paths(&self, from: DeviceId, to: DeviceId, routing: Routing) -> Result<Vec<(Path, f64)>, TopologyError> {
         if routing != Routing::Adaptive {
             return Ok(vec![(self.path(from, to, routing)?, 1.0)]);
         }
@@ -75,49 +65,26 @@ impl Network {
             Turn::Core => (half, half),
         };
         let share = 1.0 / (f64::from(n_leaf) * f64::from(n_spine));
-        let lanes =
-            (0..n_leaf).flat_map(|leaf| (0..n_spine).map(move |spine| Lanes { leaf, spine }));
-        Ok(lanes
-            .map(|lanes| (self.along(&route, lanes), share))
-            .collect())
+        let lanes = (0..n_leaf).flat_map(|leaf| (0..n_spine).map(move |spine| Lanes { leaf, spine }));
+        Ok(lanes.map(|lanes| (self.along(&route, lanes), share)).collect())
     }
 
     fn route(&self, from: DeviceId, to: DeviceId) -> Result<Route, TopologyError> {
         self.check_device(from)?;
         self.check_device(to)?;
-        let unreachable = |reason| TopologyError::Unreachable {
-            from: self.name(from),
-            to: self.name(to),
-            reason,
-        };
+        let unreachable = |reason| TopologyError::Unreachable { from: self.name(from), to: self.name(to), reason };
         let near = self.node_of(from) == self.node_of(to);
         let relays = self.plane_of(from) != self.plane_of(to);
         if from != to && (near || relays) && !self.has_scale_up() {
-            return Err(unreachable(
-                "the devices of a node have no scale-up links (`gpu.scale-up.links`)",
-            ));
+            return Err(unreachable("the devices of a node have no scale-up links (`gpu.scale-up.links`)"));
         }
         if near {
-            return Ok(Route {
-                from,
-                exit: from,
-                to,
-                wired: None,
-            });
+            return Ok(Route { from, exit: from, to, wired: None });
         }
-        let exit = if relays {
-            self.device(self.node_of(from), self.local_rank(to))
-        } else {
-            from
-        };
+        let exit = if relays { self.device(self.node_of(from), self.local_rank(to)) } else { from };
         let wired = self.wired(exit, to);
         let wired = wired.ok_or_else(|| unreachable("their nodes have no network between them"))?;
-        Ok(Route {
-            from,
-            exit,
-            to,
-            wired: Some(wired),
-        })
+        Ok(Route { from, exit, to, wired: Some(wired) })
     }
 
     /// Both ends of a message between devices of one plane; `None` without a network.
@@ -131,11 +98,7 @@ impl Network {
         } else {
             Turn::Core
         };
-        Some(Wired {
-            source,
-            target,
-            turn,
-        })
+        Some(Wired { source, target, turn })
     }
 
     fn has_scale_up(&self) -> bool {
@@ -144,10 +107,7 @@ impl Network {
 
     /// Lanes of a switch on the plane of a route; 1 where there is none to choose.
     fn half(&self, route: &Route) -> u32 {
-        route
-            .wired
-            .as_ref()
-            .map_or(1, |wired| self.planes()[wired.source.plane as usize].half)
+        route.wired.as_ref().map_or(1, |wired| self.planes()[wired.source.plane as usize].half)
     }
 
     fn static_lanes(&self, route: &Route) -> Lanes {
@@ -155,55 +115,34 @@ impl Network {
             return Lanes { leaf: 0, spine: 0 };
         };
         let plane = &self.planes()[target.plane as usize];
-        Lanes {
-            leaf: target.port % plane.half,
-            spine: (target.leaf % plane.pod_leaves) % plane.half,
-        }
+        Lanes { leaf: target.port % plane.half, spine: (target.leaf % plane.pod_leaves) % plane.half }
     }
 
     fn along(&self, route: &Route, lanes: Lanes) -> Path {
         let mut links = Vec::with_capacity(12);
-        let Route {
-            from,
-            exit,
-            to,
-            ref wired,
-        } = *route;
+        let Route { from, exit, to, ref wired } = *route;
         let scale_up_to = if wired.is_some() { exit } else { to };
         if from != scale_up_to {
             links.extend([self.scale_up_send(from), self.scale_up_receive(scale_up_to)]);
         }
         if let Some(wired) = wired {
-            links.extend([
-                self.pcie_send(exit),
-                self.bus_send(exit),
-                self.nic_send(exit),
-            ]);
+            links.extend([self.pcie_send(exit), self.bus_send(exit), self.nic_send(exit)]);
             self.cross(wired, lanes, &mut links);
-            links.extend([
-                self.nic_receive(to),
-                self.bus_send(to).reverse(),
-                self.pcie_receive(to),
-            ]);
+            links.extend([self.nic_receive(to), self.bus_send(to).reverse(), self.pcie_receive(to)]);
         }
         let latency = links.iter().map(|link| self.link(*link).latency).sum();
         Path { links, latency }
     }
 
     fn cross(&self, wired: &Wired, lanes: Lanes, links: &mut Vec<LinkId>) {
-        let Wired {
-            source,
-            target,
-            turn,
-        } = *wired;
+        let Wired { source, target, turn } = *wired;
         if turn == Turn::Below {
             return;
         }
         let plane = &self.planes()[source.plane as usize];
         links.push(LinkId(plane.leaf_lane(source.leaf, lanes.leaf)));
         if turn == Turn::Core {
-            let spine_lane =
-                |leaf| plane.spine_lane(plane.spine_of_lane(leaf, lanes.leaf), lanes.spine);
+            let spine_lane = |leaf| plane.spine_lane(plane.spine_of_lane(leaf, lanes.leaf), lanes.spine);
             links.push(LinkId(spine_lane(source.leaf)));
             links.push(LinkId(spine_lane(target.leaf)).reverse());
         }
@@ -252,10 +191,7 @@ impl Route {
 fn hashed_lanes(route: &Route, half: u32) -> Lanes {
     let hash = mix((u64::from(route.from.0) << 32) | u64::from(route.to.0));
     let half = u64::from(half);
-    Lanes {
-        leaf: (hash % half) as u32,
-        spine: (hash / half % half) as u32,
-    }
+    Lanes { leaf: (hash % half) as u32, spine: (hash / half % half) as u32 }
 }
 
 /// Spreads the bits of a pair over a word: rounds of multiply and fold, the same on every platform and release.

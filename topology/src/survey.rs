@@ -2,9 +2,7 @@
 
 use units::{BytesPerSec, Seconds};
 
-use crate::{
-    Counts, DeviceId, LinkKind, Network, NodeId, Path, Routing, Tier, TopologyError, Vertex,
-};
+use crate::{Counts, DeviceId, LinkKind, Network, NodeId, Path, Routing, Tier, TopologyError, Vertex};
 
 /// What a network amounts to.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,9 +100,7 @@ impl Network {
             let port = self.link(self.scale_up_send(DeviceId(0))).rate;
             return port * f64::from(self.n_devices() / 2);
         }
-        (0..self.planes().len())
-            .map(|plane| self.plane_bisection(plane))
-            .sum()
+        (0..self.planes().len()).map(|plane| self.plane_bisection(plane)).sum()
     }
 
     fn plane_bisection(&self, index: usize) -> BytesPerSec {
@@ -117,8 +113,7 @@ impl Network {
         };
         let leaf_node_nics = plane.n_rails / plane.block_leaves;
         let cut = self.n_nodes() / 2;
-        let (mut local, mut sent, mut taken) =
-            (BytesPerSec::ZERO, BytesPerSec::ZERO, BytesPerSec::ZERO);
+        let (mut local, mut sent, mut taken) = (BytesPerSec::ZERO, BytesPerSec::ZERO, BytesPerSec::ZERO);
         for leaf in 0..plane.n_leaves {
             let first = leaf / plane.block_leaves * plane.block_nodes;
             let end = (first + plane.block_nodes).min(self.n_nodes());
@@ -133,10 +128,7 @@ impl Network {
     }
 
     fn diameter(&self) -> Result<Diameter, TopologyError> {
-        let mut diameter = Diameter {
-            switches: 0,
-            latency: Seconds::ZERO,
-        };
+        let mut diameter = Diameter { switches: 0, latency: Seconds::ZERO };
         for (from, to) in self.far_pairs() {
             let path = self.path(from, to, Routing::Static)?;
             diameter.switches = diameter.switches.max(self.n_switches_on(&path));
@@ -150,21 +142,13 @@ impl Network {
     /// other pair turns higher.
     fn far_pairs(&self) -> Vec<(DeviceId, DeviceId)> {
         let (first, last) = (NodeId(0), NodeId(self.n_nodes() - 1));
-        let within = self
-            .devices_of(first)
-            .skip(1)
-            .take(1)
-            .map(|to| (DeviceId(0), to));
+        let within = self.devices_of(first).skip(1).take(1).map(|to| (DeviceId(0), to));
         let mut pairs: Vec<_> = within.collect();
         if first != last {
             let mut by_nic: Vec<u32> = (0..self.devices_of(first).len() as u32).collect();
             by_nic.dedup_by_key(|local_rank| self.layout().nic_of_rank(*local_rank));
             for from in &by_nic {
-                pairs.extend(
-                    by_nic
-                        .iter()
-                        .map(|to| (self.device(first, *from), self.device(last, *to))),
-                );
+                pairs.extend(by_nic.iter().map(|to| (self.device(first, *from), self.device(last, *to))));
             }
         }
         pairs
@@ -177,10 +161,7 @@ impl Network {
     #[must_use]
     pub fn n_switches_on(&self, path: &Path) -> u32 {
         let is_switch = |vertex| matches!(vertex, Vertex::ScaleUpSwitch(_) | Vertex::Switch { .. });
-        path.links
-            .iter()
-            .map(|link| u32::from(is_switch(self.ends(*link).1)))
-            .sum()
+        path.links.iter().map(|link| u32::from(is_switch(self.ends(*link).1))).sum()
     }
 
     fn switch_counts(&self) -> SwitchCounts {
@@ -188,15 +169,9 @@ impl Network {
         for vertex in self.graph().node_weights() {
             match vertex {
                 Vertex::ScaleUpSwitch(_) => counts.scale_up += 1,
-                Vertex::Switch {
-                    tier: Tier::Leaf, ..
-                } => counts.leaf += 1,
-                Vertex::Switch {
-                    tier: Tier::Spine, ..
-                } => counts.spine += 1,
-                Vertex::Switch {
-                    tier: Tier::Core, ..
-                } => counts.core += 1,
+                Vertex::Switch { tier: Tier::Leaf, .. } => counts.leaf += 1,
+                Vertex::Switch { tier: Tier::Spine, .. } => counts.spine += 1,
+                Vertex::Switch { tier: Tier::Core, .. } => counts.core += 1,
                 Vertex::Device(_) | Vertex::PcieSwitch { .. } | Vertex::Nic { .. } => {}
             }
         }

@@ -29,9 +29,7 @@ impl Driver for Chains {
 impl Chains {
     fn task(&self, chain: u32) -> Task<u32> {
         let amount = 1.0 + f64::from(chain % 7) + f64::from(self.left[chain as usize] % 5);
-        Task::new(chain)
-            .demand(self.capacities[chain as usize], amount)
-            .no_faster_than(amount)
+        Task::new(chain).demand(self.capacities[chain as usize], amount).no_faster_than(amount)
     }
 }
 
@@ -43,18 +41,11 @@ fn simple_tasks(c: &mut Criterion) {
         group.sample_size(10);
         group.bench_function(format!("{n_chains} chains"), |b| {
             let mut resources = Resources::default();
-            let capacities: Vec<CapacityId> = (0..n_chains)
-                .map(|_| resources.add_capacity(Capacity { rate: 2.0 }))
-                .collect();
+            let capacities: Vec<CapacityId> =
+                (0..n_chains).map(|_| resources.add_capacity(Capacity { rate: 2.0 })).collect();
             b.iter(|| {
                 let left = vec![n_each - 1; n_chains as usize];
-                black_box(run(
-                    &resources,
-                    &mut Chains {
-                        capacities: capacities.clone(),
-                        left,
-                    },
-                ))
+                black_box(run(&resources, &mut Chains { capacities: capacities.clone(), left }))
             });
         });
     }
@@ -87,17 +78,10 @@ fn uneven_flows(c: &mut Criterion) {
         group.sample_size(10);
         group.bench_function(format!("{n} ports"), |b| {
             let mut resources = Resources::default();
-            let mut ports = || {
-                (0..n)
-                    .map(|_| resources.add_capacity(Capacity { rate: 50.0 }))
-                    .collect::<Vec<_>>()
-            };
+            let mut ports = || (0..n).map(|_| resources.add_capacity(Capacity { rate: 50.0 })).collect::<Vec<_>>();
             let (send, receive) = (ports(), ports());
             b.iter(|| {
-                let mut driver = Uneven {
-                    send: send.clone(),
-                    receive: receive.clone(),
-                };
+                let mut driver = Uneven { send: send.clone(), receive: receive.clone() };
                 black_box(run(&resources, &mut driver))
             });
         });

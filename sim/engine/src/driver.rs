@@ -63,9 +63,11 @@ impl<T> Actions<T> {
     pub fn submit_together(&mut self, tasks: impl IntoIterator<Item = Task<T>>) {
         let mut batch = self.spare.pop().unwrap_or_default();
         batch.extend(tasks);
-        debug_assert!(batch.iter().all(|task| {
-            task.n_claims == 0 && task.latency == batch[0].latency && task.class == batch[0].class
-        }));
+        debug_assert!(
+            batch
+                .iter()
+                .all(|task| { task.n_claims == 0 && task.latency == batch[0].latency && task.class == batch[0].class })
+        );
         self.batches.push(batch);
     }
 
@@ -79,10 +81,7 @@ impl<T> Actions<T> {
     /// # Panics
     /// If the rate is not positive and finite.
     pub fn set_rate(&mut self, capacity: crate::CapacityId, rate: f64) {
-        assert!(
-            rate.is_finite() && rate > 0.0,
-            "a capacity needs a positive rate, not {rate}"
-        );
+        assert!(rate.is_finite() && rate > 0.0, "a capacity needs a positive rate, not {rate}");
         self.rates.push((capacity, rate));
     }
 }

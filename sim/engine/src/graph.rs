@@ -41,10 +41,7 @@ impl<T: Copy> TaskGraph<T> {
     pub fn add(&mut self, task: Task<T>, after: &[TaskId]) -> TaskId {
         let id = TaskId(self.tasks.len() as u32);
         for predecessor in after {
-            assert!(
-                predecessor.0 < id.0,
-                "a task comes after tasks already added"
-            );
+            assert!(predecessor.0 < id.0, "a task comes after tasks already added");
             self.edges.push((*predecessor, id));
         }
         self.waiting.push(after.len() as u32);

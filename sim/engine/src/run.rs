@@ -7,10 +7,15 @@ use units::SimTime;
 use crate::driver::{Actions, Driver, Finished};
 use crate::queue::{Due, Queue};
 use crate::record::{Laws, Record};
-use crate::resource::{PoolId, Resources};
 use crate::replay::{Batch, Trajectories};
+use crate::resource::{PoolId, Resources};
 use crate::share::{NO_BATCH, NO_GROUP, Sharing};
 use crate::task::{MAX_CLAIMS, Task};
+
+mod batches;
+mod groups;
+
+use groups::Group;
 
 /// Up to so many tasks solved together get an event each; more share one for the first to end.
 const EVENT_EACH: usize = 4;
@@ -26,11 +31,7 @@ pub struct Stuck {
 
 impl std::fmt::Display for Stuck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "stuck at {}: {} tasks wait for claims that nobody will release",
-            self.at, self.n_tasks
-        )
+        write!(f, "stuck at {}: {} tasks wait for claims that nobody will release", self.at, self.n_tasks)
     }
 }
 
@@ -78,14 +79,6 @@ enum Ending {
     Replayed { batch: u32, index: u32 },
 }
 
-/// Tasks that one large solve gave their rates.
-#[derive(Default)]
-struct Group {
-    version: u32,
-    n_members: u32,
-    members: Vec<u32>,
-}
-
 #[derive(Default)]
 struct PoolState {
     count: u32,
@@ -122,11 +115,7 @@ impl<T: Copy> Engine<T> {
         let pools = resources
             .pools
             .iter()
-            .map(|pool| PoolState {
-                count: pool.count,
-                free: pool.count,
-                waiting: VecDeque::new(),
-            })
+            .map(|pool| PoolState { count: pool.count, free: pool.count, waiting: VecDeque::new() })
             .collect();
         Self {
             now: SimTime::ZERO,
@@ -196,21 +185,7 @@ impl<T: Copy> Engine<T> {
         }
     }
 
-    fn collect_group(&mut self, id: u32, version: u32) {
-        let group = &self.groups[id as usize];
-        if group.version != version {
-            return;
-        }
-        for &slot in &group.members {
-            let draw = &self.sharing.draws[slot as usize];
-            if draw.group == id && draw.end <= self.now {
-                let entry = &self.entries[slot as usize];
-                self.ended.push(Ended { class: entry.class, sequence: entry.sequence, what: Ending::Slot(slot) });
-            }
-        }
-        self.due_groups.push((id, version));
-    }
-
+    /// Its place among what ends at this instant.
     fn rank(&self, slot: u32) -> Ended {
         let entry = &self.entries[slot as usize];
         Ended { class: entry.class, sequence: entry.sequence, what: Ending::Slot(slot) }
@@ -230,12 +205,7 @@ impl<T: Copy> Engine<T> {
         self.record.n_copies += self.sharing.draws[slot as usize].copies as u64;
         self.n_open -= 1;
         self.free.push(slot);
-        Finished {
-            tag: entry.tag,
-            start: entry.start,
-            end: self.now,
-            bound: self.sharing.draws[slot as usize].bound,
-        }
+        Finished { tag: entry.tag, start: entry.start, end: self.now, bound: self.sharing.draws[slot as usize].bound }
     }
 
     /// Carries out what the driver asked for, and grants claims that became free.
@@ -261,132 +231,6 @@ impl<T: Copy> Engine<T> {
             self.submit_batch(tasks);
         }
         self.actions.batches = batches;
-    }
-
-    fn submit_batch(&mut self, tasks: Vec<Task<T>>) {
-        let Some(latency) = tasks.first().map(|task| task.latency) else { return };
-        let id = self.free_batches.pop().unwrap_or_else(|| {
-            self.batches.push(Batch::default());
-            self.batches.len() as u32 - 1
-        });
-        let batch = &mut self.batches[id as usize];
-        batch.sequence = self.sequence + 1;
-        batch.submitted = self.now;
-        batch.n_open = tasks.len();
-        self.sequence += tasks.len() as u64;
-        self.n_open += tasks.len() as u64;
-        batch.tasks = tasks;
-        if latency.picos() > 0 {
-            self.queue.push(self.now + latency, Due::Start { batch: id });
-        } else {
-            self.start_batch(id);
-        }
-    }
-
-    /// Replays a batch if nobody else draws where it does; else its tasks start as any others.
-    fn start_batch(&mut self, id: u32) {
-        let batch = &mut self.batches[id as usize];
-        batch.start = self.now;
-        batch.n_steps = 0;
-        match self.trajectories.of(&batch.tasks, &mut self.sharing) {
-            Some((trajectory, new)) => {
-                if new {
-                    self.sharing.n_solves += trajectory.n_solves;
-                    self.sharing.overload_max = self.sharing.overload_max.max(trajectory.overload_max);
-                    self.sharing.residue_max = self.sharing.residue_max.max(trajectory.residue_max);
-                }
-                self.sharing.occupy(&batch.tasks, id);
-                let first = trajectory.steps.first().map_or(self.now, |step| self.now + step.at);
-                let version = batch.version;
-                batch.replay = Some(trajectory);
-                self.queue.push(first, Due::Step { batch: id, version });
-            }
-            None => {
-                let tasks = std::mem::take(&mut batch.tasks);
-                let (sequence, submitted) = (batch.sequence, batch.submitted);
-                for (i, task) in tasks.iter().enumerate() {
-                    let slot = self.enter(task, sequence + i as u64, submitted);
-                    self.draw(slot);
-                }
-                self.close_batch(id, tasks);
-            }
-        }
-    }
-
-    fn collect_step(&mut self, id: u32, version: u32) {
-        let batch = &mut self.batches[id as usize];
-        let Some(trajectory) = batch.replay.clone().filter(|_| batch.version == version) else { return };
-        let step = batch.n_steps;
-        for &index in trajectory.ended(step) {
-            let class = batch.tasks[index as usize].class;
-            let what = Ending::Replayed { batch: id, index };
-            self.ended.push(Ended { class, sequence: batch.sequence + u64::from(index), what });
-        }
-        batch.n_steps += 1;
-        if let Some(next) = trajectory.steps.get(step + 1) {
-            self.queue.push(batch.start + next.at, Due::Step { batch: id, version });
-        }
-    }
-
-    fn end_replayed(&mut self, id: u32, index: u32) -> Finished<T> {
-        let batch = &mut self.batches[id as usize];
-        let task = &batch.tasks[index as usize];
-        self.sharing.serve(task);
-        self.record.end = self.now;
-        self.record.n_tasks += 1;
-        self.record.n_copies += task.copies as u64;
-        self.n_open -= 1;
-        let bound = batch.replay.as_ref().map_or(crate::Bound::Latency, |trajectory| trajectory.bound(index, task));
-        let finished = Finished { tag: task.tag, start: batch.submitted, end: self.now, bound };
-        batch.n_open -= 1;
-        if batch.n_open == 0 {
-            let tasks = std::mem::take(&mut batch.tasks);
-            if batch.replay.is_some() {
-                self.sharing.occupy(&tasks, NO_BATCH);
-            }
-            self.close_batch(id, tasks);
-        }
-        finished
-    }
-
-    fn close_batch(&mut self, id: u32, mut tasks: Vec<Task<T>>) {
-        let batch = &mut self.batches[id as usize];
-        batch.replay = None;
-        batch.version = batch.version.wrapping_add(1);
-        self.free_batches.push(id);
-        tasks.clear();
-        self.actions.spare.push(tasks);
-    }
-
-    /// Somebody else comes to the capacities of a replayed batch: its tasks go on as ordinary ones. Those that end at this
-    /// instant have been or will be told so.
-    fn disturb(&mut self, id: u32) {
-        let batch = &mut self.batches[id as usize];
-        let Some(trajectory) = batch.replay.take() else { return };
-        let (start, sequence, submitted, n_steps) = (batch.start, batch.sequence, batch.submitted, batch.n_steps);
-        // Tasks told to end at this very instant still stand in `ended`, by their index: the batch stays until then.
-        let tasks = std::mem::take(&mut batch.tasks);
-        self.sharing.occupy(&tasks, NO_BATCH);
-        let told = n_steps.checked_sub(1).map_or(0, |last| trajectory.steps[last].until as usize);
-        let mut open = vec![true; tasks.len()];
-        for &index in &trajectory.ended[..told] {
-            open[index as usize] = false;
-        }
-        let now = self.now.since(start);
-        let mut n_adopted = 0;
-        for (index, task) in tasks.iter().enumerate().filter(|(index, _)| open[*index]) {
-            let slot = self.enter(task, sequence + index as u64, submitted);
-            self.sharing.adopt(slot, trajectory.leg(index as u32, now), start);
-            n_adopted += 1;
-        }
-        let batch = &mut self.batches[id as usize];
-        batch.version = batch.version.wrapping_add(1);
-        batch.n_open -= n_adopted;
-        if batch.n_open == 0 {
-            self.close_batch(id, tasks);
-        } else {
-            batch.tasks = tasks;
-        }
     }
 
     fn submit(&mut self, task: &Task<T>) {
@@ -429,9 +273,7 @@ impl<T: Copy> Engine<T> {
             while let Some(&slot) = self.pools[pool.0 as usize].waiting.front() {
                 let entry = &self.entries[slot as usize];
                 let claims = &entry.claims[..usize::from(entry.n_claims)];
-                let short = claims
-                    .iter()
-                    .find(|(pool, count)| self.pools[pool.0 as usize].free < *count);
+                let short = claims.iter().find(|(pool, count)| self.pools[pool.0 as usize].free < *count);
                 match short {
                     None => {
                         self.pools[pool.0 as usize].waiting.pop_front();
@@ -497,97 +339,9 @@ impl<T: Copy> Engine<T> {
         }
     }
 
-    fn schedule_each(&mut self, n_solved: usize) {
-        for i in 0..n_solved {
-            let slot = self.sharing.set()[i];
-            let grouped = self.leave_group(slot);
-            let draw = &mut self.sharing.draws[slot as usize];
-            if draw.scheduled != draw.version || grouped {
-                draw.scheduled = draw.version;
-                self.queue.push(
-                    draw.end.max(self.now),
-                    Due::End {
-                        slot,
-                        version: draw.version,
-                    },
-                );
-            }
-        }
-    }
-
-    fn schedule_group(&mut self) {
-        let id = self.free_groups.pop().unwrap_or_else(|| {
-            self.groups.push(Group::default());
-            self.groups.len() as u32 - 1
-        });
-        let mut first = SimTime::MAX;
-        let mut members = std::mem::take(&mut self.groups[id as usize].members);
-        members.clear();
-        members.extend_from_slice(self.sharing.set());
-        for &slot in &members {
-            self.leave_group(slot);
-            let draw = &mut self.sharing.draws[slot as usize];
-            draw.group = id;
-            first = first.min(draw.end);
-        }
-        let group = &mut self.groups[id as usize];
-        group.n_members = members.len() as u32;
-        group.members = members;
-        self.queue.push(
-            first.max(self.now),
-            Due::Group {
-                group: id,
-                version: group.version,
-            },
-        );
-    }
-
-    /// A group whose first members ended, and whose others were not solved again, waits for its next.
-    fn schedule_rest(&mut self, id: u32, version: u32) {
-        let group = &mut self.groups[id as usize];
-        let draws = &self.sharing.draws;
-        if group.version != version {
-            return;
-        }
-        let mut first = SimTime::MAX;
-        group.members.retain(|&slot| {
-            let draw = &draws[slot as usize];
-            let stays = draw.group == id;
-            if stays {
-                first = first.min(draw.end);
-            }
-            stays
-        });
-        self.queue.push(
-            first.max(self.now),
-            Due::Group {
-                group: id,
-                version: group.version,
-            },
-        );
-    }
-
-    /// Takes a slot out of its group; whether it was in one.
-    fn leave_group(&mut self, slot: u32) -> bool {
-        let id = std::mem::replace(&mut self.sharing.draws[slot as usize].group, NO_GROUP);
-        if id == NO_GROUP {
-            return false;
-        }
-        let group = &mut self.groups[id as usize];
-        group.n_members -= 1;
-        if group.n_members == 0 {
-            group.version = group.version.wrapping_add(1);
-            self.free_groups.push(id);
-        }
-        true
-    }
-
     fn close(mut self) -> Result<Record, Stuck> {
         if self.n_open > 0 {
-            return Err(Stuck {
-                at: self.now,
-                n_tasks: self.n_open,
-            });
+            return Err(Stuck { at: self.now, n_tasks: self.n_open });
         }
         self.record.n_solves = self.sharing.n_solves;
         self.record.served = self.sharing.served();

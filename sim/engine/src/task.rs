@@ -63,10 +63,7 @@ impl<T> Task<T> {
     /// On a fifth demand, or an amount that is negative or not finite: faults of the caller.
     #[must_use]
     pub fn demand(mut self, capacity: CapacityId, amount: f64) -> Self {
-        assert!(
-            amount.is_finite() && amount >= 0.0,
-            "a demand must be zero or more, not {amount}"
-        );
+        assert!(amount.is_finite() && amount >= 0.0, "a demand must be zero or more, not {amount}");
         if amount > 0.0 {
             self.demands[usize::from(self.n_demands)] = (capacity, amount);
             self.n_demands += 1;
@@ -105,11 +102,7 @@ impl<T> Task<T> {
     /// The shortest time the task may take, even alone: bounds its progress from above.
     #[must_use]
     pub fn no_faster_than(mut self, seconds: f64) -> Self {
-        self.limit = if seconds > 0.0 {
-            1.0 / seconds
-        } else {
-            f64::INFINITY
-        };
+        self.limit = if seconds > 0.0 { 1.0 / seconds } else { f64::INFINITY };
         self
     }
 

@@ -5,32 +5,20 @@ use units::{SimSpan, SimTime};
 
 fn resources(rates: &[f64]) -> (Resources, Vec<engine::CapacityId>) {
     let mut resources = Resources::default();
-    let ids = rates
-        .iter()
-        .map(|&rate| resources.add_capacity(Capacity { rate }))
-        .collect();
+    let ids = rates.iter().map(|&rate| resources.add_capacity(Capacity { rate })).collect();
     (resources, ids)
 }
 
 fn check(what: &str, expected: f64, actual: SimTime) {
     let actual = actual.seconds();
-    println!("{what}: expectation {expected}, actual {actual}");
-    assert!(
-        (expected - actual).abs() <= 1e-9 * expected.max(1.0),
-        "{what}: expectation {expected}, actual {actual}"
-    );
+    assert!((expected - actual).abs() <= 1e-9 * expected.max(1.0), "{what}: expectation {expected}, actual {actual}");
 }
 
 #[test]
 fn a_lone_task_takes_its_work_over_the_rate() {
     let (resources, caps) = resources(&[4.0]);
     let mut graph = TaskGraph::default();
-    graph.add(
-        Task::new(())
-            .demand(caps[0], 10.0)
-            .latency(SimSpan::from_picos(500_000_000_000)),
-        &[],
-    );
+    graph.add(Task::new(()).demand(caps[0], 10.0).latency(SimSpan::from_picos(500_000_000_000)), &[]);
     let record = run(&resources, &mut graph).expect("runs");
     check("latency + work / rate", 0.5 + 10.0 / 4.0, record.end);
     assert!(record.laws.hold());
@@ -101,27 +89,9 @@ fn claims_queue_first_come_first_served() {
     let cap = resources.add_capacity(Capacity { rate: 10.0 });
     let pool = resources.add_pool(Pool { count: 132 });
     let mut graph = TaskGraph::default();
-    let compute = graph.add(
-        Task::new(())
-            .demand(cap, 1.0)
-            .no_faster_than(4.0)
-            .claim(pool, 112),
-        &[],
-    );
-    let copy = graph.add(
-        Task::new(())
-            .demand(cap, 1.0)
-            .no_faster_than(2.0)
-            .claim(pool, 20),
-        &[],
-    );
-    let late = graph.add(
-        Task::new(())
-            .demand(cap, 1.0)
-            .no_faster_than(1.0)
-            .claim(pool, 20),
-        &[],
-    );
+    let compute = graph.add(Task::new(()).demand(cap, 1.0).no_faster_than(4.0).claim(pool, 112), &[]);
+    let copy = graph.add(Task::new(()).demand(cap, 1.0).no_faster_than(2.0).claim(pool, 20), &[]);
+    let late = graph.add(Task::new(()).demand(cap, 1.0).no_faster_than(1.0).claim(pool, 20), &[]);
     let record = run(&resources, &mut graph).expect("runs");
     check("compute beside the copy", 4.0, graph.end(compute));
     check("copy beside compute", 2.0, graph.end(copy));
@@ -147,11 +117,7 @@ fn predecessors_end_before_their_successors_start() {
     let nothing = graph.add(Task::new(()), &[first]);
     let last = graph.add(Task::new(()).demand(caps[0], 2.0), &[nothing]);
     run(&resources, &mut graph).expect("runs");
-    check(
-        "a task that asks for nothing takes no time",
-        1.0,
-        graph.end(nothing),
-    );
+    check("a task that asks for nothing takes no time", 1.0, graph.end(nothing));
     check("chain", 3.0, graph.end(last));
 }
 
@@ -178,10 +144,7 @@ impl Driver for Throttle {
 #[test]
 fn a_rate_can_change_while_tasks_draw() {
     let (resources, caps) = resources(&[10.0]);
-    let mut throttle = Throttle {
-        link: caps[0],
-        woken_at: Vec::new(),
-    };
+    let mut throttle = Throttle { link: caps[0], woken_at: Vec::new() };
     let record = run(&resources, &mut throttle).expect("runs");
     check("half at 10, half at 2.5", 0.5 + 5.0 / 2.5, record.end);
     assert_eq!(throttle.woken_at.len(), 1);

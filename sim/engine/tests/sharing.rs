@@ -12,8 +12,7 @@ struct Job {
 }
 
 fn jobs(n_capacities: usize) -> impl Strategy<Value = Vec<Job>> {
-    let demand =
-        (0..n_capacities, 1..40u32).prop_map(|(capacity, amount)| (capacity, f64::from(amount)));
+    let demand = (0..n_capacities, 1..40u32).prop_map(|(capacity, amount)| (capacity, f64::from(amount)));
     let job = (
         prop::collection::vec(demand, 1..4),
         1..5u32,
@@ -28,12 +27,7 @@ fn jobs(n_capacities: usize) -> impl Strategy<Value = Vec<Job>> {
                 demands.sort_by_key(|demand| demand.0);
                 demands.dedup_by_key(|demand| demand.0);
                 let after = (chained && i > 0).then(|| index.index(i));
-                Job {
-                    demands,
-                    weight: f64::from(weight),
-                    shortest,
-                    after,
-                }
+                Job { demands, weight: f64::from(weight), shortest, after }
             })
             .collect()
     })
@@ -46,18 +40,13 @@ fn slow(rates: &[f64], jobs: &[Job]) -> Vec<f64> {
     let mut now = 0.0;
     loop {
         let active: Vec<usize> = (0..jobs.len())
-            .filter(|&i| {
-                end[i].is_none() && jobs[i].after.is_none_or(|before| end[before].is_some())
-            })
+            .filter(|&i| end[i].is_none() && jobs[i].after.is_none_or(|before| end[before].is_some()))
             .collect();
         if active.is_empty() {
             return end.into_iter().map(|end| end.expect("all ended")).collect();
         }
         let progress = solve(rates, jobs, &active);
-        let step = active
-            .iter()
-            .map(|&i| left[i] / progress[i])
-            .fold(f64::INFINITY, f64::min);
+        let step = active.iter().map(|&i| left[i] / progress[i]).fold(f64::INFINITY, f64::min);
         now += step;
         for &i in &active {
             left[i] -= progress[i] * step;
@@ -77,56 +66,27 @@ fn solve(rates: &[f64], jobs: &[Job], active: &[usize]) -> Vec<f64> {
             let given: f64 = active
                 .iter()
                 .filter(|i| !open.contains(i))
-                .flat_map(|&i| {
-                    jobs[i]
-                        .demands
-                        .iter()
-                        .filter(|d| d.0 == c)
-                        .map(move |d| (i, d.1))
-                })
+                .flat_map(|&i| jobs[i].demands.iter().filter(|d| d.0 == c).map(move |d| (i, d.1)))
                 .map(|(i, amount)| amount * progress[i])
                 .sum();
             let load: f64 = open
                 .iter()
-                .flat_map(|&i| {
-                    jobs[i]
-                        .demands
-                        .iter()
-                        .filter(|d| d.0 == c)
-                        .map(move |d| (i, d.1))
-                })
+                .flat_map(|&i| jobs[i].demands.iter().filter(|d| d.0 == c).map(move |d| (i, d.1)))
                 .map(|(i, amount)| amount * per_level(i))
                 .sum();
-            if load > 0.0 {
-                ((rates[c] - given) / load).max(0.0)
-            } else {
-                f64::INFINITY
-            }
+            if load > 0.0 { ((rates[c] - given) / load).max(0.0) } else { f64::INFINITY }
         };
-        let (c, level) = (0..rates.len())
-            .map(|c| (c, level_of(c, &open)))
-            .min_by(|a, b| a.1.total_cmp(&b.1))
-            .expect("capacities");
+        let (c, level) =
+            (0..rates.len()).map(|c| (c, level_of(c, &open))).min_by(|a, b| a.1.total_cmp(&b.1)).expect("capacities");
         let limit = |i: usize| {
-            if jobs[i].shortest > 0.0 {
-                1.0 / jobs[i].shortest / per_level(i)
-            } else {
-                f64::INFINITY
-            }
+            if jobs[i].shortest > 0.0 { 1.0 / jobs[i].shortest / per_level(i) } else { f64::INFINITY }
         };
-        let first = open
-            .iter()
-            .copied()
-            .min_by(|a, b| limit(*a).total_cmp(&limit(*b)))
-            .expect("open");
+        let first = open.iter().copied().min_by(|a, b| limit(*a).total_cmp(&limit(*b))).expect("open");
         if limit(first) <= level {
             progress[first] = 1.0 / jobs[first].shortest;
             open.retain(|&i| i != first);
         } else {
-            for &i in open
-                .iter()
-                .filter(|&&i| jobs[i].demands.iter().any(|d| d.0 == c))
-            {
+            for &i in open.iter().filter(|&&i| jobs[i].demands.iter().any(|d| d.0 == c)) {
                 progress[i] = level * per_level(i);
             }
             open.retain(|&i| !jobs[i].demands.iter().any(|d| d.0 == c));
@@ -152,16 +112,11 @@ proptest! {
 fn check(rates: &[u32], jobs: &[Job]) -> Result<(), TestCaseError> {
     let rates: Vec<f64> = rates.iter().copied().map(f64::from).collect();
     let mut resources = Resources::default();
-    let ids: Vec<CapacityId> = rates
-        .iter()
-        .map(|&rate| resources.add_capacity(Capacity { rate }))
-        .collect();
+    let ids: Vec<CapacityId> = rates.iter().map(|&rate| resources.add_capacity(Capacity { rate })).collect();
     let mut graph = TaskGraph::default();
     let mut tasks = Vec::new();
     for job in jobs {
-        let mut task = Task::new(())
-            .weight(job.weight)
-            .no_faster_than(job.shortest);
+        let mut task = Task::new(()).weight(job.weight).no_faster_than(job.shortest);
         for &(capacity, amount) in &job.demands {
             task = task.demand(ids[capacity], amount);
         }
@@ -172,16 +127,9 @@ fn check(rates: &[u32], jobs: &[Job]) -> Result<(), TestCaseError> {
     prop_assert!(record.laws.hold(), "{:?}", record.laws);
     for (expected, task) in slow(&rates, jobs).into_iter().zip(tasks) {
         let actual = graph.end(task).seconds();
-        prop_assert!(
-            (expected - actual).abs() <= 1e-6 * expected.max(1.0),
-            "expectation {expected}, actual {actual}"
-        );
+        prop_assert!((expected - actual).abs() <= 1e-6 * expected.max(1.0), "expectation {expected}, actual {actual}");
     }
-    let asked: f64 = jobs
-        .iter()
-        .flat_map(|job| &job.demands)
-        .map(|demand| demand.1)
-        .sum();
+    let asked: f64 = jobs.iter().flat_map(|job| &job.demands).map(|demand| demand.1).sum();
     let served: f64 = record.served.iter().sum();
     prop_assert!((asked - served).abs() <= 1e-9 * asked);
     Ok(())

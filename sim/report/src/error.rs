@@ -48,23 +48,10 @@ impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFinite { path } => write!(f, "`{path}` of the result is not a finite number"),
-            Self::BadSpan {
-                lane,
-                span,
-                start,
-                end,
-            } => {
-                write!(
-                    f,
-                    "interval `{span}` of `{lane}` runs from {start} s to {end} s"
-                )
+            Self::BadSpan { lane, span, start, end } => {
+                write!(f, "interval `{span}` of `{lane}` runs from {start} s to {end} s")
             }
-            Self::Overlap {
-                lane,
-                span,
-                start,
-                previous_end,
-            } => write!(
+            Self::Overlap { lane, span, start, previous_end } => write!(
                 f,
                 "interval `{span}` of `{lane}` starts at {start} s, before the one before it ends at {previous_end} s"
             ),
@@ -102,16 +89,11 @@ pub(crate) fn finite<T: Serialize>(name: &str, value: &T) -> Result<(), ReportEr
 fn first_null(value: &Value, path: String) -> Option<String> {
     match value {
         Value::Null => Some(path),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| first_null(item, format!("{path}[{index}]"))),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| first_null(item, format!("{path}[{index}]")))
+        }
         Value::Object(fields) => fields.iter().find_map(|(key, field)| {
-            let inner = if path.is_empty() {
-                key.clone()
-            } else {
-                format!("{path}.{key}")
-            };
+            let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             first_null(field, inner)
         }),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => None,

@@ -3,24 +3,15 @@
 /// Seconds with a unit that keeps one to three digits before the point and four in all: `19.93 s`, `129.0 ms`.
 #[must_use]
 pub fn seconds(value: f64) -> String {
-    scaled(
-        value,
-        &[("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)],
-    )
+    scaled(value, &[("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)])
 }
 
 /// Bytes in decimal units, as links carry them: `38.4 GB`.
 #[must_use]
 pub fn bytes(value: f64) -> String {
-    let units: Vec<(&str, f64)> = ["PB", "TB", "GB", "MB", "kB"]
-        .into_iter()
-        .zip((1..=5).rev().map(|power| 1e3_f64.powi(power)))
-        .collect();
-    if value.abs() < 1e3 {
-        format!("{value:.0} B")
-    } else {
-        scaled(value, &units)
-    }
+    let units: Vec<(&str, f64)> =
+        ["PB", "TB", "GB", "MB", "kB"].into_iter().zip((1..=5).rev().map(|power| 1e3_f64.powi(power))).collect();
+    if value.abs() < 1e3 { format!("{value:.0} B") } else { scaled(value, &units) }
 }
 
 /// Bytes in GiB, as memory is sold and filled, two digits after the point and no unit.
@@ -39,11 +30,7 @@ pub fn percent(share: f64) -> String {
 #[must_use]
 pub fn percent_signed(share: f64) -> String {
     let text = format!("{:+.1} %", share * 100.0);
-    if text == "-0.0 %" {
-        "+0.0 %".to_owned()
-    } else {
-        text
-    }
+    if text == "-0.0 %" { "+0.0 %".to_owned() } else { text }
 }
 
 /// A count with separators: `1,234,567`.
@@ -70,11 +57,7 @@ pub fn large(value: f64) -> String {
             return format!("{} {name}", significant(value / scale, 4));
         }
     }
-    if value.abs() < 1e3 {
-        significant(value, 4)
-    } else {
-        count(value.round().max(0.0) as u64)
-    }
+    if value.abs() < 1e3 { significant(value, 4) } else { count(value.round().max(0.0) as u64) }
 }
 
 /// A number with so many significant digits and no exponent; trailing zeros after the point are kept.
@@ -92,9 +75,7 @@ fn scaled(value: f64, units: &[(&str, f64)]) -> String {
     if value == 0.0 {
         return format!("0 {}", units[0].0);
     }
-    let fitting = units
-        .iter()
-        .find(|(_, scale)| value.abs() >= scale * 0.999_95);
+    let fitting = units.iter().find(|(_, scale)| value.abs() >= scale * 0.999_95);
     let (unit, scale) = fitting.or(units.last()).copied().unwrap_or(("", 1.0));
     format!("{} {unit}", significant(value / scale, 4))
 }

@@ -21,21 +21,10 @@ mod tests {
 
     #[test]
     fn a_number_that_is_not_finite_is_an_error_with_its_path() {
-        let odd = Phases {
-            bubble: f64::NAN,
-            ..Phases::default()
-        };
-        let summary = Summary {
-            phases_by_rank: vec![Phases::default(), odd],
-            ..Summary::default()
-        };
+        let odd = Phases { bubble: f64::NAN, ..Phases::default() };
+        let summary = Summary { phases_by_rank: vec![Phases::default(), odd], ..Summary::default() };
         let error = summary_json(&summary).expect_err("NaN");
-        assert_eq!(
-            error,
-            ReportError::NotFinite {
-                path: "phases_by_rank[1].bubble".into()
-            }
-        );
+        assert_eq!(error, ReportError::NotFinite { path: "phases_by_rank[1].bubble".into() });
     }
 
     #[test]

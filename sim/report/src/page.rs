@@ -8,8 +8,7 @@ use crate::figures::{self, Figure};
 use crate::format::{count, gib, large, percent, seconds};
 use crate::summary::{Comparison, Summary, Timeline, Variant};
 use crate::table::{
-    Table, comparison_table, links_table, memory_table, ops_table, phases_table, ratio,
-    variants_table,
+    Table, comparison_table, links_table, memory_table, ops_table, phases_table, ratio, variants_table,
 };
 
 /// What a page is made from.
@@ -51,19 +50,14 @@ pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
         basis: shares(&summary.basis_shares),
         sampling: format!("{:.2} %", summary.sampling_error * 100.0),
         load_cv: percent(summary.load_cv),
-        has_all_to_all: summary.all_to_all_waited_seconds + summary.all_to_all_transferred_seconds
-            > 0.0,
+        has_all_to_all: summary.all_to_all_waited_seconds + summary.all_to_all_transferred_seconds > 0.0,
         waited: seconds(summary.all_to_all_waited_seconds),
         transferred: seconds(summary.all_to_all_transferred_seconds),
         phases: shown(figures::phases(summary)?),
-        pipeline: some_if(!input.timeline.lanes.is_empty(), || {
-            figures::pipeline(input.timeline)
-        })?,
+        pipeline: some_if(!input.timeline.lanes.is_empty(), || figures::pipeline(input.timeline))?,
         pair: figures::pair(input.timeline)?.map(shown),
         links: some_if(!summary.links.is_empty(), || figures::links(&summary.links))?,
-        memory: some_if(!summary.memory_by_rank.is_empty(), || {
-            figures::memory(&summary.memory_by_rank)
-        })?,
+        memory: some_if(!summary.memory_by_rank.is_empty(), || figures::memory(&summary.memory_by_rank))?,
         machine: input.picture.map(figures::machine).transpose()?.map(shown),
         phases_table: phases_table(summary),
         ops_table: ops_table(&summary.ops, summary.step_seconds, N_OPS),
@@ -115,25 +109,12 @@ struct Shown {
 }
 
 fn shown(figure: Figure) -> Shown {
-    let words = figure
-        .caption
-        .split('`')
-        .enumerate()
-        .map(|(index, text)| (index % 2 == 1, text.to_owned()));
-    Shown {
-        words: words.collect(),
-        figure,
-    }
+    let words = figure.caption.split('`').enumerate().map(|(index, text)| (index % 2 == 1, text.to_owned()));
+    Shown { words: words.collect(), figure }
 }
 
-fn some_if(
-    is_there: bool,
-    figure: impl FnOnce() -> Result<Figure, ReportError>,
-) -> Result<Option<Shown>, ReportError> {
-    is_there
-        .then(figure)
-        .transpose()
-        .map(|figure| figure.map(shown))
+fn some_if(is_there: bool, figure: impl FnOnce() -> Result<Figure, ReportError>) -> Result<Option<Shown>, ReportError> {
+    is_there.then(figure).transpose().map(|figure| figure.map(shown))
 }
 
 /// A key number.
@@ -153,10 +134,7 @@ struct Share {
 
 fn lead(summary: &Summary) -> String {
     let simulated = if summary.n_ranks_simulated < summary.n_ranks {
-        format!(
-            "{} of them one by one, the others as their equals",
-            count(summary.n_ranks_simulated.into())
-        )
+        format!("{} of them one by one, the others as their equals", count(summary.n_ranks_simulated.into()))
     } else {
         "every one of them".to_owned()
     };
@@ -172,54 +150,29 @@ fn keys(summary: &Summary) -> Vec<Key> {
     let key = |name, value, note| Key { name, value, note };
     let share = |part| format!("{} of the step", percent(ratio(part, summary.step_seconds)));
     let exposed = summary.exposed_communication_seconds;
-    let capacity = summary
-        .memory_by_rank
-        .iter()
-        .map(|row| row.capacity)
-        .fold(0.0, f64::max);
+    let capacity = summary.memory_by_rank.iter().map(|row| row.capacity).fold(0.0, f64::max);
     vec![
-        key(
-            "MFU, causal",
-            percent(summary.mfu.causal),
-            format!("{} non-causal", percent(summary.mfu.non_causal)),
-        ),
+        key("MFU, causal", percent(summary.mfu.causal), format!("{} non-causal", percent(summary.mfu.non_causal))),
         key("tokens a day", large(summary.tokens_per_day), String::new()),
         key(
             "TFLOP/s a GPU, causal",
             format!("{:.0}", summary.tflops_per_gpu.causal),
             format!("{:.0} non-causal", summary.tflops_per_gpu.non_causal),
         ),
-        key(
-            "GPU-hours per trillion tokens",
-            large(summary.gpu_hours_per_trillion_tokens),
-            String::new(),
-        ),
-        key(
-            "bubble",
-            seconds(summary.phases.bubble),
-            share(summary.phases.bubble),
-        ),
+        key("GPU-hours per trillion tokens", large(summary.gpu_hours_per_trillion_tokens), String::new()),
+        key("bubble", seconds(summary.phases.bubble), share(summary.phases.bubble)),
         key("exposed communication", seconds(exposed), share(exposed)),
         key(
             "memory, fullest rank",
             format!("{} GiB", gib(summary.memory_bytes_max)),
-            if capacity > 0.0 {
-                format!("of {} GiB", gib(capacity))
-            } else {
-                String::new()
-            },
+            if capacity > 0.0 { format!("of {} GiB", gib(capacity)) } else { String::new() },
         ),
-        key(
-            "weakest basis",
-            summary.basis.clone(),
-            format!("binds: {}", summary.binding),
-        ),
+        key("weakest basis", summary.basis.clone(), format!("binds: {}", summary.binding)),
     ]
 }
 
 fn shares(shares: &std::collections::BTreeMap<String, f64>) -> Vec<Share> {
-    let mut sorted: Vec<(&String, f64)> =
-        shares.iter().map(|(name, share)| (name, *share)).collect();
+    let mut sorted: Vec<(&String, f64)> = shares.iter().map(|(name, share)| (name, *share)).collect();
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
     let bar = |(name, share): (&String, f64)| Share {
         name: name.clone(),

@@ -244,11 +244,7 @@ impl MemoryRow {
     /// Bytes of the item of this name; zero where the rank holds none.
     #[must_use]
     pub fn item(&self, name: &str) -> f64 {
-        self.items
-            .iter()
-            .filter(|(item, _)| item == name)
-            .map(|(_, bytes)| bytes)
-            .sum()
+        self.items.iter().filter(|(item, _)| item == name).map(|(_, bytes)| bytes).sum()
     }
 }
 
@@ -311,21 +307,11 @@ impl Timeline {
             for span in &lane.spans {
                 let Span { start, end, .. } = *span;
                 if !(start >= 0.0 && end >= start && end.is_finite()) {
-                    return Err(ReportError::BadSpan {
-                        lane: lane.name(),
-                        span: span.name.clone(),
-                        start,
-                        end,
-                    });
+                    return Err(ReportError::BadSpan { lane: lane.name(), span: span.name.clone(), start, end });
                 }
                 if start < previous_end {
                     let span = span.name.clone();
-                    return Err(ReportError::Overlap {
-                        lane: lane.name(),
-                        span,
-                        start,
-                        previous_end,
-                    });
+                    return Err(ReportError::Overlap { lane: lane.name(), span, start, previous_end });
                 }
                 previous_end = end;
             }
@@ -336,10 +322,6 @@ impl Timeline {
     /// The end of the last interval, seconds; zero without any.
     #[must_use]
     pub fn end(&self) -> f64 {
-        self.lanes
-            .iter()
-            .flat_map(|lane| &lane.spans)
-            .map(|span| span.end)
-            .fold(0.0, f64::max)
+        self.lanes.iter().flat_map(|lane| &lane.spans).map(|span| span.end).fold(0.0, f64::max)
     }
 }

@@ -36,20 +36,9 @@ pub struct Row {
 
 impl Table {
     fn new(text: &[&str], numbers: &[&str], more_text: &[&str]) -> Self {
-        let of = |numeric| {
-            move |name: &&str| Column {
-                name: (*name).to_owned(),
-                numeric,
-            }
-        };
-        let columns = text
-            .iter()
-            .map(of(false))
-            .chain(numbers.iter().map(of(true)));
-        Self {
-            columns: columns.chain(more_text.iter().map(of(false))).collect(),
-            rows: Vec::new(),
-        }
+        let of = |numeric| move |name: &&str| Column { name: (*name).to_owned(), numeric };
+        let columns = text.iter().map(of(false)).chain(numbers.iter().map(of(true)));
+        Self { columns: columns.chain(more_text.iter().map(of(false))).collect(), rows: Vec::new() }
     }
 
     fn push(&mut self, strong: bool, cells: Vec<String>) {
@@ -60,27 +49,18 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut printed = comfy_table::Table::new();
-        printed
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Disabled);
+        printed.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         printed.set_header(self.columns.iter().map(heading));
         for row in &self.rows {
             let cells = if row.is_group() { &[][..] } else { &row.cells };
-            printed.add_row(
-                cells
-                    .iter()
-                    .zip(&self.columns)
-                    .map(|(cell, column)| aligned(&one_line(cell), column)),
-            );
+            printed.add_row(cells.iter().zip(&self.columns).map(|(cell, column)| aligned(&one_line(cell), column)));
         }
         let lines: Vec<String> = printed.lines().collect();
         let n_head = lines.len().saturating_sub(self.rows.len());
         for (index, line) in lines.iter().enumerate() {
             let row = index.checked_sub(n_head).and_then(|row| self.rows.get(row));
             // A group's name stands across the columns instead of widening the first.
-            let line = row
-                .filter(|row| row.is_group())
-                .map_or(line.clone(), |row| one_line(&row.cells[0]));
+            let line = row.filter(|row| row.is_group()).map_or(line.clone(), |row| one_line(&row.cells[0]));
             let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{}", line.trim_end())?;
         }
@@ -99,14 +79,7 @@ impl Row {
 /// Headings of numbers break at blanks, so that columns stay as narrow as their numbers.
 fn heading(column: &Column) -> Cell {
     let name = one_line(&column.name);
-    aligned(
-        &if column.numeric {
-            name.replace(' ', "\n")
-        } else {
-            name
-        },
-        column,
-    )
+    aligned(&if column.numeric { name.replace(' ', "\n") } else { name }, column)
 }
 
 /// A text without line breaks and other control characters, which would break lines apart or steer a terminal.
@@ -115,11 +88,7 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 fn aligned(text: &str, column: &Column) -> Cell {
-    let alignment = if column.numeric {
-        CellAlignment::Right
-    } else {
-        CellAlignment::Left
-    };
+    let alignment = if column.numeric { CellAlignment::Right } else { CellAlignment::Left };
     Cell::new(text).set_alignment(alignment)
 }
 
@@ -128,15 +97,7 @@ fn aligned(text: &str, column: &Column) -> Cell {
 pub fn phases_table(summary: &Summary) -> Table {
     let mut table = Table::new(
         &["rank"],
-        &[
-            "forward",
-            "overlapped",
-            "backward",
-            "weight gradient",
-            "optimizer",
-            "bubble",
-            "sum",
-        ],
+        &["forward", "overlapped", "backward", "weight gradient", "optimizer", "bubble", "sum"],
         &[],
     );
     for (rank, phases) in summary.phases_by_rank.iter().enumerate() {
@@ -147,14 +108,8 @@ pub fn phases_table(summary: &Summary) -> Table {
 }
 
 fn phase_cells(name: String, phases: &Phases) -> Vec<String> {
-    let numbers = phases
-        .named()
-        .into_iter()
-        .map(|(_, value)| value)
-        .chain([phases.sum()]);
-    std::iter::once(name)
-        .chain(numbers.map(|value| format!("{value:.3}")))
-        .collect()
+    let numbers = phases.named().into_iter().map(|(_, value)| value).chain([phases.sum()]);
+    std::iter::once(name).chain(numbers.map(|value| format!("{value:.3}"))).collect()
 }
 
 /// What takes memory on each pipeline rank, GiB; the fullest rank is strong, and what is free is below zero where a
@@ -162,24 +117,13 @@ fn phase_cells(name: String, phases: &Phases) -> Vec<String> {
 #[must_use]
 pub fn memory_table(rows: &[MemoryRow]) -> Table {
     let items = memory_items(rows);
-    let numbers: Vec<&str> = items
-        .iter()
-        .map(String::as_str)
-        .chain(["total", "capacity", "free"])
-        .collect();
+    let numbers: Vec<&str> = items.iter().map(String::as_str).chain(["total", "capacity", "free"]).collect();
     let mut table = Table::new(&["rank, GiB"], &numbers, &[]);
-    let fullest = rows
-        .iter()
-        .map(|row| row.total)
-        .fold(f64::NEG_INFINITY, f64::max);
+    let fullest = rows.iter().map(|row| row.total).fold(f64::NEG_INFINITY, f64::max);
     for row in rows {
         let mut cells = vec![row.rank.to_string()];
         cells.extend(items.iter().map(|item| gib(row.item(item))));
-        cells.extend([
-            gib(row.total),
-            gib(row.capacity),
-            gib(row.capacity - row.total),
-        ]);
+        cells.extend([gib(row.total), gib(row.capacity), gib(row.capacity - row.total)]);
         table.push(row.total >= fullest || row.total > row.capacity, cells);
     }
     table
@@ -200,50 +144,25 @@ pub(crate) fn memory_items(rows: &[MemoryRow]) -> Vec<String> {
 /// share is of. Streams run beside each other, so shares may add up to more than one.
 #[must_use]
 pub fn ops_table(ops: &[OpRow], step_seconds: f64, limit: usize) -> Table {
-    let mut table = Table::new(
-        &["op", "pass"],
-        &["runs", "each", "total", "of step"],
-        &["bound by", "basis"],
-    );
+    let mut table = Table::new(&["op", "pass"], &["runs", "each", "total", "of step"], &["bound by", "basis"]);
     for op in ops.iter().take(limit) {
-        let cells = [
-            op.op.clone(),
-            op.pass.clone(),
-            significant_count(op.count),
-            seconds(op.seconds_each),
-        ];
-        let times = [
-            seconds(op.seconds),
-            percent(ratio(op.seconds, step_seconds)),
-        ];
-        table.push(
-            false,
-            cells
-                .into_iter()
-                .chain(times)
-                .chain([op.binding.clone(), op.basis.clone()])
-                .collect(),
-        );
+        let cells = [op.op.clone(), op.pass.clone(), significant_count(op.count), seconds(op.seconds_each)];
+        let times = [seconds(op.seconds), percent(ratio(op.seconds, step_seconds))];
+        table.push(false, cells.into_iter().chain(times).chain([op.binding.clone(), op.basis.clone()]).collect());
     }
     let rest = ops.get(limit..).unwrap_or_default();
     if !rest.is_empty() {
         let total: f64 = rest.iter().map(|op| op.seconds).sum();
         let name = format!("{} more", rest.len());
         let times = [seconds(total), percent(ratio(total, step_seconds))];
-        let cells = [name, String::new(), String::new(), String::new()]
-            .into_iter()
-            .chain(times);
+        let cells = [name, String::new(), String::new(), String::new()].into_iter().chain(times);
         table.push(false, cells.chain([String::new(), String::new()]).collect());
     }
     table
 }
 
 fn significant_count(value: f64) -> String {
-    if value.fract() == 0.0 && value >= 0.0 {
-        count(value as u64)
-    } else {
-        significant(value, 4)
-    }
+    if value.fract() == 0.0 && value >= 0.0 { count(value as u64) } else { significant(value, 4) }
 }
 
 /// Use of links, by kind.
@@ -252,17 +171,8 @@ pub fn links_table(links: &[LinkRow]) -> Table {
     let mut table = Table::new(&["links"], &["count", "bytes", "mean use", "busiest"], &[]);
     for link in links {
         let amounts = [count(link.count), crate::format::bytes(link.bytes)];
-        let shares = [
-            percent(link.utilization_mean),
-            percent(link.utilization_max),
-        ];
-        table.push(
-            false,
-            std::iter::once(link.kind.clone())
-                .chain(amounts)
-                .chain(shares)
-                .collect(),
-        );
+        let shares = [percent(link.utilization_mean), percent(link.utilization_max)];
+        table.push(false, std::iter::once(link.kind.clone()).chain(amounts).chain(shares).collect());
     }
     table
 }
@@ -273,19 +183,10 @@ pub fn links_table(links: &[LinkRow]) -> Table {
 #[must_use]
 pub fn comparison_table(comparisons: &[Comparison]) -> Table {
     let mut table = Table::new(&["quantity"], &["published", "simulated"], &["unit"]);
-    table.columns.insert(
-        3,
-        Column {
-            name: "error".into(),
-            numeric: true,
-        },
-    );
+    table.columns.insert(3, Column { name: "error".into(), numeric: true });
     let sources = sources(comparisons);
     for source in &sources {
-        let rows: Vec<&Comparison> = comparisons
-            .iter()
-            .filter(|row| row.source == *source)
-            .collect();
+        let rows: Vec<&Comparison> = comparisons.iter().filter(|row| row.source == *source).collect();
         table.push(true, vec![(*source).to_owned()]);
         for row in &rows {
             let numbers = [significant(row.published, 4), significant(row.simulated, 4)];
@@ -296,11 +197,7 @@ pub fn comparison_table(comparisons: &[Comparison]) -> Table {
         push_median(&mut table, "median |error|", &rows);
     }
     if sources.len() > 1 {
-        push_median(
-            &mut table,
-            "median |error|, all",
-            &comparisons.iter().collect::<Vec<_>>(),
-        );
+        push_median(&mut table, "median |error|, all", &comparisons.iter().collect::<Vec<_>>());
     }
     table
 }
@@ -316,22 +213,9 @@ fn sources(comparisons: &[Comparison]) -> Vec<&str> {
 }
 
 fn push_median(table: &mut Table, name: &str, rows: &[&Comparison]) {
-    let errors: Vec<f64> = rows
-        .iter()
-        .filter_map(|row| row.error())
-        .map(f64::abs)
-        .collect();
+    let errors: Vec<f64> = rows.iter().filter_map(|row| row.error()).map(f64::abs).collect();
     if let Some(median) = median(errors) {
-        table.push(
-            true,
-            vec![
-                name.to_owned(),
-                String::new(),
-                String::new(),
-                percent(median),
-                String::new(),
-            ],
-        );
+        table.push(true, vec![name.to_owned(), String::new(), String::new(), percent(median), String::new()]);
     }
 }
 
@@ -367,28 +251,17 @@ pub fn variants_table(summary: &Summary, variants: &[Variant]) -> Table {
         &[],
     );
     let base = summary.step_seconds;
-    table.push(
-        true,
-        variant_cells("this run", base, &summary.phases, String::new()),
-    );
+    table.push(true, variant_cells("this run", base, &summary.phases, String::new()));
     for variant in variants {
         let change = percent_signed(ratio(variant.step_seconds - base, base));
-        table.push(
-            false,
-            variant_cells(&variant.name, variant.step_seconds, &variant.phases, change),
-        );
+        table.push(false, variant_cells(&variant.name, variant.step_seconds, &variant.phases, change));
     }
     table
 }
 
 fn variant_cells(name: &str, step: f64, phases: &Phases, change: String) -> Vec<String> {
     let mut cells = vec![name.to_owned(), format!("{step:.3}"), change];
-    cells.extend(
-        phases
-            .named()
-            .into_iter()
-            .map(|(_, value)| format!("{value:.3}")),
-    );
+    cells.extend(phases.named().into_iter().map(|(_, value)| format!("{value:.3}")));
     cells.push(percent(ratio(phases.bubble, step)));
     cells
 }

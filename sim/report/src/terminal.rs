@@ -17,10 +17,7 @@ const N_OPS: usize = 10;
 /// A summary on one screen of about 100 columns and 40 lines; `color` adds bold and dim, nothing else.
 #[must_use]
 pub fn terminal(summary: &Summary, color: bool) -> String {
-    let mut screen = Screen {
-        text: String::new(),
-        color,
-    };
+    let mut screen = Screen { text: String::new(), color };
     headline(&mut screen, summary);
     phases(&mut screen, summary);
     facts(&mut screen, summary);
@@ -51,34 +48,19 @@ fn headline(screen: &mut Screen, summary: &Summary) {
         large(summary.gpu_hours_per_trillion_tokens)
     ));
     let ranks = if summary.n_ranks_simulated < summary.n_ranks {
-        format!(
-            "{} ranks, {} simulated",
-            count(summary.n_ranks.into()),
-            count(summary.n_ranks_simulated.into())
-        )
+        format!("{} ranks, {} simulated", count(summary.n_ranks.into()), count(summary.n_ranks_simulated.into()))
     } else {
-        format!(
-            "{} ranks, every one simulated",
-            count(summary.n_ranks.into())
-        )
+        format!("{} ranks, every one simulated", count(summary.n_ranks.into()))
     };
     screen.line(&screen.dim(&format!("{ranks}, {} tasks", count(summary.n_tasks))));
 }
 
 fn phases(screen: &mut Screen, summary: &Summary) {
     screen.heading("Where the step goes (mean over pipeline ranks)");
-    let largest = summary
-        .phases
-        .named()
-        .into_iter()
-        .map(|(_, value)| value)
-        .fold(0.0, f64::max);
+    let largest = summary.phases.named().into_iter().map(|(_, value)| value).fold(0.0, f64::max);
     for (name, value) in summary.phases.named() {
         let share = percent(ratio(value, summary.step_seconds));
-        screen.line(&format!(
-            "  {name:<16} {value:>8.3} s  {share:>7}  {}",
-            bar(ratio(value, largest))
-        ));
+        screen.line(&format!("  {name:<16} {value:>8.3} s  {share:>7}  {}", bar(ratio(value, largest))));
     }
     let sum = summary.phases.sum();
     let share = percent(ratio(sum, summary.step_seconds));
@@ -98,11 +80,7 @@ fn facts(screen: &mut Screen, summary: &Summary) {
     let exposed = summary.exposed_communication_seconds;
     screen.fact(
         "communication",
-        &format!(
-            "exposed {} ({} of the step)",
-            seconds(exposed),
-            percent(ratio(exposed, summary.step_seconds))
-        ),
+        &format!("exposed {} ({} of the step)", seconds(exposed), percent(ratio(exposed, summary.step_seconds))),
     );
     if summary.all_to_all_waited_seconds + summary.all_to_all_transferred_seconds > 0.0 {
         screen.fact(
@@ -115,36 +93,17 @@ fn facts(screen: &mut Screen, summary: &Summary) {
             ),
         );
     }
-    let links = summary
-        .links
-        .iter()
-        .map(|link| format!("{} {}", link.kind, percent(link.utilization_mean)));
+    let links = summary.links.iter().map(|link| format!("{} {}", link.kind, percent(link.utilization_mean)));
     screen.fact("links in use", &links.collect::<Vec<_>>().join(", "));
     screen.fact("memory", &fullest(summary));
-    screen.fact(
-        "rests on",
-        &format!(
-            "{} (weakest: {})",
-            shares(&summary.basis_shares),
-            summary.basis
-        ),
-    );
+    screen.fact("rests on", &format!("{} (weakest: {})", shares(&summary.basis_shares), summary.basis));
     if summary.sampling_error > 0.0 {
-        screen.fact(
-            "sampling",
-            &format!(
-                "standard error of the mean step {:.2} %",
-                summary.sampling_error * 100.0
-            ),
-        );
+        screen.fact("sampling", &format!("standard error of the mean step {:.2} %", summary.sampling_error * 100.0));
     }
 }
 
 fn fullest(summary: &Summary) -> String {
-    let row = summary
-        .memory_by_rank
-        .iter()
-        .reduce(|best, row| if row.total > best.total { row } else { best });
+    let row = summary.memory_by_rank.iter().reduce(|best, row| if row.total > best.total { row } else { best });
     let Some(row) = row else {
         return format!("{} GiB on the fullest rank", gib(summary.memory_bytes_max));
     };
@@ -163,21 +122,11 @@ fn fullest(summary: &Summary) -> String {
 
 /// Shares, largest first, equal ones by name; those that would print as zero are left out.
 fn shares(shares: &BTreeMap<String, f64>) -> String {
-    let mut sorted: Vec<(&String, f64)> = shares
-        .iter()
-        .map(|(name, share)| (name, *share))
-        .filter(|(_, share)| *share >= 0.000_5)
-        .collect();
+    let mut sorted: Vec<(&String, f64)> =
+        shares.iter().map(|(name, share)| (name, *share)).filter(|(_, share)| *share >= 0.000_5).collect();
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let words: Vec<String> = sorted
-        .iter()
-        .map(|(name, share)| format!("{name} {}", percent(*share)))
-        .collect();
-    if words.is_empty() {
-        "nothing".to_owned()
-    } else {
-        words.join(", ")
-    }
+    let words: Vec<String> = sorted.iter().map(|(name, share)| format!("{name} {}", percent(*share))).collect();
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
 fn ops(screen: &mut Screen, summary: &Summary) {
@@ -193,11 +142,7 @@ fn ops(screen: &mut Screen, summary: &Summary) {
     }
     let text = table.to_string().replace('\u{a0}', " ");
     for (index, line) in text.lines().enumerate() {
-        screen.line(&if index == 0 {
-            screen.bold(&format!(" {line}"))
-        } else {
-            format!(" {line}")
-        });
+        screen.line(&if index == 0 { screen.bold(&format!(" {line}")) } else { format!(" {line}") });
     }
 }
 
@@ -207,9 +152,7 @@ fn notes(screen: &mut Screen, summary: &Summary) {
     }
     screen.heading("Notes");
     for note in &summary.notes {
-        wrapped("  - ", "    ", note)
-            .iter()
-            .for_each(|line| screen.line(line));
+        wrapped("  - ", "    ", note).iter().for_each(|line| screen.line(line));
     }
 }
 
@@ -243,19 +186,11 @@ impl Screen {
     }
 
     fn bold(&self, text: &str) -> String {
-        if self.color {
-            format!("\u{1b}[1m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.color { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     fn dim(&self, text: &str) -> String {
-        if self.color {
-            format!("\u{1b}[2m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.color { format!("\u{1b}[2m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
 
@@ -317,35 +252,24 @@ mod tests {
         let text = terminal(&summary(), false);
         let step = text.find("19.90 s a step").expect("the step");
         assert!(step < text.find("overlapped").expect("phases"));
-        let sum = text
-            .lines()
-            .find(|line| line.trim_start().starts_with("sum"))
-            .expect("a sum");
+        let sum = text.lines().find(|line| line.trim_start().starts_with("sum")).expect("a sum");
         assert!(sum.contains("19.900 s") && sum.contains("100.0 %"), "{sum}");
     }
 
     #[test]
     fn it_fits_a_screen() {
         let text = terminal(&summary(), false);
-        assert!(
-            text.lines().all(|line| line.chars().count() <= WIDTH),
-            "{text}"
-        );
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.lines().count() <= 44, "{text}");
     }
 
     #[test]
     fn color_adds_escapes_and_nothing_else() {
         let colored = terminal(&summary(), true);
-        let plain = ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m"]
-            .iter()
-            .fold(colored, |text, code| text.replace(code, ""));
+        let plain = ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m"].iter().fold(colored, |text, code| text.replace(code, ""));
         // Trailing blanks before an escape are the only difference.
         let trimmed: Vec<&str> = plain.lines().map(str::trim_end).collect();
-        assert_eq!(
-            trimmed,
-            terminal(&summary(), false).lines().collect::<Vec<_>>()
-        );
+        assert_eq!(trimmed, terminal(&summary(), false).lines().collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,24 +1,15 @@
 //! Laws of everything a report writes: well formed, escaped, the same twice, with no way out to a network.
 
 use report::figures::{self, Figure};
-use report::{
-    Comparison, Lane, LinkRow, MemoryRow, PageInput, Phases, ReportError, Span, SpanKind, Summary,
-    Timeline,
-};
+use report::{Comparison, Lane, LinkRow, MemoryRow, PageInput, Phases, ReportError, Span, SpanKind, Summary, Timeline};
 use topology::Picture;
 
 /// Text that breaks whatever does not escape it, in markup, attributes, scripts and terminals.
 const NASTY: &str = "<script>alert(\"1\")</script> & 'it' ]]> \u{1b}[31m\u{0}";
 
 fn summary() -> Summary {
-    let phases = Phases {
-        forward: 1.0,
-        bubble: 0.25,
-        backward: 1.5,
-        weight_gradient: 0.5,
-        overlapped: 6.0,
-        optimizer: 0.75,
-    };
+    let phases =
+        Phases { forward: 1.0, bubble: 0.25, backward: 1.5, weight_gradient: 0.5, overlapped: 6.0, optimizer: 0.75 };
     let gibibyte = f64::from(1 << 30);
     let memory = MemoryRow {
         rank: 0,
@@ -26,13 +17,7 @@ fn summary() -> Summary {
         total: 3.0 * gibibyte,
         capacity: 4.0 * gibibyte,
     };
-    let link = LinkRow {
-        kind: NASTY.into(),
-        count: 8,
-        bytes: 1e3,
-        utilization_mean: 0.5,
-        utilization_max: 0.75,
-    };
+    let link = LinkRow { kind: NASTY.into(), count: 8, bytes: 1e3, utilization_mean: 0.5, utilization_max: 0.75 };
     Summary {
         name: NASTY.into(),
         digest: "0123456789abcdef".into(),
@@ -51,21 +36,9 @@ fn summary() -> Summary {
 }
 
 fn timeline() -> Timeline {
-    let span = |kind, start, end| Span {
-        name: NASTY.into(),
-        kind,
-        start,
-        end,
-    };
-    let lane = |thread: &str, spans| Lane {
-        process: NASTY.into(),
-        thread: thread.into(),
-        spans,
-    };
-    let chunks = vec![
-        span(SpanKind::Forward, 0.0, 0.0),
-        span(SpanKind::Overlapped, 0.0, 10.0),
-    ];
+    let span = |kind, start, end| Span { name: NASTY.into(), kind, start, end };
+    let lane = |thread: &str, spans| Lane { process: NASTY.into(), thread: thread.into(), spans };
+    let chunks = vec![span(SpanKind::Forward, 0.0, 0.0), span(SpanKind::Overlapped, 0.0, 10.0)];
     Timeline {
         lanes: vec![
             lane("chunks", chunks),
@@ -96,12 +69,7 @@ fn page(summary: &Summary, timeline: &Timeline) -> Result<String, ReportError> {
 }
 
 fn all_figures(summary: &Summary, timeline: &Timeline) -> Vec<Figure> {
-    let picture = Picture {
-        n_columns: 0,
-        tiers: Vec::new(),
-        boxes: Vec::new(),
-        lines: Vec::new(),
-    };
+    let picture = Picture { n_columns: 0, tiers: Vec::new(), boxes: Vec::new(), lines: Vec::new() };
     let mut all = vec![
         figures::phases(summary).expect("phases"),
         figures::pipeline(timeline).expect("pipeline"),
@@ -130,11 +98,7 @@ fn an_empty_run_still_draws() {
     let (summary, timeline) = (Summary::default(), Timeline::default());
     for figure in all_figures(&summary, &timeline) {
         well_formed(&figure.svg).unwrap_or_else(|error| panic!("{}: {error}", figure.name));
-        assert!(
-            !figure.svg.contains("NaN") && !figure.svg.contains("inf"),
-            "{}",
-            figure.name
-        );
+        assert!(!figure.svg.contains("NaN") && !figure.svg.contains("inf"), "{}", figure.name);
     }
     let page = page(&summary, &timeline).expect("a page");
     assert!(page.contains("</html>") && !page.contains("NaN"));
@@ -157,10 +121,7 @@ fn a_page_escapes_what_it_is_given() {
 #[test]
 fn nothing_reaches_for_a_network() {
     let (summary, timeline) = (summary(), timeline());
-    let mut texts: Vec<String> = all_figures(&summary, &timeline)
-        .iter()
-        .map(Figure::file)
-        .collect();
+    let mut texts: Vec<String> = all_figures(&summary, &timeline).iter().map(Figure::file).collect();
     texts.push(page(&summary, &timeline).expect("a page"));
     for text in texts {
         let rest = text.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
@@ -175,17 +136,8 @@ fn twice_is_the_same_bytes() {
     let once = || {
         let (summary, timeline) = (summary(), timeline());
         let figures = all_figures(&summary, &timeline);
-        let traces = (
-            report::trace::perfetto("run", &timeline),
-            report::trace::chrome(&timeline),
-        );
-        (
-            page(&summary, &timeline),
-            figures,
-            traces,
-            report::summary_json(&summary),
-            report::terminal(&summary, true),
-        )
+        let traces = (report::trace::perfetto("run", &timeline), report::trace::chrome(&timeline));
+        (page(&summary, &timeline), figures, traces, report::summary_json(&summary), report::terminal(&summary, true))
     };
     assert_eq!(once(), once());
 }
@@ -195,43 +147,22 @@ fn phases_shown_add_up_to_the_step() {
     let summary = summary();
     let table = report::table::phases_table(&summary);
     for row in &table.rows {
-        let numbers: Vec<f64> = row.cells[1..]
-            .iter()
-            .map(|cell| cell.parse().expect("a number"))
-            .collect();
+        let numbers: Vec<f64> = row.cells[1..].iter().map(|cell| cell.parse().expect("a number")).collect();
         let (sum, parts) = numbers.split_last().expect("a sum");
         assert!((parts.iter().sum::<f64>() - sum).abs() < 0.004, "{row:?}");
         assert!((sum - summary.step_seconds).abs() < 0.001);
     }
-    assert!(
-        page(&summary, &timeline())
-            .expect("a page")
-            .contains("10.00 s")
-    );
+    assert!(page(&summary, &timeline()).expect("a page").contains("10.00 s"));
 }
 
 #[test]
 fn a_number_that_is_none_is_refused_with_its_place() {
-    let odd = Summary {
-        load_cv: f64::INFINITY,
-        ..summary()
-    };
+    let odd = Summary { load_cv: f64::INFINITY, ..summary() };
     let error = page(&odd, &timeline()).expect_err("infinite");
-    assert_eq!(
-        error.to_string(),
-        "`load_cv` of the result is not a finite number"
-    );
-    let row = MemoryRow {
-        total: f64::NAN,
-        ..MemoryRow::default()
-    };
+    assert_eq!(error.to_string(), "`load_cv` of the result is not a finite number");
+    let row = MemoryRow { total: f64::NAN, ..MemoryRow::default() };
     let error = figures::memory(&[row]).expect_err("not a number");
-    assert_eq!(
-        error,
-        ReportError::NotFinite {
-            path: "memory_by_rank[0].total".into()
-        }
-    );
+    assert_eq!(error, ReportError::NotFinite { path: "memory_by_rank[0].total".into() });
 }
 
 #[test]
@@ -244,16 +175,9 @@ fn what_does_not_fit_is_below_zero_and_stands_out() {
         capacity: 80.0 * gibibyte,
     };
     let table = report::table::memory_table(&[row(0, 60.0), row(1, 83.5), row(2, 90.0)]);
-    let free: Vec<&String> = table
-        .rows
-        .iter()
-        .filter_map(|row| row.cells.last())
-        .collect();
+    let free: Vec<&String> = table.rows.iter().filter_map(|row| row.cells.last()).collect();
     assert_eq!(free, ["20.00", "-3.50", "-10.00"]);
-    assert_eq!(
-        table.rows.iter().map(|row| row.strong).collect::<Vec<_>>(),
-        [false, true, true]
-    );
+    assert_eq!(table.rows.iter().map(|row| row.strong).collect::<Vec<_>>(), [false, true, true]);
 }
 
 #[test]
@@ -266,12 +190,7 @@ fn errors_are_grouped_by_source_with_their_medians() {
         simulated,
         source: source.into(),
     };
-    let rows = [
-        row(10.0, 11.0, "one"),
-        row(2.0, 1.0, "two"),
-        row(10.0, 7.0, "one"),
-        row(0.0, 1.0, "two"),
-    ];
+    let rows = [row(10.0, 11.0, "one"), row(2.0, 1.0, "two"), row(10.0, 7.0, "one"), row(0.0, 1.0, "two")];
     let table = report::table::comparison_table(&rows);
     let shown: Vec<String> = table.rows.iter().map(|row| row.cells.join(" ")).collect();
     let expected = [
@@ -286,10 +205,7 @@ fn errors_are_grouped_by_source_with_their_medians() {
         "median |error|, all   30.0 % ",
     ];
     assert_eq!(shown, expected);
-    assert!(
-        table.to_string().lines().any(|line| line == "one"),
-        "{table}"
-    );
+    assert!(table.to_string().lines().any(|line| line == "one"), "{table}");
 }
 
 /// A small check of XML: tags nest, attributes are quoted and unique, references are the five known ones, no control
@@ -312,9 +228,7 @@ fn well_formed(text: &str) -> Result<(), String> {
             }
             continue;
         }
-        let (tag, is_closed) = tag
-            .strip_suffix('/')
-            .map_or((tag, false), |tag| (tag, true));
+        let (tag, is_closed) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
         let name = tag.split([' ', '\n']).next().unwrap_or("");
         n_roots += u32::from(open.is_empty());
         attributes(&tag[name.len()..])?;
@@ -333,12 +247,8 @@ fn attributes(text: &str) -> Result<(), String> {
     let mut names = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let (name, after) = rest
-            .split_once("=\"")
-            .ok_or_else(|| format!("no attribute: {rest}"))?;
-        let (value, after) = after
-            .split_once('"')
-            .ok_or_else(|| format!("no end of `{name}`"))?;
+        let (name, after) = rest.split_once("=\"").ok_or_else(|| format!("no attribute: {rest}"))?;
+        let (value, after) = after.split_once('"').ok_or_else(|| format!("no end of `{name}`"))?;
         if names.contains(&name) || name.contains(char::is_whitespace) {
             return Err(format!("bad attribute `{name}`"));
         }

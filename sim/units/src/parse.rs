@@ -30,22 +30,15 @@ impl ParseError {
 }
 
 pub(crate) fn parse(text: &str, kind: &'static str, spellings: &[Spelling]) -> Result<f64, ParseError> {
-    let fail = |reason: String| ParseError {
-        text: text.to_owned(),
-        kind,
-        reason,
-        hint: hint(spellings),
-    };
+    let fail = |reason: String| ParseError { text: text.to_owned(), kind, reason, hint: hint(spellings) };
     let trimmed = text.trim();
     let split = trimmed
-        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | '_')) && !is_exponent(trimmed, c))
+        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | '_') || is_exponent(trimmed, c)))
         .unwrap_or(trimmed.len());
     let (digits, unit) = trimmed.split_at(split);
     let unit = unit.trim();
-    let number: f64 = digits
-        .replace('_', "")
-        .parse()
-        .map_err(|_| fail("it does not start with a number".to_owned()))?;
+    let number: f64 =
+        digits.replace('_', "").parse().map_err(|_| fail("it does not start with a number".to_owned()))?;
     if !number.is_finite() || number < 0.0 {
         return Err(fail("it must be zero or more".to_owned()));
     }
@@ -69,10 +62,7 @@ fn is_exponent(text: &str, c: char) -> bool {
 }
 
 fn hint(spellings: &[Spelling]) -> String {
-    let units: Vec<String> = spellings
-        .iter()
-        .map(|spelling| format!("`{}`", spelling.unit))
-        .collect();
+    let units: Vec<String> = spellings.iter().map(|spelling| format!("`{}`", spelling.unit)).collect();
     format!("write a number, a space and one of {}", units.join(", "))
 }
 
@@ -90,11 +80,7 @@ pub(crate) fn print(f: &mut fmt::Formatter<'_>, value: f64, spellings: &[Spellin
     };
     let number = format!("{:.3}", value / unit.scale);
     let number = number.trim_end_matches('0').trim_end_matches('.');
-    if unit.unit.is_empty() {
-        write!(f, "{number}")
-    } else {
-        write!(f, "{number} {}", unit.unit)
-    }
+    if unit.unit.is_empty() { write!(f, "{number}") } else { write!(f, "{number} {}", unit.unit) }
 }
 
 #[cfg(test)]

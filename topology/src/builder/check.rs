@@ -8,20 +8,12 @@ use crate::{FabricKind, Machine, TopologyError};
 const COUNT_MAX: u64 = 1 << 22;
 
 pub(super) fn check(machine: &Machine) -> Result<(), TopologyError> {
-    let Machine {
-        device,
-        node,
-        fabric,
-        n_nodes,
-    } = machine;
+    let Machine { device, node, fabric, n_nodes } = machine;
     positive("`cluster.nodes`", *n_nodes)?;
     positive("`node.devices`", node.devices)?;
     at_most("devices", machine.n_devices())?;
     if node.nic.count > node.devices {
-        return Err(TopologyError::NicsIdle {
-            n_nics: node.nic.count,
-            n_devices: node.devices,
-        });
+        return Err(TopologyError::NicsIdle { n_nics: node.nic.count, n_devices: node.devices });
     }
     if device.scale_up.links > 0 {
         rate("gpu.scale-up.rate-per-link", device.scale_up.rate_per_link)?;
@@ -40,35 +32,19 @@ pub(super) fn check(machine: &Machine) -> Result<(), TopologyError> {
 }
 
 fn check_network(machine: &Machine) -> Result<(), TopologyError> {
-    let Machine {
-        node,
-        fabric,
-        n_nodes,
-        ..
-    } = machine;
+    let Machine { node, fabric, n_nodes, .. } = machine;
     if node.nic.count == 0 {
         // One node needs no NIC to be whole.
-        return if *n_nodes > 1 {
-            Err(TopologyError::NoNetwork { n_nodes: *n_nodes })
-        } else {
-            Ok(())
-        };
+        return if *n_nodes > 1 { Err(TopologyError::NoNetwork { n_nodes: *n_nodes }) } else { Ok(()) };
     }
     if fabric.planes == 0 || fabric.planes > node.nic.count {
-        return Err(TopologyError::Planes {
-            planes: fabric.planes,
-            n_nics: node.nic.count,
-        });
+        return Err(TopologyError::Planes { planes: fabric.planes, n_nics: node.nic.count });
     }
     if !matches!(fabric.tiers, 2 | 3) {
-        return Err(TopologyError::Tiers {
-            tiers: fabric.tiers,
-        });
+        return Err(TopologyError::Tiers { tiers: fabric.tiers });
     }
     if fabric.switch_ports == 0 || !fabric.switch_ports.is_multiple_of(2) {
-        return Err(TopologyError::Ports {
-            ports: fabric.switch_ports,
-        });
+        return Err(TopologyError::Ports { ports: fabric.switch_ports });
     }
     rate("fabric.link-rate", fabric.link_rate)?;
     latency("fabric.switch-latency", fabric.switch_latency)?;
@@ -78,39 +54,25 @@ fn check_network(machine: &Machine) -> Result<(), TopologyError> {
 /// Refuses more parts than the graph holds.
 pub(super) fn at_most(what: &'static str, count: u64) -> Result<(), TopologyError> {
     if count > COUNT_MAX {
-        return Err(TopologyError::TooLarge {
-            what,
-            count,
-            count_max: COUNT_MAX,
-        });
+        return Err(TopologyError::TooLarge { what, count, count_max: COUNT_MAX });
     }
     Ok(())
 }
 
 fn positive(what: &'static str, count: u32) -> Result<(), TopologyError> {
-    if count == 0 {
-        Err(TopologyError::Zero { what })
-    } else {
-        Ok(())
-    }
+    if count == 0 { Err(TopologyError::Zero { what }) } else { Ok(()) }
 }
 
 fn rate(key: &'static str, rate: BytesPerSec) -> Result<(), TopologyError> {
     if rate.get().is_finite() && rate > BytesPerSec::ZERO {
         return Ok(());
     }
-    Err(TopologyError::Rate {
-        key,
-        value: rate.to_string(),
-    })
+    Err(TopologyError::Rate { key, value: rate.to_string() })
 }
 
 fn latency(key: &'static str, latency: Seconds) -> Result<(), TopologyError> {
     if latency.get().is_finite() && latency >= Seconds::ZERO {
         return Ok(());
     }
-    Err(TopologyError::Latency {
-        key,
-        value: latency.to_string(),
-    })
+    Err(TopologyError::Latency { key, value: latency.to_string() })
 }

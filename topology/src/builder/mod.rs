@@ -46,22 +46,14 @@ impl Network {
             vertex += plane.n_leaves + plane.n_spines() + plane.n_cores();
             link += 2 * n_wires as u32;
         }
-        let mut wiring = Wiring {
-            machine,
-            graph: DiGraph::with_capacity(vertex as usize, link as usize),
-        };
+        let mut wiring = Wiring { machine, graph: DiGraph::with_capacity(vertex as usize, link as usize) };
         wiring.add_vertices(&layout, &planes);
         wiring.join_devices(&layout);
         wiring.join_nics(&layout, &planes);
         for plane in &planes {
             wiring.join_switches(plane);
         }
-        Ok(Self::new(
-            wiring.graph,
-            layout,
-            planes,
-            machine.fabric.full_size(),
-        ))
+        Ok(Self::new(wiring.graph, layout, planes, machine.fabric.full_size()))
     }
 }
 
@@ -90,11 +82,7 @@ impl Wiring<'_> {
             }
         }
         for (plane, shape) in (0..).zip(planes) {
-            let tiers = [
-                (Tier::Leaf, shape.n_leaves),
-                (Tier::Spine, shape.n_spines()),
-                (Tier::Core, shape.n_cores()),
-            ];
+            let tiers = [(Tier::Leaf, shape.n_leaves), (Tier::Spine, shape.n_spines()), (Tier::Core, shape.n_cores())];
             for (tier, count) in tiers {
                 for index in 0..count {
                     self.graph.add_node(Vertex::Switch { tier, plane, index });
@@ -106,26 +94,11 @@ impl Wiring<'_> {
     fn join_devices(&mut self, layout: &Layout) {
         let Machine { device, node, .. } = self.machine;
         // Without links the port stays, at rate zero, and no path takes it.
-        let rate = if device.scale_up.links > 0 {
-            device.scale_up_rate()
-        } else {
-            BytesPerSec::ZERO
-        };
+        let rate = if device.scale_up.links > 0 { device.scale_up_rate() } else { BytesPerSec::ZERO };
         let latency = device.scale_up.latency * 0.5;
-        let send = Link {
-            rate,
-            latency,
-            kind: LinkKind::ScaleUpSend,
-        };
-        let receive = Link {
-            kind: LinkKind::ScaleUpReceive,
-            ..send
-        };
-        let pcie = Link {
-            rate: node.host.pcie_rate,
-            latency: node.host.pcie_latency,
-            kind: LinkKind::Pcie,
-        };
+        let send = Link { rate, latency, kind: LinkKind::ScaleUpSend };
+        let receive = Link { kind: LinkKind::ScaleUpReceive, ..send };
+        let pcie = Link { rate: node.host.pcie_rate, latency: node.host.pcie_latency, kind: LinkKind::Pcie };
         for device in (0..layout.n_devices()).map(DeviceId) {
             self.join(device.0, layout.scale_up_switch(device), send, receive);
             self.join(device.0, layout.pcie_switch(device), pcie, pcie);
@@ -137,21 +110,9 @@ impl Wiring<'_> {
         // Between PCIe switch and NIC there is room for all devices of the NIC: PCIe binds at the device, if at all.
         let sharers = node.devices.div_ceil(node.nic.count.max(1));
         let rate = node.host.pcie_rate * f64::from(sharers);
-        let bus = Link {
-            rate,
-            latency: Seconds::ZERO,
-            kind: LinkKind::Pcie,
-        };
-        let up = Link {
-            rate: node.nic.rate,
-            latency: fabric.endpoint_latency * 0.5,
-            kind: LinkKind::NicUp,
-        };
-        let down = Link {
-            latency: up.latency + fabric.switch_latency,
-            kind: LinkKind::NicDown,
-            ..up
-        };
+        let bus = Link { rate, latency: Seconds::ZERO, kind: LinkKind::Pcie };
+        let up = Link { rate: node.nic.rate, latency: fabric.endpoint_latency * 0.5, kind: LinkKind::NicUp };
+        let down = Link { latency: up.latency + fabric.switch_latency, kind: LinkKind::NicDown, ..up };
         for nic in 0..layout.n_nics() {
             self.join(layout.bus_of_nic(nic), layout.nic_vertex(nic), bus, bus);
             if let Some(socket) = layout.socket(planes, nic) {
@@ -163,11 +124,7 @@ impl Wiring<'_> {
 
     fn join_switches(&mut self, plane: &Plane) {
         let fabric = &self.machine.fabric;
-        let trunk = Link {
-            rate: fabric.link_rate,
-            latency: fabric.switch_latency,
-            kind: LinkKind::Trunk,
-        };
+        let trunk = Link { rate: fabric.link_rate, latency: fabric.switch_latency, kind: LinkKind::Trunk };
         let first_spine = plane.first_vertex + plane.n_leaves;
         let first_core = first_spine + plane.n_spines();
         if plane.pod_spines > 0 {

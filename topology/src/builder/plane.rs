@@ -57,15 +57,11 @@ impl Plane {
             return Ok(Vec::new());
         }
         let planes = machine.fabric.planes;
-        (0..planes)
-            .map(|plane| Self::new(machine, (n_nics - plane).div_ceil(planes)))
-            .collect()
+        (0..planes).map(|plane| Self::new(machine, (n_nics - plane).div_ceil(planes))).collect()
     }
 
     fn new(machine: &Machine, n_rails: u32) -> Result<Self, TopologyError> {
-        let Machine {
-            fabric, n_nodes, ..
-        } = machine;
+        let Machine { fabric, n_nodes, .. } = machine;
         let half = fabric.switch_ports / 2;
         let (block_leaves, block_nodes) = block(fabric, n_rails)?;
         let (pod_leaves_max, n_pods_max) = match fabric.tiers {
@@ -73,16 +69,10 @@ impl Plane {
             _ => (half, fabric.switch_ports),
         };
         let n_leaves_max = u64::from(pod_leaves_max) * u64::from(n_pods_max);
-        check_fits(
-            machine,
-            n_leaves_max / u64::from(block_leaves) * u64::from(block_nodes),
-        )?;
+        check_fits(machine, n_leaves_max / u64::from(block_leaves) * u64::from(block_nodes))?;
         let n_leaves = n_nodes.div_ceil(block_nodes) * block_leaves;
         if n_leaves > 1 {
-            at_most(
-                "switch-to-switch wires",
-                u64::from(n_leaves) * u64::from(half),
-            )?;
+            at_most("switch-to-switch wires", u64::from(n_leaves) * u64::from(half))?;
         }
         let pod_leaves = n_leaves.min(pod_leaves_max);
         let n_pods = n_leaves.div_ceil(pod_leaves);
@@ -107,17 +97,9 @@ impl Plane {
     pub(crate) const fn socket(&self, plane: u32, node: u32, rail: u32) -> Socket {
         let (block, place) = (node / self.block_nodes, node % self.block_nodes);
         if self.block_leaves == 1 {
-            Socket {
-                plane,
-                leaf: block,
-                port: place * self.n_rails + rail,
-            }
+            Socket { plane, leaf: block, port: place * self.n_rails + rail }
         } else {
-            Socket {
-                plane,
-                leaf: block * self.block_leaves + rail,
-                port: place,
-            }
+            Socket { plane, leaf: block * self.block_leaves + rail, port: place }
         }
     }
 
@@ -135,20 +117,12 @@ impl Plane {
 
     /// Wires from leaves to spines.
     pub(crate) const fn n_leaf_wires(&self) -> u64 {
-        if self.pod_spines == 0 {
-            0
-        } else {
-            self.n_leaves as u64 * self.half as u64
-        }
+        if self.pod_spines == 0 { 0 } else { self.n_leaves as u64 * self.half as u64 }
     }
 
     /// Wires from spines to cores.
     pub(crate) const fn n_spine_wires(&self) -> u64 {
-        if self.group_cores == 0 {
-            0
-        } else {
-            self.n_spines() as u64 * self.half as u64
-        }
+        if self.group_cores == 0 { 0 } else { self.n_spines() as u64 * self.half as u64 }
     }
 
     /// The spine of its pod that lane `u` of a leaf is wired to, counted over the plane.
@@ -177,20 +151,13 @@ fn block(fabric: &Fabric, n_rails: u32) -> Result<(u32, u32), TopologyError> {
     let ports_down = fabric.switch_ports / 2;
     match fabric.kind {
         FabricKind::RailFatTree => Ok((n_rails, ports_down)),
-        FabricKind::FatTree | FabricKind::None if n_rails <= ports_down => {
-            Ok((1, ports_down / n_rails))
-        }
-        FabricKind::FatTree | FabricKind::None => Err(TopologyError::NodeTooWide {
-            n_nics: n_rails,
-            ports_down,
-        }),
+        FabricKind::FatTree | FabricKind::None if n_rails <= ports_down => Ok((1, ports_down / n_rails)),
+        FabricKind::FatTree | FabricKind::None => Err(TopologyError::NodeTooWide { n_nics: n_rails, ports_down }),
     }
 }
 
 fn check_fits(machine: &Machine, n_nodes_max: u64) -> Result<(), TopologyError> {
-    let Machine {
-        fabric, n_nodes, ..
-    } = machine;
+    let Machine { fabric, n_nodes, .. } = machine;
     if u64::from(*n_nodes) <= n_nodes_max {
         return Ok(());
     }
@@ -210,9 +177,7 @@ fn fewest_above(n_below: u32, least: u32, lanes: u32) -> u32 {
         return 0;
     }
     let mut counts = least.max(1)..lanes;
-    counts
-        .find(|count| lanes.is_multiple_of(*count))
-        .unwrap_or(lanes)
+    counts.find(|count| lanes.is_multiple_of(*count)).unwrap_or(lanes)
 }
 
 #[cfg(test)]
@@ -221,50 +186,24 @@ mod tests {
     use crate::tests::fixture::machine;
 
     fn plane(kind: FabricKind, planes: u32, tiers: u32, ports: u32, n_nodes: u32) -> Plane {
-        Plane::all(&machine(kind, planes, tiers, ports, n_nodes))
-            .expect("fits")
-            .remove(0)
+        Plane::all(&machine(kind, planes, tiers, ports, n_nodes)).expect("fits").remove(0)
     }
 
     #[test]
     fn eight_planes_of_256_nodes_take_eight_leaves_and_four_spines_each() {
         let plane = plane(FabricKind::FatTree, 8, 2, 64, 256);
-        assert_eq!(
-            (plane.n_leaves, plane.pod_spines, plane.n_cores()),
-            (8, 4, 0)
-        );
-        assert_eq!(
-            plane.socket(0, 33, 0),
-            Socket {
-                plane: 0,
-                leaf: 1,
-                port: 1
-            }
-        );
+        assert_eq!((plane.n_leaves, plane.pod_spines, plane.n_cores()), (8, 4, 0));
+        assert_eq!(plane.socket(0, 33, 0), Socket { plane: 0, leaf: 1, port: 1 });
     }
 
     #[test]
     fn a_rail_leaf_takes_one_rail_and_a_plain_leaf_whole_nodes() {
         let rail = plane(FabricKind::RailFatTree, 1, 2, 64, 64);
         assert_eq!((rail.n_leaves, rail.block_nodes), (16, 32));
-        assert_eq!(
-            rail.socket(0, 33, 5),
-            Socket {
-                plane: 0,
-                leaf: 13,
-                port: 1
-            }
-        );
+        assert_eq!(rail.socket(0, 33, 5), Socket { plane: 0, leaf: 13, port: 1 });
         let plain = plane(FabricKind::FatTree, 1, 2, 64, 64);
         assert_eq!((plain.n_leaves, plain.block_nodes), (16, 4));
-        assert_eq!(
-            plain.socket(0, 33, 5),
-            Socket {
-                plane: 0,
-                leaf: 8,
-                port: 13
-            }
-        );
+        assert_eq!(plain.socket(0, 33, 5), Socket { plane: 0, leaf: 8, port: 13 });
     }
 
     #[test]
@@ -272,10 +211,7 @@ mod tests {
         for leaves in 2..=64 {
             let plane = plane(FabricKind::FatTree, 8, 2, 64, leaves * 32);
             assert_eq!(plane.n_leaves, leaves);
-            assert!(
-                plane.pod_spines * 64 >= leaves * 32,
-                "ports of spines carry all lanes of leaves"
-            );
+            assert!(plane.pod_spines * 64 >= leaves * 32, "ports of spines carry all lanes of leaves");
             assert!(32u32.is_multiple_of(plane.pod_spines));
         }
     }
@@ -285,14 +221,8 @@ mod tests {
         for n_nodes in 1..=128 {
             let plane = plane(FabricKind::FatTree, 8, 3, 8, n_nodes);
             // Wires of a tier, halved among the ports of the tier above.
-            assert!(
-                plane.n_leaves == 1 || plane.pod_leaves <= plane.pod_spines,
-                "{n_nodes} nodes: {plane:?}"
-            );
-            assert!(
-                plane.n_pods == 1 || plane.n_pods <= 2 * plane.group_cores,
-                "{n_nodes} nodes: {plane:?}"
-            );
+            assert!(plane.n_leaves == 1 || plane.pod_leaves <= plane.pod_spines, "{n_nodes} nodes: {plane:?}");
+            assert!(plane.n_pods == 1 || plane.n_pods <= 2 * plane.group_cores, "{n_nodes} nodes: {plane:?}");
         }
     }
 }

@@ -17,12 +17,7 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) const fn at(column: u32, name: u32, count: u32) -> Self {
-        Self {
-            first: column,
-            last: column,
-            name,
-            count,
-        }
+        Self { first: column, last: column, name, count }
     }
 }
 
@@ -37,11 +32,7 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) fn of(network: &Network) -> Self {
         let layout = network.layout();
-        let (n_ranks, n_nics, n_planes) = (
-            layout.node_devices,
-            layout.node_nics,
-            network.planes().len() as u32,
-        );
+        let (n_ranks, n_nics, n_planes) = (layout.node_devices, layout.node_nics, network.planes().len() as u32);
         let key = |rank: u32| {
             let nic = layout.nic_of_rank(rank);
             let plane = nic.checked_rem(n_planes).unwrap_or(0);
@@ -58,22 +49,12 @@ impl Columns {
         let mut keys: Vec<_> = (0..n_ranks).map(key).collect();
         keys.sort_unstable();
         keys.dedup();
-        let of_rank = (0..n_ranks)
-            .map(|rank| keys.partition_point(|other| *other < key(rank)) as u32)
-            .collect();
-        Self {
-            n: keys.len() as u32,
-            of_rank,
-        }
+        let of_rank = (0..n_ranks).map(|rank| keys.partition_point(|other| *other < key(rank)) as u32).collect();
+        Self { n: keys.len() as u32, of_rank }
     }
 
     pub(super) const fn whole(&self, count: u32) -> Part {
-        Part {
-            first: 0,
-            last: self.n - 1,
-            name: 0,
-            count,
-        }
+        Part { first: 0, last: self.n - 1, name: 0, count }
     }
 
     pub(super) fn of_nic(&self, network: &Network, nic: u32, count: u32) -> Part {
@@ -82,12 +63,7 @@ impl Columns {
             let ranks = (0..layout.node_devices).filter(|rank| layout.nic_of_rank(*rank) == nic);
             ranks.map(|rank| self.of_rank[rank as usize])
         };
-        Part {
-            first: columns().min().unwrap_or(0),
-            last: columns().max().unwrap_or(0),
-            name: nic,
-            count,
-        }
+        Part { first: columns().min().unwrap_or(0), last: columns().max().unwrap_or(0), name: nic, count }
     }
 
     /// The columns of the NICs that join a plane.

@@ -34,19 +34,9 @@ impl Network {
         let drawing = self.drawing(detail);
         let body = Dot::with_attr_getters(
             &drawing,
-            &[
-                Config::NodeNoLabel,
-                Config::EdgeNoLabel,
-                Config::GraphContentOnly,
-            ],
+            &[Config::NodeNoLabel, Config::EdgeNoLabel, Config::GraphContentOnly],
             &|_, edge| format!("label=\"{}\"", label(*edge.weight())),
-            &|_, vertex| {
-                format!(
-                    "label=\"{}\" shape={}",
-                    vertex.weight(),
-                    shape(*vertex.weight())
-                )
-            },
+            &|_, vertex| format!("label=\"{}\" shape={}", vertex.weight(), shape(*vertex.weight())),
         );
         format!("digraph network {{\n    rankdir=BT\n    edge [dir=both]\n{body:?}}}\n")
     }
@@ -73,18 +63,13 @@ impl Network {
             Detail::Whole => self.graph().node_indices().collect(),
             Detail::FirstNode => {
                 let mut seen = vec![false; self.graph().node_count()];
-                let mut open: Vec<NodeIndex> = (0..self.layout().node_devices)
-                    .map(NodeIndex::from)
-                    .collect();
+                let mut open: Vec<NodeIndex> = (0..self.layout().node_devices).map(NodeIndex::from).collect();
                 while let Some(vertex) = open.pop() {
                     if !std::mem::replace(&mut seen[vertex.index()], true) {
                         open.extend(self.bundles_up(vertex).into_keys());
                     }
                 }
-                self.graph()
-                    .node_indices()
-                    .filter(|vertex| seen[vertex.index()])
-                    .collect()
+                self.graph().node_indices().filter(|vertex| seen[vertex.index()]).collect()
             }
         }
     }
@@ -94,10 +79,7 @@ impl Network {
         for edge in self.graph().edges_directed(vertex, Direction::Outgoing) {
             if LinkId(edge.id().index() as u32).leads_up() {
                 let rate = edge.weight().rate;
-                bundles
-                    .entry(edge.target())
-                    .or_insert(Bundle { n_wires: 0, rate })
-                    .n_wires += 1;
+                bundles.entry(edge.target()).or_insert(Bundle { n_wires: 0, rate }).n_wires += 1;
             }
         }
         bundles
@@ -132,11 +114,7 @@ mod tests {
         assert_eq!(dot.matches("label=\"NIC ").count(), 8);
         assert_eq!(dot.matches("label=\"leaf 0 of plane ").count(), 8);
         assert_eq!(dot.matches("label=\"spine ").count(), 8 * 4);
-        assert_eq!(
-            dot.matches("label=\"8 x 50 GB/s\"").count(),
-            8 * 4,
-            "32 lanes of a leaf over 4 spines"
-        );
+        assert_eq!(dot.matches("label=\"8 x 50 GB/s\"").count(), 8 * 4, "32 lanes of a leaf over 4 spines");
         assert!(dot.starts_with("digraph network {") && dot.ends_with("}\n"));
     }
 

@@ -54,22 +54,9 @@ impl Network {
     #[must_use]
     pub fn picture(&self) -> Picture {
         let columns = Columns::of(self);
-        let mut picture = Picture {
-            n_columns: columns.n,
-            tiers: Vec::new(),
-            boxes: Vec::new(),
-            lines: Vec::new(),
-        };
-        picture.add_tier(
-            ["scale-up switch", "scale-up switches"],
-            Named::Nothing,
-            vec![columns.whole(self.n_nodes())],
-        );
-        picture.add_tier(
-            ["device", "devices"],
-            Named::Each,
-            self.device_parts(&columns),
-        );
+        let mut picture = Picture { n_columns: columns.n, tiers: Vec::new(), boxes: Vec::new(), lines: Vec::new() };
+        picture.add_tier(["scale-up switch", "scale-up switches"], Named::Nothing, vec![columns.whole(self.n_nodes())]);
+        picture.add_tier(["device", "devices"], Named::Each, self.device_parts(&columns));
         if self.has_network() {
             self.add_network(&columns, &mut picture);
         }
@@ -79,16 +66,12 @@ impl Network {
 
     fn device_parts(&self, columns: &Columns) -> Vec<Part> {
         let ranks = 0..self.layout().node_devices;
-        ranks
-            .map(|rank| Part::at(columns.of_rank[rank as usize], rank, self.n_nodes()))
-            .collect()
+        ranks.map(|rank| Part::at(columns.of_rank[rank as usize], rank, self.n_nodes())).collect()
     }
 
     fn add_network(&self, columns: &Columns, picture: &mut Picture) {
         let nics = 0..self.layout().node_nics;
-        let spans: Vec<Part> = nics
-            .map(|nic| columns.of_nic(self, nic, self.n_nodes()))
-            .collect();
+        let spans: Vec<Part> = nics.map(|nic| columns.of_nic(self, nic, self.n_nodes())).collect();
         picture.add_tier(["NIC", "NICs"], Named::Each, spans.clone());
         let n_planes = self.planes().len() as u32;
         let (mut leaves, mut spines, mut cores) = (Vec::new(), Vec::new(), Vec::new());
@@ -98,24 +81,13 @@ impl Network {
                 leaves.push(part(plane.n_leaves));
             } else {
                 let rails = spans.iter().skip(index as usize).step_by(n_planes as usize);
-                leaves.extend(rails.map(|rail| Part {
-                    count: plane.n_leaves / plane.block_leaves,
-                    ..*rail
-                }));
+                leaves.extend(rails.map(|rail| Part { count: plane.n_leaves / plane.block_leaves, ..*rail }));
             }
             spines.push(part(plane.n_spines()));
             cores.push(part(plane.n_cores()));
         }
-        let plane = if n_planes > 1 {
-            Named::By("plane")
-        } else {
-            Named::Nothing
-        };
-        let leaf = if leaves.len() > n_planes as usize {
-            Named::By("rail")
-        } else {
-            plane
-        };
+        let plane = if n_planes > 1 { Named::By("plane") } else { Named::Nothing };
+        let leaf = if leaves.len() > n_planes as usize { Named::By("rail") } else { plane };
         picture.add_tier(["leaf", "leaves"], leaf, leaves);
         picture.add_tier(["spine", "spines"], plane, spines);
         picture.add_tier(["core", "cores"], plane, cores);
@@ -139,9 +111,7 @@ impl Network {
     /// Zero where no switch is joined to another.
     fn trunk_rate(&self) -> BytesPerSec {
         let plane = self.planes().iter().find(|plane| plane.pod_spines > 0);
-        plane.map_or(BytesPerSec::ZERO, |plane| {
-            self.link(LinkId(plane.leaf_lane(0, 0))).rate
-        })
+        plane.map_or(BytesPerSec::ZERO, |plane| self.link(LinkId(plane.leaf_lane(0, 0))).rate)
     }
 }
 
@@ -165,13 +135,7 @@ impl Picture {
                 Named::Each | Named::By(_) | Named::Nothing => word.to_owned(),
             };
             let span = part.last - part.first + 1;
-            self.boxes.push(PictureBox {
-                label,
-                tier,
-                column: part.first,
-                span,
-                count,
-            });
+            self.boxes.push(PictureBox { label, tier, column: part.first, span, count });
         }
     }
 
@@ -183,24 +147,12 @@ impl Picture {
         rate: BytesPerSec,
         n_wires: impl Fn(&PictureBox, &PictureBox) -> u32,
     ) {
-        let on = |tier| {
-            self.boxes
-                .iter()
-                .enumerate()
-                .filter(move |(_, part)| part.tier == tier)
-        };
+        let on = |tier| self.boxes.iter().enumerate().filter(move |(_, part)| part.tier == tier);
         for (from, lower) in on(below) {
             for (to, upper) in on(above) {
-                if lower.column < upper.column + upper.span
-                    && upper.column < lower.column + lower.span
-                {
+                if lower.column < upper.column + upper.span && upper.column < lower.column + lower.span {
                     let n_wires = n_wires(lower, upper);
-                    self.lines.push(PictureLine {
-                        from,
-                        to,
-                        n_wires,
-                        label: rate.to_string(),
-                    });
+                    self.lines.push(PictureLine { from, to, n_wires, label: rate.to_string() });
                 }
             }
         }
@@ -225,17 +177,8 @@ mod tests {
     use crate::tests::fixture::{machine, network};
 
     fn tier(picture: &Picture, name: &str) -> Vec<PictureBox> {
-        let tier = picture
-            .tiers
-            .iter()
-            .position(|tier| *tier == name)
-            .expect("tier");
-        picture
-            .boxes
-            .iter()
-            .filter(|part| part.tier == tier)
-            .cloned()
-            .collect()
+        let tier = picture.tiers.iter().position(|tier| *tier == name).expect("tier");
+        picture.boxes.iter().filter(|part| part.tier == tier).cloned().collect()
     }
 
     /// Whatever is folded, boxes stand for all vertices and lines for all wires.
@@ -251,33 +194,19 @@ mod tests {
         for network in networks {
             let picture = network.picture();
             let survey = network.survey().expect("connected");
-            let count = |name| {
-                tier(&picture, name)
-                    .iter()
-                    .map(|part| part.count)
-                    .sum::<u32>()
-            };
+            let count = |name| tier(&picture, name).iter().map(|part| part.count).sum::<u32>();
             assert_eq!(count("devices"), survey.n_devices);
             assert_eq!(count("NICs"), survey.n_nics);
             assert_eq!(count("leaves"), survey.switches.leaf);
             assert_eq!(count("spines"), survey.switches.spine);
-            let trunks = picture
-                .lines
-                .iter()
-                .filter(|line| picture.boxes[line.from].tier >= 3);
-            assert_eq!(
-                trunks.map(|line| line.n_wires).sum::<u32>(),
-                survey.wires.trunk
-            );
+            let trunks = picture.lines.iter().filter(|line| picture.boxes[line.from].tier >= 3);
+            assert_eq!(trunks.map(|line| line.n_wires).sum::<u32>(), survey.wires.trunk);
         }
     }
 
     #[test]
     fn planes_stand_side_by_side_and_one_network_spans() {
-        let planes = tier(
-            &network(FabricKind::FatTree, 8, 2, 64, 256).picture(),
-            "spines",
-        );
+        let planes = tier(&network(FabricKind::FatTree, 8, 2, 64, 256).picture(), "spines");
         assert!(planes.len() == 8 && planes.iter().all(|part| part.span == 1 && part.count == 4));
         let rails = network(FabricKind::RailFatTree, 1, 2, 64, 64).picture();
         assert_eq!(tier(&rails, "leaves").len(), 8);
@@ -291,10 +220,7 @@ mod tests {
         rack.node.nic.count = 0;
         let picture = Network::build(&rack).expect("rack").picture();
         assert_eq!(picture.boxes.len(), 2);
-        assert_eq!(
-            (picture.boxes[1].label.as_str(), picture.boxes[1].count),
-            ("devices", 72)
-        );
+        assert_eq!((picture.boxes[1].label.as_str(), picture.boxes[1].count), ("devices", 72));
         assert_eq!(picture.lines[0].n_wires, 72);
     }
 }

@@ -19,31 +19,14 @@ fn a_full_network_is_its_full_size() {
         (FabricKind::RailFatTree, 1, 3, 16, 128),
     ];
     for (kind, planes, tiers, ports, n_nodes) in full {
-        let survey = network(kind, planes, tiers, ports, n_nodes)
-            .survey()
-            .expect("connected");
+        let survey = network(kind, planes, tiers, ports, n_nodes).survey().expect("connected");
         let name = format!("{kind:?}, {planes} planes, {tiers} tiers, {ports} ports");
-        assert_eq!(
-            u64::from(survey.n_nics),
-            survey.full_size.endpoints,
-            "{name}"
-        );
-        assert_eq!(
-            u64::from(survey.switches.scale_out()),
-            survey.full_size.switches,
-            "{name}"
-        );
-        assert_eq!(
-            u64::from(survey.wires.trunk),
-            survey.full_size.links,
-            "{name}"
-        );
+        assert_eq!(u64::from(survey.n_nics), survey.full_size.endpoints, "{name}");
+        assert_eq!(u64::from(survey.switches.scale_out()), survey.full_size.switches, "{name}");
+        assert_eq!(u64::from(survey.wires.trunk), survey.full_size.links, "{name}");
         let one_more = Network::build(&machine(kind, planes, tiers, ports, n_nodes + 1));
         let message = one_more.expect_err("no port is left").to_string();
-        assert!(
-            message.contains(&format!("{} nodes", n_nodes + 1))
-                && message.contains(&format!("take {n_nodes}"))
-        );
+        assert!(message.contains(&format!("{} nodes", n_nodes + 1)) && message.contains(&format!("take {n_nodes}")));
     }
 }
 
@@ -63,10 +46,7 @@ fn no_switch_has_more_wires_than_ports() {
             for vertex in network.graph().node_indices() {
                 let n_wires = network.graph().edges(vertex).count();
                 match network.graph()[vertex] {
-                    Vertex::Switch { .. } => assert!(
-                        (1..=ports as usize).contains(&n_wires),
-                        "{n_nodes} on {kind:?}"
-                    ),
+                    Vertex::Switch { .. } => assert!((1..=ports as usize).contains(&n_wires), "{n_nodes} on {kind:?}"),
                     Vertex::Nic { .. } => assert_eq!(n_wires, 2, "its bus and its leaf"),
                     Vertex::Device(_) | Vertex::ScaleUpSwitch(_) | Vertex::PcieSwitch { .. } => {}
                 }
@@ -80,11 +60,7 @@ fn no_switch_has_more_wires_than_ports() {
 fn bisection_of_a_fat_tree_is_half_its_nics() {
     for (name, network) in every_kind() {
         let expected = f64::from(network.n_nodes() / 2) * 8.0 * 50e9;
-        assert!(
-            (network.bisection().get() - expected).abs() < 1.0,
-            "{name}: {}",
-            network.bisection()
-        );
+        assert!((network.bisection().get() - expected).abs() < 1.0, "{name}: {}", network.bisection());
     }
 }
 
@@ -102,10 +78,7 @@ fn bisection_is_the_maximum_flow_even_where_trunks_are_slow() {
             machine.fabric.link_rate = units::BytesPerSec::new(link_rate);
             let network = Network::build(&machine).expect("whole");
             let (formula, flow) = (network.bisection().get(), flow_across(&network));
-            assert!(
-                (formula - flow).abs() < 1.0,
-                "{kind:?} of {n_nodes} at {link_rate}: {formula}, flow {flow}"
-            );
+            assert!((formula - flow).abs() < 1.0, "{kind:?} of {n_nodes} at {link_rate}: {formula}, flow {flow}");
         }
     }
 }
@@ -117,11 +90,7 @@ fn flow_across(network: &Network) -> f64 {
     let cut = network.n_nodes() / 2;
     for vertex in network.graph().node_indices() {
         if let Vertex::Nic { node, .. } = network.graph()[vertex] {
-            let (start, end) = if node.0 < cut {
-                (source, vertex)
-            } else {
-                (vertex, sink)
-            };
+            let (start, end) = if node.0 < cut { (source, vertex) } else { (vertex, sink) };
             flow.add_edge(start, end, 1e15);
         }
     }
@@ -162,31 +131,17 @@ fn a_rack_of_72_devices_needs_no_network() {
     (rack.node.devices, rack.node.nic.count) = (72, 0);
     let network = Network::build(&rack).expect("one node");
     let survey = network.survey().expect("connected");
-    assert_eq!(
-        (
-            survey.n_devices,
-            survey.switches.scale_up,
-            survey.switches.scale_out()
-        ),
-        (72, 1, 0)
-    );
+    assert_eq!((survey.n_devices, survey.switches.scale_up, survey.switches.scale_out()), (72, 1, 0));
     assert_eq!(survey.diameter.switches, 1);
     assert!((survey.bisection.get() - 36.0 * 200e9).abs() < 1.0);
     assert!(!network.has_network());
-    let path = network
-        .path(DeviceId(0), DeviceId(71), Routing::Static)
-        .expect("scale-up");
+    let path = network.path(DeviceId(0), DeviceId(71), Routing::Static).expect("scale-up");
     assert_eq!(path.links.len(), 2);
 }
 
 #[test]
 fn a_bare_machine_is_one_switch_that_costs_nothing() {
-    let machine = Machine::bare(
-        32,
-        8,
-        units::BytesPerSec::new(160e9),
-        units::BytesPerSec::new(40e9),
-    );
+    let machine = Machine::bare(32, 8, units::BytesPerSec::new(160e9), units::BytesPerSec::new(40e9));
     let network = Network::build(&machine).expect("whole");
     let survey = network.survey().expect("connected");
     assert_eq!((survey.switches.scale_out(), survey.wires.trunk), (1, 0));
@@ -200,38 +155,17 @@ fn accessors_name_the_links_of_a_device() {
         for device in (0..network.n_devices()).map(DeviceId) {
             let node = network.node_of(device);
             assert_eq!(network.device(node, network.local_rank(device)), device);
-            assert_eq!(
-                network
-                    .devices_of(node)
-                    .nth(network.local_rank(device) as usize),
-                Some(device)
-            );
+            assert_eq!(network.devices_of(node).nth(network.local_rank(device) as usize), Some(device));
             let (up, leaf) = network.ends(network.nic_send(device));
-            assert!(
-                matches!((up, leaf), (Vertex::Nic { .. }, Vertex::Switch { .. })),
-                "{name}"
-            );
-            assert_eq!(
-                network.ends(network.nic_receive(device)),
-                (leaf, up),
-                "{name}"
-            );
+            assert!(matches!((up, leaf), (Vertex::Nic { .. }, Vertex::Switch { .. })), "{name}");
+            assert_eq!(network.ends(network.nic_receive(device)), (leaf, up), "{name}");
             assert_eq!(
                 network.ends(network.scale_up_send(device)),
                 (Vertex::Device(device), Vertex::ScaleUpSwitch(node))
             );
-            assert_eq!(
-                network.ends(network.scale_up_receive(device)).1,
-                Vertex::Device(device)
-            );
-            assert_eq!(
-                network.ends(network.pcie_send(device)).0,
-                Vertex::Device(device)
-            );
-            assert_eq!(
-                network.ends(network.pcie_receive(device)).1,
-                Vertex::Device(device)
-            );
+            assert_eq!(network.ends(network.scale_up_receive(device)).1, Vertex::Device(device));
+            assert_eq!(network.ends(network.pcie_send(device)).0, Vertex::Device(device));
+            assert_eq!(network.ends(network.pcie_receive(device)).1, Vertex::Device(device));
         }
     }
 }
@@ -269,13 +203,6 @@ fn sixteen_thousand_devices_are_built_whole() {
     let network = network(FabricKind::FatTree, 8, 2, 64, 2048);
     let survey = network.survey().expect("connected");
     assert_eq!(network.n_links(), 2 * (16_384 * 4 + 16_384));
-    assert_eq!(
-        (
-            survey.n_devices,
-            survey.switches.scale_out(),
-            survey.wires.trunk
-        ),
-        (16_384, 768, 16_384)
-    );
+    assert_eq!((survey.n_devices, survey.switches.scale_out(), survey.wires.trunk), (16_384, 768, 16_384));
     assert_eq!(survey.diameter.switches, 4);
 }

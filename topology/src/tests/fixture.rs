@@ -5,13 +5,7 @@ use units::{BytesPerSec, Seconds};
 use crate::{Fabric, FabricKind, Machine, Network};
 
 /// A machine of `n_nodes` nodes on this fabric.
-pub(crate) fn machine(
-    kind: FabricKind,
-    planes: u32,
-    tiers: u32,
-    switch_ports: u32,
-    n_nodes: u32,
-) -> Machine {
+pub(crate) fn machine(kind: FabricKind, planes: u32, tiers: u32, switch_ports: u32, n_nodes: u32) -> Machine {
     let nic = BytesPerSec::new(50e9);
     let mut machine = Machine::bare(n_nodes, 8, BytesPerSec::new(200e9), nic);
     machine.device.scale_up.latency = Seconds::new(3e-6);
@@ -30,13 +24,6 @@ pub(crate) fn machine(
 }
 
 /// The network of that machine.
-pub(crate) fn network(
-    kind: FabricKind,
-    planes: u32,
-    tiers: u32,
-    switch_ports: u32,
-    n_nodes: u32,
-) -> Network {
-    Network::build(&machine(kind, planes, tiers, switch_ports, n_nodes))
-        .expect("the machine is whole")
+pub(crate) fn network(kind: FabricKind, planes: u32, tiers: u32, switch_ports: u32, n_nodes: u32) -> Network {
+    Network::build(&machine(kind, planes, tiers, switch_ports, n_nodes)).expect("the machine is whole")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plan::{ChunkSpan, Ran, StreamSpan};
+use plan::{ChunkSpan, Ran, Recording, StreamSpan};
 use report::{Lane, Span, SpanKind, Timeline};
 use units::SimTime;
 use workloads::schedule::Slot;
@@ -25,7 +25,7 @@ pub(crate) fn timeline(run: &Finished<'_>) -> Recorded {
         lane.push(span(chunk_name(chunk), chunk_kind(chunk), chunk.start, chunk.end));
     }
     let near = near(run.program.layout.pp);
-    for stream in run.outcome.streams.iter().filter(|stream| near.contains(&stream.rank)) {
+    for stream in run.outcome.streams.iter().filter(|stream| stream.replica == 0 && near.contains(&stream.rank)) {
         let (name, kind) = ran(run, stream);
         if kind != SpanKind::Wait || stream.end > stream.start {
             let lane = lanes.entry((stream.rank, stream.replica, 1 + stream.stream)).or_insert_with(Vec::new);
@@ -39,10 +39,13 @@ pub(crate) fn timeline(run: &Finished<'_>) -> Recorded {
     };
     let timeline = Timeline { lanes: lanes.into_iter().map(lane).collect() };
     let ranks: Vec<String> = near.iter().map(u32::to_string).collect();
-    let note = format!(
-        "the trace has the chunks of every recorded rank, and kernels and all-to-alls of pipeline ranks {}",
-        ranks.join(", ")
-    );
+    let note = match run.plan.policy.record {
+        Recording::None => "the trace has the end of the step alone (`policy.record`)".to_owned(),
+        Recording::OnePerStage | Recording::All => format!(
+            "the trace has the chunks of every recorded rank, and kernels and all-to-alls of pipeline ranks {}",
+            ranks.join(", ")
+        ),
+    };
     Recorded { timeline, note }
 }
 

@@ -135,7 +135,7 @@ impl Wires {
         let mut way = context.network.path(from, near, plan.policy.routing)?.latency;
         if wires.n_nodes > 1 {
             let far = layout.device(0, layout.devices);
-            way = way + context.network.path(from, far, plan.policy.routing)?.latency;
+            way += context.network.path(from, far, plan.policy.routing)?.latency;
             wires.crowding = crowding(context, &group_pairs(layout))?;
         }
         wires.latency = SimSpan::from(Seconds::new(value(EstimateKey::AllToAllNotify)) + way);

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use report::{
-    Comparison, Counted, Lane, LinkRow, MemoryRow, OpRow, Phases, Span, SpanKind, Summary,
-    Timeline, Variant,
+    Comparison, Counted, Lane, LinkRow, MemoryRow, OpRow, Phases, Span, SpanKind, Summary, Timeline, Variant,
 };
 use topology::{Picture, PictureBox, PictureLine};
 
@@ -16,61 +15,31 @@ pub(crate) fn timeline() -> Timeline {
     let mut lanes = Vec::new();
     for rank in 0..N_RANKS {
         let depth = rank.min(N_RANKS - 1 - rank);
-        let slow = if rank == 0 || rank == N_RANKS - 1 {
-            0.93
-        } else {
-            1.0
-        };
-        let mut chunks = Chunks {
-            at: 0.045 * depth as f64,
-            spans: Vec::new(),
-        };
+        let slow = if rank == 0 || rank == N_RANKS - 1 { 0.93 } else { 1.0 };
+        let mut chunks = Chunks { at: 0.045 * depth as f64, spans: Vec::new() };
         let lone = N_RANKS - 2 * depth;
         for index in 0..lone {
             chunks.push(SpanKind::Forward, format!("F {index}"), 0.052 * slow, 0.012);
         }
         for index in 0..N_PAIRS {
-            chunks.push(
-                SpanKind::Overlapped,
-                format!("F {} B {index}", index + lone),
-                0.139 * slow,
-                0.004,
-            );
+            chunks.push(SpanKind::Overlapped, format!("F {} B {index}", index + lone), 0.139 * slow, 0.004);
             if index % 20 == 19 {
                 chunks.push(SpanKind::WeightGradient, format!("W {index}"), 0.035, 0.0);
             }
         }
         for index in 0..N_RANKS - depth {
-            chunks.push(
-                SpanKind::Backward,
-                format!("B {}", N_PAIRS + index),
-                0.098 * slow,
-                0.03,
-            );
+            chunks.push(SpanKind::Backward, format!("B {}", N_PAIRS + index), 0.098 * slow, 0.03);
             if index % 2 == 0 {
-                chunks.push(
-                    SpanKind::WeightGradient,
-                    format!("W {}", N_PAIRS + index),
-                    0.04,
-                    0.0,
-                );
+                chunks.push(SpanKind::WeightGradient, format!("W {}", N_PAIRS + index), 0.04, 0.0);
             }
         }
         chunks.at = chunks.at.max(19.2);
         chunks.push(SpanKind::Optimizer, "optimizer".into(), 0.29, 0.0);
         let process = format!("rank {rank} (stage {rank})");
         let streams = streams(&chunks.spans);
-        lanes.push(Lane {
-            process: process.clone(),
-            thread: "chunks".into(),
-            spans: chunks.spans,
-        });
+        lanes.push(Lane { process: process.clone(), thread: "chunks".into(), spans: chunks.spans });
         for (thread, spans) in ["compute", "communication"].into_iter().zip(streams) {
-            lanes.push(Lane {
-                process: process.clone(),
-                thread: thread.into(),
-                spans,
-            });
+            lanes.push(Lane { process: process.clone(), thread: thread.into(), spans });
         }
     }
     Timeline { lanes }
@@ -83,12 +52,7 @@ struct Chunks {
 
 impl Chunks {
     fn push(&mut self, kind: SpanKind, name: String, seconds: f64, gap: f64) {
-        self.spans.push(Span {
-            name,
-            kind,
-            start: self.at,
-            end: self.at + seconds,
-        });
+        self.spans.push(Span { name, kind, start: self.at, end: self.at + seconds });
         self.at += seconds + gap;
     }
 }
@@ -116,20 +80,12 @@ fn streams(chunks: &[Span]) -> [Vec<Span>; 2] {
         ("combine.forward", Transfer, 0.22),
     ];
     let mut streams = [Vec::new(), Vec::new()];
-    for chunk in chunks
-        .iter()
-        .filter(|chunk| chunk.kind == SpanKind::Overlapped)
-    {
+    for chunk in chunks.iter().filter(|chunk| chunk.kind == SpanKind::Overlapped) {
         for (stream, ops) in streams.iter_mut().zip([&compute[..], &communication[..]]) {
             let mut share = 0.0;
             for &(name, kind, length) in ops {
                 let at = |share: f64| chunk.start + (chunk.end - chunk.start) * share;
-                let span = Span {
-                    name: name.into(),
-                    kind,
-                    start: at(share),
-                    end: at(share + length),
-                };
+                let span = Span { name: name.into(), kind, start: at(share), end: at(share + length) };
                 if !name.is_empty() {
                     stream.push(span);
                 }
@@ -141,13 +97,7 @@ fn streams(chunks: &[Span]) -> [Vec<Span>; 2] {
 }
 
 fn phases(spans: &[Span], step: f64) -> Phases {
-    let of = |kind| {
-        spans
-            .iter()
-            .filter(|span| span.kind == kind)
-            .map(|span| span.end - span.start)
-            .sum()
-    };
+    let of = |kind| spans.iter().filter(|span| span.kind == kind).map(|span| span.end - span.start).sum();
     let mut phases = Phases {
         forward: of(SpanKind::Forward),
         bubble: 0.0,
@@ -164,9 +114,7 @@ fn phases(spans: &[Span], step: f64) -> Phases {
 pub(crate) fn summary(timeline: &Timeline) -> Summary {
     let step_seconds = timeline.end();
     let chunks = timeline.lanes.iter().filter(|lane| lane.thread == "chunks");
-    let phases_by_rank: Vec<Phases> = chunks
-        .map(|lane| phases(&lane.spans, step_seconds))
-        .collect();
+    let phases_by_rank: Vec<Phases> = chunks.map(|lane| phases(&lane.spans, step_seconds)).collect();
     let mean = |of: fn(&Phases) -> f64| phases_by_rank.iter().map(of).sum::<f64>() / N_RANKS as f64;
     let memory_by_rank: Vec<MemoryRow> = (0..N_RANKS as u32).map(memory_row).collect();
     Summary {
@@ -216,10 +164,7 @@ pub(crate) fn summary(timeline: &Timeline) -> Summary {
 }
 
 fn shares(parts: &[(&str, f64)]) -> BTreeMap<String, f64> {
-    parts
-        .iter()
-        .map(|(name, share)| ((*name).to_owned(), *share))
-        .collect()
+    parts.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect()
 }
 
 fn memory_row(rank: u32) -> MemoryRow {
@@ -233,152 +178,69 @@ fn memory_row(rank: u32) -> MemoryRow {
         ("communication buffers", 4.2),
         ("logits", if rank == 15 { 3.9 } else { 0.0 }),
     ];
-    let items: Vec<(String, f64)> = parts
-        .iter()
-        .map(|(name, gib)| ((*name).to_owned(), gib * gibibyte))
-        .collect();
+    let items: Vec<(String, f64)> = parts.iter().map(|(name, gib)| ((*name).to_owned(), gib * gibibyte)).collect();
     let total = items.iter().map(|(_, bytes)| bytes).sum();
-    MemoryRow {
-        rank,
-        items,
-        total,
-        capacity: 80.0 * gibibyte,
-    }
+    MemoryRow { rank, items, total, capacity: 80.0 * gibibyte }
 }
 
 fn ops() -> Vec<OpRow> {
     let rows = [
-        (
-            "combine",
-            "input-gradient",
-            480.0,
-            6.2e-3,
-            "scale-out",
-            "published",
-        ),
-        (
-            "attention.core",
-            "input-gradient",
-            480.0,
-            3.1e-3,
-            "tensor",
-            "published",
-        ),
-        (
-            "experts.gate-up",
-            "forward",
-            480.0,
-            1.8e-3,
-            "tensor",
-            "published",
-        ),
-        (
-            "experts.down",
-            "weight-gradient",
-            480.0,
-            1.7e-3,
-            "memory",
-            "assumed",
-        ),
-        (
-            "attention.output",
-            "weight-gradient",
-            480.0,
-            1.5e-3,
-            "tensor",
-            "interpolated",
-        ),
-        (
-            "attention.core",
-            "forward",
-            480.0,
-            1.24e-3,
-            "tensor",
-            "published",
-        ),
-        (
-            "attention.output",
-            "forward",
-            480.0,
-            0.9e-3,
-            "tensor",
-            "published",
-        ),
+        ("combine", "input-gradient", 480.0, 6.2e-3, "scale-out", "published"),
+        ("attention.core", "input-gradient", 480.0, 3.1e-3, "tensor", "published"),
+        ("experts.gate-up", "forward", 480.0, 1.8e-3, "tensor", "published"),
+        ("experts.down", "weight-gradient", 480.0, 1.7e-3, "memory", "assumed"),
+        ("attention.output", "weight-gradient", 480.0, 1.5e-3, "tensor", "interpolated"),
+        ("attention.core", "forward", 480.0, 1.24e-3, "tensor", "published"),
+        ("attention.output", "forward", 480.0, 0.9e-3, "tensor", "published"),
         ("swiglu", "recompute", 480.0, 0.32e-3, "memory", "assumed"),
         ("gate", "forward", 480.0, 0.05e-3, "latency", "assumed"),
         ("router.bias", "update", 4.0, 0.01e-3, "latency", "assumed"),
     ];
-    let row =
-        |(op, pass, count, seconds_each, binding, basis): (&str, &str, f64, f64, &str, &str)| {
-            OpRow {
-                op: op.into(),
-                pass: pass.into(),
-                count,
-                seconds_each,
-                seconds: count * seconds_each,
-                binding: binding.into(),
-                basis: basis.into(),
-            }
-        };
+    let row = |(op, pass, count, seconds_each, binding, basis): (&str, &str, f64, f64, &str, &str)| OpRow {
+        op: op.into(),
+        pass: pass.into(),
+        count,
+        seconds_each,
+        seconds: count * seconds_each,
+        binding: binding.into(),
+        basis: basis.into(),
+    };
     rows.into_iter().map(row).collect()
 }
 
 fn links() -> Vec<LinkRow> {
-    let rows = [
-        ("scale-up send", 2048, 9.1e15, 0.21, 0.24),
-        ("scale-out send", 2048, 3.2e15, 0.31, 0.38),
-    ];
-    let more = [
-        ("leaf to spine", 4096, 2.6e15, 0.12, 0.29),
-        ("host", 2048, 8.0e13, 0.004, 0.004),
-    ];
-    let row =
-        |(kind, count, bytes, utilization_mean, utilization_max): (&str, u64, f64, f64, f64)| {
-            LinkRow {
-                kind: kind.into(),
-                count,
-                bytes,
-                utilization_mean,
-                utilization_max,
-            }
-        };
+    let rows = [("scale-up send", 2048, 9.1e15, 0.21, 0.24), ("scale-out send", 2048, 3.2e15, 0.31, 0.38)];
+    let more = [("leaf to spine", 4096, 2.6e15, 0.12, 0.29), ("host", 2048, 8.0e13, 0.004, 0.004)];
+    let row = |(kind, count, bytes, utilization_mean, utilization_max): (&str, u64, f64, f64, f64)| LinkRow {
+        kind: kind.into(),
+        count,
+        bytes,
+        utilization_mean,
+        utilization_max,
+    };
     rows.into_iter().chain(more).map(row).collect()
 }
 
 /// Other ways to lay the layers out.
 pub(crate) fn variants(summary: &Summary) -> Vec<Variant> {
     let variant = |name: &str, factor: f64| {
-        let phases = Phases {
-            bubble: summary.phases.bubble * factor,
-            ..summary.phases
-        };
-        Variant {
-            name: name.into(),
-            step_seconds: phases.sum(),
-            phases,
-        }
+        let phases = Phases { bubble: summary.phases.bubble * factor, ..summary.phases };
+        Variant { name: name.into(), step_seconds: phases.sum(), phases }
     };
-    vec![
-        variant("layers spread evenly", 0.55),
-        variant("one layer fewer on the last stage", 1.21),
-    ]
+    vec![variant("layers spread evenly", 0.55), variant("one layer fewer on the last stage", 1.21)]
 }
 
 /// A few published figures.
 pub(crate) fn comparisons(summary: &Summary) -> Vec<Comparison> {
-    let row =
-        |quantity: &str, unit: &str, published: f64, simulated: f64, source: &str| Comparison {
-            id: quantity.replace(' ', "-"),
-            quantity: quantity.into(),
-            unit: unit.into(),
-            published,
-            simulated,
-            source: source.into(),
-        };
-    let (table, trace) = (
-        "ISCA 2025, arXiv:2505.09343, Table 4",
-        "deepseek-ai/profile-data, train.json",
-    );
+    let row = |quantity: &str, unit: &str, published: f64, simulated: f64, source: &str| Comparison {
+        id: quantity.replace(' ', "-"),
+        quantity: quantity.into(),
+        unit: unit.into(),
+        published,
+        simulated,
+        source: source.into(),
+    };
+    let (table, trace) = ("ISCA 2025, arXiv:2505.09343, Table 4", "deepseek-ai/profile-data, train.json");
     vec![
         row("time per step", "s", 19.926, summary.step_seconds, table),
         row("bubble", "s", 2.06, summary.phases.bubble, table),
@@ -390,52 +252,20 @@ pub(crate) fn comparisons(summary: &Summary) -> Vec<Comparison> {
 
 /// 256 nodes of eight devices, each device and NIC in a plane of its own.
 pub(crate) fn picture() -> Picture {
-    let mut boxes = vec![PictureBox {
-        label: "scale-up switches".into(),
-        tier: 0,
-        column: 0,
-        span: 8,
-        count: 256,
-    }];
-    let rows = [
-        ("device", 256),
-        ("NIC", 256),
-        ("leaf of plane", 8),
-        ("spine of plane", 4),
-    ];
+    let mut boxes = vec![PictureBox { label: "scale-up switches".into(), tier: 0, column: 0, span: 8, count: 256 }];
+    let rows = [("device", 256), ("NIC", 256), ("leaf of plane", 8), ("spine of plane", 4)];
     for (tier, (name, count)) in (1..).zip(rows) {
-        let column = |column| PictureBox {
-            label: format!("{name} {column}"),
-            tier,
-            column,
-            span: 1,
-            count,
-        };
+        let column = |column| PictureBox { label: format!("{name} {column}"), tier, column, span: 1, count };
         boxes.extend((0..8).map(column));
     }
     let mut lines = Vec::new();
     for column in 0..8 {
-        lines.push(PictureLine {
-            from: 0,
-            to: 1 + column,
-            n_wires: 256,
-            label: "200 GB/s".into(),
-        });
+        lines.push(PictureLine { from: 0, to: 1 + column, n_wires: 256, label: "200 GB/s".into() });
         for (tier, label) in ["64 GB/s", "50 GB/s", "50 GB/s"].into_iter().enumerate() {
             let from = 1 + tier * 8 + column;
-            lines.push(PictureLine {
-                from,
-                to: from + 8,
-                n_wires: 256,
-                label: label.into(),
-            });
+            lines.push(PictureLine { from, to: from + 8, n_wires: 256, label: label.into() });
         }
     }
     let tiers = vec!["scale-up switches", "devices", "NICs", "leaves", "spines"];
-    Picture {
-        n_columns: 8,
-        tiers,
-        boxes,
-        lines,
-    }
+    Picture { n_columns: 8, tiers, boxes, lines }
 }

@@ -30,14 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     fs::write(folder.join("report.html"), page)?;
     fs::write(folder.join("summary.json"), report::summary_json(&summary)?)?;
-    fs::write(
-        folder.join("terminal.txt"),
-        report::terminal(&summary, false),
-    )?;
-    fs::write(
-        folder.join("trace.pftrace"),
-        report::trace::perfetto(&summary.name, &timeline)?,
-    )?;
+    fs::write(folder.join("terminal.txt"), report::terminal(&summary, false))?;
+    fs::write(folder.join("trace.pftrace"), report::trace::perfetto(&summary.name, &timeline)?)?;
     fs::write(folder.join("trace.json"), report::trace::chrome(&timeline)?)?;
     let tables = [
         report::table::phases_table(&summary),
@@ -45,10 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         report::table::comparison_table(&comparisons),
         report::table::variants_table(&summary, &variants),
     ];
-    fs::write(
-        folder.join("tables.txt"),
-        tables.map(|table| format!("{table}\n")).join("\n"),
-    )?;
+    fs::write(folder.join("tables.txt"), tables.map(|table| format!("{table}\n")).join("\n"))?;
     let figures = [
         Some(figures::phases(&summary)?),
         Some(figures::pipeline(&timeline)?),

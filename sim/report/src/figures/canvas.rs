@@ -44,9 +44,7 @@ pub(super) fn draw(
 ) -> Result<String, ReportError> {
     let mut raw = String::new();
     let size = (units(WIDTH) as u32, units(height) as u32);
-    let mut canvas = Canvas {
-        backend: SVGBackend::with_string(&mut raw, size),
-    };
+    let mut canvas = Canvas { backend: SVGBackend::with_string(&mut raw, size) };
     paint(&mut canvas)?;
     canvas.backend.present().map_err(ReportError::library)?;
     drop(canvas);
@@ -65,32 +63,14 @@ impl Canvas<'_> {
         if from.0 >= to.0 || from.1 >= to.1 {
             return Ok(());
         }
-        let result = self
-            .backend
-            .draw_rect(from, to, &style(paint, 1.0).filled(), true);
+        let result = self.backend.draw_rect(from, to, &style(paint, 1.0).filled(), true);
         result.map_err(ReportError::library)
     }
 
     /// The four sides of a rectangle.
-    pub(super) fn outline(
-        &mut self,
-        area: Area,
-        paint: Paint,
-        width: f64,
-    ) -> Result<(), ReportError> {
-        let Area {
-            left,
-            top,
-            width: w,
-            height: h,
-        } = area;
-        let points = [
-            (left, top),
-            (left + w, top),
-            (left + w, top + h),
-            (left, top + h),
-            (left, top),
-        ];
+    pub(super) fn outline(&mut self, area: Area, paint: Paint, width: f64) -> Result<(), ReportError> {
+        let Area { left, top, width: w, height: h } = area;
+        let points = [(left, top), (left + w, top), (left + w, top + h), (left, top + h), (left, top)];
         let points = points.map(|(x, y)| (units(x), units(y)));
         let result = self.backend.draw_path(points, &style(paint, width));
         result.map_err(ReportError::library)
@@ -105,9 +85,7 @@ impl Canvas<'_> {
         width: f64,
     ) -> Result<(), ReportError> {
         let ends = [from, to].map(|(x, y)| (units(x), units(y)));
-        let result = self
-            .backend
-            .draw_line(ends[0], ends[1], &style(paint, width));
+        let result = self.backend.draw_line(ends[0], ends[1], &style(paint, width));
         result.map_err(ReportError::library)
     }
 
@@ -124,13 +102,7 @@ impl Canvas<'_> {
     }
 
     /// The same in bold.
-    pub(super) fn bold(
-        &mut self,
-        at: (f64, f64),
-        anchor: Anchor,
-        size: f64,
-        text: &str,
-    ) -> Result<(), ReportError> {
+    pub(super) fn bold(&mut self, at: (f64, f64), anchor: Anchor, size: f64, text: &str) -> Result<(), ReportError> {
         self.write(at, anchor, size, Paint::TEXT, FontStyle::Bold, text)
     }
 
@@ -151,13 +123,8 @@ impl Canvas<'_> {
         let (color, alpha) = color(paint);
         let font = (FontFamily::SansSerif, size * UNITS * FONT_FACTOR, weight).into_font();
         let color = color.mix(alpha);
-        let style = TextStyle::from(font)
-            .color(&color)
-            .pos(Pos::new(h_pos, VPos::Center));
-        let shown: String = text
-            .chars()
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-            .collect();
+        let style = TextStyle::from(font).color(&color).pos(Pos::new(h_pos, VPos::Center));
+        let shown: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         let result = self.backend.draw_text(&shown, &style, (units(x), units(y)));
         result.map_err(ReportError::library)
     }

@@ -20,11 +20,7 @@ pub(super) struct Scale {
 impl Scale {
     /// The x of a value; everything at the left edge where there is nothing to show.
     pub(super) fn x(self, value: f64) -> f64 {
-        if self.max > 0.0 {
-            self.left + self.width * value / self.max
-        } else {
-            self.left
-        }
+        if self.max > 0.0 { self.left + self.width * value / self.max } else { self.left }
     }
 }
 
@@ -38,22 +34,10 @@ pub(super) fn axis(
     for (value, label) in ticks(scale.max) {
         let x = scale.x(value);
         canvas.line((x, top), (x, bottom + 5.0), Paint::GRID, 1.0)?;
-        canvas.text(
-            (x, bottom + 16.0),
-            Anchor::Middle,
-            TEXT,
-            Paint::MUTED,
-            &label,
-        )?;
+        canvas.text((x, bottom + 16.0), Anchor::Middle, TEXT, Paint::MUTED, &label)?;
     }
     let middle = scale.left + scale.width / 2.0;
-    canvas.text(
-        (middle, bottom + 38.0),
-        Anchor::Middle,
-        TEXT,
-        Paint::MUTED,
-        name,
-    )
+    canvas.text((middle, bottom + 38.0), Anchor::Middle, TEXT, Paint::MUTED, name)
 }
 
 /// Round values from zero to `max`, four to ten of them, with labels of equal precision.
@@ -63,29 +47,17 @@ pub(super) fn ticks(max: f64) -> Vec<(f64, String)> {
     }
     let rough = max / 9.0;
     let power = 10.0_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
-        .map(|factor| factor * power)
-        .into_iter()
-        .find(|step| *step >= rough);
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
     let step = step.unwrap_or(rough);
-    let coarse = if (step / power - 2.5).abs() < 0.1 {
-        step / 10.0
-    } else {
-        step
-    };
+    let coarse = if (step / power - 2.5).abs() < 0.1 { step / 10.0 } else { step };
     let decimals = (-coarse.log10().floor()).clamp(0.0, 9.0) as usize;
     let n_ticks = (max / step + 1e-9).floor() as usize;
-    (0..=n_ticks)
-        .map(|index| index as f64 * step)
-        .map(|value| (value, format!("{value:.decimals$}")))
-        .collect()
+    (0..=n_ticks).map(|index| index as f64 * step).map(|value| (value, format!("{value:.decimals$}"))).collect()
 }
 
 /// Height that a legend of these names takes from `left`.
 pub(super) fn legend_height(left: f64, names: &[(String, Paint)]) -> f64 {
-    let lines = placed(left, names)
-        .last()
-        .map_or(0.0, |(_, line, ..)| line + 1.0);
+    let lines = placed(left, names).last().map_or(0.0, |(_, line, ..)| line + 1.0);
     lines * LEGEND_LINE + 8.0
 }
 
@@ -97,12 +69,7 @@ pub(super) fn legend(
 ) -> Result<(), ReportError> {
     for (x, line, name, paint) in placed(left, names) {
         let y = top + line * LEGEND_LINE + LEGEND_LINE / 2.0;
-        let swatch = Area {
-            left: x,
-            top: y - 7.0,
-            width: 14.0,
-            height: 14.0,
-        };
+        let swatch = Area { left: x, top: y - 7.0, width: 14.0, height: 14.0 };
         canvas.fill(swatch, paint)?;
         canvas.outline(swatch, Paint::Ink(0.25), 0.5)?;
         canvas.text((x + 21.0, y), Anchor::Start, TEXT, Paint::TEXT, name)?;
@@ -136,11 +103,7 @@ mod tests {
             assert!(ticks.iter().all(|(value, _)| *value <= max * (1.0 + 1e-9)));
             let mut labels: Vec<&String> = ticks.iter().map(|(_, label)| label).collect();
             labels.dedup();
-            assert_eq!(
-                labels.len(),
-                ticks.len(),
-                "labels that read the same: {ticks:?}"
-            );
+            assert_eq!(labels.len(), ticks.len(), "labels that read the same: {ticks:?}");
         }
         assert_eq!(ticks(0.0).len(), 1);
         assert_eq!(ticks(f64::NAN).len(), 1);

@@ -20,31 +20,16 @@ const MEAN: Paint = kind(SpanKind::Transfer);
 pub fn links(rows: &[LinkRow]) -> Result<Figure, ReportError> {
     finite("links", &rows)?;
     let title = "How busy the links are".to_owned();
-    let keys = [
-        ("mean over links".to_owned(), MEAN),
-        ("busiest link".to_owned(), Paint::TEXT),
-    ];
-    let largest = rows
-        .iter()
-        .map(|row| row.utilization_max.max(row.utilization_mean))
-        .fold(0.0, f64::max);
+    let keys = [("mean over links".to_owned(), MEAN), ("busiest link".to_owned(), Paint::TEXT)];
+    let largest = rows.iter().map(|row| row.utilization_max.max(row.utilization_mean)).fold(0.0, f64::max);
     // To the next tenth, so that a chart of nearly idle links does not look busy.
     let max = ((largest * 10.0).ceil() / 10.0).max(0.1) * 100.0;
-    let scale = Scale {
-        left: LEFT,
-        width: WIDTH - LEFT - RIGHT,
-        max,
-    };
+    let scale = Scale { left: LEFT, width: WIDTH - LEFT - RIGHT, max };
     let top = legend_height(LEFT, &keys);
     let bottom = top + PITCH * rows.len().max(1) as f64;
     let svg = draw(&title, bottom + AXIS, |canvas| {
         legend(canvas, (LEFT, 0.0), &keys)?;
-        axis(
-            canvas,
-            scale,
-            (top, bottom),
-            "percent of the links' own rate, mean over the step",
-        )?;
+        axis(canvas, scale, (top, bottom), "percent of the links' own rate, mean over the step")?;
         for (index, row) in rows.iter().enumerate() {
             bar(canvas, scale, top + PITCH * index as f64, row)?;
         }
@@ -66,21 +51,11 @@ fn bar(canvas: &mut Canvas<'_>, scale: Scale, top: f64, row: &LinkRow) -> Result
     canvas.text((LEFT - 10.0, middle), Anchor::End, TEXT, Paint::TEXT, &name)?;
     let end = scale.x(row.utilization_mean * 100.0);
     let height = PITCH - 14.0;
-    let area = Area {
-        left: LEFT,
-        top: top + 7.0,
-        width: end - LEFT,
-        height,
-    };
+    let area = Area { left: LEFT, top: top + 7.0, width: end - LEFT, height };
     canvas.fill(area, MEAN)?;
     let busiest = scale.x(row.utilization_max * 100.0);
     canvas.line((end, middle), (busiest, middle), Paint::Ink(0.5), 1.5)?;
-    canvas.line(
-        (busiest, area.top),
-        (busiest, area.top + height),
-        Paint::TEXT,
-        2.5,
-    )?;
+    canvas.line((busiest, area.top), (busiest, area.top + height), Paint::TEXT, 2.5)?;
     let (mean, max) = (percent(row.utilization_mean), percent(row.utilization_max));
     let words = format!("{mean}, busiest {max}; {}", bytes(row.bytes));
     let place = (WIDTH - RIGHT + 14.0, middle);

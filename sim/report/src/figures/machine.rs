@@ -22,11 +22,7 @@ pub fn machine(picture: &Picture) -> Result<Figure, ReportError> {
     let keys = wires(picture.tiers.len());
     let top = legend_height(LEFT, &keys);
     let title = "The machine".to_owned();
-    let grid = Grid {
-        top,
-        n_tiers: picture.tiers.len(),
-        n_columns: picture.n_columns,
-    };
+    let grid = Grid { top, n_tiers: picture.tiers.len(), n_columns: picture.n_columns };
     check(picture)?;
     let height = top + PITCH * picture.tiers.len().saturating_sub(1) as f64 + BOX + 12.0;
     let svg = draw(&title, height, |canvas| {
@@ -43,10 +39,7 @@ pub fn machine(picture: &Picture) -> Result<Figure, ReportError> {
                 canvas.text(between, Anchor::End, TEXT - 1.0, Paint::MUTED, &words)?;
             }
         }
-        picture
-            .boxes
-            .iter()
-            .try_for_each(|part| grid.part(canvas, part))
+        picture.boxes.iter().try_for_each(|part| grid.part(canvas, part))
     })?;
     Ok(Figure {
         name: "machine",
@@ -62,12 +55,9 @@ pub fn machine(picture: &Picture) -> Result<Figure, ReportError> {
 fn check(picture: &Picture) -> Result<(), ReportError> {
     let is_box = |part: &PictureBox| {
         let end = part.column.checked_add(part.span);
-        part.tier < picture.tiers.len()
-            && part.span > 0
-            && end.is_some_and(|end| end <= picture.n_columns)
+        part.tier < picture.tiers.len() && part.span > 0 && end.is_some_and(|end| end <= picture.n_columns)
     };
-    let is_line =
-        |line: &PictureLine| line.from < picture.boxes.len() && line.to < picture.boxes.len();
+    let is_line = |line: &PictureLine| line.from < picture.boxes.len() && line.to < picture.boxes.len();
     let bad = |part: String| Err(ReportError::BadPicture { part });
     if let Some(index) = picture.boxes.iter().position(|part| !is_box(part)) {
         return bad(format!("box {index}"));
@@ -89,27 +79,16 @@ const fn wire(tier: usize) -> Paint {
 
 fn wires(n_tiers: usize) -> Vec<(String, Paint)> {
     let names = ["scale-up links", "PCIe", "scale-out links"];
-    let keys = names
-        .into_iter()
-        .enumerate()
-        .take(n_tiers.saturating_sub(1));
-    keys.map(|(tier, name)| (name.to_owned(), wire(tier)))
-        .collect()
+    let keys = names.into_iter().enumerate().take(n_tiers.saturating_sub(1));
+    keys.map(|(tier, name)| (name.to_owned(), wire(tier))).collect()
 }
 
 /// All wires that lead up from a tier, where they have one rate: `2,048 x 50 GB/s`.
 fn bundle(picture: &Picture, tier: usize) -> Option<String> {
-    let lines: Vec<&PictureLine> = picture
-        .lines
-        .iter()
-        .filter(|line| picture.boxes[line.from].tier == tier)
-        .collect();
+    let lines: Vec<&PictureLine> = picture.lines.iter().filter(|line| picture.boxes[line.from].tier == tier).collect();
     let rate = &lines.first()?.label;
     let n_wires: u64 = lines.iter().map(|line| u64::from(line.n_wires)).sum();
-    lines
-        .iter()
-        .all(|line| line.label == *rate)
-        .then(|| format!("{} x {rate}", count(n_wires)))
+    lines.iter().all(|line| line.label == *rate).then(|| format!("{} x {rate}", count(n_wires)))
 }
 
 /// Where tiers and columns stand; tier 0 at the bottom.
@@ -136,67 +115,35 @@ impl Grid {
         upper: &PictureBox,
         paint: Paint,
     ) -> Result<(), ReportError> {
-        let middle =
-            |part: &PictureBox| f64::midpoint(self.x(part.column), self.x(part.column + part.span));
-        let (from, to) = (
-            lower.column.max(upper.column),
-            (lower.column + lower.span).min(upper.column + upper.span),
-        );
+        let middle = |part: &PictureBox| f64::midpoint(self.x(part.column), self.x(part.column + part.span));
+        let (from, to) = (lower.column.max(upper.column), (lower.column + lower.span).min(upper.column + upper.span));
         let (bottom, top) = if from < to {
             let x = f64::midpoint(self.x(from), self.x(to));
             (x, x)
         } else {
             (middle(lower), middle(upper))
         };
-        canvas.line(
-            (bottom, self.y(lower.tier)),
-            (top, self.y(upper.tier) + BOX),
-            paint,
-            2.0,
-        )
+        canvas.line((bottom, self.y(lower.tier)), (top, self.y(upper.tier) + BOX), paint, 2.0)
     }
 
     /// A box with as much of its name as fits, and below it how many it stands for.
     fn part(&self, canvas: &mut Canvas<'_>, part: &PictureBox) -> Result<(), ReportError> {
-        let (left, right, top) = (
-            self.x(part.column) + 3.0,
-            self.x(part.column + part.span) - 3.0,
-            self.y(part.tier),
-        );
-        let area = Area {
-            left,
-            top,
-            width: right - left,
-            height: BOX,
-        };
+        let (left, right, top) = (self.x(part.column) + 3.0, self.x(part.column + part.span) - 3.0, self.y(part.tier));
+        let area = Area { left, top, width: right - left, height: BOX };
         canvas.fill(area, Paint::IDLE)?;
         canvas.outline(area, Paint::Ink(0.6), 1.0)?;
         let (x, size) = (f64::midpoint(left, right), TEXT - 1.0);
         let room = area.width - 12.0;
         let label = shortened(&part.label, size, room);
         let number = fitted(&format!("x {}", count(part.count.into())), size, room);
-        canvas.bold(
-            (x, top + BOX * 0.32),
-            Anchor::Middle,
-            size,
-            &fitted(label, size, room),
-        )?;
-        canvas.text(
-            (x, top + BOX * 0.70),
-            Anchor::Middle,
-            size,
-            Paint::MUTED,
-            &number,
-        )
+        canvas.bold((x, top + BOX * 0.32), Anchor::Middle, size, &fitted(label, size, room))?;
+        canvas.text((x, top + BOX * 0.70), Anchor::Middle, size, Paint::MUTED, &number)
     }
 }
 
 /// The whole name, its last two words or its last: the tier's name at the left says the rest.
 fn shortened(label: &str, size: f64, room: f64) -> &str {
-    let starts = label
-        .rmatch_indices(' ')
-        .take(2)
-        .map(|(at, _)| &label[at + 1..]);
+    let starts = label.rmatch_indices(' ').take(2).map(|(at, _)| &label[at + 1..]);
     let mut shorter: Vec<&str> = starts.collect();
     shorter.push(label);
     let fits = |label: &&&str| text_width(label, size) <= room;
@@ -209,19 +156,8 @@ mod tests {
     use super::*;
 
     fn picture() -> Picture {
-        let part = |tier, column, span| PictureBox {
-            label: "a".into(),
-            tier,
-            column,
-            span,
-            count: 3,
-        };
-        let line = |from, to| PictureLine {
-            from,
-            to,
-            n_wires: 1000,
-            label: "50 GB/s".into(),
-        };
+        let part = |tier, column, span| PictureBox { label: "a".into(), tier, column, span, count: 3 };
+        let line = |from, to| PictureLine { from, to, n_wires: 1000, label: "50 GB/s".into() };
         Picture {
             n_columns: 2,
             tiers: vec!["scale-up switches", "devices"],
@@ -241,19 +177,9 @@ mod tests {
     fn a_line_to_nowhere_or_a_box_outside_is_an_error() {
         let mut odd = picture();
         odd.lines[1].to = 3;
-        assert_eq!(
-            machine(&odd),
-            Err(ReportError::BadPicture {
-                part: "line 1".into()
-            })
-        );
+        assert_eq!(machine(&odd), Err(ReportError::BadPicture { part: "line 1".into() }));
         let mut odd = picture();
         odd.boxes[0].span = 3;
-        assert_eq!(
-            machine(&odd),
-            Err(ReportError::BadPicture {
-                part: "box 0".into()
-            })
-        );
+        assert_eq!(machine(&odd), Err(ReportError::BadPicture { part: "box 0".into() }));
     }
 }

@@ -28,9 +28,7 @@ pub fn pair(timeline: &Timeline) -> Result<Option<Figure>, ReportError> {
     let svg = paint(&title, &chosen)?;
     let busy = |lane: &Lane| {
         let spans = lane.spans.iter().filter(|span| span.kind != SpanKind::Wait);
-        let time: f64 = spans
-            .map(|span| (span.end.min(end) - span.start.max(start)).max(0.0))
-            .sum();
+        let time: f64 = spans.map(|span| (span.end.min(end) - span.start.max(start)).max(0.0)).sum();
         percent(ratio(time, end - start))
     };
     let caption = format!(
@@ -43,12 +41,7 @@ pub fn pair(timeline: &Timeline) -> Result<Option<Figure>, ReportError> {
         busy(chosen.streams[0]),
         busy(chosen.streams[1]),
     );
-    Ok(Some(Figure {
-        name: "pair",
-        svg,
-        caption,
-        title,
-    }))
+    Ok(Some(Figure { name: "pair", svg, caption, title }))
 }
 
 struct Chosen<'a> {
@@ -59,20 +52,14 @@ struct Chosen<'a> {
 
 fn choose(timeline: &Timeline) -> Option<Chosen<'_>> {
     let stream = |process: &str, thread: &str| {
-        timeline
-            .lanes
-            .iter()
-            .find(|lane| lane.process == process && lane.thread == thread && !lane.spans.is_empty())
+        timeline.lanes.iter().find(|lane| lane.process == process && lane.thread == thread && !lane.spans.is_empty())
     };
     let candidates: Vec<Chosen<'_>> = timeline
         .lanes
         .iter()
         .filter(|lane| lane.thread == "chunks")
         .filter_map(|lane| {
-            let streams = [
-                stream(&lane.process, "compute")?,
-                stream(&lane.process, "communication")?,
-            ];
+            let streams = [stream(&lane.process, "compute")?, stream(&lane.process, "communication")?];
             let is_pair = |span: &&Span| span.kind == SpanKind::Overlapped && span.end > span.start;
             let pairs: Vec<&Span> = lane.spans.iter().filter(is_pair).collect();
             let window = pairs.get(pairs.len() / 2).copied()?;
@@ -86,45 +73,21 @@ fn choose(timeline: &Timeline) -> Option<Chosen<'_>> {
 fn paint(title: &str, chosen: &Chosen<'_>) -> Result<String, ReportError> {
     let window = chosen.window;
     let is_visible = |span: &&Span| span.end > window.start && span.start < window.end;
-    let visible = chosen
-        .streams
-        .map(|lane| lane.spans.iter().filter(is_visible).collect::<Vec<_>>());
+    let visible = chosen.streams.map(|lane| lane.spans.iter().filter(is_visible).collect::<Vec<_>>());
     let keys = keys(&visible);
-    let scale = Scale {
-        left: LEFT,
-        width: WIDTH - LEFT - RIGHT,
-        max: (window.end - window.start) * 1e3,
-    };
+    let scale = Scale { left: LEFT, width: WIDTH - LEFT - RIGHT, max: (window.end - window.start) * 1e3 };
     let top = legend_height(LEFT, &keys);
     let bottom = top + PITCH * 2.0;
     draw(title, bottom + AXIS, |canvas| {
         legend(canvas, (LEFT, 0.0), &keys)?;
-        axis(
-            canvas,
-            scale,
-            (top, bottom),
-            "milliseconds since the pair began",
-        )?;
+        axis(canvas, scale, (top, bottom), "milliseconds since the pair began")?;
         for (index, (lane, spans)) in chosen.streams.iter().zip(&visible).enumerate() {
             let y = top + PITCH * index as f64;
             let name = fitted(&lane.thread, TEXT, LEFT - 14.0);
-            canvas.text(
-                (LEFT - 10.0, y + PITCH / 2.0),
-                Anchor::End,
-                TEXT,
-                Paint::TEXT,
-                &name,
-            )?;
-            let ground = Area {
-                left: LEFT,
-                top: y + 5.0,
-                width: scale.width,
-                height: PITCH - 10.0,
-            };
+            canvas.text((LEFT - 10.0, y + PITCH / 2.0), Anchor::End, TEXT, Paint::TEXT, &name)?;
+            let ground = Area { left: LEFT, top: y + 5.0, width: scale.width, height: PITCH - 10.0 };
             canvas.fill(ground, Paint::IDLE)?;
-            spans
-                .iter()
-                .try_for_each(|span| block(canvas, scale, ground, window, span))?;
+            spans.iter().try_for_each(|span| block(canvas, scale, ground, window, span))?;
         }
         Ok(())
     })
@@ -134,33 +97,18 @@ fn paint(title: &str, chosen: &Chosen<'_>) -> Result<String, ReportError> {
 fn keys(visible: &[Vec<&Span>]) -> Vec<(String, Paint)> {
     let is_there = |kind: &SpanKind| visible.iter().flatten().any(|span| span.kind == *kind);
     let kinds = SpanKind::ALL.into_iter().filter(is_there);
-    let mut keys: Vec<(String, Paint)> = kinds
-        .map(|there| (there.label().to_owned(), kind(there)))
-        .collect();
+    let mut keys: Vec<(String, Paint)> = kinds.map(|there| (there.label().to_owned(), kind(there))).collect();
     keys.push(("idle".to_owned(), Paint::IDLE));
     keys
 }
 
 /// One op, cut at the window, with as much of its name as fits.
-fn block(
-    canvas: &mut Canvas<'_>,
-    scale: Scale,
-    ground: Area,
-    window: &Span,
-    span: &Span,
-) -> Result<(), ReportError> {
+fn block(canvas: &mut Canvas<'_>, scale: Scale, ground: Area, window: &Span, span: &Span) -> Result<(), ReportError> {
     let x = scale.x((span.start.max(window.start) - window.start) * 1e3);
     let end = scale.x((span.end.min(window.end) - window.start) * 1e3);
     let width = (end - x - 0.5).max((end - x) * 0.6);
     let paint = kind(span.kind);
-    canvas.fill(
-        Area {
-            left: x,
-            width,
-            ..ground
-        },
-        paint,
-    )?;
+    canvas.fill(Area { left: x, width, ..ground }, paint)?;
     let size = TEXT - 2.0;
     let middle = (x + width / 2.0, ground.top + ground.height / 2.0);
     if text_width(&span.name, size) + 6.0 <= width {

@@ -28,11 +28,7 @@ impl Paint {
         match self {
             Self::Data(RGBColor(r, g, b)) => {
                 let light = 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
-                Self::Data(if light > 140.0 {
-                    RGBColor(17, 20, 24)
-                } else {
-                    RGBColor(255, 255, 255)
-                })
+                Self::Data(if light > 140.0 { RGBColor(17, 20, 24) } else { RGBColor(255, 255, 255) })
             }
             Self::Ink(_) => Self::TEXT,
         }

@@ -23,23 +23,11 @@ const RIGHT: f64 = 24.0;
 /// Those of [`Timeline::check`].
 pub fn pipeline(timeline: &Timeline) -> Result<Figure, ReportError> {
     timeline.check()?;
-    let all: Vec<&Lane> = timeline
-        .lanes
-        .iter()
-        .filter(|lane| lane.thread == "chunks")
-        .collect();
+    let all: Vec<&Lane> = timeline.lanes.iter().filter(|lane| lane.thread == "chunks").collect();
     let stride = all.len().div_ceil(N_LANES).max(1);
     let lanes: Vec<&Lane> = all.iter().step_by(stride).copied().collect();
-    let end = all
-        .iter()
-        .flat_map(|lane| &lane.spans)
-        .map(|span| span.end)
-        .fold(0.0, f64::max);
-    let scale = Scale {
-        left: LEFT,
-        width: WIDTH - LEFT - RIGHT,
-        max: end,
-    };
+    let end = all.iter().flat_map(|lane| &lane.spans).map(|span| span.end).fold(0.0, f64::max);
+    let scale = Scale { left: LEFT, width: WIDTH - LEFT - RIGHT, max: end };
     let bars = merged(&lanes, end / scale.width);
     let title = "The pipeline over one step".to_owned();
     let mut caption = String::from(
@@ -47,17 +35,9 @@ pub fn pipeline(timeline: &Timeline) -> Result<Figure, ReportError> {
          micro-batch; where the plain ground shows, the rank idles.",
     );
     if stride > 1 {
-        caption.push_str(&format!(
-            " Of {} recorded ranks, one in {stride} is shown.",
-            all.len()
-        ));
+        caption.push_str(&format!(" Of {} recorded ranks, one in {stride} is shown.", all.len()));
     }
-    Ok(Figure {
-        name: "pipeline",
-        svg: paint(&title, &lanes, &bars, scale)?,
-        caption,
-        title,
-    })
+    Ok(Figure { name: "pipeline", svg: paint(&title, &lanes, &bars, scale)?, caption, title })
 }
 
 /// A stretch of a lane in one color.
@@ -72,10 +52,7 @@ struct Bar {
 fn merged(lanes: &[&Lane], pixel: f64) -> Vec<Vec<Bar>> {
     let mut resolution = pixel;
     loop {
-        let bars: Vec<Vec<Bar>> = lanes
-            .iter()
-            .map(|lane| thinned(&lane.spans, resolution))
-            .collect();
+        let bars: Vec<Vec<Bar>> = lanes.iter().map(|lane| thinned(&lane.spans, resolution)).collect();
         if bars.iter().map(Vec::len).sum::<usize>() <= N_RECTANGLES || resolution <= 0.0 {
             return bars;
         }
@@ -97,11 +74,7 @@ fn thinned(spans: &[Span], resolution: f64) -> Vec<Bar> {
             }
         }
         if span.end - span.start >= resolution {
-            bars.push(Bar {
-                kind: span.kind,
-                start: span.start,
-                end: span.end,
-            });
+            bars.push(Bar { kind: span.kind, start: span.start, end: span.end });
         } else {
             run.push(span);
         }
@@ -123,24 +96,13 @@ fn joined(run: &[&Span]) -> Bar {
             (kind, most) = (candidate, time);
         }
     }
-    Bar {
-        kind,
-        start: run[0].start,
-        end: run[run.len() - 1].end,
-    }
+    Bar { kind, start: run[0].start, end: run[run.len() - 1].end }
 }
 
-fn paint(
-    title: &str,
-    lanes: &[&Lane],
-    bars: &[Vec<Bar>],
-    scale: Scale,
-) -> Result<String, ReportError> {
+fn paint(title: &str, lanes: &[&Lane], bars: &[Vec<Bar>], scale: Scale) -> Result<String, ReportError> {
     let shown = |kind: &SpanKind| bars.iter().flatten().any(|bar| bar.kind == *kind);
     let kinds = SpanKind::ALL.into_iter().filter(shown);
-    let mut keys: Vec<(String, Paint)> = kinds
-        .map(|shown| (shown.label().to_owned(), kind(shown)))
-        .collect();
+    let mut keys: Vec<(String, Paint)> = kinds.map(|shown| (shown.label().to_owned(), kind(shown))).collect();
     keys.push(("idle".to_owned(), Paint::IDLE));
     let pitch = if lanes.len() <= 24 { 28.0 } else { 16.0 };
     let top = legend_height(LEFT, &keys);
@@ -149,13 +111,7 @@ fn paint(
         legend(canvas, (LEFT, 0.0), &keys)?;
         axis(canvas, scale, (top, bottom), "seconds since the step began")?;
         for (index, (lane, bars)) in lanes.iter().zip(bars).enumerate() {
-            self::lane(
-                canvas,
-                scale,
-                (top + pitch * index as f64, pitch),
-                lane,
-                bars,
-            )?;
+            self::lane(canvas, scale, (top + pitch * index as f64, pitch), lane, bars)?;
         }
         Ok(())
     })
@@ -170,37 +126,15 @@ fn lane(
 ) -> Result<(), ReportError> {
     let size = TEXT.min(pitch - 2.0);
     let name = fitted(&lane.process, size, LEFT - 14.0);
-    canvas.text(
-        (LEFT - 10.0, top + pitch / 2.0),
-        Anchor::End,
-        size,
-        Paint::TEXT,
-        &name,
-    )?;
+    canvas.text((LEFT - 10.0, top + pitch / 2.0), Anchor::End, size, Paint::TEXT, &name)?;
     let margin = pitch / 14.0;
     let height = pitch - 2.0 * margin;
-    canvas.fill(
-        Area {
-            left: LEFT,
-            top: top + margin,
-            width: scale.width,
-            height,
-        },
-        Paint::IDLE,
-    )?;
+    canvas.fill(Area { left: LEFT, top: top + margin, width: scale.width, height }, Paint::IDLE)?;
     for bar in bars {
         let (x, end) = (scale.x(bar.start), scale.x(bar.end));
         // A hair between neighbors keeps equal chunks apart without hiding thin ones.
         let width = (end - x - 0.375).max((end - x) * 0.6);
-        canvas.fill(
-            Area {
-                left: x,
-                top: top + margin,
-                width,
-                height,
-            },
-            kind(bar.kind),
-        )?;
+        canvas.fill(Area { left: x, top: top + margin, width, height }, kind(bar.kind))?;
     }
     Ok(())
 }
@@ -210,60 +144,31 @@ mod tests {
     use super::*;
 
     fn span(kind: SpanKind, start: f64, end: f64) -> Span {
-        Span {
-            name: String::new(),
-            kind,
-            start,
-            end,
-        }
+        Span { name: String::new(), kind, start, end }
     }
 
     #[test]
     fn thin_intervals_join_into_the_kind_that_takes_most() {
         use SpanKind::{Backward, Forward};
-        let spans = [
-            span(Forward, 0.0, 0.2),
-            span(Backward, 0.2, 0.9),
-            span(Forward, 0.9, 1.1),
-            span(Forward, 1.1, 5.0),
-        ];
+        let spans =
+            [span(Forward, 0.0, 0.2), span(Backward, 0.2, 0.9), span(Forward, 0.9, 1.1), span(Forward, 1.1, 5.0)];
         let bars = thinned(&spans, 1.0);
-        let expected = [
-            Bar {
-                kind: Backward,
-                start: 0.0,
-                end: 1.1,
-            },
-            Bar {
-                kind: Forward,
-                start: 1.1,
-                end: 5.0,
-            },
-        ];
+        let expected = [Bar { kind: Backward, start: 0.0, end: 1.1 }, Bar { kind: Forward, start: 1.1, end: 5.0 }];
         assert_eq!(bars, expected);
     }
 
     #[test]
     fn a_gap_stays_a_gap() {
-        let spans = [
-            span(SpanKind::Forward, 0.0, 0.5),
-            span(SpanKind::Forward, 3.0, 3.5),
-        ];
+        let spans = [span(SpanKind::Forward, 0.0, 0.5), span(SpanKind::Forward, 3.0, 3.5)];
         assert_eq!(thinned(&spans, 1.0).len(), 2);
     }
 
     #[test]
     fn what_is_wide_enough_is_kept_as_it_is() {
-        let spans: Vec<Span> = (0..10)
-            .map(|i| span(SpanKind::Overlapped, f64::from(i), f64::from(i + 1)))
-            .collect();
+        let spans: Vec<Span> = (0..10).map(|i| span(SpanKind::Overlapped, f64::from(i), f64::from(i + 1))).collect();
         let bars = thinned(&spans, 0.5);
         assert_eq!(bars.len(), 10);
-        assert!(
-            bars.iter()
-                .zip(&spans)
-                .all(|(bar, span)| bar.start == span.start && bar.end == span.end)
-        );
+        assert!(bars.iter().zip(&spans).all(|(bar, span)| bar.start == span.start && bar.end == span.end));
     }
 
     #[test]
@@ -271,20 +176,9 @@ mod tests {
         let lanes = (0..100).map(|rank| Lane {
             process: format!("rank {rank}"),
             thread: "chunks".into(),
-            spans: (0..1000)
-                .map(|i| {
-                    span(
-                        SpanKind::ALL[i % 5],
-                        i as f64 / 100.0,
-                        (i + 1) as f64 / 100.0,
-                    )
-                })
-                .collect(),
+            spans: (0..1000).map(|i| span(SpanKind::ALL[i % 5], i as f64 / 100.0, (i + 1) as f64 / 100.0)).collect(),
         });
-        let figure = pipeline(&Timeline {
-            lanes: lanes.collect(),
-        })
-        .expect("valid");
+        let figure = pipeline(&Timeline { lanes: lanes.collect() }).expect("valid");
         assert!(figure.svg.len() < 2 << 20, "{} bytes", figure.svg.len());
         assert!(figure.caption.contains("Of 100 recorded ranks, one in 2"));
     }

@@ -17,27 +17,17 @@ pub fn phases(summary: &Summary) -> Result<Figure, ReportError> {
     finite("phases_by_rank", &summary.phases_by_rank)?;
     finite("phases", &summary.phases)?;
     let parts = |values: [(&str, f64); 6]| values.map(|(_, value)| value).to_vec();
-    let mean = Bar {
-        label: "mean".into(),
-        parts: parts(summary.phases.named()),
-        is_strong: true,
-    };
-    let ranks = summary
-        .phases_by_rank
-        .iter()
-        .enumerate()
-        .map(|(rank, phases)| Bar {
-            label: format!("rank {rank}"),
-            parts: parts(phases.named()),
-            is_strong: false,
-        });
+    let mean = Bar { label: "mean".into(), parts: parts(summary.phases.named()), is_strong: true };
+    let ranks = summary.phases_by_rank.iter().enumerate().map(|(rank, phases)| Bar {
+        label: format!("rank {rank}"),
+        parts: parts(phases.named()),
+        is_strong: false,
+    });
     let names = summary.phases.named().into_iter().zip(PHASES);
     let title = "Where a step's time goes".to_owned();
     let chart = Stacks {
         bars: std::iter::once(mean).chain(ranks).collect(),
-        keys: names
-            .map(|((name, value), paint)| (format!("{name} {value:.2} s"), paint))
-            .collect(),
+        keys: names.map(|((name, value), paint)| (format!("{name} {value:.2} s"), paint)).collect(),
         axis: "seconds of one step",
         limits: Vec::new(),
         number: |value| format!("{value:.2}"),
@@ -73,21 +63,13 @@ pub fn memory(rows: &[MemoryRow]) -> Result<Figure, ReportError> {
 fn memory_stacks(rows: &[MemoryRow]) -> Stacks {
     let items = memory_items(rows);
     // The last color is for all items that have none of their own.
-    let n_own = if items.len() > MEMORY.len() {
-        MEMORY.len() - 1
-    } else {
-        items.len()
-    };
+    let n_own = if items.len() > MEMORY.len() { MEMORY.len() - 1 } else { items.len() };
     let (own, others) = items.split_at(n_own);
     let gibibytes = |bytes: f64| bytes / (1_u64 << 30) as f64;
     let bars = rows.iter().map(|row| {
         let mut parts: Vec<f64> = own.iter().map(|item| gibibytes(row.item(item))).collect();
         parts.push(gibibytes(others.iter().map(|item| row.item(item)).sum()));
-        Bar {
-            label: format!("rank {}", row.rank),
-            parts,
-            is_strong: false,
-        }
+        Bar { label: format!("rank {}", row.rank), parts, is_strong: false }
     });
     let mut keys: Vec<(String, Paint)> = own.iter().cloned().zip(MEMORY).collect();
     if !others.is_empty() {
@@ -96,9 +78,7 @@ fn memory_stacks(rows: &[MemoryRow]) -> Stacks {
     let mut limits: Vec<f64> = rows.iter().map(|row| row.capacity).collect();
     limits.sort_by(f64::total_cmp);
     limits.dedup();
-    let limits = limits
-        .into_iter()
-        .map(|limit| (gibibytes(limit), format!("capacity {} GiB", gib(limit))));
+    let limits = limits.into_iter().map(|limit| (gibibytes(limit), format!("capacity {} GiB", gib(limit))));
     Stacks {
         bars: bars.collect(),
         keys,
@@ -128,21 +108,9 @@ const PITCH: f64 = 26.0;
 
 impl Stacks {
     fn draw(&self, title: &str) -> Result<String, ReportError> {
-        let longest = self
-            .bars
-            .iter()
-            .map(|bar| bar.parts.iter().sum())
-            .fold(0.0, f64::max);
-        let largest = self
-            .limits
-            .iter()
-            .map(|(limit, _)| *limit)
-            .fold(longest, f64::max);
-        let scale = Scale {
-            left: LEFT,
-            width: WIDTH - LEFT - RIGHT,
-            max: largest * 1.005,
-        };
+        let longest = self.bars.iter().map(|bar| bar.parts.iter().sum()).fold(0.0, f64::max);
+        let largest = self.limits.iter().map(|(limit, _)| *limit).fold(longest, f64::max);
+        let scale = Scale { left: LEFT, width: WIDTH - LEFT - RIGHT, max: largest * 1.005 };
         let limit_line = if self.limits.is_empty() { 0.0 } else { 22.0 };
         let top = legend_height(LEFT, &self.keys) + limit_line;
         let bottom = top + PITCH * self.bars.len().max(1) as f64;
@@ -161,40 +129,20 @@ impl Stacks {
         })
     }
 
-    fn bar(
-        &self,
-        canvas: &mut Canvas<'_>,
-        scale: Scale,
-        top: f64,
-        bar: &Bar,
-    ) -> Result<(), ReportError> {
+    fn bar(&self, canvas: &mut Canvas<'_>, scale: Scale, top: f64, bar: &Bar) -> Result<(), ReportError> {
         let middle = top + PITCH / 2.0;
         let label = fitted(&bar.label, TEXT, LEFT - 12.0);
         if bar.is_strong {
             canvas.bold((LEFT - 10.0, middle), Anchor::End, TEXT, &label)?;
         } else {
-            canvas.text(
-                (LEFT - 10.0, middle),
-                Anchor::End,
-                TEXT,
-                Paint::TEXT,
-                &label,
-            )?;
+            canvas.text((LEFT - 10.0, middle), Anchor::End, TEXT, Paint::TEXT, &label)?;
         }
         let mut from = 0.0;
         for (&value, (_, paint)) in bar.parts.iter().zip(&self.keys) {
             let (x, end) = (scale.x(from), scale.x(from + value));
             from += value;
             let width = (end - x - 0.5).max(0.0);
-            canvas.fill(
-                Area {
-                    left: x,
-                    top: top + 3.0,
-                    width,
-                    height: PITCH - 6.0,
-                },
-                *paint,
-            )?;
+            canvas.fill(Area { left: x, top: top + 3.0, width, height: PITCH - 6.0 }, *paint)?;
             let number = (self.number)(value);
             if text_width(&number, TEXT - 1.0) + 6.0 < width {
                 let at = (x + width / 2.0, middle);

@@ -17,44 +17,18 @@ pub fn chrome(timeline: &Timeline) -> Result<String, ReportError> {
     let mut events = Vec::new();
     let mut processes = Vec::<&str>::new();
     for (thread, lane) in timeline.lanes.iter().enumerate() {
-        let process = processes
-            .iter()
-            .position(|name| *name == lane.process)
-            .unwrap_or_else(|| {
-                processes.push(&lane.process);
-                let process = processes.len() - 1;
-                events.push(Event::metadata(
-                    "process_name",
-                    process,
-                    0,
-                    Args::named(&lane.process),
-                ));
-                events.push(Event::metadata(
-                    "process_sort_index",
-                    process,
-                    0,
-                    Args::sorted(process),
-                ));
-                process
-            });
-        events.push(Event::metadata(
-            "thread_name",
-            process,
-            thread,
-            Args::named(&lane.thread),
-        ));
-        events.push(Event::metadata(
-            "thread_sort_index",
-            process,
-            thread,
-            Args::sorted(thread),
-        ));
+        let process = processes.iter().position(|name| *name == lane.process).unwrap_or_else(|| {
+            processes.push(&lane.process);
+            let process = processes.len() - 1;
+            events.push(Event::metadata("process_name", process, 0, Args::named(&lane.process)));
+            events.push(Event::metadata("process_sort_index", process, 0, Args::sorted(process)));
+            process
+        });
+        events.push(Event::metadata("thread_name", process, thread, Args::named(&lane.thread)));
+        events.push(Event::metadata("thread_sort_index", process, thread, Args::sorted(thread)));
         push_spans(&mut events, process, thread, lane);
     }
-    let trace = Trace {
-        display_time_unit: "ms",
-        trace_events: events,
-    };
+    let trace = Trace { display_time_unit: "ms", trace_events: events };
     serde_json::to_string(&trace).map_err(ReportError::library)
 }
 
@@ -69,10 +43,7 @@ fn push_spans<'a>(events: &mut Vec<Event<'a>>, process: usize, thread: usize, la
             thread,
             start: Some(microseconds(start)),
             duration: Some(microseconds(end - start)),
-            args: Args {
-                kind: Some(span.kind.label()),
-                ..Args::default()
-            },
+            args: Args { kind: Some(span.kind.label()), ..Args::default() },
         });
     }
 }
@@ -120,16 +91,7 @@ struct Event<'a> {
 
 impl<'a> Event<'a> {
     const fn metadata(name: &'static str, process: usize, thread: usize, args: Args<'a>) -> Self {
-        Self {
-            name,
-            category: None,
-            phase: "M",
-            process,
-            thread,
-            start: None,
-            duration: None,
-            args,
-        }
+        Self { name, category: None, phase: "M", process, thread, start: None, duration: None, args }
     }
 }
 
@@ -145,17 +107,11 @@ struct Args<'a> {
 
 impl<'a> Args<'a> {
     fn named(name: &'a str) -> Self {
-        Self {
-            name: Some(name),
-            ..Self::default()
-        }
+        Self { name: Some(name), ..Self::default() }
     }
 
     fn sorted(index: usize) -> Self {
-        Self {
-            sort_index: Some(index),
-            ..Self::default()
-        }
+        Self { sort_index: Some(index), ..Self::default() }
     }
 }
 
@@ -166,25 +122,11 @@ mod tests {
 
     #[test]
     fn spans_become_complete_events_in_microseconds() {
-        let span = Span {
-            name: "a \"quoted\" name".into(),
-            kind: SpanKind::Tensor,
-            start: 0.5,
-            end: 0.500_001_5,
-        };
-        let lane = Lane {
-            process: "rank 0".into(),
-            thread: "compute".into(),
-            spans: vec![span],
-        };
+        let span = Span { name: "a \"quoted\" name".into(), kind: SpanKind::Tensor, start: 0.5, end: 0.500_001_5 };
+        let lane = Lane { process: "rank 0".into(), thread: "compute".into(), spans: vec![span] };
         let text = chrome(&Timeline { lanes: vec![lane] }).expect("valid");
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let event = value["traceEvents"]
-            .as_array()
-            .expect("events")
-            .last()
-            .expect("one")
-            .clone();
+        let event = value["traceEvents"].as_array().expect("events").last().expect("one").clone();
         assert_eq!(event["ph"], "X");
         assert_eq!(event["ts"], 500_000.0);
         assert_eq!(event["dur"], 1.5);
@@ -194,9 +136,6 @@ mod tests {
 
     #[test]
     fn an_empty_timeline_is_an_empty_trace() {
-        assert_eq!(
-            chrome(&Timeline::default()).expect("valid"),
-            r#"{"displayTimeUnit":"ms","traceEvents":[]}"#
-        );
+        assert_eq!(chrome(&Timeline::default()).expect("valid"), r#"{"displayTimeUnit":"ms","traceEvents":[]}"#);
     }
 }

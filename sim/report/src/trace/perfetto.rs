@@ -19,10 +19,7 @@ pub fn perfetto(run: &str, timeline: &Timeline) -> Result<Vec<u8>, ReportError> 
     writer.track(ROOT, None, run, 0);
     let mut processes = Vec::<(&str, u64, i32)>::new();
     for (index, lane) in timeline.lanes.iter().enumerate() {
-        let process = match processes
-            .iter_mut()
-            .find(|(name, ..)| *name == lane.process)
-        {
+        let process = match processes.iter_mut().find(|(name, ..)| *name == lane.process) {
             Some((_, uuid, threads)) => {
                 *threads += 1;
                 (*uuid, *threads)
@@ -64,22 +61,9 @@ impl Writer {
     /// Encodes a packet at once, as a trace of its own: protobuf messages one after the other are one message, so a
     /// long step never stands in memory as packets.
     fn push(&mut self, packet: TracePacket) {
-        let flags = if self.bytes.is_empty() {
-            STATE_CLEARED
-        } else {
-            STATE_NEEDED
-        };
-        let packet = TracePacket {
-            sequence: Some(SEQUENCE),
-            flags: Some(flags),
-            ..packet
-        };
-        self.bytes.extend(
-            Trace {
-                packet: vec![packet],
-            }
-            .encode_to_vec(),
-        );
+        let flags = if self.bytes.is_empty() { STATE_CLEARED } else { STATE_NEEDED };
+        let packet = TracePacket { sequence: Some(SEQUENCE), flags: Some(flags), ..packet };
+        self.bytes.extend(Trace { packet: vec![packet] }.encode_to_vec());
     }
 
     fn track(&mut self, uuid: u64, parent: Option<u64>, name: &str, order: i32) {
@@ -90,25 +74,14 @@ impl Writer {
             child_ordering: Some(ORDER_EXPLICIT),
             sibling_order_rank: Some(order),
         };
-        self.push(TracePacket {
-            track_descriptor: Some(descriptor),
-            ..TracePacket::default()
-        });
+        self.push(TracePacket { track_descriptor: Some(descriptor), ..TracePacket::default() });
     }
 
     fn spans(&mut self, track: u64, lane: &Lane) {
         for span in &lane.spans {
             let (name, interned) = self.intern(&span.name);
-            let begin = TrackEvent {
-                kind: Some(BEGIN),
-                name: Some(name),
-                track: Some(track),
-            };
-            let end = TrackEvent {
-                kind: Some(END),
-                name: None,
-                track: Some(track),
-            };
+            let begin = TrackEvent { kind: Some(BEGIN), name: Some(name), track: Some(track) };
+            let end = TrackEvent { kind: Some(END), name: None, track: Some(track) };
             let timed = |seconds, event, interned| TracePacket {
                 timestamp: Some(nanoseconds(seconds)),
                 track_event: Some(event),
@@ -127,10 +100,7 @@ impl Writer {
         }
         let number = self.names.len() as u64 + 1;
         self.names.insert(name.to_owned(), number);
-        let entry = EventName {
-            number: Some(number),
-            name: Some(name.to_owned()),
-        };
+        let entry = EventName { number: Some(number), name: Some(name.to_owned()) };
         (number, Some(InternedData { names: vec![entry] }))
     }
 }
@@ -201,12 +171,7 @@ mod tests {
     use crate::summary::{Span, SpanKind};
 
     fn span(name: &str, start: f64, end: f64) -> Span {
-        Span {
-            name: name.into(),
-            kind: SpanKind::Forward,
-            start,
-            end,
-        }
+        Span { name: name.into(), kind: SpanKind::Forward, start, end }
     }
 
     fn timeline() -> Timeline {
@@ -221,15 +186,12 @@ mod tests {
                 span("W 0", 0.75, 1.0),
             ],
         });
-        Timeline {
-            lanes: lanes.collect(),
-        }
+        Timeline { lanes: lanes.collect() }
     }
 
     #[test]
     fn every_begin_has_its_end_and_time_never_goes_back_on_a_track() {
-        let trace = Trace::decode(perfetto("run", &timeline()).expect("valid").as_slice())
-            .expect("decodes");
+        let trace = Trace::decode(perfetto("run", &timeline()).expect("valid").as_slice()).expect("decodes");
         let mut tracks = BTreeMap::<u64, (u64, i32)>::new();
         for packet in &trace.packet {
             let Some(event) = packet.track_event else {
@@ -243,17 +205,12 @@ mod tests {
             assert!((0..=1).contains(depth), "nested or unopened");
         }
         assert_eq!(tracks.len(), 4);
-        assert!(
-            tracks
-                .values()
-                .all(|(last, depth)| *depth == 0 && u128::from(*last) == 10_u128.pow(9))
-        );
+        assert!(tracks.values().all(|(last, depth)| *depth == 0 && u128::from(*last) == 10_u128.pow(9)));
     }
 
     #[test]
     fn names_are_announced_once_and_before_use() {
-        let trace = Trace::decode(perfetto("run", &timeline()).expect("valid").as_slice())
-            .expect("decodes");
+        let trace = Trace::decode(perfetto("run", &timeline()).expect("valid").as_slice()).expect("decodes");
         let mut known = BTreeMap::new();
         for packet in &trace.packet {
             for entry in packet.interned.iter().flat_map(|interned| &interned.names) {
@@ -265,62 +222,32 @@ mod tests {
         }
         assert_eq!(known.len(), 3);
         assert_eq!(trace.packet[0].flags, Some(STATE_CLEARED));
-        assert!(
-            trace.packet[1..]
-                .iter()
-                .all(|packet| packet.flags == Some(STATE_NEEDED))
-        );
+        assert!(trace.packet[1..].iter().all(|packet| packet.flags == Some(STATE_NEEDED)));
     }
 
     #[test]
     fn tracks_form_a_tree_in_order() {
-        let trace = Trace::decode(perfetto("run", &timeline()).expect("valid").as_slice())
-            .expect("decodes");
-        let tracks: Vec<&TrackDescriptor> = trace
-            .packet
-            .iter()
-            .filter_map(|packet| packet.track_descriptor.as_ref())
-            .collect();
+        let trace = Trace::decode(perfetto("run", &timeline()).expect("valid").as_slice()).expect("decodes");
+        let tracks: Vec<&TrackDescriptor> =
+            trace.packet.iter().filter_map(|packet| packet.track_descriptor.as_ref()).collect();
         let mut uuids: Vec<_> = tracks.iter().map(|track| track.uuid).collect();
         for track in &tracks[1..] {
-            assert!(
-                uuids.contains(&track.parent_uuid),
-                "a parent that is no track"
-            );
+            assert!(uuids.contains(&track.parent_uuid), "a parent that is no track");
         }
         uuids.sort_unstable();
         uuids.dedup();
         assert_eq!(uuids.len(), 1 + 2 + 4);
-        let chunks = tracks
-            .iter()
-            .filter(|track| track.name.as_deref() == Some("chunks"));
-        assert!(
-            chunks.clone().count() == 2
-                && chunks
-                    .into_iter()
-                    .all(|track| track.sibling_order_rank == Some(0))
-        );
+        let chunks = tracks.iter().filter(|track| track.name.as_deref() == Some("chunks"));
+        assert!(chunks.clone().count() == 2 && chunks.into_iter().all(|track| track.sibling_order_rank == Some(0)));
     }
 
     #[test]
     fn what_is_no_interval_is_an_error() {
-        let one = |spans| Timeline {
-            lanes: vec![Lane {
-                process: "rank 0".into(),
-                thread: "chunks".into(),
-                spans,
-            }],
-        };
+        let one = |spans| Timeline { lanes: vec![Lane { process: "rank 0".into(), thread: "chunks".into(), spans }] };
         let backwards = perfetto("run", &one(vec![span("F 0", 1.0, 0.5)]));
         assert!(matches!(backwards, Err(ReportError::BadSpan { .. })));
-        assert!(matches!(
-            perfetto("run", &one(vec![span("F 0", 0.0, f64::NAN)])),
-            Err(ReportError::BadSpan { .. })
-        ));
-        let overlapping = perfetto(
-            "run",
-            &one(vec![span("F 0", 0.0, 1.0), span("F 1", 0.5, 2.0)]),
-        );
+        assert!(matches!(perfetto("run", &one(vec![span("F 0", 0.0, f64::NAN)])), Err(ReportError::BadSpan { .. })));
+        let overlapping = perfetto("run", &one(vec![span("F 0", 0.0, 1.0), span("F 1", 0.5, 2.0)]));
         assert!(matches!(overlapping, Err(ReportError::Overlap { .. })));
         assert!(perfetto("run", &Timeline::default()).is_ok());
     }
