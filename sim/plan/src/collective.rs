@@ -65,7 +65,9 @@ fn check(question: &CollectiveQuestion) -> Result<u32, PlanError> {
         return refuse("a collective needs at least one node and one device".to_owned());
     }
     if n_ranks > N_RANKS_MAX && question.what == Collective::AllToAll {
-        return refuse(format!("an all-to-all of {n_ranks} ranks has too many flows to keep apart; ask for {N_RANKS_MAX} ranks or fewer"));
+        return refuse(format!(
+            "an all-to-all of {n_ranks} ranks has too many flows to keep apart; ask for {N_RANKS_MAX} ranks or fewer"
+        ));
     }
     if n_ranks > u64::from(u32::MAX / 2) {
         return refuse(format!("{n_ranks} ranks are too many"));

@@ -8,7 +8,9 @@ use workloads::traffic::TrafficError;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
     /// More ranks than devices.
-    #[error("the job has {n_ranks} ranks but the machine {n_devices} devices; lower `parallel.*` or raise `cluster.nodes`")]
+    #[error(
+        "the job has {n_ranks} ranks but the machine {n_devices} devices; lower `parallel.*` or raise `cluster.nodes`"
+    )]
     TooManyRanks {
         /// Ranks of the job.
         n_ranks: u64,

@@ -33,7 +33,10 @@ pub(super) fn run(program: &Program, index: u32, keep: Keep) -> Result<ColumnOut
     let record = engine::run(&program.resources, &mut column)
         .map_err(|stuck| PlanError::Fault(format!("column {index} is {stuck}")))?;
     if let Some(rank) = column.ranks.iter().position(|rank| !rank.done) {
-        return Err(PlanError::Fault(format!("column {index}: rank {rank} waits for ever in slot {}", column.ranks[rank].slot)));
+        return Err(PlanError::Fault(format!(
+            "column {index}: rank {rank} waits for ever in slot {}",
+            column.ranks[rank].slot
+        )));
     }
     let mut outcome = column.outcome;
     outcome.n_tasks = record.n_tasks;
@@ -200,7 +203,8 @@ impl<'a> Column<'a> {
         let plan = self.slot(rank);
         let half = if half == Half::Forward { plan.forward } else { plan.backward };
         let micro_batch = half.map_or(0, |half| half.chunk.micro_batch);
-        let group = self.index * self.exchanges.per_rank(self.program.n_members) + self.exchanges.group_in(rank, self.program.n_members);
+        let group = self.index * self.exchanges.per_rank(self.program.n_members)
+            + self.exchanges.group_in(rank, self.program.n_members);
         self.program.pool.as_ref().map_or(0, |pool| pool.draw(u32::from(layer), micro_batch, group) as u32)
     }
 
@@ -210,7 +214,15 @@ impl<'a> Column<'a> {
         actions.submit(kernel.task(Tag::Kernel { rank, kernel: index }, &self.program.ranks[rank as usize]));
     }
 
-    fn arrive(&mut self, rank: u32, kind: ExchangeKind, batch: u32, sms: u32, now: SimTime, actions: &mut Actions<Tag>) {
+    fn arrive(
+        &mut self,
+        rank: u32,
+        kind: ExchangeKind,
+        batch: u32,
+        sms: u32,
+        now: SimTime,
+        actions: &mut Actions<Tag>,
+    ) {
         let sequence = self.ranks[rank as usize].n_exchanges;
         self.ranks[rank as usize].n_exchanges += 1;
         let template = &self.program.exchanges[batch as usize][kind as usize];
@@ -225,7 +237,8 @@ impl<'a> Column<'a> {
         let template = &self.program.exchanges[exchange.batch as usize][exchange.kind as usize];
         let first = exchange.first;
         // The capacity is that of a pair's SMs; fewer or more of them make a byte cost more or less of it.
-        let copied = if self.program.copy_binds && sms > 0 { f64::from(self.program.comm_sms) / f64::from(sms) } else { 0.0 };
+        let copied =
+            if self.program.copy_binds && sms > 0 { f64::from(self.program.comm_sms) / f64::from(sms) } else { 0.0 };
         let ranks = &self.program.ranks[first as usize..];
         actions.submit_together(template.flows.iter().enumerate().map(|(i, flow)| {
             let tag = Tag::Flow { exchange: id, flow: i as u32 };

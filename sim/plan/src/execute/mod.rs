@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::program::Program;
 use crate::{PlanError, Recording};
 
-pub use outcome::{ChunkSpan, Outcome, OpTotal, PhaseSpans, Ports, Ran, RankTotals, StreamSpan};
+pub use outcome::{ChunkSpan, OpTotal, Outcome, PhaseSpans, Ports, Ran, RankTotals, StreamSpan};
 
 /// What to keep of a run besides totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,5 +31,9 @@ pub fn run(program: &Program, keep: Keep) -> Result<Outcome, PlanError> {
         columns.into_par_iter().map(|column| column::run(program, column, keep)).collect();
     let mut outcome = outcome::merge(program, columns?);
     ending::run(program, &mut outcome)?;
-    if outcome.laws.hold() { Ok(outcome) } else { Err(PlanError::Fault(format!("a law is broken: {:?}", outcome.laws))) }
+    if outcome.laws.hold() {
+        Ok(outcome)
+    } else {
+        Err(PlanError::Fault(format!("a law is broken: {:?}", outcome.laws)))
+    }
 }

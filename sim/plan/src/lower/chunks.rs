@@ -54,9 +54,8 @@ pub(super) fn chunks(
         index: BTreeMap::new(),
     };
     let place = Place { schedule, pp: plan.parallel.pp, n_stages: context.stages.len() as u32, n_micro_batches };
-    let of_rank = |(rank, slots): (usize, &Vec<Slot>)| {
-        slots.iter().map(|slot| library.plan(slot, &place, rank as u32)).collect()
-    };
+    let of_rank =
+        |(rank, slots): (usize, &Vec<Slot>)| slots.iter().map(|slot| library.plan(slot, &place, rank as u32)).collect();
     let plans = slots.iter().enumerate().map(of_rank).collect();
     Ok((library.templates, plans))
 }

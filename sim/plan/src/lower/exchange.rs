@@ -116,14 +116,8 @@ impl Wires {
             n_nodes: layout.expert_nodes(),
             devices: layout.expert_devices(),
             sizes,
-            up_fraction: [
-                value(EstimateKey::DispatchScaleUpFraction),
-                value(EstimateKey::CombineScaleUpFraction),
-            ],
-            out_fraction: [
-                value(EstimateKey::DispatchScaleOutFraction),
-                value(EstimateKey::CombineScaleOutFraction),
-            ],
+            up_fraction: [value(EstimateKey::DispatchScaleUpFraction), value(EstimateKey::CombineScaleUpFraction)],
+            out_fraction: [value(EstimateKey::DispatchScaleOutFraction), value(EstimateKey::CombineScaleOutFraction)],
             crowding: 1.0,
             up_rate: plan.machine.device.scale_up_rate().get(),
             out_rate: node.nic.rate.get() * (f64::from(node.nic.count) / f64::from(node.devices)).min(1.0),
@@ -227,7 +221,8 @@ impl Wires {
         let mut graph = TaskGraph::default();
         for flow in flows {
             let (from, to) = (usize::from(flow.from), usize::from(flow.to));
-            let (send, receive) = if flow.up { (up_send[from], up_receive[to]) } else { (out_send[from], out_receive[to]) };
+            let (send, receive) =
+                if flow.up { (up_send[from], up_receive[to]) } else { (out_send[from], out_receive[to]) };
             let mut task = Task::new(()).demand(send, flow.occupancy).demand(receive, flow.occupancy);
             if self.copy_rate > 0.0 {
                 task = task.demand(copy[from], flow.bytes);

@@ -29,7 +29,8 @@ fn rank(context: &Context<'_>, resources: &mut Resources) -> RankResources {
     let share = f64::from(node.nic.count) / f64::from(node.devices.max(1));
     let out = node.nic.rate.get() * share.min(1.0);
     let copy = f64::from(context.comm_sms().max(1)) * profile.value(EstimateKey::AllToAllRatePerSm);
-    let mut add = |rate: f64| resources.add_capacity(Capacity { rate: if rate > 0.0 { rate } else { f64::MIN_POSITIVE } });
+    let mut add =
+        |rate: f64| resources.add_capacity(Capacity { rate: if rate > 0.0 { rate } else { f64::MIN_POSITIVE } });
     RankResources {
         tensor: add(1.0),
         memory: add(memory),

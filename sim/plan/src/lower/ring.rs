@@ -34,14 +34,15 @@ pub fn ring_bytes(what: Collective, bytes: Bytes, n: u32, per_node: u32) -> Ring
             out: if one_node { 0.0 } else { bytes.get() / n * (n - d) },
         },
         Collective::SendRecv => {
-            if one_node { RingBytes { up: bytes.get(), out: 0.0 } } else { RingBytes { up: 0.0, out: bytes.get() } }
+            if one_node {
+                RingBytes { up: bytes.get(), out: 0.0 }
+            } else {
+                RingBytes { up: 0.0, out: bytes.get() }
+            }
         }
         Collective::AllReduce | Collective::AllGather | Collective::ReduceScatter => {
             let sent = if what == Collective::AllReduce { 2.0 * around } else { around };
-            RingBytes {
-                up: if alone { 0.0 } else { sent },
-                out: if one_node { 0.0 } else { sent / d },
-            }
+            RingBytes { up: if alone { 0.0 } else { sent }, out: if one_node { 0.0 } else { sent / d } }
         }
     }
 }
