@@ -139,7 +139,7 @@ estimate_keys! {
     CombineScaleOutFraction = "all-to-all.combine.scale-out-fraction", Fraction;
     /// Share of the scale-up port rate that combine's forwarding reaches.
     CombineScaleUpFraction = "all-to-all.combine.scale-up-fraction", Fraction;
-    /// Payload that one SM of a dispatch or combine kernel sends on, all hops together.
+    /// Payload that one SM of a dispatch or combine kernel copies: what its rank sends over the network, and sends, forwards and receives over the scale-up fabric.
     AllToAllRatePerSm = "all-to-all.rate-per-sm", BytesPerSec;
     /// Exchange of token counts and barriers before a dispatch or combine moves data.
     AllToAllNotify = "all-to-all.notify-latency", Seconds;

@@ -1,6 +1,6 @@
 //! `check`, `plan` and `run`.
 
-use plan::{Keep, Outcome, Plan, Program, RankMemory, Recording};
+use plan::{Keep, Outcome, Plan, Program, Progress, RankMemory, Recording};
 use report::figures::Figure;
 use report::format::{count, gib};
 use report::{PageInput, ReportError, Summary, Timeline, Variant};
@@ -11,7 +11,7 @@ use crate::args::{Output, ScenarioArgs};
 use crate::exit::{self, Failure};
 use crate::out::{Files, Folder};
 use crate::prepare::{self, Prepared};
-use crate::progress::Progress;
+use crate::progress::{Extent, during};
 use crate::summarize::{self, Finished};
 use crate::variants;
 
@@ -19,9 +19,7 @@ use crate::variants;
 pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
     let prepared = Prepared::of(args)?;
     let plan = prepared.plan();
-    let progress = Progress::start("checking", args.output.quiet);
-    let memory = prepare::check(plan)?;
-    drop(progress);
+    let memory = during("checking", Extent::Unknown, args.output.quiet, || prepare::check(plan))?;
     keep_plan(&prepared, args)?;
     let fullest = memory.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
     let (total, capacity) = fullest.map_or((0.0, 0.0), |rank| (rank.total.get(), rank.capacity.get()));
@@ -97,12 +95,12 @@ pub(crate) struct Simulated {
 
 impl Simulated {
     pub(crate) fn new(plan: &Plan, keep: Keep, output: &Output) -> Result<Self, Failure> {
-        let progress = Progress::start("laying out tasks", output.quiet);
-        let (program, memory) = prepare::lower(plan)?;
-        drop(progress);
+        let (program, memory) =
+            during("laying out tasks", Extent::Unknown, output.quiet, || prepare::lower(plan))?;
         let message = format!("simulating a step on {} ranks", count(plan.parallel.n_ranks().into()));
-        let _progress = Progress::start(&message, output.quiet);
-        let outcome = plan::run(&program, keep)?;
+        let progress = Progress::default();
+        let extent = Extent::Slots { ended: &progress, of: program.n_slots() };
+        let outcome = during(&message, extent, output.quiet, || plan::run(&program, keep, &progress))?;
         Ok(Self { program, memory, outcome })
     }
 

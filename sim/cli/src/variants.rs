@@ -1,6 +1,6 @@
 //! The same job with its layers on other stages.
 
-use plan::{Folding, Keep, Plan, Recording};
+use plan::{Folding, Keep, Plan, Progress, Recording};
 use report::Variant;
 
 use crate::exit::Failure;
@@ -29,7 +29,7 @@ fn variant(plan: &Plan, stages: Vec<u32>) -> Result<Variant, Failure> {
     if memory.iter().any(|rank| rank.total > rank.capacity) {
         name.push_str(", does not fit in memory");
     }
-    let outcome = plan::run(&program, Keep { ranks: Recording::None, streams: false })?;
+    let outcome = plan::run(&program, Keep { ranks: Recording::None, streams: false }, &Progress::default())?;
     let run = Finished { plan: &plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
     let summary = summarize::summary(&run);
     Ok(Variant { name, step_seconds: summary.step_seconds, phases: summary.phases })

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use plan::{Keep, Plan, Recording, lower, run};
+use plan::{Keep, Plan, Progress, Recording, lower, run};
 use scenario::Library;
 
 const KEEP: Keep = Keep { ranks: Recording::OnePerStage, streams: false };
@@ -32,9 +32,10 @@ fn folded(c: &mut Criterion) {
     group.sample_size(10);
     for router in ["balanced", "learned-bias"] {
         let program = lower(&plan("deepseek-v3-2048", &[&format!("traffic.router={router}")])).expect("the main job");
-        group.throughput(Throughput::Elements(run(&program, KEEP).expect("the main job").n_tasks));
+        group
+            .throughput(Throughput::Elements(run(&program, KEEP, &Progress::default()).expect("the main job").n_tasks));
         group.bench_with_input(BenchmarkId::from_parameter(router), &program, |b, program| {
-            b.iter(|| run(black_box(program), KEEP));
+            b.iter(|| run(black_box(program), KEEP, &Progress::default()));
         });
     }
     group.finish();
@@ -53,10 +54,10 @@ fn unfolded(c: &mut Criterion) {
         ];
         let plan = plan("tiny-moe", &sets.each_ref().map(String::as_str));
         let program = lower(&plan).expect("a preset with patches");
-        let n_tasks = run(&program, KEEP).expect("a preset with patches").n_tasks;
+        let n_tasks = run(&program, KEEP, &Progress::default()).expect("a preset with patches").n_tasks;
         group.throughput(Throughput::Elements(n_tasks));
         group.bench_with_input(BenchmarkId::from_parameter(n_ranks), &program, |b, program| {
-            b.iter(|| run(black_box(program), KEEP));
+            b.iter(|| run(black_box(program), KEEP, &Progress::default()));
         });
     }
     group.finish();

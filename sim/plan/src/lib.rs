@@ -1,13 +1,13 @@
 //! Everything decided, and what it comes to: a [`Plan`] is lowered to a [`Program`], the program is run.
 //!
 //! ```
-//! use plan::{Keep, Recording, check_memory, lower, run, sample};
+//! use plan::{Keep, Progress, Recording, check_memory, lower, run, sample};
 //! use scenario::{Library, load};
 //!
 //! let plan = load("tiny-moe", &["gpu.sms=144".to_owned()], &Library::built_in())?.plan;
 //! let memory = check_memory(&plan, sample(&plan)?.as_ref())?;
 //! let program = lower(&plan)?;
-//! let outcome = run(&program, Keep { ranks: Recording::OnePerStage, streams: false })?;
+//! let outcome = run(&program, Keep { ranks: Recording::OnePerStage, streams: false }, &Progress::default())?;
 //! assert_eq!((memory.len(), outcome.ranks.len()), (4, 4)); // one row a pipeline rank
 //! assert!(outcome.laws.hold() && outcome.step.seconds() > 0.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -44,7 +44,9 @@ mod program;
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
 pub use digest::digest;
 pub use error::PlanError;
-pub use execute::{ChunkSpan, Keep, OpTotal, Outcome, PhaseSpans, Ports, Ran, RankTotals, StreamSpan, run};
+pub use execute::{
+    ChunkSpan, ExchangeTotal, Keep, OpTotal, Outcome, PhaseSpans, Ports, Progress, Ran, RankTotals, StreamSpan, run,
+};
 pub use layout::Layout;
 pub use lower::{RingBytes, expert_layout, lower, n_micro_batches, ring_bytes, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};

@@ -48,6 +48,17 @@ pub struct Program {
     pub comm_sms: u32,
     /// Whether those SMs could copy more slowly than the ports send; if not, [`RankResources::copy`] is left out of flows.
     pub copy_binds: bool,
+    /// How much less than a group's fullest rank its mean rank computes on, a share: 0 in balanced traffic.
+    pub load_excess: f64,
+}
+
+impl Program {
+    /// Slots of all simulated ranks.
+    #[must_use]
+    pub fn n_slots(&self) -> u64 {
+        let each: usize = self.slots.iter().map(Vec::len).sum();
+        each as u64 * u64::from(self.n_members) * u64::from(self.n_columns)
+    }
 }
 
 /// Capacities and pools of one simulated rank.
@@ -99,6 +110,8 @@ pub struct Kernel {
     pub latency: SimSpan,
     /// What sets `shortest`.
     pub limit: EstimateKey,
+    /// Whether its size follows the load.
+    pub loaded: bool,
 }
 
 /// Kernels of one op for every batch and member: `first + batch x n_members + member`.
@@ -228,6 +241,8 @@ pub struct Flow {
     pub occupancy: f64,
     /// Bytes.
     pub bytes: f64,
+    /// The shortest time the routes leave it, seconds; zero where they do not meet.
+    pub shortest: f64,
 }
 
 /// A dispatch or combine of one sampled batch.
@@ -264,6 +279,8 @@ pub struct Messages {
     pub up: f64,
     /// The way through the network.
     pub latency: SimSpan,
+    /// The shortest time the routes leave it, seconds; zero where they do not meet.
+    pub shortest: f64,
     /// Whether the sender's next chunk waits for them.
     pub waited: bool,
     /// Stages of the model.

@@ -12,7 +12,7 @@
 //! let lane = Lane { process: "rank 0".into(), thread: "chunks".into(), spans: vec![chunk] };
 //! let timeline = Timeline { lanes: vec![lane] };
 //!
-//! assert!(report::terminal(&summary, false).contains("4.500 s"));
+//! assert!(report::terminal(&summary, &[], false).contains("4.500 s"));
 //! assert!(report::figures::pipeline(&timeline)?.svg.starts_with("<svg"));
 //! assert!(!report::trace::perfetto("toy", &timeline)?.is_empty());
 //! # Ok::<(), report::ReportError>(())

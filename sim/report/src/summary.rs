@@ -35,7 +35,8 @@ pub struct Summary {
     pub gpu_hours_per_trillion_tokens: f64,
     /// Mean time of a rank in chunks during which only communication runs or is waited for.
     pub exposed_communication_seconds: f64,
-    /// Mean time of a rank's dispatches and combines from its arrival to the last rank's arrival.
+    /// Mean time of a rank's dispatches and combines from its arrival to the last rank's arrival; of a folded run an
+    /// estimate, which is in no other figure.
     pub all_to_all_waited_seconds: f64,
     /// Mean time of a rank's dispatches and combines from the last rank's arrival to the end.
     pub all_to_all_transferred_seconds: f64,
@@ -105,9 +106,9 @@ pub struct MemoryRow {
 /// Busy time of one op over a step, mean over ranks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OpRow {
-    /// For example `attention.query-up`.
+    /// For example `query-up`; `dispatch` and `combine` are transfers, from the arrival of a group's last rank on.
     pub op: String,
-    /// `forward`, `recompute`, `input-gradient`, `weight-gradient` or `update`.
+    /// `forward`, `recompute`, `input-gradient`, `weight-gradient` or `update`; `both` for what forward and backward share.
     pub pass: String,
     /// Runs a rank and step.
     pub count: f64,
@@ -115,7 +116,7 @@ pub struct OpRow {
     pub seconds_each: f64,
     /// Total a rank and step, seconds.
     pub seconds: f64,
-    /// `tensor`, `memory`, `latency`, `scale-up`, `scale-out`, ...
+    /// `tensor`, `memory`, `latency`, `scale-up` or `scale-out`.
     pub binding: String,
     /// Basis of the estimate that bound it.
     pub basis: String,
@@ -206,6 +207,8 @@ pub struct Variant {
 pub struct Comparison {
     /// The published record's id.
     pub id: String,
+    /// The family of facts it is of.
+    pub family: String,
     /// What it is.
     pub quantity: String,
     /// Its unit, of both values.
@@ -216,6 +219,10 @@ pub struct Comparison {
     pub simulated: f64,
     /// Where the published figure is from.
     pub source: String,
+    /// The key of the summary that answers it, dots between levels; none where no single key does.
+    pub key: Option<String>,
+    /// Whether an estimate of the run rests on it, so that agreement proves nothing.
+    pub used: bool,
 }
 
 impl Phases {
@@ -253,6 +260,25 @@ impl Comparison {
     #[must_use]
     pub fn error(&self) -> Option<f64> {
         (self.published != 0.0).then(|| (self.simulated - self.published) / self.published.abs())
+    }
+
+    /// The median of the absolute errors of those that no estimate rests on; none where there are none.
+    #[must_use]
+    pub fn median_error<'a>(rows: impl IntoIterator<Item = &'a Self>) -> Option<f64> {
+        median(rows.into_iter().filter(|row| !row.used).filter_map(Self::error).map(f64::abs).collect())
+    }
+}
+
+/// The middle value, or the mean of the two middle ones; nothing of nothing.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.is_empty() {
+        None
+    } else if values.len() % 2 == 1 {
+        Some(values[middle])
+    } else {
+        Some(f64::midpoint(values[middle - 1], values[middle]))
     }
 }
 

@@ -179,7 +179,7 @@ pub fn links_table(links: &[LinkRow]) -> Table {
 
 /// Published figures beside simulated ones, grouped by source in order of first appearance, each group with the
 /// median of its absolute errors and, with several groups, one for all. The error is (simulated - published) over
-/// |published|; a published zero has none.
+/// |published|; a published zero has none. Facts that an estimate rests on are marked and not in the medians.
 #[must_use]
 pub fn comparison_table(comparisons: &[Comparison]) -> Table {
     let mut table = Table::new(&["quantity"], &["published", "simulated"], &["unit"]);
@@ -191,7 +191,8 @@ pub fn comparison_table(comparisons: &[Comparison]) -> Table {
         for row in &rows {
             let numbers = [significant(row.published, 4), significant(row.simulated, 4)];
             let error = row.error().map_or_else(|| "-".to_owned(), percent_signed);
-            let cells = std::iter::once(row.quantity.clone()).chain(numbers);
+            let mark = if row.used { " (used)" } else { "" };
+            let cells = std::iter::once(format!("{}{mark}", row.quantity)).chain(numbers);
             table.push(false, cells.chain([error, row.unit.clone()]).collect());
         }
         push_median(&mut table, "median |error|", &rows);
@@ -213,22 +214,8 @@ fn sources(comparisons: &[Comparison]) -> Vec<&str> {
 }
 
 fn push_median(table: &mut Table, name: &str, rows: &[&Comparison]) {
-    let errors: Vec<f64> = rows.iter().filter_map(|row| row.error()).map(f64::abs).collect();
-    if let Some(median) = median(errors) {
+    if let Some(median) = Comparison::median_error(rows.iter().copied()) {
         table.push(true, vec![name.to_owned(), String::new(), String::new(), percent(median), String::new()]);
-    }
-}
-
-/// The middle value, or the mean of the two middle ones; nothing of nothing.
-pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.is_empty() {
-        None
-    } else if values.len() % 2 == 1 {
-        Some(values[middle])
-    } else {
-        Some(f64::midpoint(values[middle - 1], values[middle]))
     }
 }
 

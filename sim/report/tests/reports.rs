@@ -51,11 +51,14 @@ fn timeline() -> Timeline {
 fn page(summary: &Summary, timeline: &Timeline) -> Result<String, ReportError> {
     let comparison = Comparison {
         id: "a.b".into(),
+        family: "a".into(),
         quantity: NASTY.into(),
         unit: "s".into(),
         published: 0.0,
         simulated: 1.0,
         source: NASTY.into(),
+        key: None,
+        used: false,
     };
     report::page(&PageInput {
         summary,
@@ -107,7 +110,7 @@ fn an_empty_run_still_draws() {
 
 #[test]
 fn names_cannot_steer_a_terminal() {
-    let screen = report::terminal(&summary(), false);
+    let screen = report::terminal(&summary(), &[], false);
     assert!(!screen.contains('\u{1b}') && !screen.contains('\u{0}'));
 }
 
@@ -137,7 +140,7 @@ fn twice_is_the_same_bytes() {
         let (summary, timeline) = (summary(), timeline());
         let figures = all_figures(&summary, &timeline);
         let traces = (report::trace::perfetto("run", &timeline), report::trace::chrome(&timeline));
-        (page(&summary, &timeline), figures, traces, report::summary_json(&summary), report::terminal(&summary, true))
+        (page(&summary, &timeline), figures, traces, report::summary_json(&summary), report::terminal(&summary, &[], true))
     };
     assert_eq!(once(), once());
 }
@@ -184,11 +187,14 @@ fn what_does_not_fit_is_below_zero_and_stands_out() {
 fn errors_are_grouped_by_source_with_their_medians() {
     let row = |published: f64, simulated: f64, source: &str| Comparison {
         id: "x".into(),
+        family: "x".into(),
         quantity: "time".into(),
         unit: "s".into(),
         published,
         simulated,
         source: source.into(),
+        key: None,
+        used: false,
     };
     let rows = [row(10.0, 11.0, "one"), row(2.0, 1.0, "two"), row(10.0, 7.0, "one"), row(0.0, 1.0, "two")];
     let table = report::table::comparison_table(&rows);

@@ -8,9 +8,9 @@ use engine::{Actions, Bound, Driver, Finished, Task};
 use units::{SimSpan, SimTime};
 use workloads::schedule::Slot;
 
-use super::Keep;
 use super::meet::{Exchanges, Rings};
 use super::outcome::{ChunkSpan, ColumnOutcome, OpTotal, Ports, Ran, RankTotals, StreamSpan};
+use super::{Keep, Progress};
 use crate::program::{ExchangeKind, Flow, Half, Instruction, Kernel, Program, RankResources, SlotPlan};
 use crate::{PlanError, Recording};
 
@@ -28,8 +28,8 @@ pub(super) enum Tag {
 }
 
 /// Runs one column.
-pub(super) fn run(program: &Program, index: u32, keep: Keep) -> Result<ColumnOutcome, PlanError> {
-    let mut column = Column::new(program, index, keep);
+pub(super) fn run(program: &Program, index: u32, keep: Keep, progress: &Progress) -> Result<ColumnOutcome, PlanError> {
+    let mut column = Column::new(program, index, keep, progress);
     let record = engine::run(&program.resources, &mut column)
         .map_err(|stuck| PlanError::Fault(format!("column {index} is {stuck}")))?;
     if let Some(rank) = column.ranks.iter().position(|rank| !rank.done) {
@@ -68,6 +68,7 @@ struct Column<'a> {
     program: &'a Program,
     index: u32,
     keep: Keep,
+    progress: &'a Progress,
     ranks: Vec<RankState>,
     /// `[rank x n_keys + key]`: messages that have come.
     here: Vec<bool>,
@@ -78,7 +79,7 @@ struct Column<'a> {
 }
 
 impl<'a> Column<'a> {
-    fn new(program: &'a Program, index: u32, keep: Keep) -> Self {
+    fn new(program: &'a Program, index: u32, keep: Keep, progress: &'a Progress) -> Self {
         let n_ranks = program.ranks.len();
         let n_held = program.slots.iter().flatten().flat_map(|slot| [slot.forward, slot.backward]);
         let n_held = n_held.flatten().map(|half| u32::from(half.chunk.virtual_stage) + 1).max().unwrap_or(1);
@@ -88,6 +89,7 @@ impl<'a> Column<'a> {
             program,
             index,
             keep,
+            progress,
             ranks: (0..n_ranks).map(|_| RankState::default()).collect(),
             here: vec![false; n_ranks * n_keys as usize],
             n_keys,
@@ -193,7 +195,7 @@ impl<'a> Column<'a> {
                 self.ranks[rank as usize].busy[stream] = true;
                 self.ring(rank, ring, actions);
             }
-            Instruction::Send(half) => self.send(rank, half, now, actions),
+            Instruction::Send(half) => self.send(rank, half, actions),
         }
         true
     }
@@ -265,6 +267,10 @@ impl<'a> Column<'a> {
         let state = &mut self.ranks[rank as usize];
         state.totals.waited += met.last.since(met.arrived);
         state.totals.transferred += now.since(met.last);
+        let total = &mut self.outcome.exchanges[met.kind as usize];
+        total.count += 1;
+        total.waited += met.last.since(met.arrived);
+        total.transferred += now.since(met.last);
         state.busy[COMMUNICATION] = false;
         if self.keep.streams && self.records(rank) {
             let what = if met.kind == ExchangeKind::Dispatch { Ran::Dispatch } else { Ran::Combine };
@@ -290,7 +296,7 @@ impl<'a> Column<'a> {
     }
 
     /// The half's result leaves for the next stage; on the same rank it is there at once.
-    fn send(&mut self, rank: u32, half: Half, now: SimTime, actions: &mut Actions<Tag>) {
+    fn send(&mut self, rank: u32, half: Half, actions: &mut Actions<Tag>) {
         let plan = self.slot(rank);
         let sender = if half == Half::Forward { plan.forward } else { plan.backward };
         let Some((chunk, (pipeline_rank, virtual_stage))) =
@@ -312,12 +318,14 @@ impl<'a> Column<'a> {
             .demand(to_ports.out_receive, messages.out)
             .demand(from_ports.up_send, messages.up)
             .demand(to_ports.up_receive, messages.up)
+            .no_faster_than(messages.shortest)
             .latency(messages.latency);
-        let _ = now;
+        self.outcome.ports.message_bytes += messages.bytes;
         actions.submit(task);
     }
 
     fn end_slot(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        self.progress.step();
         let plan = self.slot(rank);
         let n_slots = self.slots(rank).len();
         let state = &mut self.ranks[rank as usize];
@@ -348,7 +356,9 @@ impl<'a> Column<'a> {
         let took = task.end.since(task.start);
         let resources = &self.program.ranks[rank as usize];
         let tensor = self.outcome.ops[usize::from(kernel.op)].add_kernel(kernel, took, task.bound, resources);
-        self.ranks[rank as usize].totals.compute += took;
+        let totals = &mut self.ranks[rank as usize].totals;
+        totals.compute += took;
+        totals.loaded += if kernel.loaded { took } else { SimSpan::ZERO };
         self.compute_ended(rank, kernel.op, tensor, task, actions);
     }
 
@@ -457,6 +467,8 @@ impl Flow {
             .demand(send, self.occupancy)
             .demand(receive, self.occupancy)
             .demand(from.copy, self.bytes * copied)
+            .demand(to.copy, if self.up { self.bytes * copied } else { 0.0 })
+            .no_faster_than(self.shortest)
             .copies(self.copies)
             .latency(latency)
     }

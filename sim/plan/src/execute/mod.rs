@@ -5,12 +5,14 @@ mod ending;
 mod meet;
 mod outcome;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rayon::prelude::*;
 
 use crate::program::Program;
 use crate::{PlanError, Recording};
 
-pub use outcome::{ChunkSpan, OpTotal, Outcome, PhaseSpans, Ports, Ran, RankTotals, StreamSpan};
+pub use outcome::{ChunkSpan, ExchangeTotal, OpTotal, Outcome, PhaseSpans, Ports, Ran, RankTotals, StreamSpan};
 
 /// What to keep of a run besides totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +23,30 @@ pub struct Keep {
     pub streams: bool,
 }
 
+/// How far a run is; may be read from another thread while it goes on.
+#[derive(Debug, Default)]
+pub struct Progress(AtomicU64);
+
+impl Progress {
+    /// Slots ended, of [`Program::n_slots`].
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn step(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Runs a program.
 ///
 /// # Errors
 /// A fault of the simulator: the engine stuck, or a law broken.
-pub fn run(program: &Program, keep: Keep) -> Result<Outcome, PlanError> {
+pub fn run(program: &Program, keep: Keep, progress: &Progress) -> Result<Outcome, PlanError> {
     let columns: Vec<u32> = (0..program.n_columns).collect();
     let columns: Result<Vec<_>, PlanError> =
-        columns.into_par_iter().map(|column| column::run(program, column, keep)).collect();
+        columns.into_par_iter().map(|column| column::run(program, column, keep, progress)).collect();
     let mut outcome = outcome::merge(program, columns?);
     ending::run(program, &mut outcome)?;
     if outcome.laws.hold() {

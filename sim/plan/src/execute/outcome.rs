@@ -17,6 +17,8 @@ pub struct Outcome {
     pub n_simulated: u32,
     /// Totals of each op, summed over all ranks simulated; indices are the program's.
     pub ops: Vec<OpTotal>,
+    /// Dispatches and combines, summed over all ranks simulated.
+    pub exchanges: [ExchangeTotal; 2],
     /// Intervals of the chunks of recorded ranks, by rank, then start.
     pub chunks: Vec<ChunkSpan>,
     /// Intervals on the streams of recorded ranks.
@@ -53,6 +55,8 @@ pub struct RankTotals {
     pub phases: PhaseSpans,
     /// Kernels on the compute stream.
     pub compute: SimSpan,
+    /// Those of them whose size follows the load.
+    pub loaded: SimSpan,
     /// From arrival at an all-to-all to the last rank's arrival.
     pub waited: SimSpan,
     /// From there to its end.
@@ -78,6 +82,17 @@ pub struct OpTotal {
     pub links: SimSpan,
 }
 
+/// Dispatches or combines, as their ranks saw them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExchangeTotal {
+    /// How often a rank took part in one.
+    pub count: u64,
+    /// From its arrival to the last rank's.
+    pub waited: SimSpan,
+    /// From there to its end.
+    pub transferred: SimSpan,
+}
+
 /// Occupancy of ports in seconds of their full rate, and bytes, summed over ranks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ports {
@@ -93,10 +108,12 @@ pub struct Ports {
     pub memory_seconds: f64,
     /// The busiest one.
     pub memory_seconds_max: f64,
-    /// Bytes sent over the scale-up fabric.
+    /// Bytes that all-to-alls sent over the scale-up fabric.
     pub up_bytes: f64,
-    /// Bytes sent over the network.
+    /// Bytes that all-to-alls sent over the network.
     pub out_bytes: f64,
+    /// Bytes of messages between stages.
+    pub message_bytes: f64,
     /// Bytes between device memories and SMs.
     pub memory_bytes: f64,
 }
@@ -156,6 +173,7 @@ pub enum Ran {
 pub(super) struct ColumnOutcome {
     pub(super) ranks: Vec<RankTotals>,
     pub(super) ops: Vec<OpTotal>,
+    pub(super) exchanges: [ExchangeTotal; 2],
     pub(super) chunks: Vec<ChunkSpan>,
     pub(super) streams: Vec<StreamSpan>,
     pub(super) ports: Ports,
@@ -179,6 +197,11 @@ pub(super) fn merge(program: &Program, columns: Vec<ColumnOutcome>) -> Outcome {
         }
         for (total, op) in outcome.ops.iter_mut().zip(&column.ops) {
             total.add(op);
+        }
+        for (total, exchange) in outcome.exchanges.iter_mut().zip(&column.exchanges) {
+            total.count += exchange.count;
+            total.waited += exchange.waited;
+            total.transferred += exchange.transferred;
         }
         outcome.chunks.extend(column.chunks);
         outcome.streams.extend(column.streams);
@@ -209,6 +232,7 @@ impl RankTotals {
         a.overlapped += b.overlapped;
         a.optimizer += b.optimizer;
         self.compute += other.compute;
+        self.loaded += other.loaded;
         self.waited += other.waited;
         self.transferred += other.transferred;
         self.last = self.last.max(other.last);
@@ -236,6 +260,7 @@ impl Ports {
         self.memory_seconds_max = self.memory_seconds_max.max(other.memory_seconds_max);
         self.up_bytes += other.up_bytes;
         self.out_bytes += other.out_bytes;
+        self.message_bytes += other.message_bytes;
         self.memory_bytes += other.memory_bytes;
     }
 }

@@ -9,14 +9,15 @@
 //!
 //! Sizes are tokens x bytes a token of the sampled batch; ports are occupied for bytes over the share of their rate
 //! that the kernels reach. A kernel also moves each payload byte through device memory a few times, spread over its
-//! duration. Assumed: SMs copy at a fixed rate each, summed over what a rank sends on. Breaks where ring buffers are
+//! duration. Assumed: SMs copy at a fixed rate each, summed over
+//! what a rank sends, forwards and receives over the scale-up fabric and what it sends over the network. Breaks where ring buffers are
 //! too small for the latency, and for messages of a few tokens.
 
 use std::collections::BTreeMap;
 
 use calibrate::EstimateKey;
 use engine::{Capacity, Resources, Task, TaskGraph};
-use topology::{DeviceId, LinkId, Routing};
+use topology::{DeviceId, LinkId, LinkKind, Routing};
 use units::{Seconds, SimSpan};
 use workloads::step::{Exchange, Load};
 use workloads::traffic::{Batch, ExpertLayout, Router};
@@ -97,7 +98,7 @@ struct Wires {
     /// Share of the port's rate: dispatch, combine.
     up_fraction: [f64; 2],
     out_fraction: [f64; 2],
-    /// How much longer the network takes because routes meet.
+    /// How much longer than at its port a message takes because routes meet.
     crowding: f64,
     up_rate: f64,
     out_rate: f64,
@@ -130,7 +131,7 @@ impl Wires {
         if wires.n_nodes > 1 {
             let far = layout.device(0, layout.devices);
             way += context.network.path(from, far, plan.policy.routing)?.latency;
-            wires.crowding = crowding(context, &group_pairs(layout))?;
+            wires.crowding = crowding(context, &group_pairs(layout), layout.ep * (layout.expert_nodes() - 1))?;
         }
         wires.latency = SimSpan::from(Seconds::new(value(EstimateKey::AllToAllNotify)) + way);
         Ok(wires)
@@ -168,9 +169,12 @@ impl Wires {
         };
         let bytes = f64::from(tokens) * size.get();
         let fraction = if up { self.up_fraction[way as usize] } else { self.out_fraction[way as usize] };
-        let crowding = if up { 1.0 } else { self.crowding };
-        let occupancy = bytes / fraction * crowding;
-        flows.push(Flow { from: from as u16, to: to as u16, up, copies: 1, occupancy, bytes });
+        let occupancy = bytes / fraction;
+        // Side by side with the others of its rank a message has its part of the port; where routes meet, less.
+        let crowded = !up && self.crowding > 1.0;
+        let beside = f64::from(self.n_nodes - 1);
+        let shortest = if crowded { occupancy * beside / self.out_rate * self.crowding } else { 0.0 };
+        flows.push(Flow { from: from as u16, to: to as u16, up, copies: 1, occupancy, bytes, shortest });
     }
 
     fn template(&self, flows: Vec<Flow>, n_members: usize, way: Way) -> ExchangeTemplate {
@@ -226,8 +230,10 @@ impl Wires {
             let mut task = Task::new(()).demand(send, flow.occupancy).demand(receive, flow.occupancy);
             if self.copy_rate > 0.0 {
                 task = task.demand(copy[from], flow.bytes);
+                // What comes over the network is copied when it is sent on.
+                task = if flow.up { task.demand(copy[to], flow.bytes) } else { task };
             }
-            graph.add(task.copies(flow.copies), &[]);
+            graph.add(task.no_faster_than(flow.shortest).copies(flow.copies), &[]);
         }
         match engine::run(&resources, &mut graph) {
             Ok(record) => Seconds::new(record.end.seconds()),
@@ -246,13 +252,13 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         let same = sizes.all(|flow| flow.bytes.to_bits() == first.bytes.to_bits());
         let of_kind = whole.flows.iter().filter(|flow| flow.up == up);
         let total = f64::from(copies) * whole.waits.len() as f64;
-        let (bytes, occupancy) = if same && context.plan.traffic.router == Router::Balanced {
-            (first.bytes, first.occupancy)
-        } else {
-            let (bytes, occupancy) = of_kind.fold((0.0, 0.0), |sum, flow| (sum.0 + flow.bytes, sum.1 + flow.occupancy));
-            (bytes / total, occupancy / total)
-        };
-        Some(Flow { from: 0, to: 0, up, copies, occupancy, bytes })
+        if same && context.plan.traffic.router == Router::Balanced {
+            return Some(Flow { from: 0, to: 0, copies, ..first });
+        }
+        let sum =
+            of_kind.fold([0.0; 3], |sum, flow| [sum[0] + flow.bytes, sum[1] + flow.occupancy, sum[2] + flow.shortest]);
+        let [bytes, occupancy, shortest] = sum.map(|sum| sum / total);
+        Some(Flow { from: 0, to: 0, up, copies, occupancy, bytes, shortest })
     };
     let mut flows: Vec<Flow> =
         [bundle(false, wires.n_nodes - 1), bundle(true, wires.devices - 1)].into_iter().flatten().collect();
@@ -262,6 +268,7 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         let stretch = if mean.get() > 0.0 { whole.alone / mean } else { 1.0 };
         for flow in &mut flows {
             flow.occupancy *= stretch;
+            flow.shortest *= stretch;
         }
         // Ports take their time and bytes stay what they are, unless SMs bind: those copy bytes.
         if one.alone(&flows, 1).get() < whole.alone.get() * (1.0 - 1e-9) {
@@ -282,28 +289,43 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
     }
 }
 
-/// How much longer the most crowded link takes than the busiest NIC when all these messages, of equal size, are on their
-/// way: 1 where routing spreads them. Every message is taken to be slowed as much.
-pub(super) fn crowding(context: &Context<'_>, pairs: &[(DeviceId, DeviceId)]) -> Result<f64, PlanError> {
-    let routing = context.plan.policy.routing;
-    if routing == Routing::Adaptive {
-        return Ok(1.0);
-    }
+/// How much longer the slowest of a group of messages takes on the most crowded link of its way than at the ports of its
+/// ranks, were all these messages, of equal size, on their way at once: the mean over groups of `together` messages, at
+/// least 1. Whoever meets in a group waits for the slowest of it.
+///
+/// `Adaptive` spreads over all lanes evenly, so a way is crowded only if the network is slower than the ports. Assumed: all
+/// groups exchange at the same time.
+pub(super) fn crowding(context: &Context<'_>, pairs: &[(DeviceId, DeviceId)], together: u32) -> Result<f64, PlanError> {
     let network = &context.network;
+    let routing = context.plan.policy.routing;
+    let spread = routing == Routing::Adaptive;
     let mut load: BTreeMap<LinkId, f64> = BTreeMap::new();
-    let mut ports = 0.0_f64;
+    let mut ways = Vec::with_capacity(pairs.len());
     for &(from, to) in pairs {
-        for link in network.path(from, to, routing)?.links {
-            *load.entry(link).or_default() += 1.0 / network.link(link).rate.get();
+        let links = network.path(from, to, routing)?.links;
+        for link in &links {
+            *load.entry(*link).or_default() += 1.0;
         }
+        ways.push(links);
     }
-    for &(from, to) in pairs {
-        for port in [network.nic_send(from), network.nic_receive(to)] {
-            ports = ports.max(load.get(&port).copied().unwrap_or(0.0));
-        }
-    }
-    let worst = load.values().copied().fold(0.0, f64::max);
-    Ok(if ports > 0.0 { (worst / ports).max(1.0) } else { 1.0 })
+    let worst_over_port = |links: &Vec<LinkId>| {
+        let is_port = |link: &&LinkId| matches!(network.link(**link).kind, LinkKind::NicUp | LinkKind::NicDown);
+        let seconds = |link: &LinkId, n: f64| n / network.link(*link).rate.get();
+        let port = links.iter().filter(is_port).map(|link| seconds(link, load[link])).fold(0.0, f64::max);
+        let port_load = links.iter().filter(is_port).map(|link| load[link]).fold(0.0, f64::max);
+        let at = |link: &LinkId| match network.link(*link).kind {
+            // Evenly spread, a lane carries what a port does.
+            LinkKind::Trunk if spread => seconds(link, port_load),
+            LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive => 0.0,
+            LinkKind::Trunk | LinkKind::Pcie | LinkKind::NicUp | LinkKind::NicDown => seconds(link, load[link]),
+        };
+        let worst = links.iter().map(at).fold(0.0, f64::max);
+        if port > 0.0 { (worst / port).max(1.0) } else { 1.0 }
+    };
+    let groups = ways.chunks(together.max(1) as usize);
+    let n_groups = groups.len().max(1) as f64;
+    let sum: f64 = groups.map(|group| group.iter().map(worst_over_port).fold(1.0, f64::max)).sum();
+    Ok(if ways.is_empty() { 1.0 } else { sum / n_groups })
 }
 
 /// Messages over the network of all expert-parallel groups at once.

@@ -82,6 +82,7 @@ impl<'a> Kernels<'a> {
             shortest: demand.map_or(0.0, |demand| demand.shortest.get()),
             latency: demand.map_or(SimSpan::ZERO, |demand| demand.latency.into()),
             limit: demand.map_or(calibrate::EstimateKey::KernelLatency, |demand| demand.limit),
+            loaded: false,
         }
     }
 
@@ -105,7 +106,7 @@ impl<'a> Kernels<'a> {
                 }
                 let first = self.kernels.len() as u32;
                 for passes in &all {
-                    let kernel = self.kernel(&list(passes)[i], sms);
+                    let kernel = Kernel { loaded: true, ..self.kernel(&list(passes)[i], sms) };
                     self.kernels.push(kernel);
                 }
                 self.tables.push(LoadTable { first });

@@ -80,6 +80,7 @@ pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
     let copy_binds = copy_binds(&context);
+    let load_excess = context.pool.as_ref().map_or(0.0, |pool| 1.0 - 1.0 / pool.max_over_mean().mean);
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
     let kernels = kernels.finish();
@@ -102,6 +103,7 @@ pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
         n_micro_batches,
         comm_sms,
         copy_binds,
+        load_excess,
     })
 }
 
@@ -110,7 +112,7 @@ fn copy_binds(context: &Context<'_>) -> bool {
     let machine = &context.plan.machine;
     let sms = context.comm_sms().min(context.lone_comm_sms());
     let rate = f64::from(sms) * context.plan.profile.value(calibrate::EstimateKey::AllToAllRatePerSm);
-    sms > 0 && rate < machine.device.scale_up_rate().get() + machine.node.nic.rate.get()
+    sms > 0 && rate < 2.0 * machine.device.scale_up_rate().get() + machine.node.nic.rate.get()
 }
 
 /// Micro-batches a pipeline runs in a step: global batch over replicas and micro-batch.
@@ -154,6 +156,8 @@ fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
     let bytes = workloads::step::point_to_point(&plan.model, &context.shape).get();
     let fraction = plan.profile.value(calibrate::EstimateKey::PointToPointFraction);
     let up_fraction = plan.profile.value(calibrate::EstimateKey::CollectiveScaleUpFraction);
+    let node = &plan.machine.node;
+    let port = node.nic.rate.get() * (f64::from(node.nic.count) / f64::from(node.devices)).min(1.0);
     let (mut latency, mut crowding) = (0.0_f64, 1.0_f64);
     let mut inside = true;
     if context.layout.pp > 1 {
@@ -161,14 +165,15 @@ fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
         inside = context.network.node_of(from) == context.network.node_of(to);
         latency = context.network.path(from, to, plan.policy.routing)?.latency.get();
         if !inside {
-            crowding = exchange::crowding(context, &exchange::stage_pairs(context))?;
+            crowding = exchange::crowding(context, &exchange::stage_pairs(context), context.layout.width)?;
         }
     }
     Ok(Messages {
         bytes,
-        out: if inside { 0.0 } else { bytes / fraction * crowding },
+        out: if inside { 0.0 } else { bytes / fraction },
         up: if inside { bytes / up_fraction } else { 0.0 },
         latency: units::SimSpan::from(units::Seconds::new(latency)),
+        shortest: if crowding > 1.0 { bytes / fraction / port * crowding } else { 0.0 },
         waited: plan.policy.point_to_point == PointToPoint::Waited,
         n_stages: context.stages.len() as u32,
     })

@@ -131,7 +131,9 @@ fn a_balanced_dispatch_takes_its_remote_tokens_over_the_nic() {
 fn a_lone_dispatch_in_a_step_takes_as_long_as_alone() {
     let plan = plan(V3, &[BALANCED]);
     let program = plan::lower(&plan).expect("the main job");
-    let outcome = plan::run(&program, Keep { ranks: Recording::OnePerStage, streams: true }).expect("it runs");
+    let outcome =
+        plan::run(&program, Keep { ranks: Recording::OnePerStage, streams: true }, &plan::Progress::default())
+            .expect("it runs");
     // The first chunk of the rank in the middle: its neighbors' messages have come, its own have not left.
     let template = &program.exchanges[0][ExchangeKind::Dispatch as usize];
     let first = outcome.streams.iter().find(|span| span.rank == 1 && span.what == Ran::Dispatch).expect("it ran");

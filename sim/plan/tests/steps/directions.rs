@@ -55,7 +55,7 @@ fn a_slower_nic_is_slower_most_where_nothing_hides_it() {
     // At the nominal rate pairs hide the network and lone chunks wait for it.
     let growth = |phase: fn(&PhaseSpans) -> units::SimSpan| nominal.mean(phase) / fast.mean(phase) - 1.0;
     let (pairs, lone) = (growth(|p| p.overlapped), growth(|p| p.forward));
-    assert!(pairs < 0.02 && 0.2 < lone, "pairs grow by {pairs}, lone chunks by {lone}");
+    assert!(pairs < 0.02 && 0.1 < lone, "pairs grow by {pairs}, lone chunks by {lone}");
     // A weight gradient sends nothing.
     assert_eq!(slow.phases()[3].weight_gradient, fast.phases()[3].weight_gradient);
 }

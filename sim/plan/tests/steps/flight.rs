@@ -33,7 +33,8 @@ pub(crate) fn fly(scenario: &str, sets: &[&str]) -> Flight {
 /// Lowers and runs a plan.
 pub(crate) fn run(plan: Plan) -> Result<Flight, PlanError> {
     let program = plan::lower(&plan)?;
-    let outcome = plan::run(&program, Keep { ranks: Recording::OnePerStage, streams: false })?;
+    let outcome =
+        plan::run(&program, Keep { ranks: Recording::OnePerStage, streams: false }, &plan::Progress::default())?;
     Ok(Flight { plan, program, outcome })
 }
 

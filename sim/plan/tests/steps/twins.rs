@@ -14,7 +14,8 @@ const EVERYTHING: Keep = Keep { ranks: Recording::All, streams: true };
 
 fn on_threads(program: &Program, n_threads: usize) -> String {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads");
-    let outcome: Result<Outcome, PlanError> = pool.install(|| plan::run(program, EVERYTHING));
+    let outcome: Result<Outcome, PlanError> =
+        pool.install(|| plan::run(program, EVERYTHING, &plan::Progress::default()));
     format!("{outcome:?}")
 }
 
@@ -127,9 +128,9 @@ proptest! {
                 return Ok(());
             }
         };
-        let outcome = plan::run(&program, EVERYTHING).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let outcome = plan::run(&program, EVERYTHING, &plan::Progress::default()).map_err(|error| TestCaseError::fail(error.to_string()))?;
         sound(&outcome, &plan.name);
-        let twin = plan::run(&program, EVERYTHING).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let twin = plan::run(&program, EVERYTHING, &plan::Progress::default()).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert!(format!("{outcome:?}") == format!("{twin:?}"), "twins differ");
     }
 }

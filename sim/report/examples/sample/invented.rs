@@ -234,11 +234,14 @@ pub(crate) fn variants(summary: &Summary) -> Vec<Variant> {
 pub(crate) fn comparisons(summary: &Summary) -> Vec<Comparison> {
     let row = |quantity: &str, unit: &str, published: f64, simulated: f64, source: &str| Comparison {
         id: quantity.replace(' ', "-"),
+        family: "invented".into(),
         quantity: quantity.into(),
         unit: unit.into(),
         published,
         simulated,
         source: source.into(),
+        key: None,
+        used: false,
     };
     let (table, trace) = ("ISCA 2025, arXiv:2505.09343, Table 4", "deepseek-ai/profile-data, train.json");
     vec![

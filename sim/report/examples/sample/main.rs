@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     fs::write(folder.join("report.html"), page)?;
     fs::write(folder.join("summary.json"), report::summary_json(&summary)?)?;
-    fs::write(folder.join("terminal.txt"), report::terminal(&summary, false))?;
+    fs::write(folder.join("terminal.txt"), report::terminal(&summary, &comparisons, false))?;
     fs::write(folder.join("trace.pftrace"), report::trace::perfetto(&summary.name, &timeline)?)?;
     fs::write(folder.join("trace.json"), report::trace::chrome(&timeline)?)?;
     let tables = [
