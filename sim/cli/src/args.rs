@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenario::Library;
 
+use crate::exit::Failure;
+
 const EXAMPLES: &str = "\
 Examples:
   windtunnel run scenarios/train/deepseek-v3-2048.toml
@@ -200,6 +202,9 @@ pub(crate) struct ValidateArgs {
     /// The file that says which figure of ours answers which fact: a preset's name or a file
     #[arg(long, default_value = "deepseek-v3", value_name = "NAME")]
     pub(crate) predictions: String,
+    /// An earlier `validate --json`: exit 1 where the median error of a family is worse by more than two points
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) layers: Layers,
     #[command(flatten)]
@@ -207,8 +212,15 @@ pub(crate) struct ValidateArgs {
 }
 
 impl Layers {
-    pub(crate) fn library(&self) -> Library {
-        Library::new(self.libraries.clone())
+    /// The folders named, before those that are always there.
+    pub(crate) fn library(&self) -> Result<Library, Failure> {
+        if let Some(absent) = self.libraries.iter().find(|folder| !folder.is_dir()) {
+            let name = absent.display();
+            return Err(Failure::absent(format!(
+                "there is no folder `{name}`\nhint: `--library` takes a folder of presets"
+            )));
+        }
+        Ok(Library::new(self.libraries.clone()))
     }
 }
 

@@ -8,10 +8,14 @@ use report::ReportError;
 use scenario::Mistakes;
 use units::ParseError;
 
+/// A stated target or baseline is missed.
+const MISSED: u8 = 1;
 /// Usage, or a mistake in a file.
 const MISTAKE: u8 = 2;
 /// The plan cannot run.
 const CANNOT_RUN: u8 = 3;
+/// Needed hardware, library or data is absent.
+const ABSENT: u8 = 4;
 /// Our own fault.
 const FAULT: u8 = 70;
 
@@ -22,6 +26,10 @@ pub(crate) enum Failure {
     Mistakes(Mistakes),
     /// The plan cannot run, or we failed to.
     Plan(PlanError),
+    /// There is a result, but a target or baseline is missed.
+    Missed { result: String, message: String },
+    /// A library or data that was named is not there.
+    Absent(anyhow::Error),
     /// An argument that cannot be served, a folder that cannot be written.
     Usage(anyhow::Error),
     /// Our own fault.
@@ -33,8 +41,15 @@ impl Failure {
         Self::Usage(anyhow::Error::msg(message.into()))
     }
 
-    /// Says it on stderr; the code to leave with.
+    pub(crate) fn absent(message: impl Into<String>) -> Self {
+        Self::Absent(anyhow::Error::msg(message.into()))
+    }
+
+    /// Says it on stderr, after the result if there is one; the code to leave with.
     pub(crate) fn report(&self) -> ExitCode {
+        if let Self::Missed { result, .. } = self {
+            print(result);
+        }
         talk(&self.text(colors(&io::stderr())));
         ExitCode::from(self.code())
     }
@@ -43,6 +58,8 @@ impl Failure {
         match self {
             Self::Mistakes(_) | Self::Usage(_) | Self::Plan(PlanError::Contradiction(_)) => MISTAKE,
             Self::Fault(_) | Self::Plan(PlanError::Fault(_)) => FAULT,
+            Self::Missed { .. } => MISSED,
+            Self::Absent(_) => ABSENT,
             Self::Plan(_) => CANNOT_RUN,
         }
     }
@@ -54,6 +71,7 @@ impl Failure {
                 let rows = crate::summarize::memory_rows(table);
                 format!("error: {}\n\n{}", self.message(), report::table::memory_table(&rows))
             }
+            Self::Missed { message, .. } => format!("missed: {message}"),
             _ if self.code() == FAULT => format!("error: {}\n{}", self.message(), please_report()),
             _ => format!("error: {}", self.message()),
         }
@@ -63,7 +81,8 @@ impl Failure {
         match self {
             Self::Mistakes(mistakes) => mistakes.render(false),
             Self::Plan(error) => error.to_string(),
-            Self::Usage(error) | Self::Fault(error) => format!("{error:#}"),
+            Self::Missed { message, .. } => message.clone(),
+            Self::Usage(error) | Self::Absent(error) | Self::Fault(error) => format!("{error:#}"),
         }
     }
 }
@@ -144,6 +163,8 @@ mod tests {
         assert_eq!(of(PlanError::Contradiction("odd".into())), 2);
         assert_eq!(of(PlanError::Fault("stuck".into())), 70);
         assert_eq!(Failure::usage("no").code(), 2);
+        assert_eq!(Failure::absent("gone").code(), 4);
+        assert_eq!(Failure::Missed { result: String::new(), message: "worse".into() }.code(), 1);
         assert_eq!(Failure::from(ReportError::Library("no".into())).code(), 70);
     }
 

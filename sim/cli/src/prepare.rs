@@ -21,7 +21,7 @@ impl Prepared {
     }
 
     pub(crate) fn of(args: &ScenarioArgs) -> Result<Self, Failure> {
-        Self::load(&args.scenario, &args.layers.sets, &args.layers.library())
+        Self::load(&args.scenario, &args.layers.sets, &args.layers.library()?)
     }
 
     pub(crate) fn plan(&self) -> &Plan {

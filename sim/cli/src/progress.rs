@@ -33,6 +33,7 @@ pub(crate) fn during<T>(message: &str, extent: Extent<'_>, quiet: bool, work: im
     })
 }
 
+#[expect(clippy::disallowed_methods, reason = "the time left is shown to a person and in no result")]
 fn draw(message: &str, extent: Extent<'_>, until_done: Receiver<()>) {
     let began = Instant::now();
     let waits = |time| matches!(until_done.recv_timeout(time), Err(RecvTimeoutError::Timeout));

@@ -3,7 +3,7 @@
 use plan::{Keep, Outcome, Plan, Program, Progress, RankMemory, Recording};
 use report::figures::Figure;
 use report::format::{count, gib};
-use report::{PageInput, ReportError, Summary, Timeline, Variant};
+use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
 use topology::{Network, Picture};
 
@@ -13,6 +13,7 @@ use crate::out::{Files, Folder};
 use crate::prepare::{self, Prepared};
 use crate::progress::{Extent, during};
 use crate::summarize::{self, Finished};
+use crate::validate::{self, Asked};
 use crate::variants;
 
 /// Whether a scenario can run: one line, or JSON.
@@ -66,20 +67,23 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let folder = claim(&prepared, args)?;
     let keep = Keep { ranks: recording(prepared.plan(), folder.is_some()), streams: folder.is_some() };
     let simulated = Simulated::new(prepared.plan(), keep, &args.output)?;
-    let mut summary = summarize::summary(&simulated.finished(&prepared));
+    let finished = simulated.finished(&prepared);
+    let mut summary = summarize::summary(&finished);
+    let published = |summary: &Summary, asked| validate::published(&prepared, &finished, summary, &args.layers, asked);
     let mut variants = Vec::new();
     if let Some(folder) = &folder {
-        let progress = Progress::start("trying other stages", args.output.quiet);
-        variants = variants::stages(prepared.plan())?;
-        drop(progress);
-        let timeline = summarize::timeline(&simulated.finished(&prepared));
+        variants =
+            during("trying other stages", Extent::Unknown, args.output.quiet, || variants::stages(prepared.plan()))?;
+        let timeline = summarize::timeline(&finished);
         summary.notes.push(timeline.note);
-        folder.write(&files(&prepared, &summary, &timeline.timeline, &variants, args)?)?;
+        let comparisons = published(&summary, Asked::All)?;
+        folder.write(&files(&prepared, &summary, &timeline.timeline, &variants, &comparisons, args)?)?;
     }
     if args.output.json {
         return Ok(report::summary_json(&summary)?);
     }
-    let mut text = report::terminal(&summary, exit::colors(&std::io::stdout()));
+    let comparisons = published(&summary, Asked::Summary)?;
+    let mut text = report::terminal(&summary, &comparisons, exit::colors(&std::io::stdout()));
     if !variants.is_empty() {
         text.push_str(&format!("\nOther stages\n{}\n", report::table::variants_table(&summary, &variants)));
     }
@@ -95,8 +99,7 @@ pub(crate) struct Simulated {
 
 impl Simulated {
     pub(crate) fn new(plan: &Plan, keep: Keep, output: &Output) -> Result<Self, Failure> {
-        let (program, memory) =
-            during("laying out tasks", Extent::Unknown, output.quiet, || prepare::lower(plan))?;
+        let (program, memory) = during("laying out tasks", Extent::Unknown, output.quiet, || prepare::lower(plan))?;
         let message = format!("simulating a step on {} ranks", count(plan.parallel.n_ranks().into()));
         let progress = Progress::default();
         let extent = Extent::Slots { ended: &progress, of: program.n_slots() };
@@ -117,7 +120,7 @@ fn recording(plan: &Plan, has_folder: bool) -> Recording {
 
 fn claim(prepared: &Prepared, args: &ScenarioArgs) -> Result<Option<Folder>, Failure> {
     let Some(out) = &args.output.out else { return Ok(None) };
-    Folder::of_run(out, &prepared.digest, &args.layers.library()).map(Some)
+    Folder::of_run(out, &prepared.digest, &args.layers.library()?).map(Some)
 }
 
 fn files(
@@ -125,6 +128,7 @@ fn files(
     summary: &Summary,
     timeline: &Timeline,
     variants: &[Variant],
+    comparisons: &[Comparison],
     args: &ScenarioArgs,
 ) -> Result<Files, Failure> {
     let network = Network::build(&prepared.plan().machine).map_err(plan::PlanError::from)?;
@@ -134,7 +138,7 @@ fn files(
         summary,
         timeline,
         variants,
-        comparisons: &[],
+        comparisons,
         picture: Some(&picture),
         command: &command(args),
         plan_toml: &plan_toml,

@@ -13,7 +13,7 @@ use crate::run::pretty;
 
 /// Counts, bisection and diameter: a table or JSON; with `--out` the network drawn.
 pub(crate) fn topology(args: &TopologyArgs) -> Result<String, Failure> {
-    let loaded = scenario::load_machine(&args.machine, &args.layers.sets, &args.layers.library())?;
+    let loaded = scenario::load_machine(&args.machine, &args.layers.sets, &args.layers.library()?)?;
     let network = Network::build(&loaded.machine).map_err(plan::PlanError::from)?;
     let survey = network.survey().map_err(plan::PlanError::from)?;
     if let Some(out) = &args.output.out {

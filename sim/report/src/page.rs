@@ -51,7 +51,11 @@ pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
         sampling: format!("{:.2} %", summary.sampling_error * 100.0),
         load_cv: percent(summary.load_cv),
         has_all_to_all: summary.all_to_all_waited_seconds + summary.all_to_all_transferred_seconds > 0.0,
-        waited: seconds(summary.all_to_all_waited_seconds),
+        waited: format!(
+            "{}{}",
+            if summary.is_folded() { "about " } else { "" },
+            seconds(summary.all_to_all_waited_seconds)
+        ),
         transferred: seconds(summary.all_to_all_transferred_seconds),
         phases: shown(figures::phases(summary)?),
         pipeline: some_if(!input.timeline.lanes.is_empty(), || figures::pipeline(input.timeline))?,
@@ -63,6 +67,8 @@ pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
         ops_table: ops_table(&summary.ops, summary.step_seconds, N_OPS),
         links_table: links_table(&summary.links),
         memory_table: memory_table(&summary.memory_by_rank),
+        notes: summary.notes.iter().map(|note| words(note)).collect(),
+        fitted: fitted(input.comparisons),
         comparison_table: comparison_table(input.comparisons),
         variants_table: variants_table(summary, input.variants),
     };
@@ -98,6 +104,8 @@ struct Page<'a> {
     ops_table: Table,
     links_table: Table,
     memory_table: Table,
+    notes: Vec<Vec<(bool, String)>>,
+    fitted: String,
     comparison_table: Table,
     variants_table: Table,
 }
@@ -109,8 +117,12 @@ struct Shown {
 }
 
 fn shown(figure: Figure) -> Shown {
-    let words = figure.caption.split('`').enumerate().map(|(index, text)| (index % 2 == 1, text.to_owned()));
-    Shown { words: words.collect(), figure }
+    Shown { words: words(&figure.caption), figure }
+}
+
+/// Runs of words and, between backticks, code.
+fn words(text: &str) -> Vec<(bool, String)> {
+    text.split('`').enumerate().map(|(index, text)| (index % 2 == 1, text.to_owned())).collect()
 }
 
 fn some_if(is_there: bool, figure: impl FnOnce() -> Result<Figure, ReportError>) -> Result<Option<Shown>, ReportError> {
@@ -133,7 +145,7 @@ struct Share {
 }
 
 fn lead(summary: &Summary) -> String {
-    let simulated = if summary.n_ranks_simulated < summary.n_ranks {
+    let simulated = if summary.is_folded() {
         format!("{} of them one by one, the others as their equals", count(summary.n_ranks_simulated.into()))
     } else {
         "every one of them".to_owned()
@@ -167,12 +179,39 @@ fn keys(summary: &Summary) -> Vec<Key> {
             format!("{} GiB", gib(summary.memory_bytes_max)),
             if capacity > 0.0 { format!("of {} GiB", gib(capacity)) } else { String::new() },
         ),
-        key("weakest basis", summary.basis.clone(), format!("binds: {}", summary.binding)),
+        key(
+            "weakest basis",
+            summary.basis.clone(),
+            summary
+                .basis_shares
+                .get(&summary.basis)
+                .map_or_else(String::new, |share| format!("{} of compute and exposed communication", percent(*share))),
+        ),
     ]
 }
 
+/// How far agreement with published figures is a prediction.
+fn fitted(comparisons: &[Comparison]) -> String {
+    let n = comparisons.len() as u64;
+    match comparisons.iter().filter(|row| row.used).count() as u64 {
+        0 => {
+            format!(
+                "Nothing was fitted to these {} figures: no estimate of this run names one of them as its source.",
+                count(n)
+            )
+        }
+        used => format!(
+            "{} of {} are marked as used: estimates of this run name them as sources, so that agreement there proves \
+             nothing, and medians leave them out. Nothing was fitted to the others.",
+            count(used),
+            count(n)
+        ),
+    }
+}
+
 fn shares(shares: &std::collections::BTreeMap<String, f64>) -> Vec<Share> {
-    let mut sorted: Vec<(&String, f64)> = shares.iter().map(|(name, share)| (name, *share)).collect();
+    let mut sorted: Vec<(&String, f64)> =
+        shares.iter().map(|(name, share)| (name, *share)).filter(|(_, share)| *share > 0.0).collect();
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
     let bar = |(name, share): (&String, f64)| Share {
         name: name.clone(),

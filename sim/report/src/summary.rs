@@ -46,7 +46,7 @@ pub struct Summary {
     pub memory_by_rank: Vec<MemoryRow>,
     /// The weakest basis among the estimates that the result rests on.
     pub basis: String,
-    /// Share of the compute stream's busy time by the basis of the estimate that bound it.
+    /// Share of the time in kernels, collectives and exposed communication by the basis of the estimate that bound it.
     pub basis_shares: BTreeMap<String, f64>,
     /// What binds the step: the largest of `binding_shares`.
     pub binding: String,
@@ -116,7 +116,7 @@ pub struct OpRow {
     pub seconds_each: f64,
     /// Total a rank and step, seconds.
     pub seconds: f64,
-    /// `tensor`, `memory`, `latency`, `scale-up` or `scale-out`.
+    /// `tensor`, `memory`, `latency`, `scale-up`, `scale-out` or `copy SMs`.
     pub binding: String,
     /// Basis of the estimate that bound it.
     pub basis: String,
@@ -220,9 +220,18 @@ pub struct Comparison {
     /// Where the published figure is from.
     pub source: String,
     /// The key of the summary that answers it, dots between levels; none where no single key does.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Whether an estimate of the run rests on it, so that agreement proves nothing.
     pub used: bool,
+}
+
+impl Summary {
+    /// Whether some ranks stand for others.
+    #[must_use]
+    pub fn is_folded(&self) -> bool {
+        self.n_ranks_simulated < self.n_ranks
+    }
 }
 
 impl Phases {

@@ -179,7 +179,7 @@ pub fn links_table(links: &[LinkRow]) -> Table {
 
 /// Published figures beside simulated ones, grouped by source in order of first appearance, each group with the
 /// median of its absolute errors and, with several groups, one for all. The error is (simulated - published) over
-/// |published|; a published zero has none. Facts that an estimate rests on are marked and not in the medians.
+/// |published|; a published zero has none. Facts that an estimate rests on are marked and not in the medians; those of one name in one group have their ids.
 #[must_use]
 pub fn comparison_table(comparisons: &[Comparison]) -> Table {
     let mut table = Table::new(&["quantity"], &["published", "simulated"], &["unit"]);
@@ -191,8 +191,10 @@ pub fn comparison_table(comparisons: &[Comparison]) -> Table {
         for row in &rows {
             let numbers = [significant(row.published, 4), significant(row.simulated, 4)];
             let error = row.error().map_or_else(|| "-".to_owned(), percent_signed);
+            let is_twin = rows.iter().filter(|other| other.quantity == row.quantity).count() > 1;
+            let id = if is_twin { format!(", {}", row.id) } else { String::new() };
             let mark = if row.used { " (used)" } else { "" };
-            let cells = std::iter::once(format!("{}{mark}", row.quantity)).chain(numbers);
+            let cells = std::iter::once(format!("{}{id}{mark}", row.quantity)).chain(numbers);
             table.push(false, cells.chain([error, row.unit.clone()]).collect());
         }
         push_median(&mut table, "median |error|", &rows);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::format::{count, gib, large, percent, seconds};
-use crate::summary::Summary;
+use crate::format::{count, gib, large, percent, percent_signed, seconds};
+use crate::summary::{Comparison, Summary};
 use crate::table::{Table, one_line, ops_table, ratio};
 
 /// Columns of the screen.
@@ -14,12 +14,19 @@ const BAR: usize = 40;
 /// Ops shown.
 const N_OPS: usize = 10;
 
-/// A summary on one screen of about 100 columns and 40 lines; `color` adds bold and dim, nothing else.
+/// A summary on one screen of about 100 columns and 40 lines, beside those published figures that answer a phase or the
+/// step; `color` adds bold and dim, nothing else.
 #[must_use]
-pub fn terminal(summary: &Summary, color: bool) -> String {
+pub fn terminal(summary: &Summary, published: &[Comparison], color: bool) -> String {
     let mut screen = Screen { text: String::new(), color };
     headline(&mut screen, summary);
-    phases(&mut screen, summary);
+    let step = of(published, "step_seconds");
+    phases(&mut screen, summary, published);
+    screen.line("");
+    if let Some(step) = step {
+        let fitted = if published.iter().any(|row| row.used) { "" } else { "; nothing fitted to it" };
+        screen.fact("published", &format!("{}{fitted}", step.source));
+    }
     facts(&mut screen, summary);
     ops(&mut screen, summary);
     notes(&mut screen, summary);
@@ -47,7 +54,7 @@ fn headline(screen: &mut Screen, summary: &Summary) {
         rate.non_causal,
         large(summary.gpu_hours_per_trillion_tokens)
     ));
-    let ranks = if summary.n_ranks_simulated < summary.n_ranks {
+    let ranks = if summary.is_folded() {
         format!("{} ranks, {} simulated", count(summary.n_ranks.into()), count(summary.n_ranks_simulated.into()))
     } else {
         format!("{} ranks, every one simulated", count(summary.n_ranks.into()))
@@ -55,16 +62,32 @@ fn headline(screen: &mut Screen, summary: &Summary) {
     screen.line(&screen.dim(&format!("{ranks}, {} tasks", count(summary.n_tasks))));
 }
 
-fn phases(screen: &mut Screen, summary: &Summary) {
-    screen.heading("Where the step goes (mean over pipeline ranks)");
+fn phases(screen: &mut Screen, summary: &Summary, published: &[Comparison]) {
+    const TITLE: &str = "Where the step goes (mean over pipeline ranks)";
+    let step = of(published, "step_seconds");
+    screen.heading(&step.map_or(TITLE.to_owned(), |_| format!("{TITLE:<81}{:>10}{:>9}", "published", "error")));
     let largest = summary.phases.named().into_iter().map(|(_, value)| value).fold(0.0, f64::max);
     for (name, value) in summary.phases.named() {
         let share = percent(ratio(value, summary.step_seconds));
-        screen.line(&format!("  {name:<16} {value:>8.3} s  {share:>7}  {}", bar(ratio(value, largest))));
+        let bar = bar(ratio(value, largest));
+        let beside = beside(of(published, &format!("phases.{}", name.replace(' ', "_"))));
+        screen.line(&format!("  {name:<16} {value:>8.3} s  {share:>7}  {bar:<BAR$} {beside}"));
     }
     let sum = summary.phases.sum();
     let share = percent(ratio(sum, summary.step_seconds));
-    screen.line(&format!("  {:<16} {sum:>8.3} s  {share:>7}", "sum"));
+    screen.line(&format!("  {:<16} {sum:>8.3} s  {share:>7}  {:<BAR$} {}", "sum", "", beside(step)));
+}
+
+/// The published figure in seconds that a key of the summary answers.
+fn of<'a>(published: &'a [Comparison], key: &str) -> Option<&'a Comparison> {
+    published.iter().find(|row| row.key.as_deref() == Some(key) && row.unit == "s")
+}
+
+/// A published figure in seconds and the error of ours.
+fn beside(published: Option<&Comparison>) -> String {
+    published.map_or_else(String::new, |row| {
+        format!("{:>8.3} s{:>9}", row.published, row.error().map_or_else(String::new, percent_signed))
+    })
 }
 
 /// A bar in eighths of a column, `share` of [`BAR`].
@@ -75,7 +98,6 @@ fn bar(share: f64) -> String {
 }
 
 fn facts(screen: &mut Screen, summary: &Summary) {
-    screen.line("");
     screen.fact("bound by", &shares(&summary.binding_shares));
     let exposed = summary.exposed_communication_seconds;
     screen.fact(
@@ -86,7 +108,8 @@ fn facts(screen: &mut Screen, summary: &Summary) {
         screen.fact(
             "all-to-all",
             &format!(
-                "waited {}, transferred {}; tokens a rank vary by {}",
+                "waited {}{}, transferred {}; tokens a rank vary by {}",
+                if summary.is_folded() { "about " } else { "" },
                 seconds(summary.all_to_all_waited_seconds),
                 seconds(summary.all_to_all_transferred_seconds),
                 percent(summary.load_cv)
@@ -249,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_answer_stands_first_and_phases_add_up_to_it() {
-        let text = terminal(&summary(), false);
+        let text = terminal(&summary(), &[], false);
         let step = text.find("19.90 s a step").expect("the step");
         assert!(step < text.find("overlapped").expect("phases"));
         let sum = text.lines().find(|line| line.trim_start().starts_with("sum")).expect("a sum");
@@ -258,18 +281,33 @@ mod tests {
 
     #[test]
     fn it_fits_a_screen() {
-        let text = terminal(&summary(), false);
+        let published = |key: &str| Comparison {
+            id: key.into(),
+            family: "table".into(),
+            quantity: key.into(),
+            unit: "s".into(),
+            published: 11.0,
+            simulated: 10.0,
+            source: "a table".into(),
+            key: Some(key.into()),
+            used: false,
+        };
+        let text = terminal(&summary(), &["step_seconds", "phases.weight_gradient"].map(published), false);
+        assert!(
+            text.lines().any(|line| line.contains("weight gradient") && line.ends_with("11.000 s   -9.1 %")),
+            "{text}"
+        );
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
-        assert!(text.lines().count() <= 44, "{text}");
+        assert!(text.lines().count() <= 46, "{text}");
     }
 
     #[test]
     fn color_adds_escapes_and_nothing_else() {
-        let colored = terminal(&summary(), true);
+        let colored = terminal(&summary(), &[], true);
         let plain = ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m"].iter().fold(colored, |text, code| text.replace(code, ""));
         // Trailing blanks before an escape are the only difference.
         let trimmed: Vec<&str> = plain.lines().map(str::trim_end).collect();
-        assert_eq!(trimmed, terminal(&summary(), false).lines().collect::<Vec<_>>());
+        assert_eq!(trimmed, terminal(&summary(), &[], false).lines().collect::<Vec<_>>());
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn an_empty_run_still_draws() {
     }
     let page = page(&summary, &timeline).expect("a page");
     assert!(page.contains("</html>") && !page.contains("NaN"));
-    assert!(report::terminal(&summary, false).contains("0 s a step"));
+    assert!(report::terminal(&summary, &[], false).contains("0 s a step"));
 }
 
 #[test]
@@ -140,7 +140,13 @@ fn twice_is_the_same_bytes() {
         let (summary, timeline) = (summary(), timeline());
         let figures = all_figures(&summary, &timeline);
         let traces = (report::trace::perfetto("run", &timeline), report::trace::chrome(&timeline));
-        (page(&summary, &timeline), figures, traces, report::summary_json(&summary), report::terminal(&summary, &[], true))
+        (
+            page(&summary, &timeline),
+            figures,
+            traces,
+            report::summary_json(&summary),
+            report::terminal(&summary, &[], true),
+        )
     };
     assert_eq!(once(), once());
 }
@@ -201,17 +207,37 @@ fn errors_are_grouped_by_source_with_their_medians() {
     let shown: Vec<String> = table.rows.iter().map(|row| row.cells.join(" ")).collect();
     let expected = [
         "one",
-        "time 10.00 11.00 +10.0 % s",
-        "time 10.00 7.000 -30.0 % s",
+        "time, x 10.00 11.00 +10.0 % s",
+        "time, x 10.00 7.000 -30.0 % s",
         "median |error|   20.0 % ",
         "two",
-        "time 2.000 1.000 -50.0 % s",
-        "time 0 1.000 - s",
+        "time, x 2.000 1.000 -50.0 % s",
+        "time, x 0 1.000 - s",
         "median |error|   50.0 % ",
         "median |error|, all   30.0 % ",
     ];
     assert_eq!(shown, expected);
     assert!(table.to_string().lines().any(|line| line == "one"), "{table}");
+}
+
+#[test]
+fn facts_an_estimate_rests_on_are_marked_and_prove_nothing() {
+    let row = |simulated: f64, used: bool| Comparison {
+        id: format!("{simulated}"),
+        family: "x".into(),
+        quantity: format!("time {simulated}"),
+        unit: "s".into(),
+        published: 10.0,
+        simulated,
+        source: "one".into(),
+        key: None,
+        used,
+    };
+    let rows = [row(10.0, true), row(12.0, false)];
+    assert_eq!(Comparison::median_error(&rows), Some(0.2));
+    assert_eq!(Comparison::median_error(&rows[..1]), None);
+    let text = report::table::comparison_table(&rows).to_string();
+    assert!(text.contains("time 10 (used)") && !text.contains("time 12 (used)"), "{text}");
 }
 
 /// A small check of XML: tags nest, attributes are quoted and unique, references are the five known ones, no control

@@ -8,7 +8,7 @@ use workloads::op;
 
 use crate::args::{Collective, CollectiveArgs};
 use crate::exit::Failure;
-use crate::progress::Progress;
+use crate::progress::{Extent, during};
 use crate::run::pretty;
 
 /// How long a collective takes, and in how many flows.
@@ -21,9 +21,7 @@ pub(crate) fn collective(args: &CollectiveArgs) -> Result<String, Failure> {
         nic: args.nic.parse::<BytesPerSec>()?,
         bytes: Bytes::new(args.bytes as f64),
     };
-    let progress = Progress::start("simulating", args.json);
-    let answer = plan::collective(&question)?;
-    drop(progress);
+    let answer = during("simulating", Extent::Unknown, args.json, || plan::collective(&question))?;
     if args.json {
         return Ok(pretty(&json!({
             "seconds": answer.time.get(),

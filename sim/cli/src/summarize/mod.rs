@@ -10,7 +10,7 @@ mod ops;
 mod shares;
 mod timeline;
 
-use plan::{Outcome, Plan, Program, RankMemory};
+use plan::{Folding, Outcome, Plan, Program, RankMemory};
 use report::{Counted, LinkRow, MemoryRow, Phases, Summary};
 use units::SimSpan;
 
@@ -55,7 +55,6 @@ pub(crate) fn summary(run: &Finished<'_>) -> Summary {
     let phases = mean_phases(&phases_by_rank, run.step());
     let shares = Shares::of(run, &phases);
     let rates = Rates::of(run);
-    let waited = run.outcome.ranks.iter().map(|rank| rank.waited).sum();
     let transferred = run.outcome.ranks.iter().map(|rank| rank.transferred).sum();
     let memory = memory_rows(run.memory);
     Summary {
@@ -72,7 +71,7 @@ pub(crate) fn summary(run: &Finished<'_>) -> Summary {
         mfu: rates.mfu,
         gpu_hours_per_trillion_tokens: rates.gpu_hours,
         exposed_communication_seconds: shares.exposed,
-        all_to_all_waited_seconds: run.mean(waited),
+        all_to_all_waited_seconds: waited(run),
         all_to_all_transferred_seconds: run.mean(transferred),
         memory_bytes_max: memory.iter().map(|row| row.total).fold(0.0, f64::max),
         memory_by_rank: memory,
@@ -85,6 +84,16 @@ pub(crate) fn summary(run: &Finished<'_>) -> Summary {
         ops: ops::rows(run),
         links: links(run),
         notes: notes::notes(run),
+    }
+}
+
+/// Time the mean rank waits in all-to-alls for the last of its group, seconds. A folded rank computes on the fullest
+/// load and waits for nobody: the mean rank of its group would wait for what its kernels take longer than their own.
+fn waited(run: &Finished<'_>) -> f64 {
+    let ranks = run.outcome.ranks.iter();
+    match run.plan.policy.folding {
+        Folding::None => run.mean(ranks.map(|rank| rank.waited).sum()),
+        Folding::Auto => run.mean(ranks.map(|rank| rank.loaded).sum()) * run.program.load_excess,
     }
 }
 

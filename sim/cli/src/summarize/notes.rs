@@ -25,8 +25,8 @@ fn folding(run: &Finished<'_>) -> Option<String> {
     );
     Some(match &run.program.pool {
         Some(pool) if run.plan.traffic.router != Router::Balanced => format!(
-            "{ranks}; each has the fullest load of its expert-parallel group ({:.3} of the mean), so the time its \
-             peers wait for it is part of its compute, and none is reported as waited",
+            "{ranks}; each has the fullest load of its expert-parallel group ({:.3} of the mean) and waits for nobody; \
+             the time waited is an estimate, what a mean rank would wait for the fullest, and a part of the compute here",
             pool.max_over_mean().mean
         ),
         _ => format!("{ranks}; the others do the same at the same time"),

@@ -1,10 +1,13 @@
 //! One row an op.
 
+use calibrate::EstimateKey;
+use plan::ExchangeKind;
 use report::OpRow;
 use workloads::op::Pass;
 
 use super::Finished;
 use super::bounds::bounds;
+use super::shares::slowest;
 
 /// What is put behind the name of an op that ran beside communication, on the SMs an overlapped pair leaves it.
 pub(crate) const IN_PAIRS: &str = " (pair)";
@@ -26,9 +29,32 @@ pub(super) fn rows(run: &Finished<'_>) -> Vec<OpRow> {
             basis: run.plan.profile.get(key).basis.name().to_owned(),
         }
     };
-    let mut rows: Vec<OpRow> = ops.map(row).collect();
+    let exchanges = [("dispatch", ExchangeKind::Dispatch), ("combine", ExchangeKind::Combine)];
+    let exchanges = exchanges.into_iter().filter_map(|(name, kind)| exchange(run, name, kind));
+    let mut rows: Vec<OpRow> = ops.map(row).chain(exchanges).collect();
     rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds).then_with(|| (&a.op, &a.pass).cmp(&(&b.op, &b.pass))));
     rows
+}
+
+/// Transfers of one kind, lone and in pairs, forward and backward; none of a model without experts.
+fn exchange(run: &Finished<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow> {
+    let total = run.outcome.exchanges[kind as usize];
+    let template = &run.program.exchanges.first()?[kind as usize];
+    let key = slowest(run.program, template, kind as usize);
+    let binding = match key {
+        EstimateKey::DispatchScaleOutFraction | EstimateKey::CombineScaleOutFraction => "scale-out",
+        EstimateKey::DispatchScaleUpFraction | EstimateKey::CombineScaleUpFraction => "scale-up",
+        _ => "copy SMs",
+    };
+    (total.count > 0).then(|| OpRow {
+        op: name.to_owned(),
+        pass: "both".to_owned(),
+        count: total.count as f64 / f64::from(run.n_simulated()),
+        seconds_each: total.transferred.seconds() / total.count as f64,
+        seconds: run.mean(total.transferred),
+        binding: binding.to_owned(),
+        basis: run.plan.profile.get(key).basis.name().to_owned(),
+    })
 }
 
 fn pass(pass: Pass) -> &'static str {

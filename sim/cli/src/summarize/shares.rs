@@ -145,7 +145,7 @@ fn all_to_all_bases(program: &Program, profile: &Profile) -> Vec<(Basis, f64)> {
 }
 
 /// The estimate behind the slowest of the three that a rank's messages pass: NIC, scale-up port, SMs.
-fn slowest(program: &Program, template: &ExchangeTemplate, kind: usize) -> EstimateKey {
+pub(super) fn slowest(program: &Program, template: &ExchangeTemplate, kind: usize) -> EstimateKey {
     let on = &program.ranks[0];
     let [up_key, out_key] = [
         [EstimateKey::DispatchScaleUpFraction, EstimateKey::DispatchScaleOutFraction],

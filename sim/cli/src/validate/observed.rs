@@ -8,7 +8,7 @@ use workloads::schedule::Slot;
 
 use super::predictions::{Answer, PairFigure, Sum};
 use crate::exit::Failure;
-use crate::summarize::{self, Finished, IN_PAIRS};
+use crate::summarize::{Finished, IN_PAIRS};
 
 /// What a run can be asked.
 #[derive(Debug)]
@@ -28,8 +28,7 @@ struct PairMeans {
 }
 
 impl Observed {
-    pub(super) fn of(run: &Finished<'_>) -> Result<Self, Failure> {
-        let summary = summarize::summary(run);
+    pub(super) fn of(run: &Finished<'_>, summary: Summary) -> Result<Self, Failure> {
         let as_json = serde_json::to_value(&summary).map_err(|error| Failure::Fault(error.into()))?;
         Ok(Self { summary, as_json, pair: PairMeans::of(run) })
     }

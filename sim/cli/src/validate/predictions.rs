@@ -64,6 +64,11 @@ pub(super) enum PairFigure {
     Combine,
 }
 
+/// Names of the presets compiled in.
+pub(super) fn presets() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name)
+}
+
 /// Reads predictions: a file, or a preset of the folders given, of `scenarios` or of those compiled in.
 pub(super) fn read(reference: &str, libraries: &[PathBuf]) -> Result<Predictions, Failure> {
     let (name, text) = text(reference, libraries)?;
@@ -87,7 +92,7 @@ fn text(reference: &str, libraries: &[PathBuf]) -> Result<(String, String), Fail
     }
     let built_in = BUILT_IN.iter().find(|(name, _)| !is_path && *name == reference);
     built_in.map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).ok_or_else(|| {
-        let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = presets().collect();
         Failure::usage(format!("there are no predictions `{reference}`\nhint: there are {}", names.join(", ")))
     })
 }

@@ -34,6 +34,10 @@ fn json_has_the_keys_others_rely_on() {
     ] {
         assert!(summary.get(key).is_some(), "`{key}` is missing");
     }
+    for key in ["basis", "binding"] {
+        assert!(summary[key].is_string(), "{key}");
+    }
+    assert!(summary["n_tasks"].is_u64());
     assert_eq!(summary["n_ranks"], 64);
     assert_eq!(summary["phases_by_rank"].as_array().map(Vec::len), Some(4));
     for key in ["tflops_per_gpu", "mfu"] {
@@ -67,6 +71,46 @@ fn rates_follow_from_the_step() {
     assert_near("tokens a day", tokens * 86_400.0 / step, number(&summary, "/tokens_per_day"));
     let gpu_hours = 64.0 * step / 3600.0 * 1e12 / tokens;
     assert_near("GPU-hours", gpu_hours, number(&summary, "/gpu_hours_per_trillion_tokens"));
+}
+
+#[test]
+fn all_to_alls_are_ops_and_their_times_are_the_totals() {
+    for folding in ["auto", "none"] {
+        let folding = format!("policy.folding={folding}");
+        let args = ["run", "tiny-moe", "--set", "traffic.router=skewed", "--set", &folding, "--json"];
+        let summary = json(&args);
+        let ops = summary["ops"].as_array().expect("ops");
+        let of = |name: &str| ops.iter().find(|row| row["op"] == name).expect("a row");
+        assert_eq!(of("dispatch")["count"], of("combine")["count"]);
+        let both = number(of("dispatch"), "/seconds") + number(of("combine"), "/seconds");
+        assert_near("transferred", number(&summary, "/all_to_all_transferred_seconds"), both);
+        assert!(number(&summary, "/all_to_all_waited_seconds") > 0.0, "{folding}");
+    }
+}
+
+#[test]
+fn within_one_node_all_to_alls_are_bound_by_the_scale_up_fabric() {
+    let binding = |set: &str| {
+        let summary = json(&["run", "tiny-moe", "--set", set, "--json"]);
+        let ops = summary["ops"].as_array().expect("ops").clone();
+        ops.into_iter().find(|row| row["op"] == "dispatch").expect("a row")["binding"].clone()
+    };
+    assert_eq!(binding("parallel.ep=8"), "scale-up");
+    assert_eq!(binding("node.nic.rate=10 GB/s"), "scale-out");
+}
+
+#[test]
+fn quotes_around_a_value_are_optional() {
+    let digest = |set: &str| json(&["check", "tiny-moe", "--set", set, "--json"])["digest"].clone();
+    assert_eq!(digest("parallel.dp=auto"), digest("parallel.dp=\"auto\""));
+}
+
+#[test]
+fn only_the_job_itself_stands_beside_what_was_published() {
+    let is_beside = |args: &[&str]| stdout(args).contains("nothing fitted to it");
+    assert!(is_beside(&["run", "deepseek-v3-2048"]));
+    assert!(!is_beside(&["run", "deepseek-v3-2048", "--set", "gpu.sms=144"]));
+    assert!(!is_beside(&["run", "tiny-moe"]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `validate`.
 
-use crate::{json, number, refused};
+use crate::{json, number, refused, windtunnel};
 
 /// Predictions of a small scenario, so that the test is quick; the preset itself is read by a test beside its reader.
 const PREDICTIONS: &str = "\
@@ -62,5 +62,38 @@ fn predictions_that_cannot_be_formed_say_why() {
             let (code, text) = refused(&["validate", "--predictions", path]);
             assert!(code == 2 && text.contains(part), "{text}");
         });
+    }
+}
+
+#[test]
+fn a_baseline_missed_is_exit_1_after_the_result() {
+    with_predictions(PREDICTIONS, |path| {
+        let root = tempfile::tempdir().expect("a folder");
+        let file = root.path().join("baseline.json");
+        let baseline = file.to_str().expect("a path");
+        let args = ["validate", "--predictions", path, "--family", "step", "--json"];
+        let held = [&args[..], &["--baseline", baseline]].concat();
+        let mut earlier = json(&args);
+        std::fs::write(&file, earlier.to_string()).expect("written");
+        assert_eq!(json(&held), earlier);
+        let error = number(&earlier, "/families/step");
+        earlier["families"]["step"] = (error - 0.03).into();
+        std::fs::write(&file, earlier.to_string()).expect("written");
+        let assert = windtunnel(&held).assert().code(1);
+        let output = assert.get_output();
+        assert!(String::from_utf8_lossy(&output.stderr).starts_with("missed: "));
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON"), json(&args));
+    });
+}
+
+#[test]
+fn what_was_named_and_is_absent_is_exit_4() {
+    for args in [
+        &["validate", "--baseline", "no/such/baseline.json"][..],
+        &["run", "tiny-moe", "--library", "no/such/folder"],
+        &["topology", "h800-64-mpft", "--library", "no/such/folder"],
+    ] {
+        let (code, text) = refused(args);
+        assert!(code == 4 && text.contains("no/such/"), "{text}");
     }
 }

@@ -98,8 +98,8 @@ struct Wires {
     /// Share of the port's rate: dispatch, combine.
     up_fraction: [f64; 2],
     out_fraction: [f64; 2],
-    /// How much longer than at its port a message takes because routes meet.
-    crowding: f64,
+    /// Seconds a byte that the network between the ports leaves a message.
+    way: f64,
     up_rate: f64,
     out_rate: f64,
     copy_rate: f64,
@@ -119,7 +119,7 @@ impl Wires {
             sizes,
             up_fraction: [value(EstimateKey::DispatchScaleUpFraction), value(EstimateKey::CombineScaleUpFraction)],
             out_fraction: [value(EstimateKey::DispatchScaleOutFraction), value(EstimateKey::CombineScaleOutFraction)],
-            crowding: 1.0,
+            way: 0.0,
             up_rate: plan.machine.device.scale_up_rate().get(),
             out_rate: node.nic.rate.get() * (f64::from(node.nic.count) / f64::from(node.devices)).min(1.0),
             copy_rate: f64::from(context.comm_sms()) * value(EstimateKey::AllToAllRatePerSm),
@@ -131,7 +131,7 @@ impl Wires {
         if wires.n_nodes > 1 {
             let far = layout.device(0, layout.devices);
             way += context.network.path(from, far, plan.policy.routing)?.latency;
-            wires.crowding = crowding(context, &group_pairs(layout), layout.ep * (layout.expert_nodes() - 1))?;
+            wires.way = way_seconds(context, &group_pairs(layout), layout.ep * (layout.expert_nodes() - 1))?;
         }
         wires.latency = SimSpan::from(Seconds::new(value(EstimateKey::AllToAllNotify)) + way);
         Ok(wires)
@@ -170,10 +170,10 @@ impl Wires {
         let bytes = f64::from(tokens) * size.get();
         let fraction = if up { self.up_fraction[way as usize] } else { self.out_fraction[way as usize] };
         let occupancy = bytes / fraction;
-        // Side by side with the others of its rank a message has its part of the port; where routes meet, less.
-        let crowded = !up && self.crowding > 1.0;
-        let beside = f64::from(self.n_nodes - 1);
-        let shortest = if crowded { occupancy * beside / self.out_rate * self.crowding } else { 0.0 };
+        // Side by side with the others of its rank a message has its part of the port; it is slowed where its way has less.
+        let at_port = occupancy * f64::from(self.n_nodes - 1) / self.out_rate;
+        let on_way = if up { 0.0 } else { bytes * self.way };
+        let shortest = if on_way > at_port { on_way } else { 0.0 };
         flows.push(Flow { from: from as u16, to: to as u16, up, copies: 1, occupancy, bytes, shortest });
     }
 
@@ -289,16 +289,20 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
     }
 }
 
-/// How much longer the slowest of a group of messages takes on the most crowded link of its way than at the ports of its
-/// ranks, were all these messages, of equal size, on their way at once: the mean over groups of `together` messages, at
-/// least 1. Whoever meets in a group waits for the slowest of it.
+/// Seconds a byte that the slowest of a group of messages needs on the most crowded link of its way, were all these
+/// messages, of equal size, on their way at once: the mean over groups of `together` messages. Whoever meets in a group
+/// waits for the slowest of it.
 ///
-/// `Adaptive` spreads over all lanes evenly, so a way is crowded only if the network is slower than the ports. Assumed: all
-/// groups exchange at the same time.
-pub(super) fn crowding(context: &Context<'_>, pairs: &[(DeviceId, DeviceId)], together: u32) -> Result<f64, PlanError> {
+/// Links give their whole rate; what a protocol loses it loses at its ports, so a way is slower than its ports only where
+/// clearly more messages meet than a port has. `Adaptive` spreads over all lanes evenly. Assumed: all groups exchange at
+/// the same time.
+pub(super) fn way_seconds(
+    context: &Context<'_>,
+    pairs: &[(DeviceId, DeviceId)],
+    together: u32,
+) -> Result<f64, PlanError> {
     let network = &context.network;
     let routing = context.plan.policy.routing;
-    let spread = routing == Routing::Adaptive;
     let mut load: BTreeMap<LinkId, f64> = BTreeMap::new();
     let mut ways = Vec::with_capacity(pairs.len());
     for &(from, to) in pairs {
@@ -308,24 +312,21 @@ pub(super) fn crowding(context: &Context<'_>, pairs: &[(DeviceId, DeviceId)], to
         }
         ways.push(links);
     }
-    let worst_over_port = |links: &Vec<LinkId>| {
+    let slowest = |links: &Vec<LinkId>| {
         let is_port = |link: &&LinkId| matches!(network.link(**link).kind, LinkKind::NicUp | LinkKind::NicDown);
-        let seconds = |link: &LinkId, n: f64| n / network.link(*link).rate.get();
-        let port = links.iter().filter(is_port).map(|link| seconds(link, load[link])).fold(0.0, f64::max);
         let port_load = links.iter().filter(is_port).map(|link| load[link]).fold(0.0, f64::max);
         let at = |link: &LinkId| match network.link(*link).kind {
             // Evenly spread, a lane carries what a port does.
-            LinkKind::Trunk if spread => seconds(link, port_load),
-            LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive => 0.0,
-            LinkKind::Trunk | LinkKind::Pcie | LinkKind::NicUp | LinkKind::NicDown => seconds(link, load[link]),
+            LinkKind::Trunk if routing == Routing::Adaptive => port_load / network.link(*link).rate.get(),
+            LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive | LinkKind::NicUp | LinkKind::NicDown => 0.0,
+            LinkKind::Trunk | LinkKind::Pcie => load[link] / network.link(*link).rate.get(),
         };
-        let worst = links.iter().map(at).fold(0.0, f64::max);
-        if port > 0.0 { (worst / port).max(1.0) } else { 1.0 }
+        links.iter().map(at).fold(0.0, f64::max)
     };
     let groups = ways.chunks(together.max(1) as usize);
     let n_groups = groups.len().max(1) as f64;
-    let sum: f64 = groups.map(|group| group.iter().map(worst_over_port).fold(1.0, f64::max)).sum();
-    Ok(if ways.is_empty() { 1.0 } else { sum / n_groups })
+    let sum: f64 = groups.map(|group| group.iter().map(slowest).fold(0.0, f64::max)).sum();
+    Ok(sum / n_groups)
 }
 
 /// Messages over the network of all expert-parallel groups at once.

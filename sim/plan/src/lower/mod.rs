@@ -158,14 +158,14 @@ fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
     let up_fraction = plan.profile.value(calibrate::EstimateKey::CollectiveScaleUpFraction);
     let node = &plan.machine.node;
     let port = node.nic.rate.get() * (f64::from(node.nic.count) / f64::from(node.devices)).min(1.0);
-    let (mut latency, mut crowding) = (0.0_f64, 1.0_f64);
+    let (mut latency, mut way) = (0.0_f64, 0.0_f64);
     let mut inside = true;
     if context.layout.pp > 1 {
         let (from, to) = (context.layout.device(0, 0), context.layout.device(1, 0));
         inside = context.network.node_of(from) == context.network.node_of(to);
         latency = context.network.path(from, to, plan.policy.routing)?.latency.get();
         if !inside {
-            crowding = exchange::crowding(context, &exchange::stage_pairs(context), context.layout.width)?;
+            way = exchange::way_seconds(context, &exchange::stage_pairs(context), context.layout.width)?;
         }
     }
     Ok(Messages {
@@ -173,7 +173,7 @@ fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
         out: if inside { 0.0 } else { bytes / fraction },
         up: if inside { bytes / up_fraction } else { 0.0 },
         latency: units::SimSpan::from(units::Seconds::new(latency)),
-        shortest: if crowding > 1.0 { bytes / fraction / port * crowding } else { 0.0 },
+        shortest: if bytes * way > bytes / fraction / port { bytes * way } else { 0.0 },
         waited: plan.policy.point_to_point == PointToPoint::Waited,
         n_stages: context.stages.len() as u32,
     })

@@ -222,7 +222,13 @@ fn bubbles_of_even_stages_are_the_published_ones() {
 #[test]
 fn a_step_is_the_replay_of_its_chunks() {
     for schedule in ["1f1b", "zb1p", "interleaved", "dual-pipe", "dual-pipe-v"] {
-        let instant = ["gpu.scale-up.links=65536", "node.nic.rate='1000000 Gbit/s'", "job.global-batch=256"];
+        let instant = [
+            "gpu.scale-up.links=65536",
+            "node.nic.rate='1000000 Gbit/s'",
+            "fabric.link-rate='1000000 Gbit/s'",
+            "node.host.pcie-rate='1000000 GB/s'",
+            "job.global-batch=256",
+        ];
         let flight = fly(TINY, &[&[BALANCED, &format!("policy.schedule={schedule}")], &instant[..]].concat());
         let (plan, n) = (&flight.plan, flight.program.n_micro_batches);
         let spans: BTreeMap<(u32, Slot), f64> = flight

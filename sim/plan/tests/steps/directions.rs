@@ -74,11 +74,11 @@ fn hashed_routes_meet_where_planes_join() {
         v3(&[&format!("fabric.planes={planes}"), &format!("policy.routing={routing}")]).seconds()
     };
     let (adaptive, fixed, hashed) = (step(8, "adaptive"), step(8, "static"), step(8, "ecmp"));
-    assert!(adaptive <= fixed * 1.000_1 && adaptive <= hashed, "{adaptive}, {fixed}, {hashed}");
+    assert!(adaptive <= fixed * 1.001 && adaptive <= hashed * 1.001, "{adaptive}, {fixed}, {hashed}");
     let (adaptive_in_one, hashed_in_one) = (step(1, "adaptive"), step(1, "ecmp"));
     close(adaptive_in_one, adaptive, 1e-3, "spread routes do not care for planes");
     // With a plane a rail, expert-parallel groups stay below a leaf; in one plane they cross spines by chance.
-    assert!(hashed_in_one > hashed * 1.02, "expected more collisions in one plane: {hashed_in_one} and {hashed} s");
+    assert!(hashed_in_one > hashed * 1.005, "expected more collisions in one plane: {hashed_in_one} and {hashed} s");
 }
 
 #[test]

@@ -109,13 +109,14 @@ fn block(canvas: &mut Canvas<'_>, scale: Scale, ground: Area, window: &Span, spa
     let width = (end - x - 0.5).max((end - x) * 0.6);
     let paint = kind(span.kind);
     canvas.fill(Area { left: x, width, ..ground }, paint)?;
-    let size = TEXT - 2.0;
     let middle = (x + width / 2.0, ground.top + ground.height / 2.0);
-    if text_width(&span.name, size) + 6.0 <= width {
-        canvas.text(middle, Anchor::Middle, size, paint.text_on(), &span.name)?;
-    } else if width > 44.0 {
-        let short = fitted(&span.name, size, width - 6.0);
-        canvas.text(middle, Anchor::Middle, size, paint.text_on(), &short)?;
+    let whole = [TEXT - 2.0, TEXT - 4.0].into_iter().find(|size| text_width(&span.name, *size) + 3.0 <= width);
+    match whole {
+        Some(size) => canvas.text(middle, Anchor::Middle, size, paint.text_on(), &span.name),
+        None if width > 60.0 => {
+            let short = fitted(&span.name, TEXT - 2.0, width - 6.0);
+            canvas.text(middle, Anchor::Middle, TEXT - 2.0, paint.text_on(), &short)
+        }
+        None => Ok(()),
     }
-    Ok(())
 }

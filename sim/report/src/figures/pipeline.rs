@@ -11,7 +11,7 @@ use crate::summary::{Lane, Span, SpanKind, Timeline};
 const N_LANES: usize = 64;
 /// Rectangles in one picture, which keeps its file below 2 MB.
 const N_RECTANGLES: usize = 14_000;
-const LEFT: f64 = 166.0;
+const LEFT: f64 = 180.0;
 const RIGHT: f64 = 24.0;
 
 /// One lane a pipeline rank (the lanes of thread `chunks`), chunks by kind, seconds.
