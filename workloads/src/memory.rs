@@ -101,7 +101,7 @@ fn states(job: &Job<'_>, held: &[Held]) -> Vec<Item> {
     let shard: u64 = update.classes.iter().map(|class| class.shard()).sum();
     vec![
         item("weights", 2.0 * weights),
-        item("fp8 weights", copies * linear),
+        item("FP8 weights", copies * linear),
         item("gradients", 4.0 * all),
         item("optimizer", 8.0 * shard as f64),
     ]

@@ -57,7 +57,7 @@ fn draw(message: &str, extent: Extent<'_>, until_done: Receiver<()>) {
 fn bar(extent: Extent<'_>) -> ProgressBar {
     let (bar, template) = match extent {
         Extent::Unknown => (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}"),
-        Extent::Slots { of, .. } => (ProgressBar::new(of), "{msg} {bar:30} {percent:>3} %{prefix}"),
+        Extent::Slots { of, .. } => (ProgressBar::new(of), "{msg} {bar:20} {percent:>3} %{prefix}"),
     };
     // A template that cannot be read leaves the bar as the library draws it.
     match ProgressStyle::with_template(template) {

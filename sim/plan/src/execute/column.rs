@@ -4,14 +4,14 @@
 //! streams then run their instructions in order, each waiting for its own kernel and for points of the other stream. An
 //! all-to-all begins when the last of its ranks arrives.
 
-use engine::{Actions, Bound, Driver, Finished, Task};
+use engine::{Actions, Driver, Finished, Task};
 use units::{SimSpan, SimTime};
 use workloads::schedule::Slot;
 
 use super::meet::{Exchanges, Rings};
-use super::outcome::{ChunkSpan, ColumnOutcome, OpTotal, Ports, Ran, RankTotals, StreamSpan};
+use super::outcome::{ChunkSpan, ColumnOutcome, OpTotal, Ran, RankTotals, StreamSpan};
 use super::{Keep, Progress};
-use crate::program::{ExchangeKind, Flow, Half, Instruction, Kernel, Program, RankResources, SlotPlan};
+use crate::program::{ExchangeKind, Half, Instruction, Program, SlotPlan};
 use crate::{PlanError, Recording};
 
 const COMPUTE: usize = 0;
@@ -442,73 +442,6 @@ impl Driver for Column<'_> {
                 }
                 self.try_begin(to, task.end, actions);
             }
-        }
-    }
-}
-
-impl Kernel {
-    /// The main demand is memory: kernels and copies that meet there are judged in one unit.
-    fn task(&self, tag: Tag, on: &RankResources) -> Task<Tag> {
-        Task::new(tag)
-            .demand(on.memory, self.memory)
-            .demand(on.tensor, self.tensor)
-            .weight(f64::from(self.sms))
-            .no_faster_than(self.shortest)
-            .latency(self.latency)
-            .claim(on.sms, self.sms)
-    }
-}
-
-impl Flow {
-    /// A message between two ranks; `copied` is what the sender's SMs copy for a byte.
-    fn task(&self, tag: Tag, [from, to]: [&RankResources; 2], copied: f64, latency: SimSpan) -> Task<Tag> {
-        let (send, receive) = if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };
-        Task::new(tag)
-            .demand(send, self.occupancy)
-            .demand(receive, self.occupancy)
-            .demand(from.copy, self.bytes * copied)
-            .demand(to.copy, if self.up { self.bytes * copied } else { 0.0 })
-            .no_faster_than(self.shortest)
-            .copies(self.copies)
-            .latency(latency)
-    }
-}
-
-impl OpTotal {
-    /// Adds a run; whether arithmetic bound it.
-    fn add_kernel(&mut self, kernel: &Kernel, took: SimSpan, bound: Bound, on: &RankResources) -> bool {
-        let tensor = match bound {
-            Bound::Latency => false,
-            Bound::Limit => kernel.limit != calibrate::EstimateKey::MemoryRatePerSm,
-            Bound::Capacity(id) => id == on.tensor,
-        };
-        self.count += 1;
-        self.span += took;
-        self.latency += kernel.latency;
-        let drawn = took - kernel.latency;
-        *(if tensor { &mut self.tensor } else { &mut self.memory }) += drawn;
-        tensor
-    }
-}
-
-impl Ports {
-    fn count(&mut self, flow: &Flow) {
-        let bytes = flow.bytes * f64::from(flow.copies);
-        *(if flow.up { &mut self.up_bytes } else { &mut self.out_bytes }) += bytes;
-    }
-
-    /// Occupied seconds of every port, from what it served.
-    fn measure(&mut self, program: &Program, served: &[f64]) {
-        for rank in &program.ranks {
-            let seconds = |id: engine::CapacityId| served[id.0 as usize] / program.resources.rate(id);
-            let [up, out, memory] = [rank.up_send, rank.out_send, rank.memory].map(seconds);
-            self.up_seconds += up;
-            self.up_seconds_max = self.up_seconds_max.max(up);
-            self.out_seconds += out;
-            self.out_seconds_max = self.out_seconds_max.max(out);
-            self.memory_seconds += memory;
-            self.memory_seconds_max = self.memory_seconds_max.max(memory);
-            self.memory_bytes += served[rank.memory.0 as usize];
         }
     }
 }

@@ -4,6 +4,7 @@ mod column;
 mod ending;
 mod meet;
 mod outcome;
+mod tasks;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
