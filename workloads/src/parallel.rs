@@ -160,25 +160,38 @@ pub fn stage_layers(model: &Model, stages: &[u32]) -> Vec<Stage> {
 
 /// Layers of each of `n_stages` stages where the scenario does not say. Basis: assumed; no report gives the split.
 ///
-/// The layers are spread so that the last stage has fewer, for what it does besides. With MTP modules every other stage
-/// gets `ceil(layers / n_stages)` as far as they go (DeepSeek-V3 over 16: fifteen of 4, then 1 with the MTP module and
-/// both heads). Without, the stages differ by at most one, and the missing layers are taken from the last stage first,
-/// then the first, then the inner ones from the end (Llama 3 405B over 16, 126 layers: 7, fourteen of 8, 7; as its
-/// report has it, arXiv:2407.21783 section 3.3.2).
+/// The last stage has fewer layers, for what it does besides. With MTP modules that work is counted in layers: one a
+/// module, and a head as its weights over those a token uses in a layer (1.6 for DeepSeek-V3). The last stage gets what then makes it
+/// even with the others, at least one layer; the others share the rest as evenly as it goes, the earlier ones more
+/// (DeepSeek-V3 over 16: fifteen of 4, then 1 with the MTP module and both heads). Without MTP modules the stages differ by
+/// at most one, and the missing layers are taken from the last stage first, then the first, then the inner ones from the
+/// end (Llama 3 405B over 16, 126 layers: 7, fourteen of 8, 7; as its report has it, arXiv:2407.21783 section 3.3.2).
 ///
 /// Fewer layers than stages give empty stages, which [`Parallelism::check`] refuses.
 #[must_use]
 pub fn default_stages(model: &Model, n_stages: u32) -> Vec<u32> {
-    if n_stages == 0 {
-        return Vec::new();
+    match n_stages {
+        0 => Vec::new(),
+        1 => vec![model.layers],
+        n if model.mtp_modules > 0 && model.layers >= n => with_modules(model, n),
+        n => ends_lighter(model.layers, n),
     }
-    let most = model.layers.div_ceil(n_stages);
-    let missing = most * n_stages - model.layers;
-    if model.mtp_modules > 0 && missing < most {
-        let mut stages = vec![most; n_stages as usize];
-        stages[n_stages as usize - 1] -= missing;
-        return stages;
-    }
+}
+
+fn with_modules(model: &Model, n_stages: u32) -> Vec<u32> {
+    let used = model.layer_active_params(model.layer_kind(model.layers - 1)).max(1);
+    let head = model.table_params() as f64 / used as f64;
+    let besides = f64::from(model.mtp_modules) + f64::from(1 + model.mtp_modules) * head;
+    let even = (f64::from(model.layers) + besides) / f64::from(n_stages);
+    let last = ((even - besides).floor().max(1.0) as u32).min(model.layers + 1 - n_stages);
+    let (rest, others) = (model.layers - last, n_stages - 1);
+    let share = |index| rest / others + u32::from(index < rest % others);
+    (0..others).map(share).chain([last]).collect()
+}
+
+fn ends_lighter(layers: u32, n_stages: u32) -> Vec<u32> {
+    let most = layers.div_ceil(n_stages);
+    let missing = most * n_stages - layers;
     let order = (0..n_stages as usize).rev();
     let (ends, inner): (Vec<usize>, Vec<usize>) =
         order.partition(|index| *index == 0 || *index + 1 == n_stages as usize);
