@@ -50,7 +50,5 @@ pub use execute::{
 pub use layout::Layout;
 pub use lower::{RingBytes, expert_layout, lower, n_micro_batches, ring_bytes, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
-pub use plan::{
-    Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recompute, Recording,
-};
+pub use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording};
 pub use program::*;

@@ -6,6 +6,7 @@ use units::Bytes;
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
+use workloads::step::Recompute;
 use workloads::traffic::TrafficSpec;
 
 /// Everything decided: no default left open, no string that means a choice, no path.
@@ -103,19 +104,6 @@ pub enum Folding {
     Auto,
     /// Every rank.
     None,
-}
-
-/// What is computed again in the backward pass instead of kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recompute {
-    /// Norms.
-    pub norm: bool,
-    /// Up-projections of latent attention.
-    pub mla_up: bool,
-    /// The gated activation.
-    pub swiglu: bool,
-    /// Whole layers, from their input.
-    pub full: bool,
 }
 
 /// How activations are kept for the backward pass.

@@ -1,8 +1,9 @@
 //! What we choose: `policy.*`.
 
-use plan::{Ema, Folding, KeepActivations, PointToPoint, Policies, Recompute, Recording};
+use plan::{Ema, Folding, KeepActivations, PointToPoint, Policies, Recording};
 use topology::{CommEngine, Device, Routing};
 use workloads::schedule::Schedule;
+use workloads::step::Recompute;
 
 use crate::reader::{Reader, WordOr};
 

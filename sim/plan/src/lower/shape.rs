@@ -1,14 +1,13 @@
 //! What one rank computes for one micro-batch, from the plan's job and policies.
 
 use workloads::op::Precision;
-use workloads::step::{Recompute, Shape};
+use workloads::step::Shape;
 
 use crate::{KeepActivations, LinearPrecision, Plan};
 
 /// The shape of a plan's micro-batch on one rank.
 #[must_use]
 pub fn shape(plan: &Plan) -> Shape {
-    let again = plan.policy.recompute;
     Shape {
         sequence: plan.job.sequence,
         micro_batch: plan.job.micro_batch,
@@ -20,7 +19,7 @@ pub fn shape(plan: &Plan) -> Shape {
             LinearPrecision::Fp8Tensor => Precision::Fp8Tensor,
             LinearPrecision::Bf16 => Precision::Bf16,
         },
-        recompute: Recompute { norm: again.norm, mla_up: again.mla_up, swiglu: again.swiglu, full: again.full },
+        recompute: plan.policy.recompute,
         keep_fp8: plan.policy.keep == KeepActivations::Fp8,
         logit_pieces: u64::from(plan.policy.logit_pieces),
     }
