@@ -279,9 +279,16 @@ fn every_key_of_a_preset_is_in_the_reference_and_back() {
 #[test]
 fn pages_lead_somewhere_and_name_the_two_commands() {
     let mut faults = Vec::new();
-    for page in
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "reports/README.md", "scenarios/README.md"]
-    {
+    for page in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "reports/README.md",
+        "reports/speed.md",
+        "reports/training-step.md",
+        "scenarios/README.md",
+    ] {
         let text = read(page);
         let folder = root().join(page).parent().map_or_else(root, Path::to_path_buf);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
