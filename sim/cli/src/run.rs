@@ -1,6 +1,6 @@
 //! `check`, `plan` and `run`.
 
-use plan::{Keep, Outcome, Plan, Program, Progress, RankMemory, Recording};
+use plan::{Folding, Keep, Outcome, Plan, Program, Progress, RankMemory, Recording};
 use report::figures::Figure;
 use report::format::{count, gib};
 use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
@@ -69,6 +69,9 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let simulated = Simulated::new(prepared.plan(), keep, &args.output)?;
     let finished = simulated.finished(&prepared);
     let mut summary = summarize::summary(&finished);
+    if prepared.plan().policy.folding == Folding::None {
+        summary.notes.push(variants::folded(prepared.plan(), simulated.outcome.step)?);
+    }
     let published = |summary: &Summary, asked| validate::published(&prepared, &finished, summary, &args.layers, asked);
     let mut variants = Vec::new();
     if let Some(folder) = &folder {

@@ -2,6 +2,7 @@
 
 use plan::{Folding, Keep, Plan, Progress, Recording};
 use report::Variant;
+use units::SimSpan;
 
 use crate::exit::Failure;
 use crate::summarize::{self, Finished};
@@ -17,6 +18,25 @@ pub(crate) fn stages(plan: &Plan) -> Result<Vec<Variant>, Failure> {
         let runs: Vec<_> = others.into_iter().map(|stages| scope.spawn(|| variant(plan, stages))).collect();
         // A panic on a thread has ended the program before it is joined.
         runs.into_iter().filter_map(|run| run.join().ok()).collect()
+    })
+}
+
+/// What folding would make of a step that was simulated with every rank.
+pub(crate) fn folded(plan: &Plan, step: SimSpan) -> Result<String, Failure> {
+    let mut plan = plan.clone();
+    plan.policy.folding = Folding::Auto;
+    let program = plan::lower(&plan)?;
+    let keep = Keep { ranks: Recording::None, streams: false };
+    let folded = plan::run(&program, keep, &Progress::default())?.step;
+    Ok(if folded == step {
+        "folded to one rank a stage the step is the same, to the picosecond".to_owned()
+    } else {
+        let change = folded.seconds() / step.seconds() - 1.0;
+        format!(
+            "folded to one rank a stage the step would be {} ({})",
+            report::format::seconds(folded.seconds()),
+            report::format::percent_signed(change)
+        )
     })
 }
 

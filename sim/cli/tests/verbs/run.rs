@@ -122,6 +122,16 @@ fn two_runs_print_the_same_bytes() {
 }
 
 #[test]
+fn a_run_of_every_rank_says_what_folding_would_change() {
+    let text = |router: &str| {
+        let router = format!("traffic.router={router}");
+        stdout(&["run", "tiny-moe", "--set", "policy.folding=none", "--set", &router]).replace("\n    ", " ")
+    };
+    assert!(text("balanced").contains("the step is the same, to the picosecond"));
+    assert!(text("skewed").contains("folded to one rank a stage the step would be"));
+}
+
+#[test]
 fn a_line_of_hardware_moves_the_step() {
     let step = |set: &str| number(&json(&["run", "tiny-moe", "--set", set, "--json"]), "/step_seconds");
     assert!(step("gpu.sms=144") < step("gpu.sms=132"));
