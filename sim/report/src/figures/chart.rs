@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_within() {
-        for max in [1e-6, 0.019, 0.129, 1.0, 19.926, 80.0, 999.0] {
+        for max in [1e-6, 0.019, 0.129, 1.0, 21.743, 80.0, 999.0] {
             let ticks = ticks(max);
             assert!((4..=10).contains(&ticks.len()), "{max}: {ticks:?}");
             assert!(ticks.iter().all(|(value, _)| *value <= max * (1.0 + 1e-9)));
