@@ -11,6 +11,8 @@ pub struct Estimate {
     pub spread: f64,
     /// What it rests on.
     pub basis: Basis,
+    /// Whose kernels it is of, where that matters: a library's name.
+    pub implementation: Option<String>,
     /// Where it is from, for people.
     pub source: String,
 }
@@ -57,10 +59,14 @@ impl fmt::Display for Basis {
 /// How the value of a key is written in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dimension {
-    /// A bare number from 0 to 1.
+    /// A bare number above 0, up to 1.
     Fraction,
+    /// A bare number from 0 to 1.
+    Share,
     /// A bare number, zero or more.
     Count,
+    /// A bare number above zero.
+    CountAboveZero,
     /// A string such as `"3 us"`.
     Seconds,
     /// A string such as `"20 GB/s"`.
@@ -103,34 +109,226 @@ macro_rules! estimate_keys {
 estimate_keys! {
     /// Share of the FP8 tensor peak of the SMs held that a GEMM with 1x128 and 128x128 scales keeps in its main loop.
     GemmFp8BlockFraction = "gemm.fp8-block.peak-fraction", Fraction;
-    /// Inner-dimension steps that one output tile's start and BF16 store cost, in elements of K.
+    /// Share of the FP8 tensor peak that a GEMM with 1x128 and 128x128 scales would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
+    GemmFp8BlockSustained = "gemm.fp8-block.sustained-fraction", Fraction;
+    /// Times the memory peak that a GEMM with 1x128 and 128x128 scales could move within the power limit if it computed nothing.
+    GemmFp8BlockMemoryPower = "gemm.fp8-block.power-memory-rate", CountAboveZero;
+    /// How what power allows a GEMM with 1x128 and 128x128 scales falls with the SMs it has: as this power of their share.
+    GemmFp8BlockExponent = "gemm.fp8-block.power-exponent", Share;
+    /// Share of the memory peak that a GEMM with 1x128 and 128x128 scales reaches where memory binds it.
+    GemmFp8BlockMemory = "gemm.fp8-block.memory-fraction", Fraction;
+    /// Time beyond that of every kernel before a GEMM with 1x128 and 128x128 scales runs at full speed, and after.
+    GemmFp8BlockLatency = "gemm.fp8-block.latency", Seconds;
+    /// What more it takes where a GEMM with 1x128 and 128x128 scales splits its inner dimension.
+    GemmFp8BlockSplitLatency = "gemm.fp8-block.split-latency", Seconds;
+    /// Inner-dimension steps that one output tile's start and BF16 store cost a GEMM with 1x128 and 128x128 scales, in elements of K.
     GemmFp8BlockOverhead = "gemm.fp8-block.k-overhead", Count;
-    /// The same share for the weight gradient: 1x128 scales on both operands.
+    /// Side of a square tile of a GEMM with 1x128 and 128x128 scales whose operands take as long to load as its products take at the peak.
+    GemmFp8BlockLoad = "gemm.fp8-block.load-side", Count;
+    /// Most rows of an output tile of a GEMM with 1x128 and 128x128 scales.
+    GemmFp8BlockRows = "gemm.fp8-block.tile-rows", CountAboveZero;
+    /// Fewest rows of an output tile of a GEMM with 1x128 and 128x128 scales; those between are its doublings.
+    GemmFp8BlockRowsFewest = "gemm.fp8-block.tile-rows-fewest", CountAboveZero;
+    /// Most columns of an output tile of a GEMM with 1x128 and 128x128 scales.
+    GemmFp8BlockColumns = "gemm.fp8-block.tile-columns", CountAboveZero;
+    /// Step between the numbers of columns that tiles of a GEMM with 1x128 and 128x128 scales have.
+    GemmFp8BlockStep = "gemm.fp8-block.tile-columns-step", CountAboveZero;
+    /// Most parts that a GEMM with 1x128 and 128x128 scales splits its inner dimension into when tiles are few.
+    GemmFp8BlockSplit = "gemm.fp8-block.split-max", CountAboveZero;
+    /// Products between promotions to FP32, and between changes of scale, in the GEMM with 1x128 and 128x128 scales that the rates are of.
+    GemmFp8BlockPromote = "gemm.fp8-block.promote-every", CountAboveZero;
+    /// Share of the FP8 tensor peak of the SMs held that a GEMM with 1x128 scales on both operands (the weight gradient) keeps in its main loop.
     GemmFp8TileFraction = "gemm.fp8-tile.peak-fraction", Fraction;
-    /// The same overhead for the weight gradient.
+    /// Share of the FP8 tensor peak that a GEMM with 1x128 scales on both operands (the weight gradient) would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
+    GemmFp8TileSustained = "gemm.fp8-tile.sustained-fraction", Fraction;
+    /// Times the memory peak that a GEMM with 1x128 scales on both operands (the weight gradient) could move within the power limit if it computed nothing.
+    GemmFp8TileMemoryPower = "gemm.fp8-tile.power-memory-rate", CountAboveZero;
+    /// How what power allows a GEMM with 1x128 scales on both operands (the weight gradient) falls with the SMs it has: as this power of their share.
+    GemmFp8TileExponent = "gemm.fp8-tile.power-exponent", Share;
+    /// Share of the memory peak that a GEMM with 1x128 scales on both operands (the weight gradient) reaches where memory binds it.
+    GemmFp8TileMemory = "gemm.fp8-tile.memory-fraction", Fraction;
+    /// Time beyond that of every kernel before a GEMM with 1x128 scales on both operands (the weight gradient) runs at full speed, and after.
+    GemmFp8TileLatency = "gemm.fp8-tile.latency", Seconds;
+    /// What more it takes where a GEMM with 1x128 scales on both operands (the weight gradient) splits its inner dimension.
+    GemmFp8TileSplitLatency = "gemm.fp8-tile.split-latency", Seconds;
+    /// Inner-dimension steps that one output tile's start and BF16 store cost a GEMM with 1x128 scales on both operands (the weight gradient), in elements of K.
     GemmFp8TileOverhead = "gemm.fp8-tile.k-overhead", Count;
-    /// The same share for FP8 with one scale a tensor.
+    /// Side of a square tile of a GEMM with 1x128 scales on both operands (the weight gradient) whose operands take as long to load as its products take at the peak.
+    GemmFp8TileLoad = "gemm.fp8-tile.load-side", Count;
+    /// Most rows of an output tile of a GEMM with 1x128 scales on both operands (the weight gradient).
+    GemmFp8TileRows = "gemm.fp8-tile.tile-rows", CountAboveZero;
+    /// Fewest rows of an output tile of a GEMM with 1x128 scales on both operands (the weight gradient); those between are its doublings.
+    GemmFp8TileRowsFewest = "gemm.fp8-tile.tile-rows-fewest", CountAboveZero;
+    /// Most columns of an output tile of a GEMM with 1x128 scales on both operands (the weight gradient).
+    GemmFp8TileColumns = "gemm.fp8-tile.tile-columns", CountAboveZero;
+    /// Step between the numbers of columns that tiles of a GEMM with 1x128 scales on both operands (the weight gradient) have.
+    GemmFp8TileStep = "gemm.fp8-tile.tile-columns-step", CountAboveZero;
+    /// Most parts that a GEMM with 1x128 scales on both operands (the weight gradient) splits its inner dimension into when tiles are few.
+    GemmFp8TileSplit = "gemm.fp8-tile.split-max", CountAboveZero;
+    /// Products between promotions to FP32, and between changes of scale, in the GEMM with 1x128 scales on both operands that the rates are of.
+    GemmFp8TilePromote = "gemm.fp8-tile.promote-every", CountAboveZero;
+    /// Share of the FP8 tensor peak of the SMs held that an FP8 GEMM with one scale a tensor and promoted sums keeps in its main loop.
     GemmFp8TensorFraction = "gemm.fp8-tensor.peak-fraction", Fraction;
-    /// The same overhead for FP8 with one scale a tensor.
+    /// Share of the FP8 tensor peak that an FP8 GEMM with one scale a tensor and promoted sums would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
+    GemmFp8TensorSustained = "gemm.fp8-tensor.sustained-fraction", Fraction;
+    /// Times the memory peak that an FP8 GEMM with one scale a tensor and promoted sums could move within the power limit if it computed nothing.
+    GemmFp8TensorMemoryPower = "gemm.fp8-tensor.power-memory-rate", CountAboveZero;
+    /// How what power allows an FP8 GEMM with one scale a tensor and promoted sums falls with the SMs it has: as this power of their share.
+    GemmFp8TensorExponent = "gemm.fp8-tensor.power-exponent", Share;
+    /// Share of the memory peak that an FP8 GEMM with one scale a tensor and promoted sums reaches where memory binds it.
+    GemmFp8TensorMemory = "gemm.fp8-tensor.memory-fraction", Fraction;
+    /// Time beyond that of every kernel before an FP8 GEMM with one scale a tensor and promoted sums runs at full speed, and after.
+    GemmFp8TensorLatency = "gemm.fp8-tensor.latency", Seconds;
+    /// What more it takes where an FP8 GEMM with one scale a tensor and promoted sums splits its inner dimension.
+    GemmFp8TensorSplitLatency = "gemm.fp8-tensor.split-latency", Seconds;
+    /// Inner-dimension steps that one output tile's start and BF16 store cost an FP8 GEMM with one scale a tensor and promoted sums, in elements of K.
     GemmFp8TensorOverhead = "gemm.fp8-tensor.k-overhead", Count;
-    /// The same share of the BF16 tensor peak.
+    /// Side of a square tile of an FP8 GEMM with one scale a tensor and promoted sums whose operands take as long to load as its products take at the peak.
+    GemmFp8TensorLoad = "gemm.fp8-tensor.load-side", Count;
+    /// Most rows of an output tile of an FP8 GEMM with one scale a tensor and promoted sums.
+    GemmFp8TensorRows = "gemm.fp8-tensor.tile-rows", CountAboveZero;
+    /// Fewest rows of an output tile of an FP8 GEMM with one scale a tensor and promoted sums; those between are its doublings.
+    GemmFp8TensorRowsFewest = "gemm.fp8-tensor.tile-rows-fewest", CountAboveZero;
+    /// Most columns of an output tile of an FP8 GEMM with one scale a tensor and promoted sums.
+    GemmFp8TensorColumns = "gemm.fp8-tensor.tile-columns", CountAboveZero;
+    /// Step between the numbers of columns that tiles of an FP8 GEMM with one scale a tensor and promoted sums have.
+    GemmFp8TensorStep = "gemm.fp8-tensor.tile-columns-step", CountAboveZero;
+    /// Most parts that an FP8 GEMM with one scale a tensor and promoted sums splits its inner dimension into when tiles are few.
+    GemmFp8TensorSplit = "gemm.fp8-tensor.split-max", CountAboveZero;
+    /// Products between promotions to FP32, and between changes of scale, in the FP8 GEMM with one scale a tensor and promoted sums that the rates are of.
+    GemmFp8TensorPromote = "gemm.fp8-tensor.promote-every", CountAboveZero;
+    /// Share of the FP8 tensor peak of the SMs held that an FP8 GEMM with one scale a tensor and sums left in the tensor core keeps in its main loop.
+    GemmFp8TensorFastFraction = "gemm.fp8-tensor-fast.peak-fraction", Fraction;
+    /// Share of the FP8 tensor peak that an FP8 GEMM with one scale a tensor and sums left in the tensor core would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
+    GemmFp8TensorFastSustained = "gemm.fp8-tensor-fast.sustained-fraction", Fraction;
+    /// Times the memory peak that an FP8 GEMM with one scale a tensor and sums left in the tensor core could move within the power limit if it computed nothing.
+    GemmFp8TensorFastMemoryPower = "gemm.fp8-tensor-fast.power-memory-rate", CountAboveZero;
+    /// How what power allows an FP8 GEMM with one scale a tensor and sums left in the tensor core falls with the SMs it has: as this power of their share.
+    GemmFp8TensorFastExponent = "gemm.fp8-tensor-fast.power-exponent", Share;
+    /// Share of the memory peak that an FP8 GEMM with one scale a tensor and sums left in the tensor core reaches where memory binds it.
+    GemmFp8TensorFastMemory = "gemm.fp8-tensor-fast.memory-fraction", Fraction;
+    /// Time beyond that of every kernel before an FP8 GEMM with one scale a tensor and sums left in the tensor core runs at full speed, and after.
+    GemmFp8TensorFastLatency = "gemm.fp8-tensor-fast.latency", Seconds;
+    /// What more it takes where an FP8 GEMM with one scale a tensor and sums left in the tensor core splits its inner dimension.
+    GemmFp8TensorFastSplitLatency = "gemm.fp8-tensor-fast.split-latency", Seconds;
+    /// Inner-dimension steps that one output tile's start and BF16 store cost an FP8 GEMM with one scale a tensor and sums left in the tensor core, in elements of K.
+    GemmFp8TensorFastOverhead = "gemm.fp8-tensor-fast.k-overhead", Count;
+    /// Side of a square tile of an FP8 GEMM with one scale a tensor and sums left in the tensor core whose operands take as long to load as its products take at the peak.
+    GemmFp8TensorFastLoad = "gemm.fp8-tensor-fast.load-side", Count;
+    /// Most rows of an output tile of an FP8 GEMM with one scale a tensor and sums left in the tensor core.
+    GemmFp8TensorFastRows = "gemm.fp8-tensor-fast.tile-rows", CountAboveZero;
+    /// Fewest rows of an output tile of an FP8 GEMM with one scale a tensor and sums left in the tensor core; those between are its doublings.
+    GemmFp8TensorFastRowsFewest = "gemm.fp8-tensor-fast.tile-rows-fewest", CountAboveZero;
+    /// Most columns of an output tile of an FP8 GEMM with one scale a tensor and sums left in the tensor core.
+    GemmFp8TensorFastColumns = "gemm.fp8-tensor-fast.tile-columns", CountAboveZero;
+    /// Step between the numbers of columns that tiles of an FP8 GEMM with one scale a tensor and sums left in the tensor core have.
+    GemmFp8TensorFastStep = "gemm.fp8-tensor-fast.tile-columns-step", CountAboveZero;
+    /// Most parts that an FP8 GEMM with one scale a tensor and sums left in the tensor core splits its inner dimension into when tiles are few.
+    GemmFp8TensorFastSplit = "gemm.fp8-tensor-fast.split-max", CountAboveZero;
+    /// Share of the BF16 tensor peak of the SMs held that a BF16 GEMM keeps in its main loop.
     GemmBf16Fraction = "gemm.bf16.peak-fraction", Fraction;
-    /// The same overhead for BF16.
+    /// Share of the BF16 tensor peak that a BF16 GEMM would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
+    GemmBf16Sustained = "gemm.bf16.sustained-fraction", Fraction;
+    /// Times the memory peak that a BF16 GEMM could move within the power limit if it computed nothing.
+    GemmBf16MemoryPower = "gemm.bf16.power-memory-rate", CountAboveZero;
+    /// How what power allows a BF16 GEMM falls with the SMs it has: as this power of their share.
+    GemmBf16Exponent = "gemm.bf16.power-exponent", Share;
+    /// Share of the memory peak that a BF16 GEMM reaches where memory binds it.
+    GemmBf16Memory = "gemm.bf16.memory-fraction", Fraction;
+    /// Time beyond that of every kernel before a BF16 GEMM runs at full speed, and after.
+    GemmBf16Latency = "gemm.bf16.latency", Seconds;
+    /// What more it takes where a BF16 GEMM splits its inner dimension.
+    GemmBf16SplitLatency = "gemm.bf16.split-latency", Seconds;
+    /// Inner-dimension steps that one output tile's start and BF16 store cost a BF16 GEMM, in elements of K.
     GemmBf16Overhead = "gemm.bf16.k-overhead", Count;
-    /// Rows of an output tile.
-    GemmTileRows = "gemm.tile-rows", Count;
-    /// Columns of an output tile.
-    GemmTileColumns = "gemm.tile-columns", Count;
-    /// Share of the BF16 tensor peak of the SMs held that attention keeps, forward.
+    /// Side of a square tile of a BF16 GEMM whose operands take as long to load as its products take at the peak.
+    GemmBf16Load = "gemm.bf16.load-side", Count;
+    /// Most rows of an output tile of a BF16 GEMM.
+    GemmBf16Rows = "gemm.bf16.tile-rows", CountAboveZero;
+    /// Fewest rows of an output tile of a BF16 GEMM; those between are its doublings.
+    GemmBf16RowsFewest = "gemm.bf16.tile-rows-fewest", CountAboveZero;
+    /// Most columns of an output tile of a BF16 GEMM.
+    GemmBf16Columns = "gemm.bf16.tile-columns", CountAboveZero;
+    /// Step between the numbers of columns that tiles of a BF16 GEMM have.
+    GemmBf16Step = "gemm.bf16.tile-columns-step", CountAboveZero;
+    /// Most parts that a BF16 GEMM splits its inner dimension into when tiles are few.
+    GemmBf16Split = "gemm.bf16.split-max", CountAboveZero;
+    /// Share of the FP32 work of promoting and scaling sums that is not hidden behind the tensor cores.
+    GemmPromotionExposed = "gemm.promotion.exposed", Share;
+    /// FP8 operations of the tensor cores for one of the vector lanes, in a clock, on the hardware that the rates are of.
+    GemmPromotionRatio = "gemm.promotion.tensor-to-vector", CountAboveZero;
+    /// Share of the BF16 tensor peak of the SMs held that attention keeps in its main loop, forward.
     AttentionForwardFraction = "attention.forward.peak-fraction", Fraction;
-    /// Share of the BF16 tensor peak of the SMs held that attention keeps, backward.
+    /// Queries' and keys' worth of work that each tile row of attention costs at its start and end, forward.
+    AttentionForwardOverhead = "attention.forward.key-overhead", Count;
+    /// Queries of a tile of attention, forward.
+    AttentionForwardRows = "attention.forward.tile-queries", CountAboveZero;
+    /// Share of the memory peak that attention reaches where memory binds it, forward.
+    AttentionForwardMemory = "attention.forward.memory-fraction", Fraction;
+    /// Time beyond that of every kernel before attention runs at full speed, and after, forward.
+    AttentionForwardLatency = "attention.forward.latency", Seconds;
+    /// Share of the BF16 tensor peak of the SMs held that attention keeps in its main loop, backward.
     AttentionBackwardFraction = "attention.backward.peak-fraction", Fraction;
+    /// Queries' and keys' worth of work that each tile row of attention costs at its start and end, backward.
+    AttentionBackwardOverhead = "attention.backward.key-overhead", Count;
+    /// Queries of a tile of attention, backward.
+    AttentionBackwardRows = "attention.backward.tile-queries", CountAboveZero;
+    /// Share of the memory peak that attention reaches where memory binds it, backward.
+    AttentionBackwardMemory = "attention.backward.memory-fraction", Fraction;
+    /// Time beyond that of every kernel before attention runs at full speed, and after, backward.
+    AttentionBackwardLatency = "attention.backward.latency", Seconds;
     /// Share of the memory peak that kernels bound by memory reach together.
     MemoryFraction = "memory.peak-fraction", Fraction;
-    /// Memory traffic, reads and writes together, that one SM can keep in flight.
+    /// Memory traffic, reads and writes together, that one SM alone can keep in flight.
     MemoryRatePerSm = "memory.rate-per-sm", BytesPerSec;
-    /// Time between the end of one kernel of a busy stream and the full speed of the next.
+    /// How sharply the rate of many SMs bends into that of the memory: 1 is a queue, large values a corner.
+    MemorySharpness = "memory.sharpness", CountAboveZero;
+    /// Times the memory peak that traffic alone could move within the power limit of the device.
+    MemoryPower = "memory.power-rate", CountAboveZero;
+    /// Time between the end of one kernel of a busy stream and the start of the next.
     KernelLatency = "kernel.latency", Seconds;
+    /// What an isolated call takes more: from the launch by the host to the end as the host sees it, of a kernel that does nothing.
+    KernelLaunch = "kernel.launch", Seconds;
+    /// Share of the memory peak that a copy would reach on SMs without number.
+    StreamCopyFraction = "stream.copy.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before a copy runs at full speed, and after.
+    StreamCopyLatency = "stream.copy.latency", Seconds;
+    /// Share of the memory peak that reading would reach on SMs without number.
+    StreamReadFraction = "stream.read.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before reading runs at full speed, and after.
+    StreamReadLatency = "stream.read.latency", Seconds;
+    /// Share of the memory peak that writing would reach on SMs without number.
+    StreamWriteFraction = "stream.write.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before writing runs at full speed, and after.
+    StreamWriteLatency = "stream.write.latency", Seconds;
+    /// Share of the memory peak that a norm would reach on SMs without number.
+    StreamNormFraction = "stream.norm.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before a norm runs at full speed, and after.
+    StreamNormLatency = "stream.norm.latency", Seconds;
+    /// Share of the memory peak that a rotary embedding would reach on SMs without number.
+    StreamRopeFraction = "stream.rope.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before a rotary embedding runs at full speed, and after.
+    StreamRopeLatency = "stream.rope.latency", Seconds;
+    /// Share of the memory peak that SwiGLU would reach on SMs without number.
+    StreamSwiGluFraction = "stream.swiglu.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before SwiGLU runs at full speed, and after.
+    StreamSwiGluLatency = "stream.swiglu.latency", Seconds;
+    /// Share of the memory peak that a cast to FP8 would reach on SMs without number.
+    StreamCastFraction = "stream.cast.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before a cast to FP8 runs at full speed, and after.
+    StreamCastLatency = "stream.cast.latency", Seconds;
+    /// Share of the memory peak that a cast to FP8 with transpose would reach on SMs without number.
+    StreamCastTransposeFraction = "stream.cast-transpose.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before a cast to FP8 with transpose runs at full speed, and after.
+    StreamCastTransposeLatency = "stream.cast-transpose.latency", Seconds;
+    /// Share of the memory peak that a permutation would reach on SMs without number.
+    StreamPermuteFraction = "stream.permute.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before a permutation runs at full speed, and after.
+    StreamPermuteLatency = "stream.permute.latency", Seconds;
+    /// Share of the memory peak that a weighted sum over permuted rows would reach on SMs without number.
+    StreamUnpermuteFraction = "stream.unpermute.peak-fraction", Fraction;
+    /// Time beyond that of every kernel before a weighted sum over permuted rows runs at full speed, and after.
+    StreamUnpermuteLatency = "stream.unpermute.latency", Seconds;
     /// Share of the NIC rate that dispatch's InfiniBand messages reach.
     DispatchScaleOutFraction = "all-to-all.dispatch.scale-out-fraction", Fraction;
     /// Share of the scale-up port rate that dispatch's forwarding reaches.
@@ -145,12 +343,70 @@ estimate_keys! {
     AllToAllNotify = "all-to-all.notify-latency", Seconds;
     /// Times each payload byte a rank sends or receives crosses its device memory in a dispatch or combine kernel.
     AllToAllMemoryPasses = "all-to-all.memory-passes", Count;
-    /// Share of the scale-up port rate that ring collectives reach.
-    CollectiveScaleUpFraction = "collective.scale-up-fraction", Fraction;
+    /// Time of an all-reduce of two ranks that moves nothing.
+    AllReduceLatency = "collective.all-reduce.latency", Seconds;
+    /// What each rank beyond two adds to it.
+    AllReduceRankLatency = "collective.all-reduce.rank-latency", Seconds;
+    /// Share of the scale-up port rate that an all-reduce reaches in its protocol for small sizes.
+    AllReduceSmallFraction = "collective.all-reduce.small-fraction", Fraction;
+    /// What each piece costs of a message that its protocol for large sizes passes on piece by piece.
+    AllReducePiece = "collective.all-reduce.piece-latency", Seconds;
+    /// Share of the scale-up port rate that an all-reduce reaches in its protocol for large sizes.
+    AllReduceFraction = "collective.all-reduce.scale-up-fraction", Fraction;
+    /// Bytes a rank sends or copies to itself in an all-reduce, a second, on all the SMs the library takes.
+    AllReduceCopyRate = "collective.all-reduce.copy-rate", BytesPerSec;
+    /// Time of an all-gather of two ranks that moves nothing.
+    AllGatherLatency = "collective.all-gather.latency", Seconds;
+    /// What each rank beyond two adds to it.
+    AllGatherRankLatency = "collective.all-gather.rank-latency", Seconds;
+    /// Share of the scale-up port rate that an all-gather reaches in its protocol for small sizes.
+    AllGatherSmallFraction = "collective.all-gather.small-fraction", Fraction;
+    /// What each piece costs of a message that its protocol for large sizes passes on piece by piece.
+    AllGatherPiece = "collective.all-gather.piece-latency", Seconds;
+    /// Share of the scale-up port rate that an all-gather reaches in its protocol for large sizes.
+    AllGatherFraction = "collective.all-gather.scale-up-fraction", Fraction;
+    /// Bytes a rank sends or copies to itself in an all-gather, a second, on all the SMs the library takes.
+    AllGatherCopyRate = "collective.all-gather.copy-rate", BytesPerSec;
+    /// Time of a reduce-scatter of two ranks that moves nothing.
+    ReduceScatterLatency = "collective.reduce-scatter.latency", Seconds;
+    /// What each rank beyond two adds to it.
+    ReduceScatterRankLatency = "collective.reduce-scatter.rank-latency", Seconds;
+    /// Share of the scale-up port rate that a reduce-scatter reaches in its protocol for small sizes.
+    ReduceScatterSmallFraction = "collective.reduce-scatter.small-fraction", Fraction;
+    /// What each piece costs of a message that its protocol for large sizes passes on piece by piece.
+    ReduceScatterPiece = "collective.reduce-scatter.piece-latency", Seconds;
+    /// Share of the scale-up port rate that a reduce-scatter reaches in its protocol for large sizes.
+    ReduceScatterFraction = "collective.reduce-scatter.scale-up-fraction", Fraction;
+    /// Bytes a rank sends or copies to itself in a reduce-scatter, a second, on all the SMs the library takes.
+    ReduceScatterCopyRate = "collective.reduce-scatter.copy-rate", BytesPerSec;
+    /// Time of an all-to-all of a collective library of two ranks that moves nothing.
+    AllToAllLatency = "collective.all-to-all.latency", Seconds;
+    /// What each rank beyond two adds to it.
+    AllToAllRankLatency = "collective.all-to-all.rank-latency", Seconds;
+    /// Share of the scale-up port rate that an all-to-all of a collective library reaches in its protocol for small sizes.
+    AllToAllSmallFraction = "collective.all-to-all.small-fraction", Fraction;
+    /// What each piece costs of a message that its protocol for large sizes passes on piece by piece.
+    AllToAllPiece = "collective.all-to-all.piece-latency", Seconds;
+    /// Share of the scale-up port rate that an all-to-all of a collective library reaches in its protocol for large sizes.
+    AllToAllFraction = "collective.all-to-all.scale-up-fraction", Fraction;
+    /// Bytes a rank sends or copies to itself in an all-to-all of a collective library, a second, on all the SMs the library takes.
+    AllToAllCopyRate = "collective.all-to-all.copy-rate", BytesPerSec;
+    /// Time of a message to the next rank of two ranks that moves nothing.
+    SendRecvLatency = "collective.send-recv.latency", Seconds;
+    /// What each rank beyond two adds to it.
+    SendRecvRankLatency = "collective.send-recv.rank-latency", Seconds;
+    /// Share of the scale-up port rate that a message to the next rank reaches in its protocol for small sizes.
+    SendRecvSmallFraction = "collective.send-recv.small-fraction", Fraction;
+    /// What each piece costs of a message that its protocol for large sizes passes on piece by piece.
+    SendRecvPiece = "collective.send-recv.piece-latency", Seconds;
+    /// Share of the scale-up port rate that a message to the next rank reaches in its protocol for large sizes.
+    SendRecvFraction = "collective.send-recv.scale-up-fraction", Fraction;
+    /// Bytes a rank sends or copies to itself in a message to the next rank, a second, on all the SMs the library takes.
+    SendRecvCopyRate = "collective.send-recv.copy-rate", BytesPerSec;
+    /// The same bytes a second on one SM of a collective.
+    CollectiveRatePerSm = "collective.rate-per-sm", BytesPerSec;
     /// Share of the NIC rate that ring collectives reach.
     CollectiveScaleOutFraction = "collective.scale-out-fraction", Fraction;
-    /// Fixed cost of a collective: launch, rendezvous, first bytes.
-    CollectiveLatency = "collective.latency", Seconds;
     /// Share of the NIC rate that a pipeline's messages reach.
     PointToPointFraction = "point-to-point.scale-out-fraction", Fraction;
     /// Share of the PCIe rate that copies to the host reach.

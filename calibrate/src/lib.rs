@@ -14,10 +14,25 @@
 //!
 //! This crate does not know the engine: an estimate is never a finished time.
 
+mod bench;
 mod demand;
+pub mod design;
+mod draw;
 mod estimate;
+pub mod fit;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+pub mod import;
+mod mock;
 mod profile;
+mod question;
+mod sample;
+pub mod session;
 
-pub use demand::{Demand, Estimator};
+pub use bench::{Bench, BenchError};
+pub use demand::{CollectiveKeys, Demand, Estimator};
 pub use estimate::{Basis, Dimension, Estimate, EstimateKey};
+pub use mock::Mock;
 pub use profile::{MissingEstimates, Profile};
+pub use question::{Collective, Direction, Distribution, Dtype, Question};
+pub use sample::{Fingerprint, Line, Reading, Sample};

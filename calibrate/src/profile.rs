@@ -44,6 +44,14 @@ impl Profile {
         self.get(key).value
     }
 
+    /// The same profile with one estimate replaced.
+    #[must_use]
+    pub fn with(&self, key: EstimateKey, estimate: Estimate) -> Self {
+        let mut estimates = self.estimates.clone();
+        estimates.insert(key, estimate);
+        Self { estimates }
+    }
+
     /// All estimates in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (EstimateKey, &Estimate)> {
         self.estimates.iter().map(|(key, estimate)| (*key, estimate))

@@ -35,8 +35,10 @@ pub enum Precision {
     Fp8Block,
     /// E4M3 with 1x128 tiles on both operands: the weight gradient.
     Fp8Tile,
-    /// E4M3 with one scale a tensor.
+    /// E4M3 with one scale a tensor, sums promoted to FP32.
     Fp8Tensor,
+    /// E4M3 with one scale a tensor, sums left in the tensor core.
+    Fp8TensorFast,
     /// BF16.
     Bf16,
 }

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenario::Library;
 
+use crate::calibrate::args::{AFTER as CALIBRATE, CalibrateArgs};
 use crate::exit::Failure;
+use crate::probe::accumulate::{AFTER as ACCUMULATE, AccumulateArgs};
+use crate::probe::kernel::args::{AFTER as KERNEL, KernelArgs};
+use crate::study::{SensitivityArgs, StudyArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +34,8 @@ const ALL_TO_ALL: &str = "\
 reaches, its own included, x bytes of a token / seconds. In a group within one node, ranks take the place of nodes.";
 
 const COLLECTIVE: &str = "\
-Rates are those of one direction, bare: no latency, no share of the rate lost.
+Two forms. With `--nodes`, `--devices`, `--scale-up` and `--nic`, links of bare rates: one direction, no latency, no share of the \
+rate lost. With `--hardware` and `--ranks`, ranks of one node as a profile knows them, the slowest rank's time, NVLS off.
 
 `--bytes` is the size as nccl-tests has it: the buffer of one rank for all-reduce; the send buffer of one rank for \
 all-to-all (its own share does not travel); the whole gathered output of one rank for all-gather; the whole input of one \
@@ -62,6 +67,13 @@ pub(crate) enum Verb {
     Probe(Probe),
     /// Set a run beside what was published about it
     Validate(ValidateArgs),
+    /// Ask what proposals, sweeps and draws come to beside a base scenario
+    Study(StudyArgs),
+    /// Say what moves a scenario's step, knob by knob
+    Sensitivity(SensitivityArgs),
+    /// Measure GPUs and write what was measured as a profile
+    #[command(after_long_help = CALIBRATE)]
+    Calibrate(CalibrateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -114,9 +126,15 @@ pub(crate) enum Probe {
     /// How long one dispatch and one combine take alone
     #[command(after_long_help = ALL_TO_ALL)]
     AllToAll(AllToAllArgs),
-    /// How long a collective takes on links of bare rates
+    /// How long one kernel takes alone on a device
+    #[command(after_long_help = KERNEL)]
+    Kernel(KernelArgs),
+    /// How long a collective takes: on links of bare rates, or on known hardware
     #[command(after_long_help = COLLECTIVE)]
     Collective(CollectiveArgs),
+    /// What a long sum loses in a tensor core's accumulator
+    #[command(after_long_help = ACCUMULATE)]
+    Accumulate(AccumulateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -165,24 +183,57 @@ pub(crate) struct AllToAllArgs {
 pub(crate) struct CollectiveArgs {
     /// Which collective
     pub(crate) what: Collective,
-    /// Nodes
-    #[arg(long)]
-    pub(crate) nodes: u32,
-    /// Devices of a node, each with a NIC
-    #[arg(long)]
-    pub(crate) devices: u32,
-    /// Rate of a device's scale-up port, one direction, for example "160 GB/s"
-    #[arg(long)]
-    pub(crate) scale_up: String,
-    /// Rate of a NIC, one direction, for example "400 Gbit/s"
-    #[arg(long)]
-    pub(crate) nic: String,
     /// Size in bytes, as nccl-tests has it
     #[arg(long)]
     pub(crate) bytes: u64,
+    #[command(flatten)]
+    pub(crate) bare: BareArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Links of bare rates.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Links of bare rates")]
+pub(crate) struct BareArgs {
+    /// Nodes
+    #[arg(long)]
+    pub(crate) nodes: Option<u32>,
+    /// Devices of a node, each with a NIC
+    #[arg(long)]
+    pub(crate) devices: Option<u32>,
+    /// Rate of a device's scale-up port, one direction, for example "160 GB/s"
+    #[arg(long)]
+    pub(crate) scale_up: Option<String>,
+    /// Rate of a NIC, one direction, for example "400 Gbit/s"
+    #[arg(long)]
+    pub(crate) nic: Option<String>,
+}
+
+/// Ranks of one node of known hardware.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Ranks of a node")]
+pub(crate) struct NodeArgs {
+    /// A hardware preset's name or a file
+    #[arg(long)]
+    pub(crate) hardware: Option<String>,
+    /// A profile's name or a file; may be given again: an earlier one wins. Without it, the profile named like the hardware
+    #[arg(long)]
+    pub(crate) profile: Vec<String>,
+    /// Ranks, all of one node
+    #[arg(long)]
+    pub(crate) ranks: Option<u32>,
+    /// SMs the library may use; without it, its own choice
+    #[arg(long)]
+    pub(crate) sms: Option<u32>,
+    /// Whose collectives; without it, those the profile measured
+    #[arg(long, value_name = "NAME")]
+    pub(crate) implementation: Option<String>,
+    #[command(flatten)]
+    pub(crate) layers: Layers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,12 +6,14 @@
 //! This crate does not know any rule of the model: it loads, runs, adds up and writes.
 
 mod args;
+mod calibrate;
 mod exit;
 mod out;
 mod prepare;
 mod probe;
 mod progress;
 mod run;
+mod study;
 mod summarize;
 mod topology;
 mod validate;
@@ -40,7 +42,12 @@ fn verb(cli: &Cli) -> Result<String, Failure> {
         Verb::Topology(machine) => topology::topology(machine),
         Verb::Probe(Probe::Schedule(question)) => probe::schedule(question),
         Verb::Probe(Probe::AllToAll(question)) => probe::all_to_all(question),
+        Verb::Probe(Probe::Kernel(question)) => probe::kernel::kernel(question),
         Verb::Probe(Probe::Collective(question)) => probe::collective(question),
+        Verb::Probe(Probe::Accumulate(question)) => probe::accumulate::accumulate(question),
         Verb::Validate(validate) => validate::validate(validate),
+        Verb::Study(asked) => study::study(asked),
+        Verb::Sensitivity(asked) => study::sensitivity(asked),
+        Verb::Calibrate(calibrate) => calibrate::calibrate(calibrate),
     }
 }

@@ -2,74 +2,32 @@
 //!
 //! Each test collects every violation before it fails, and names file, line and the way out.
 
+mod rooms;
 mod rust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rooms::{HOUSE, Room};
 use rust::{Token, TokenKind, number, test_module_names, tokens, without_tests};
-
-/// One crate: its floor, and all it may import. A crate imports lower floors only.
-struct Room {
-    name: &'static str,
-    folder: &'static str,
-    floor: u8,
-    rooms: &'static [&'static str],
-    packages: &'static [&'static str],
-}
-
-/// The table of `ARCHITECTURE.md`. A new import is a decision: write it here and there.
-const HOUSE: [Room; 9] = [
-    Room { name: "units", folder: "sim/units", floor: 0, rooms: &[], packages: &["serde", "thiserror"] },
-    Room { name: "engine", folder: "sim/engine", floor: 1, rooms: &["units"], packages: &[] },
-    Room { name: "topology", folder: "topology", floor: 1, rooms: &["units"], packages: &["petgraph", "thiserror"] },
-    Room {
-        name: "workloads",
-        folder: "workloads",
-        floor: 1,
-        rooms: &["units"],
-        packages: &["rand", "rand_chacha", "serde", "serde_json", "thiserror"],
-    },
-    Room {
-        name: "calibrate",
-        folder: "calibrate",
-        floor: 2,
-        rooms: &["topology", "units", "workloads"],
-        packages: &["serde", "thiserror"],
-    },
-    Room {
-        name: "plan",
-        folder: "sim/plan",
-        floor: 3,
-        rooms: &["calibrate", "engine", "topology", "units", "workloads"],
-        packages: &["blake3", "rayon", "thiserror"],
-    },
-    Room {
-        name: "scenario",
-        folder: "sim/scenario",
-        floor: 4,
-        rooms: &["calibrate", "plan", "topology", "units", "workloads"],
-        packages: &["annotate-snippets", "include_dir", "strsim", "toml"],
-    },
-    Room {
-        name: "report",
-        folder: "sim/report",
-        floor: 4,
-        rooms: &["topology", "units"],
-        packages: &["askama", "comfy-table", "plotters", "prost", "serde", "serde_json"],
-    },
-    Room {
-        name: "windtunnel",
-        folder: "sim/cli",
-        floor: 6,
-        rooms: &["calibrate", "engine", "plan", "report", "scenario", "topology", "units", "workloads"],
-        packages: &["anyhow", "clap", "indicatif", "serde", "serde_json", "toml"],
-    },
-];
 
 /// Literals above a million that are no number about the world: file, literal, reason.
 const LITERALS: &[(&str, &str, &str)] = &[
+    ("calibrate/kernels/device.cu", "0x7feb352d", "multiplier of a hash: operands are random, and the same again"),
+    ("calibrate/kernels/device.cu", "0x846ca68b", "multiplier of a hash"),
+    ("calibrate/kernels/device.cu", "0x9e3779b9", "multiplier of a hash"),
+    ("calibrate/kernels/device.cu", "0x85ebca6b", "multiplier of a hash"),
+    ("calibrate/kernels/exchange.cu", "0xffff0000", "the upper half of a word, where a BF16 is"),
+    ("calibrate/kernels/memory.cu", "0xffffffff", "every lane of a warp"),
+    ("calibrate/kernels/norm.cu", "0xffffffff", "every lane of a warp"),
+    ("calibrate/kernels/numbers.cuh", "0xffff0000", "the upper half of a word, where a BF16 is"),
+    ("calibrate/kernels/stream.cu", "0xffffffff", "every lane of a warp"),
+    ("calibrate/kernels/wgmma.cu", "4000000000", "nanoseconds until a kernel that waits for nothing gives up"),
+    ("calibrate/kernels/wgmma_gemm.cu", "0xFFFFFFFF", "every lane of a warp"),
+    ("calibrate/src/fit/mod.rs", "0x0100_0193", "multiplier of a hash"),
+    ("calibrate/src/sample.rs", "0xcbf2_9ce4_8422_2325_u64", "start of a hash"),
+    ("calibrate/src/sample.rs", "0x0000_0100_0000_01b3", "multiplier of a hash"),
     ("sim/engine/src/replay.rs", "0x9E37_79B9_7F4A_7C15", "multiplier of a hash"),
     ("sim/engine/src/replay.rs", "0xC2B2_AE3D_27D4_EB4F", "multiplier of a hash"),
     ("sim/engine/src/share.rs", "1e12", "picoseconds in a second: the clock of `units`, in real arithmetic"),
@@ -77,6 +35,9 @@ const LITERALS: &[(&str, &str, &str)] = &[
 
 /// Files that may be longer than [`N_LINES_MAX`]: file, reason.
 const LONG_FILES: &[(&str, &str)] = &[];
+
+/// Where calls into CUDA are.
+const UNSAFE_FOLDER: &str = "calibrate/src/gpu/";
 
 const N_LINES_MAX: usize = 500;
 const LITERAL_MAX: f64 = 1e6;
@@ -154,7 +115,8 @@ fn every_crate_takes_what_the_workspace_gives() {
 fn no_number_about_the_world_is_in_code() {
     let mut faults = Vec::new();
     let mut used = BTreeSet::new();
-    for file in model_code().iter().filter(|file| !file.path.starts_with("sim/units/")) {
+    let code = model_code().into_iter().chain(kernels());
+    for file in code.filter(|file| !file.path.starts_with("sim/units/")) {
         for token in &file.tokens {
             let TokenKind::Number(text) = &token.kind else { continue };
             if number(text).is_none_or(|value| value <= LITERAL_MAX) {
@@ -177,7 +139,7 @@ fn no_number_about_the_world_is_in_code() {
 fn nothing_asks_for_the_name_of_hardware() {
     let stems = ["a100", "h20", "h100", "h200", "h800", "b200", "b300", "gb200", "gb300", "mi300", "mi325", "tpu"];
     let mut faults = Vec::new();
-    for file in model_code() {
+    for file in model_code().into_iter().chain(kernels()) {
         for token in &file.tokens {
             // A sentence may name hardware; a word that code can compare may not.
             if let TokenKind::Text(text) = &token.kind
@@ -189,6 +151,27 @@ fn nothing_asks_for_the_name_of_hardware() {
         }
     }
     none(&faults, "what differs between devices is an ability or a number in its file, never its name");
+}
+
+#[test]
+fn only_calls_into_cuda_are_unsafe() {
+    let mut faults = Vec::new();
+    for file in all_code() {
+        let below = file.path.starts_with(UNSAFE_FOLDER);
+        for token in &file.tokens {
+            match token.kind.word() {
+                Some("unsafe") if !below => faults.push(format!("{}:{}: `unsafe`", file.path, token.line)),
+                Some("unsafe_code") if file.path != format!("{UNSAFE_FOLDER}mod.rs") => {
+                    faults.push(format!("{}:{}: the lint `unsafe_code` is changed", file.path, token.line));
+                }
+                _ => {}
+            }
+        }
+    }
+    if manifest(".")["workspace"]["lints"]["rust"]["unsafe_code"].as_str() != Some("deny") {
+        faults.push("Cargo.toml: the workspace does not deny `unsafe_code`".to_owned());
+    }
+    none(&faults, "unsafe is for calls into CUDA, below calibrate/src/gpu; find a safe way");
 }
 
 #[test]
@@ -210,7 +193,7 @@ fn nothing_is_left_to_do() {
 #[test]
 fn files_are_short_and_named_for_what_they_hold() {
     let mut faults = Vec::new();
-    for file in all_code() {
+    for file in all_code().into_iter().chain(kernels()) {
         let excused = LONG_FILES.iter().any(|(path, _)| *path == file.path);
         if file.n_lines > N_LINES_MAX && !excused {
             faults.push(format!("{}: {} lines, more than {N_LINES_MAX}", file.path, file.n_lines));
@@ -254,7 +237,10 @@ fn every_key_of_a_preset_is_in_the_reference_and_back() {
     for folder in ["hardware", "fabrics", "clusters", "models", "profiles", "defaults", "train"] {
         for path in files(&root().join("scenarios").join(folder), "toml") {
             let mut table: toml::Table = read(&path).parse().unwrap_or_else(|error| panic!("{path}: {error}"));
-            table.remove("check");
+            // For people: what a test compares, and what a calibration says of its machine and of its errors.
+            for aside in ["check", "machine", "held-out"] {
+                table.remove(aside);
+            }
             for (key, value) in std::mem::take(&mut table) {
                 match value.as_table() {
                     Some(inner) if key == "patch" => leaves("", inner, &path, &mut keys),
@@ -288,6 +274,7 @@ fn pages_lead_somewhere_and_name_the_two_commands() {
         "reports/speed.md",
         "reports/training-step.md",
         "scenarios/README.md",
+        "scenarios/studies/README.md",
     ] {
         let text = read(page);
         let folder = root().join(page).parent().map_or_else(root, Path::to_path_buf);
@@ -316,14 +303,30 @@ struct Source {
     tokens: Vec<Token>,
 }
 
+impl Source {
+    fn read(path: String) -> Self {
+        let text = read(&path);
+        Self { n_lines: text.lines().count(), tokens: tokens(&text), path }
+    }
+}
+
 /// All Rust of the workspace.
 fn all_code() -> Vec<Source> {
     let paths = HOUSE.iter().flat_map(|room| files(&root().join(room.folder), "rs"));
-    let source = |path: String| {
-        let text = read(&path);
-        Source { n_lines: text.lines().count(), tokens: tokens(&text), path }
-    };
-    paths.map(source).collect()
+    paths.map(Source::read).collect()
+}
+
+/// What runs on GPUs: CUDA C++, which has the words, numbers and comments of Rust as far as these rules look.
+fn kernels() -> Vec<Source> {
+    let paths = ["cu", "cuh"].into_iter().flat_map(|end| files(&root().join("calibrate"), end));
+    let mut sources: Vec<Source> = paths.map(Source::read).collect();
+    for token in sources.iter_mut().flat_map(|source| &mut source.tokens) {
+        if let TokenKind::Number(text) = &mut token.kind {
+            let of_c: &[char] = if text.starts_with("0x") { &['u', 'l', 'U', 'L'] } else { &['u', 'l', 'U', 'L', 'f'] };
+            *text = text.trim_end_matches(of_c).to_owned();
+        }
+    }
+    sources
 }
 
 /// What the program is made of: without tests, benches and examples.
@@ -390,6 +393,8 @@ fn leaves(prefix: &str, table: &toml::Table, path: &str, keys: &mut BTreeMap<Str
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value.as_table() {
             Some(inner) if !inner.contains_key("basis") => leaves(&key, inner, path, keys),
+            // A word of every family, which the reference has once.
+            None if name == "implementation" => {}
             _ => {
                 keys.entry(key).or_insert_with(|| path.to_owned());
             }

@@ -35,6 +35,7 @@ mod collective;
 mod digest;
 mod error;
 mod execute;
+mod kernel;
 mod layout;
 mod lower;
 mod memory;
@@ -47,8 +48,9 @@ pub use error::PlanError;
 pub use execute::{
     ChunkSpan, ExchangeTotal, Keep, OpTotal, Outcome, PhaseSpans, Ports, Progress, Ran, RankTotals, StreamSpan, run,
 };
+pub use kernel::{Answer, kernel, node_collective};
 pub use layout::Layout;
-pub use lower::{RingBytes, expert_layout, lower, n_micro_batches, ring_bytes, shape};
+pub use lower::{RingBytes, Sampling, expert_layout, lower, lower_with, n_micro_batches, ring_bytes, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording};
 pub use program::*;

@@ -136,6 +136,8 @@ pub struct Ring {
     pub out: f64,
     /// Before bytes move.
     pub latency: SimSpan,
+    /// The share of the scale-up port that it reaches, by name.
+    pub up_limit: calibrate::EstimateKey,
 }
 
 /// Which half of a slot an instruction belongs to.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
+use crate::families;
 use crate::hugging_face;
 use crate::library::{Kind, Library, stem};
-use crate::origin::{Origin, Source};
+use crate::origin::{Origin, Place, Source};
 use crate::parse;
 use crate::patch::{self, Patch};
 use crate::profile;
@@ -44,15 +45,7 @@ pub(crate) fn read(
     library: &Library,
 ) -> Result<(Layers, Vec<Diagnostic>), Vec<Diagnostic>> {
     let source = library.open(kind, reference, None).map_err(|absent| vec![absent])?;
-    let mut builder = Builder {
-        library,
-        root: Table::new(),
-        used: Table::new(),
-        hardware: None,
-        patches: Vec::new(),
-        mistakes: Vec::new(),
-        incomplete: false,
-    };
+    let mut builder = Builder::new(library);
     let Some(mut file) = parse::file(&source, &mut builder.mistakes) else { return Err(builder.mistakes) };
     let name = take_name(&mut file, &mut builder.mistakes).unwrap_or_else(|| stem(reference));
     builder.patches = patch::collect(&mut file, sets, &mut builder.mistakes);
@@ -61,19 +54,92 @@ pub(crate) fn read(
         Kind::Cluster => builder.cluster(file),
         _ => builder.scenario(file),
     }
-    if builder.incomplete {
-        return Err(builder.mistakes);
-    }
-    let Builder { mut root, used, patches, mut mistakes, .. } = builder;
-    let file = Origin::whole(&source);
-    let profiles = used.get("profiles").map_or_else(|| file.clone(), |node| node.origin.clone());
-    root.insert("use".to_owned(), Node { value: Value::Table(used), origin: Origin::whole(&source), key: 0..0 });
-    patch::apply(&mut root, &patches, &mut mistakes);
-    root.remove("use");
-    Ok((Layers { name, root, file, profiles }, mistakes))
+    builder.finish(name, Origin::whole(&source))
 }
 
-impl Builder<'_> {
+/// Reads hardware and profiles alone, named by arguments.
+pub(crate) fn read_device(
+    names: DeviceNames<'_>,
+    sets: &[String],
+    library: &Library,
+) -> Result<(Layers, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut builder = Builder::new(library);
+    builder.patches = patch::collect(&mut Table::new(), sets, &mut builder.mistakes);
+    let mut used = names.used();
+    patch::apply_to_use(&mut used, &builder.patches);
+    builder.used.extend(used.clone());
+    builder.machine_parts(&used);
+    builder.profiles(&used);
+    let file = used.get("hardware").map(|node| node.origin.clone());
+    builder.finish(stem(names.hardware), file.unwrap_or_else(|| argument("hardware", names.hardware).origin))
+}
+
+/// What names a device and what is known of its kernels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DeviceNames<'a> {
+    pub(crate) hardware: &'a str,
+    /// None: the profile named like the hardware.
+    pub(crate) profiles: &'a [String],
+    pub(crate) implementations: &'a [String],
+}
+
+impl DeviceNames<'_> {
+    /// The references as a file would have them, so that a mistake in one is shown like one of a file.
+    fn used(&self) -> Table {
+        let hardware = argument("hardware", self.hardware);
+        let named_like = Node { value: Value::String(stem(self.hardware)), ..hardware.clone() };
+        let list = |name: &str, values: &[String]| {
+            let items: Vec<Node> = values.iter().map(|value| argument(name, value)).collect();
+            let origin = items.first().map_or_else(|| hardware.origin.clone(), |first| first.origin.clone());
+            Node { value: Value::Array(items), origin, key: 0..0 }
+        };
+        let profiles = if self.profiles.is_empty() { named_like } else { list("profile", self.profiles) };
+        let implementations = list("implementation", self.implementations);
+        let used = [("profiles", profiles), ("implementations", implementations), ("hardware", hardware.clone())];
+        used.map(|(name, node)| (name.to_owned(), node)).into()
+    }
+}
+
+/// The value of a command-line argument.
+fn argument(name: &str, value: &str) -> Node {
+    let source = Arc::new(Source { name: format!("--{name}"), text: value.to_owned(), place: Place::Argument });
+    Node { value: Value::String(value.to_owned()), origin: Origin::new(&source, 0..value.len()), key: 0..0 }
+}
+
+/// A profile that a file asks for, and the files that led there.
+struct Named {
+    name: String,
+    origin: Origin,
+    above: Vec<String>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(library: &'a Library) -> Self {
+        Self {
+            library,
+            root: Table::new(),
+            used: Table::new(),
+            hardware: None,
+            patches: Vec::new(),
+            mistakes: Vec::new(),
+            incomplete: false,
+        }
+    }
+
+    /// The merged files with their patches; `file` is where a mistake stands that has no better place.
+    fn finish(self, name: String, file: Origin) -> Result<(Layers, Vec<Diagnostic>), Vec<Diagnostic>> {
+        if self.incomplete {
+            return Err(self.mistakes);
+        }
+        let Builder { mut root, used, patches, mut mistakes, .. } = self;
+        let profiles = used.get("profiles").map_or_else(|| file.clone(), |node| node.origin.clone());
+        let node = Node { value: Value::Table(used), origin: file.clone(), key: 0..0 };
+        root.insert("use".to_owned(), node);
+        patch::apply(&mut root, &patches, &mut mistakes);
+        root.remove("use");
+        Ok((Layers { name, root, file, profiles }, mistakes))
+    }
+
     fn defaults(&mut self) {
         let opened = self.library.open(Kind::Defaults, "train", None);
         self.root = self.parse(opened).unwrap_or_default();
@@ -111,8 +177,7 @@ impl Builder<'_> {
         if let Some((name, origin)) = reference(&used, "model", &mut self.mistakes) {
             self.model(&name, &origin);
         }
-        let profiles = references(&used, "profiles", &mut self.mistakes);
-        self.profiles(&profiles);
+        self.profiles(&used);
     }
 
     fn cluster(&mut self, mut file: Table) {
@@ -165,13 +230,61 @@ impl Builder<'_> {
         }
     }
 
-    fn profiles(&mut self, names: &[(String, Origin)]) {
-        for (name, origin) in names {
-            let Some(mut file) = self.open(Kind::Profile, name, origin) else { continue };
-            profile::lower_basis(&mut file, self.hardware.as_deref(), &mut self.mistakes);
-            self.keep_only(Kind::Profile, &mut file, &["profile"]);
-            profile::lay_under(&mut self.root, file);
+    /// Estimates of the profiles in order, all before the profiles they are based on. The first that holds an estimate gives
+    /// it, but for implementations that `use.implementations` prefers: of these an earlier one goes first.
+    fn profiles(&mut self, used: &Table) {
+        let mut chain = Vec::new();
+        // Level by level: all that a file is based on comes before what its bases are based on.
+        let mut level: Vec<Named> =
+            references(used, "profiles", "use.profiles", "presets or paths", &mut self.mistakes)
+                .into_iter()
+                .map(|(name, origin)| Named { name, origin, above: Vec::new() })
+                .collect();
+        while !level.is_empty() {
+            level = level.iter().flat_map(|named| self.profile(named, &mut chain)).collect();
         }
+        let files: Vec<Table> = chain.into_iter().map(|(_, file)| file).collect();
+        let preferred =
+            references(used, "implementations", "use.implementations", "names of implementations", &mut self.mistakes);
+        for (name, origin) in preferred {
+            let of_name: Vec<Table> = files.iter().map(|file| families::only(file, &name)).collect();
+            // With a profile that could not be read, nobody knows what it would have held.
+            if of_name.iter().all(Table::is_empty) && !self.incomplete {
+                self.mistakes.push(families::no_implementation(&name, &origin, &files));
+            }
+            of_name.into_iter().for_each(|file| families::lay_under(&mut self.root, file));
+        }
+        files.into_iter().for_each(|file| families::lay_under(&mut self.root, file));
+    }
+
+    /// Appends a profile file and says what it is based on. Two names may be one file, so files are told by where they were
+    /// found.
+    fn profile(&mut self, named: &Named, chain: &mut Vec<(String, Table)>) -> Vec<Named> {
+        let Named { name, origin, above } = named;
+        let opened = self.library.open(Kind::Profile, name, Some(origin));
+        let path = opened.as_ref().map(|source| source.name.clone()).unwrap_or_default();
+        if let Some(first) = above.iter().position(|earlier| *earlier == path) {
+            let message = match list(&above[first + 1..]) {
+                through if through.is_empty() => format!("`{path}` is based on itself"),
+                through => format!("`{path}` is based on itself, through {through}"),
+            };
+            let hint = "take it out of this `base`";
+            self.mistakes.push(Diagnostic::error(message).at(origin).hint(hint));
+            return Vec::new();
+        }
+        if chain.iter().any(|(earlier, _)| *earlier == path) {
+            return Vec::new();
+        }
+        let Some(mut file) = self.parse(opened) else { return Vec::new() };
+        // What a calibration says of its machine and of its errors is for people.
+        file.retain(|name, _| !["machine", "held-out"].contains(&name.as_str()));
+        profile::lower_basis(&mut file, self.hardware.as_deref(), &mut self.mistakes);
+        let bases = references(&file, "base", "base", "presets or paths", &mut self.mistakes);
+        file.remove("base");
+        self.keep_only(Kind::Profile, &mut file, &["profile"]);
+        chain.push((path.clone(), file));
+        let above = [above.as_slice(), &[path]].concat();
+        bases.into_iter().map(|(name, origin)| Named { name, origin, above: above.clone() }).collect()
     }
 
     fn open(&mut self, kind: Kind, name: &str, from: &Origin) -> Option<Table> {
@@ -225,7 +338,7 @@ impl Builder<'_> {
     }
 
     fn refuse_rest(&mut self, used: &Table) {
-        let known = ["cluster", "hardware", "fabric", "model", "profiles"];
+        let known = ["cluster", "hardware", "fabric", "model", "profiles", "implementations"];
         for (name, node) in used.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
             self.mistakes.push(
                 Diagnostic::error(format!("`use.{name}` is no reference"))
@@ -271,18 +384,25 @@ fn reference(used: &Table, name: &str, mistakes: &mut Vec<Diagnostic>) -> Option
     }
 }
 
-fn references(used: &Table, name: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<(String, Origin)> {
-    let Some(node) = get(used, name) else { return Vec::new() };
+/// One text or several; messages call them `shown` and say `what` they should be.
+fn references(
+    table: &Table,
+    name: &str,
+    shown: &str,
+    what: &str,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Vec<(String, Origin)> {
+    let Some(node) = get(table, name) else { return Vec::new() };
     let single = std::slice::from_ref(node);
     let items = if let Value::Array(items) = &node.value { items } else { single };
     let mut found = Vec::new();
     for item in items {
         match &item.value {
             Value::String(text) => found.push((text.clone(), item.origin.clone())),
-            other => mistakes.push(
-                Diagnostic::error(format!("`use.{name}` holds {}, not a list of presets or paths", other.kind()))
-                    .at(&item.origin),
-            ),
+            other => {
+                let message = format!("`{shown}` holds {}, not a list of {what}", other.kind());
+                mistakes.push(Diagnostic::error(message).at(&item.origin));
+            }
         }
     }
     found

@@ -24,11 +24,14 @@
 //! 4. `patch` lays `[patch]` and `--set` over it. A patch changes what is there; it never adds.
 //! 5. `machine`, `model`, `job`, `policy`, `layout` and `profile` read types from it through one `reader`, which
 //!    collects all [`Mistakes`] instead of stopping at the first.
+//!    An earlier profile goes before a later one, and all of them before those they are based on; a family that names its
+//!    implementation is taken whole.
 //! 6. [`Loaded`] holds the plan and every [`Leaf`] that made it; [`plan_toml`] and [`canonical_text`] write them.
 //!
 //! `scenarios/README.md` has every key. This crate does not know how a plan is run: no engine, no op, no time.
 
 mod diagnostic;
+mod families;
 mod hugging_face;
 mod job;
 mod layers;
@@ -48,8 +51,8 @@ mod reader;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Mistakes, Severity};
-pub use library::{Disk, Kind, Library, Sources};
-pub use load::{Leaf, Loaded, LoadedMachine, load, load_machine};
+pub use library::{Disk, Kind, Library, Sources, Text};
+pub use load::{Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_device, load_machine};
 pub use origin::Origin;
 pub use print::{canonical_text, plan_toml};
 pub use published::{Fact, published};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Mistakes};
 use crate::origin::{Origin, Place, Source};
 use crate::tree::{list, nearest};
 
@@ -31,9 +31,26 @@ pub enum Kind {
     Defaults,
     /// Facts to compare with: `published`.
     Published,
+    /// A question over many runs: `studies`.
+    Study,
+    /// A machine or policy that does not exist, as patches: `proposals`.
+    Proposal,
 }
 
 impl Kind {
+    const ALL: [Self; 10] = [
+        Self::Scenario,
+        Self::Cluster,
+        Self::Hardware,
+        Self::Fabric,
+        Self::Model,
+        Self::Profile,
+        Self::Defaults,
+        Self::Published,
+        Self::Study,
+        Self::Proposal,
+    ];
+
     /// Its folder in a library.
     #[must_use]
     pub const fn folder(self) -> &'static str {
@@ -46,6 +63,8 @@ impl Kind {
             Self::Profile => "profiles",
             Self::Defaults => "defaults",
             Self::Published => "published",
+            Self::Study => "studies",
+            Self::Proposal => "proposals",
         }
     }
 
@@ -61,6 +80,8 @@ impl Kind {
             Self::Profile => "profile",
             Self::Defaults => "set of defaults",
             Self::Published => "set of published facts",
+            Self::Study => "study",
+            Self::Proposal => "proposal",
         }
     }
 }
@@ -96,7 +117,8 @@ impl Sources for Disk {
     }
 }
 
-/// Folders of presets, in the order they are asked: those given, `scenarios` of the working folder, the copy compiled in.
+/// Folders of presets, in the order they are asked: those given, `scenarios` of the working folder, the library that the
+/// naming file is part of, the copy compiled in.
 pub struct Library {
     folders: Vec<PathBuf>,
     sources: Box<dyn Sources + Send + Sync>,
@@ -141,9 +163,21 @@ impl Library {
         names
     }
 
+    /// A file as it is, for readers that are not in this crate: a preset by its name, or a file by its path, relative to the
+    /// file that names it (the working folder without one).
+    ///
+    /// # Errors
+    /// There is no such file, with the names there are, or it cannot be read.
+    pub fn text(&self, kind: Kind, reference: &str, from: Option<&Text>) -> Result<Text, Mistakes> {
+        let origin = from.map(|text| Origin::whole(&text.0));
+        let source = self.open(kind, reference, origin.as_ref());
+        source.map(Text).map_err(|absent| Mistakes::new(vec![absent]))
+    }
+
     /// Opens a preset by its name, or a file by its path relative to `from` (the working folder without one).
     pub(crate) fn open(&self, kind: Kind, reference: &str, from: Option<&Origin>) -> Result<Arc<Source>, Diagnostic> {
-        let found = if is_path(reference) { self.open_path(reference, from) } else { self.open_name(kind, reference) };
+        let found =
+            if is_path(reference) { self.open_path(reference, from) } else { self.open_name(kind, reference, from) };
         let at = |diagnostic: Diagnostic| match from {
             Some(origin) => diagnostic.at(origin),
             None => diagnostic,
@@ -164,9 +198,15 @@ impl Library {
         }
     }
 
-    fn open_name(&self, kind: Kind, name: &str) -> Result<Option<Arc<Source>>, (PathBuf, io::Error)> {
+    fn open_name(
+        &self,
+        kind: Kind,
+        name: &str,
+        from: Option<&Origin>,
+    ) -> Result<Option<Arc<Source>>, (PathBuf, io::Error)> {
         let file = Path::new(kind.folder()).join(format!("{name}.toml"));
-        for folder in &self.folders {
+        let own = from.and_then(|origin| origin.source().library());
+        for folder in self.folders.iter().map(PathBuf::as_path).chain(own) {
             if let Some(source) = self.read(&folder.join(&file))? {
                 return Ok(Some(source));
             }
@@ -201,6 +241,44 @@ impl Library {
             Some(near) => diagnostic.hint(format!("did you mean `{near}`? there are {}", list(&names))),
             None => diagnostic.hint(format!("there are {}; a path ends in `.toml`", list(&names))),
         }
+    }
+}
+
+/// A file of a library that is not read further here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text(Arc<Source>);
+
+impl Text {
+    /// How messages call the file: its path as it was found.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+
+    /// A reference of this file as [`load`](crate::load) takes it: a name as it is, a path as it is from the working folder.
+    #[must_use]
+    pub fn resolve(&self, reference: &str) -> String {
+        if is_path(reference) {
+            beside(Path::new(self.name()), reference).display().to_string()
+        } else {
+            reference.to_owned()
+        }
+    }
+}
+
+impl Source {
+    /// The library on disk that the file is part of: its folder is one that presets of a kind have.
+    fn library(&self) -> Option<&Path> {
+        let Place::Disk(path) = &self.place else { return None };
+        let folder = path.parent()?;
+        let name = folder.file_name()?;
+        Kind::ALL.iter().any(|kind| name == kind.folder()).then(|| folder.parent()).flatten()
     }
 }
 

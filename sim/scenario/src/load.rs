@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use calibrate::Profile;
 use plan::Plan;
 use topology::Machine;
 
 use crate::diagnostic::Mistakes;
 use crate::job;
-use crate::layers::{self, Layers};
+use crate::layers::{self, DeviceNames, Layers};
 use crate::layout;
 use crate::library::{Kind, Library};
 use crate::machine;
@@ -44,6 +45,17 @@ pub struct LoadedMachine {
     pub leaves: Vec<Leaf>,
 }
 
+/// A node of some hardware, and what is known of its kernels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadedDevice {
+    /// One node without a network.
+    pub machine: Machine,
+    /// Every estimate.
+    pub profile: Profile,
+    /// Every value that went in, by dotted key.
+    pub leaves: Vec<Leaf>,
+}
+
 /// One value of the merged files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leaf {
@@ -73,7 +85,9 @@ impl Leaf {
     /// Whether the value is for people only: two plans that differ in nothing else are the same plan.
     #[must_use]
     pub fn is_label(&self) -> bool {
-        self.key == "model.name" || (self.key.starts_with("profile.") && self.key.ends_with(".source"))
+        let labels = [".source", ".implementation"];
+        self.key == "model.name"
+            || (self.key.starts_with("profile.") && labels.iter().any(|label| self.key.ends_with(label)))
     }
 }
 
@@ -112,6 +126,32 @@ pub fn load_machine(reference: &str, sets: &[String], library: &Library) -> Resu
     let decided = reader.finish(&machine::NAMESPACES).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &machine::NAMESPACES, &decided);
     Ok(LoadedMachine { name: layers.name, machine, leaves })
+}
+
+/// Loads hardware and profiles without a cluster or a job. Each is a preset name or a path; an earlier profile goes before a
+/// later one, and without any the profile named like the hardware is taken. Families of an earlier one of `implementations`
+/// go before all others. `sets` may patch `gpu.*`, `node.*` and `profile.*`.
+///
+/// # Errors
+/// Every mistake in the names, their files and the patches, at once.
+pub fn load_device(
+    hardware: &str,
+    profiles: &[String],
+    implementations: &[String],
+    sets: &[String],
+    library: &Library,
+) -> Result<LoadedDevice, Mistakes> {
+    let names = DeviceNames { hardware, profiles, implementations };
+    let (layers, mistakes) = layers::read_device(names, sets, library).map_err(Mistakes::new)?;
+    let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
+    let machine = machine::one_node(&mut reader);
+    let profile = profile::profile(&mut reader, &layers.profiles);
+    let namespaces = ["gpu", "node", "profile"];
+    let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;
+    let leaves = leaves(&layers.root, &namespaces, &decided);
+    // A missing estimate is a mistake, and with a mistake `finish` has returned.
+    let profile = profile.ok_or_else(Mistakes::default)?;
+    Ok(LoadedDevice { machine, profile, leaves })
 }
 
 /// A file that has a job is a scenario; a name is first a cluster.

@@ -3,6 +3,7 @@
 use topology::{
     BlockScaling, CommEngine, Device, Fabric, FabricKind, Fp8, Host, Machine, Memory, Nic, Node, ScaleUp, Tensor,
 };
+use units::{BytesPerSec, Seconds};
 
 use crate::reader::Reader;
 
@@ -23,6 +24,20 @@ pub(crate) fn machine(reader: &mut Reader<'_>) -> Machine {
     };
     check(reader, &machine);
     machine
+}
+
+/// One node without a network, for questions of a device or a node alone.
+pub(crate) fn one_node(reader: &mut Reader<'_>) -> Machine {
+    let fabric = Fabric {
+        kind: FabricKind::None,
+        planes: 0,
+        tiers: 0,
+        switch_ports: 0,
+        link_rate: BytesPerSec::ZERO,
+        switch_latency: Seconds::ZERO,
+        endpoint_latency: Seconds::ZERO,
+    };
+    Machine { device: device(reader), node: node(reader), fabric, n_nodes: 1 }
 }
 
 pub(crate) fn device(reader: &mut Reader<'_>) -> Device {

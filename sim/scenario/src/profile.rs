@@ -6,6 +6,7 @@ use calibrate::{Basis, Dimension, Estimate, EstimateKey, Profile};
 use units::{BytesPerSec, Seconds};
 
 use crate::diagnostic::Diagnostic;
+use crate::families::IMPLEMENTATION;
 use crate::origin::Origin;
 use crate::reader::Reader;
 use crate::tree::{Node, Table, Value, list};
@@ -24,22 +25,62 @@ pub(crate) fn profile(reader: &mut Reader<'_>, named: &Origin) -> Option<Profile
         if reader.has(&name) {
             estimates.insert(key, estimate(reader, key, &name));
         } else {
+            reader.expect(&name);
             missing.push(name);
         }
     }
-    if !missing.is_empty() {
-        let shown = list(missing.iter().take(N_SHOWN));
-        let more = missing.len().saturating_sub(N_SHOWN);
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let mistake = Diagnostic::error(format!("no profile holds {shown}{rest}")).at(named);
-        reader.push(mistake.hint("name one more profile that does in `use.profiles`"));
-    }
+    refuse_missing(reader, &missing, named);
     Profile::new(estimates).ok()
+}
+
+/// One mistake for each family that is taken whole and is not, one for all other estimates that are nowhere.
+fn refuse_missing(reader: &mut Reader<'_>, missing: &[String], named: &Origin) {
+    let mut nowhere = Vec::new();
+    let mut families: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for name in missing {
+        match family(reader, name) {
+            Some(family) => families.entry(family.clone()).or_default().push(&name[family.len() + 1..]),
+            None => nowhere.push(name.as_str()),
+        }
+    }
+    for (family, lacks) in families {
+        let message = format!("`{family}` is of one implementation and lacks {}", shown(&lacks));
+        let place = reader.place(&format!("{family}.{IMPLEMENTATION}")).unwrap_or_else(|| named.clone());
+        let hint =
+            "a family that names its `implementation` is taken whole from its file: write all its estimates there";
+        reader.push(Diagnostic::error(message).at(&place).hint(hint));
+    }
+    if let Some(first) = nowhere.first() {
+        let parent = first.rsplit_once('.').map_or("", |(parent, _)| parent);
+        let hint = match reader.place(parent).filter(|_| reader.has(parent)) {
+            Some(place) => format!(
+                "`{parent}` at {place} holds others of the family without an `implementation`, and those of a named one do \
+                 not mix with them; write the rest there, or patch single estimates"
+            ),
+            None => "name one more profile that does in `use.profiles`".to_owned(),
+        };
+        reader.push(Diagnostic::error(format!("no profile holds {}", shown(&nowhere))).at(named).hint(hint));
+    }
+}
+
+fn shown(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(N_SHOWN);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{rest}", list(names.iter().take(N_SHOWN)))
+}
+
+/// The innermost table around an estimate that names an implementation.
+fn family(reader: &Reader<'_>, name: &str) -> Option<String> {
+    let tables = std::iter::successors(name.rsplit_once('.'), |(table, _)| table.rsplit_once('.'));
+    let mut tables = tables.map(|(table, _)| table);
+    tables.find(|table| reader.has(&format!("{table}.{IMPLEMENTATION}"))).map(str::to_owned)
 }
 
 fn estimate(reader: &mut Reader<'_>, key: EstimateKey, name: &str) -> Estimate {
     let bases = Basis::ALL.map(|basis| (basis.name(), basis));
+    let implementation = family(reader, name).map(|family| reader.text(&format!("{family}.{IMPLEMENTATION}")));
     Estimate {
+        implementation,
         value: value(reader, key, &format!("{name}.value")),
         spread: reader.number(&format!("{name}.spread"), 0.0..=SPREAD_MAX),
         basis: reader.choice(&format!("{name}.basis"), &bases),
@@ -52,9 +93,8 @@ fn value(reader: &mut Reader<'_>, key: EstimateKey, name: &str) -> f64 {
         Dimension::Seconds => reader.quantity_or_zero::<Seconds>(name).get(),
         Dimension::BytesPerSec => reader.quantity::<BytesPerSec>(name).get(),
         Dimension::Fraction => above_zero(reader, name, 1.0),
-        Dimension::Count if matches!(key, EstimateKey::GemmTileRows | EstimateKey::GemmTileColumns) => {
-            above_zero(reader, name, f64::MAX)
-        }
+        Dimension::Share => reader.number(name, 0.0..=1.0),
+        Dimension::CountAboveZero => above_zero(reader, name, f64::MAX),
         Dimension::Count => reader.number(name, 0.0..=f64::MAX),
     }
 }
@@ -94,23 +134,6 @@ fn lower(table: &mut Table) {
                 }
             }
             _ => {}
-        }
-    }
-}
-
-/// Adds the estimates of a later profile that no earlier one holds. An estimate is taken whole.
-pub(crate) fn lay_under(root: &mut Table, file: Table) {
-    for (name, node) in file {
-        match root.get_mut(&name) {
-            None => {
-                root.insert(name, node);
-            }
-            Some(Node { value: Value::Table(above), .. }) if !above.contains_key("value") => {
-                if let Value::Table(below) = node.value {
-                    lay_under(above, below);
-                }
-            }
-            Some(_) => {}
         }
     }
 }

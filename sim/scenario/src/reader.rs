@@ -233,6 +233,19 @@ impl<'a> Reader<'a> {
         matches!(look_up(self.root, key), Lookup::Found(_))
     }
 
+    /// Names a key that may be absent, so that what stands there instead can be told from it.
+    pub(crate) fn expect(&mut self, key: &str) {
+        self.known.insert(key.to_owned());
+    }
+
+    /// Where the value of a key, or the name of a table, was written.
+    pub(crate) fn place(&self, key: &str) -> Option<Origin> {
+        match look_up(self.root, key) {
+            Lookup::Found(node) => Some(node.origin.clone()),
+            Lookup::Missing(_) | Lookup::Blocked(..) => None,
+        }
+    }
+
     /// Says what an automatic value turned out to be.
     pub(crate) fn decide(&mut self, key: &str, value: impl std::fmt::Display) {
         if let Some(decided) = self.decided.get_mut(key) {
@@ -312,7 +325,9 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown_hint(&self, prefix: &str, path: &str) -> String {
-        if let Some(near) = nearest(path, self.known.iter().map(String::as_str)) {
+        let keys = self.known.iter().map(String::as_str);
+        let tables = keys.clone().filter_map(|key| key.rsplit_once('.')).map(|(table, _)| table);
+        if let Some(near) = nearest(path, keys.chain(tables)) {
             return format!("did you mean `{near}`?");
         }
         format!("the keys of `{prefix}` are {}", list(self.known_inside(prefix)))

@@ -46,6 +46,37 @@ fn a_path_is_relative_to_the_file_that_names_it() {
 }
 
 #[test]
+fn a_file_of_a_library_finds_the_rest_of_it() {
+    let files = [
+        ("elsewhere/studies/s.toml", "base = \"../train/t.toml\""),
+        ("elsewhere/proposals/p.toml", "about = \"theirs\""),
+        ("lib/proposals/q.toml", "about = \"given\""),
+        ("elsewhere/proposals/q.toml", "about = \"theirs\""),
+        ("elsewhere/proposals/full-nvlink.toml", "about = \"theirs\""),
+        ("desk/s.toml", ""),
+        ("proposals/p.toml", "about = \"of nobody\""),
+    ];
+    let library = Memory::library(&["lib"], &files);
+    let open = |kind, reference: &str, from| library.text(kind, reference, from);
+    let study = open(Kind::Study, "elsewhere/studies/s.toml", None).expect("a study");
+    assert_eq!(study.resolve("../train/t.toml"), "elsewhere/train/t.toml");
+    assert_eq!(study.resolve("tiny-moe"), "tiny-moe");
+    for (name, expectation) in [
+        ("p", "elsewhere/proposals/p.toml"),
+        ("q", "lib/proposals/q.toml"),
+        ("full-nvlink", "elsewhere/proposals/full-nvlink.toml"),
+        ("nic-800g", "scenarios/proposals/nic-800g.toml"),
+        ("../proposals/p.toml", "elsewhere/proposals/p.toml"),
+    ] {
+        assert_eq!(open(Kind::Proposal, name, Some(&study)).expect(name).name(), expectation);
+    }
+    let lone = open(Kind::Study, "desk/s.toml", None).expect("a study");
+    let text = open(Kind::Proposal, "full-nvlinc", Some(&lone)).expect_err("there is none").to_string();
+    assert!(text.contains("there is no proposal preset") && text.contains("did you mean `full-nvlink`?"), "{text}");
+    assert!(open(Kind::Proposal, "p", Some(&lone)).is_err(), "a desk is no library");
+}
+
+#[test]
 fn a_hugging_face_config_is_a_model_with_keys() {
     let config = r#"{ "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336,
         "vocab_size": 128256, "num_attention_heads": 32, "num_key_value_heads": 8 }"#;

@@ -108,23 +108,6 @@ fn every_file_of_published_facts_can_be_read() {
 }
 
 #[test]
-fn the_reference_has_every_key() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/README.md");
-    let reference = fs::read_to_string(path).expect("the reference");
-    let library = Library::built_in();
-    for name in ["deepseek-v3-2048", "llama-3.1-405b-8192"] {
-        let loaded = scenario::load(name, &[], &library).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        for leaf in loaded.leaves {
-            let key = match leaf.key.strip_prefix("profile.").and_then(|rest| rest.rsplit_once('.')) {
-                Some((estimate, _)) => format!("profile.{estimate}"),
-                None => leaf.key,
-            };
-            assert!(reference.contains(&format!("`{key}`")), "`{key}` is not in scenarios/README.md");
-        }
-    }
-}
-
-#[test]
 fn every_cluster_can_be_wired() {
     let library = Library::built_in();
     for name in library.names(Kind::Cluster) {

@@ -83,7 +83,7 @@ fn working_set(op: &Op) -> f64 {
 fn width(precision: Precision) -> f64 {
     match precision {
         Precision::Fp8Block | Precision::Fp8Tile => 1.0 + 4.0 / 128.0,
-        Precision::Fp8Tensor => 1.0,
+        Precision::Fp8Tensor | Precision::Fp8TensorFast => 1.0,
         Precision::Bf16 => BF16,
     }
 }

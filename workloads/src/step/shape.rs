@@ -98,7 +98,7 @@ impl Shape {
     pub fn scale_width(&self) -> f64 {
         match self.linear {
             Precision::Fp8Block | Precision::Fp8Tile => 4.0 / 128.0,
-            Precision::Fp8Tensor | Precision::Bf16 => 0.0,
+            Precision::Fp8Tensor | Precision::Fp8TensorFast | Precision::Bf16 => 0.0,
         }
     }
 

@@ -1,7 +1,9 @@
 //! `probe`: one question to one part of the model.
 
+pub(crate) mod accumulate;
 mod all_to_all;
 mod collective;
+pub(crate) mod kernel;
 mod schedule;
 
 pub(crate) use all_to_all::all_to_all;

@@ -48,13 +48,13 @@ fn memory_key(program: &Program, on: &RankResources, kernel: &Kernel) -> Estimat
 fn ring_key(program: &Program, on: &RankResources, ring: &Ring) -> EstimateKey {
     let up = ring.up / program.resources.rate(on.up_send);
     let out = ring.out / program.resources.rate(on.out_send);
-    if out >= up { EstimateKey::CollectiveScaleOutFraction } else { EstimateKey::CollectiveScaleUpFraction }
+    if out >= up { EstimateKey::CollectiveScaleOutFraction } else { ring.up_limit }
 }
 
 impl Bounds {
     /// What bound most of an op's time, in words, and the estimate behind it.
     pub(super) fn most(&self, total: &OpTotal) -> (&'static str, EstimateKey) {
-        let links = if self.links == EstimateKey::CollectiveScaleUpFraction { "scale-up" } else { "scale-out" };
+        let links = if self.links == EstimateKey::CollectiveScaleOutFraction { "scale-out" } else { "scale-up" };
         let mut most = ("tensor", self.tensor, total.tensor);
         for next in [
             ("memory", self.memory, total.memory),

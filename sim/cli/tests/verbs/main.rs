@@ -4,6 +4,7 @@ mod folders;
 mod mistakes;
 mod probe;
 mod run;
+mod study;
 mod topology;
 mod validate;
 

@@ -26,7 +26,7 @@ impl<'a> Kernels<'a> {
     pub(crate) fn new(context: &Context<'a>) -> Self {
         let plan = context.plan;
         Self {
-            estimator: Estimator::new(&plan.machine.device, &plan.profile),
+            estimator: Estimator::new(&plan.machine.device, &plan.profile).promoting(plan.policy.promote),
             sms_all: plan.machine.device.sms,
             ops: Vec::new(),
             index: BTreeMap::new(),
@@ -77,7 +77,7 @@ impl<'a> Kernels<'a> {
         Kernel {
             op: name,
             sms,
-            tensor: demand.map_or(0.0, |demand| demand.tensor.get()),
+            tensor: demand.map_or(0.0, |demand| demand.power.get()),
             memory: demand.map_or(0.0, |demand| demand.memory.get()),
             shortest: demand.map_or(0.0, |demand| demand.shortest.get()),
             latency: demand.map_or(SimSpan::ZERO, |demand| demand.latency.into()),

@@ -18,7 +18,7 @@ mod shape;
 
 use topology::{CommEngine, Network};
 use workloads::parallel::Stage;
-use workloads::traffic::Pool;
+use workloads::traffic::{ExpertLayout, Pool, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
 use crate::program::{Messages, Program};
@@ -66,12 +66,24 @@ impl Context<'_> {
     }
 }
 
+/// Where sampled batches come from.
+pub type Sampling<'a> = &'a dyn Fn(&TrafficSpec, &ExpertLayout) -> Result<Pool, TrafficError>;
+
 /// Lowers a plan to a program.
 ///
 /// # Errors
 /// When the job cannot be placed, scheduled or sampled.
 pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
-    let context = context(plan)?;
+    lower_with(plan, &Pool::sample)
+}
+
+/// As [`lower`], with sampled batches from elsewhere: many plans of one traffic and one layout of experts need them once.
+/// `sample` must give what [`Pool::sample`] gives.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanError> {
+    let context = context(plan, sample)?;
     let (resources, ranks) = resources::resources(&context);
     let mut kernels = Kernels::new(&context);
     let exchanges = exchange::exchanges(&context)?;
@@ -130,7 +142,7 @@ pub fn n_micro_batches(plan: &Plan) -> Result<u32, PlanError> {
     Ok((plan.job.global_batch / together) as u32)
 }
 
-fn context(plan: &Plan) -> Result<Context<'_>, PlanError> {
+fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, PlanError> {
     let layout = Layout::new(&plan.parallel, &plan.machine)?;
     let network = Network::build(&plan.machine)?;
     let shape = shape(plan);
@@ -142,7 +154,7 @@ fn context(plan: &Plan) -> Result<Context<'_>, PlanError> {
     }
     let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
     let pool = match expert_layout(plan, &layout) {
-        Some(experts) => Some(Pool::sample(&plan.traffic, &experts)?),
+        Some(experts) => Some(sample(&plan.traffic, &experts)?),
         None => None,
     };
     let n_members = if plan.policy.folding == Folding::Auto { 1 } else { layout.width };
@@ -155,7 +167,7 @@ fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
     let plan = context.plan;
     let bytes = workloads::step::point_to_point(&plan.model, &context.shape).get();
     let fraction = plan.profile.value(calibrate::EstimateKey::PointToPointFraction);
-    let up_fraction = plan.profile.value(calibrate::EstimateKey::CollectiveScaleUpFraction);
+    let up_fraction = plan.profile.value(calibrate::EstimateKey::SendRecvFraction);
     let node = &plan.machine.node;
     let port = node.nic.rate.get() * (f64::from(node.nic.count) / f64::from(node.devices)).min(1.0);
     let (mut latency, mut way) = (0.0_f64, 0.0_f64);

@@ -6,8 +6,8 @@
 //! paid once. Source: the ring algorithms of NCCL; bandwidth-optimal (Patarasuk and Yuan 2009). Assumed: small messages
 //! (where NCCL would choose a tree) do not matter. Breaks below about 1 MiB a rank.
 
-use calibrate::EstimateKey;
-use units::{Bytes, Seconds, SimSpan};
+use calibrate::{CollectiveKeys, EstimateKey, Estimator};
+use units::{Bytes, SimSpan};
 use workloads::op::{Axis, Collective};
 
 use super::Context;
@@ -60,14 +60,17 @@ pub(super) fn inside(context: &Context<'_>, op: u16, axis: Axis, what: Collectiv
 /// A collective over `n` ranks that are `stride` apart.
 pub(super) fn over(context: &Context<'_>, op: u16, what: Collective, bytes: Bytes, n: u32, stride: u32) -> Ring {
     let profile = &context.plan.profile;
+    let estimator = Estimator::new(&context.plan.machine.device, profile);
     let sent = ring_bytes(what, bytes, n, context.layout.per_node(n, stride));
+    let up_limit = CollectiveKeys::of(what).fraction;
     Ring {
         op,
+        up_limit,
         span: n * stride,
         stride,
-        up: sent.up / profile.value(EstimateKey::CollectiveScaleUpFraction),
+        up: sent.up / profile.value(up_limit),
         out: sent.out / profile.value(EstimateKey::CollectiveScaleOutFraction),
-        latency: SimSpan::from(Seconds::new(profile.value(EstimateKey::CollectiveLatency))),
+        latency: SimSpan::from(estimator.collective_latency(what, n)),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::EstimateKey;
+use calibrate::{CollectiveKeys, EstimateKey};
 use plan::{Ending, ExchangeKind, Instruction, Keep, Kernel, PlanError, Program, Ran, Recording};
+use workloads::op::Collective;
 use workloads::schedule::{Slot, replay};
 
 use crate::flight::{BALANCED, Flight, TINY, V3, fly, plan};
@@ -97,11 +98,15 @@ fn gradients_are_reduced_and_weights_gathered_over_the_node() {
     let value = |key| flight.plan.profile.value(key);
     let stages = workloads::parallel::stage_layers(&flight.plan.model, &flight.plan.parallel.stages);
     let params = workloads::step::held_params(&flight.plan.model, &flight.plan.parallel, &stages).common as f64;
-    let port = flight.plan.machine.device.scale_up_rate().get() * value(EstimateKey::CollectiveScaleUpFraction);
-    let around = |bytes: f64| value(EstimateKey::CollectiveLatency) + params * bytes * 7.0 / 8.0 / port;
-    for (name, bytes) in [("gradient-reduce", 4.0), ("weight-gather", 2.0)] {
+    let port = flight.plan.machine.device.scale_up_rate().get();
+    let around = |keys: CollectiveKeys, bytes: f64| {
+        let latency = value(keys.latency) + 6.0 * value(keys.rank_latency);
+        latency + params * bytes * 7.0 / 8.0 / (port * value(keys.fraction))
+    };
+    let rings = [("gradient-reduce", 4.0, Collective::ReduceScatter), ("weight-gather", 2.0, Collective::AllGather)];
+    for (name, bytes, what) in rings {
         let index = flight.program.ops.iter().position(|op| op.name == name).expect("it ran");
-        agree(around(bytes), flight.outcome.ops[index].span.seconds(), 1e-9, name);
+        agree(around(CollectiveKeys::of(what), bytes), flight.outcome.ops[index].span.seconds(), 1e-9, name);
     }
 }
 

@@ -205,7 +205,7 @@ fn slower_kernels_are_slower() {
         ("all-to-all.combine.scale-up-fraction", "0.5"),
         ("all-to-all.notify-latency", "'200 us'"),
         ("kernel.latency", "'6 us'"),
-        ("collective.scale-up-fraction", "0.4"),
+        ("collective.reduce-scatter.scale-up-fraction", "0.4"),
         ("point-to-point.scale-out-fraction", "0.2"),
     ] {
         let slow = step(&format!("profile.{estimate}.value={worse}"));

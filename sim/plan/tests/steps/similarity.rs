@@ -24,7 +24,7 @@ fn quicker(plan: &Plan, k: f64) -> Plan {
     fabric.endpoint_latency = fabric.endpoint_latency / k;
     let scaled = |(key, estimate): (calibrate::EstimateKey, &Estimate)| {
         let scale = match key.dimension() {
-            Dimension::Fraction | Dimension::Count => 1.0,
+            Dimension::Fraction | Dimension::Share | Dimension::Count | Dimension::CountAboveZero => 1.0,
             Dimension::Seconds => 1.0 / k,
             Dimension::BytesPerSec => k,
         };

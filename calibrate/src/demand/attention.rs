@@ -1,0 +1,79 @@
+//! Attention: tiles of queries that walk over keys.
+//!
+//! Queries are cut in tiles of `R` (`tile-queries`); where a head has fewer, those of the heads that share a key-value
+//! head fill one tile together. A tile multiplies with every key it sees, whole tiles on the diagonal included, and costs
+//! as much again as `K0` keys (`key-overhead`) at its start and end. Tiles are many or their keys are split, so SMs share
+//! the work evenly:
+//!
+//! `2 R (width) (keys seen + K0) x tiles / (f P n)` seconds on `n` SMs of peak `P`, `f` the main loop's share,
+//!
+//! with the width `qk + value` forward and `3 qk + 2 value` backward. Memory alone is held to `memory-fraction`. Source of the
+//! form: the tiling of FlashAttention; its numbers are fitted. Breaks for shapes that leave most SMs without a tile and whose keys
+//! are not split, and does not know power: softmax keeps the tensor cores below the limit.
+
+use topology::Device;
+use units::{Bytes, Seconds};
+use workloads::op::{Op, OpKind, Pass};
+
+use super::{Asked, Estimator};
+use crate::EstimateKey;
+
+impl Estimator<'_> {
+    pub(super) fn attention(&self, op: &Op, sms: u32) -> Option<Asked> {
+        let OpKind::Attention { heads, kv_heads, queries, keys, qk, value, causal } = op.kind else { return None };
+        let backward = op.pass == Pass::InputGradient;
+        let names = if backward { BACKWARD } else { FORWARD };
+        let estimate = |key| self.profile.value(key);
+        let rows = estimate(names.rows);
+        let (heads, shared) = (heads as f64, kv_heads as f64);
+        let (n_tiles, seen) = if (queries as f64) < rows {
+            ((shared * (heads / shared * queries as f64 / rows).ceil()), keys as f64)
+        } else {
+            let of_head = (queries as f64 / rows).ceil();
+            // The i-th tile sees i tiles of keys before it and its own; earlier keys, where there are more keys, all.
+            let before = (keys as f64 - queries as f64).max(0.0);
+            let mean = before + rows * (of_head + 1.0) / 2.0;
+            (heads * of_head, if causal { mean.min(keys as f64) } else { keys as f64 })
+        };
+        let width = if backward { 3 * qk + 2 * value } else { qk + value } as f64;
+        let flops = 2.0 * rows * width * (seen + estimate(names.overhead)) * n_tiles;
+        let products = Seconds::new(flops / (per_sm(self.device) * estimate(names.fraction) * f64::from(sms)));
+        // Queries, output and their gradients once a query head, keys and values once a key-value head.
+        let tensors = if backward { 2.0 } else { 1.0 };
+        let elements = (qk + value) as f64 * (heads * queries as f64 + shared * keys as f64);
+        let memory = Bytes::new(tensors * elements * 2.0);
+        let streamed = memory / (self.device.memory_rate() * estimate(names.memory));
+        let (shortest, limit) = if streamed > products { (streamed, names.memory) } else { (products, names.fraction) };
+        let power = op.flops() / self.device.peak_bf16() + self.memory_power(memory);
+        Some(Asked { power, memory, shortest, limit, latency: Seconds::new(estimate(names.latency)) })
+    }
+}
+
+fn per_sm(device: &Device) -> f64 {
+    device.peak_bf16().get() / f64::from(device.sms)
+}
+
+/// The estimates of one direction, by name.
+struct Names {
+    fraction: EstimateKey,
+    overhead: EstimateKey,
+    rows: EstimateKey,
+    memory: EstimateKey,
+    latency: EstimateKey,
+}
+
+const FORWARD: Names = Names {
+    fraction: EstimateKey::AttentionForwardFraction,
+    overhead: EstimateKey::AttentionForwardOverhead,
+    rows: EstimateKey::AttentionForwardRows,
+    memory: EstimateKey::AttentionForwardMemory,
+    latency: EstimateKey::AttentionForwardLatency,
+};
+
+const BACKWARD: Names = Names {
+    fraction: EstimateKey::AttentionBackwardFraction,
+    overhead: EstimateKey::AttentionBackwardOverhead,
+    rows: EstimateKey::AttentionBackwardRows,
+    memory: EstimateKey::AttentionBackwardMemory,
+    latency: EstimateKey::AttentionBackwardLatency,
+};

@@ -1,0 +1,322 @@
+//! Matrix products: tiles, waves, split sums, and the clock that power leaves.
+//!
+//! A product of `m x n` over `k` is cut in tiles of `r x c`, one SM a tile, and its inner dimension in `s` parts, in
+//! `waves = ceil(ceil(m/r) ceil(n/c) s / SMs)`. With `P` the peak of one SM, a wave takes
+//!
+//! `(k/s) max(2 r c / (f P), L (r + c) / P) + K0 o 2 r c / (f P)` seconds:
+//!
+//! a tile computes with its area and loads along its sides, the slower of the two binds; `f` is the main loop's share of the
+//! peak (`peak-fraction`), `L` the side of a square tile that loads as long as it computes (`load-side`), `K0` the
+//! start and store of a tile in steps of the inner dimension (`k-overhead`, for a BF16 store), `o` the bytes moved an
+//! element of output over BF16's two. Rows are the doublings of `tile-rows-fewest` up to `tile-rows`, columns the multiples of
+//! `tile-columns-step` up to `tile-columns`, parts the doublings of 1 up to `split-max`; the library is taken to pick the
+//! quickest, as its heuristic or its user's search does. Splitting costs `split-latency`; its partial sums stay in L2.
+//!
+//! So padding, wave quantisation and short inner dimensions cost what they should. Memory alone is held to
+//! `memory-fraction` of its peak.
+//!
+//! Then there is power. On random operands the device lowers its clock until it draws no more than its limit, and both
+//! products and bytes draw: alone, products without padding would reach `sustained-fraction` of the tensor peak and bytes
+//! `power-memory-rate` times the memory peak; together, the shares add up to one. On `n` of `N` SMs the clock may be higher,
+//! which costs more for each product: both fall as `(n/N)^power-exponent`. Kernels side by side share the power, and that is
+//! most of what a copy beside a product costs it.
+//!
+//! **Promotion and scales.** Sums of FP8 products are moved to FP32 registers, and scaled, every so many products: a multiply-add
+//! for each sum, on FP32 lanes that do `v` operations a clock where the tensor cores do `t`. The share `u` of that work that is not hidden
+//! (`gemm.promotion.exposed`) adds `u t / (v N)` tensor times to the main loop's one, for `N` products between. Measured rates
+//! hold it for the `N` of their kernels (`promote-every`) and the `t / v` of their hardware (`tensor-to-vector`); other lanes, another
+//! `N`, or none where the tensor core keeps bits enough and applies scales itself, change `1/f` by the difference.
+//!
+//! Memory traffic counts each operand once (tiles that meet in L2 are read once), right while a wave's operands fit there.
+//! Source of the form: how tiled kernels run on such devices; all its numbers are fitted to rates, published or
+//! measured. It breaks where a library changes its kernel for reasons of its own, and for operands that are not random.
+
+use topology::BlockScaling;
+use units::{Bytes, BytesPerSec, FlopsPerSec, Seconds};
+use workloads::op::{Output, Pass, Precision};
+
+use super::{Asked, Estimator};
+use crate::EstimateKey;
+
+impl Estimator<'_> {
+    pub(super) fn product(&self, m: u64, n: u64, k: u64, precision: Precision, output: Output, sms: u32) -> Asked {
+        let family = self.family(precision);
+        let quickest = family.quickest(sms, output, k as f64, |rows, columns| tiles(m, n, rows, columns));
+        let bytes = gemm_bytes(m, n, k, precision, output);
+        family.asked(2.0 * m as f64 * n as f64 * k as f64, bytes, quickest, sms)
+    }
+
+    /// All groups share the waves. In the weight gradient groups differ in their inner dimension, so the waves are those of
+    /// the mean tile. Groups are never split: their kernels have tiles enough.
+    #[expect(clippy::too_many_arguments, reason = "the sizes of a grouped product")]
+    pub(super) fn products(
+        &self,
+        pass: Pass,
+        tokens: &[u64],
+        n: u64,
+        k: u64,
+        precision: Precision,
+        output: Output,
+        sms: u32,
+    ) -> Asked {
+        let family = Family { split_max: 1.0, ..self.family(precision) };
+        let total = tokens.iter().sum::<u64>() as f64;
+        let flops = 2.0 * total * n as f64 * k as f64;
+        if pass == Pass::WeightGradient {
+            let inner = total / tokens.len().max(1) as f64;
+            let all = |rows, columns| tiles(n, k, rows, columns) * tokens.len() as f64;
+            let bytes = tokens.iter().map(|&rows| gemm_bytes(n, k, rows, precision, output)).sum();
+            return family.asked(flops, bytes, family.quickest(sms, output, inner, all), sms);
+        }
+        let all = |rows, columns| tokens.iter().map(|&group| tiles(group, n, rows, columns)).sum();
+        let bytes = tokens.iter().map(|&rows| gemm_bytes(rows, n, k, precision, output)).sum();
+        family.asked(flops, bytes, family.quickest(sms, output, k as f64, all), sms)
+    }
+
+    fn family(&self, precision: Precision) -> Family {
+        let keys = keys(precision);
+        let peak = match precision {
+            Precision::Fp8Block | Precision::Fp8Tile | Precision::Fp8Tensor | Precision::Fp8TensorFast => {
+                self.device.peak_fp8()
+            }
+            Precision::Bf16 => self.device.peak_bf16(),
+        };
+        let value = |key| self.profile.value(key);
+        let per_sm = peak / f64::from(self.device.sms);
+        let fraction = 1.0 / (1.0 / value(keys.fraction) + self.promotion(precision));
+        Family {
+            limit: keys.fraction,
+            sm_peak: per_sm,
+            fraction,
+            sustained: peak * value(keys.sustained),
+            power_memory: self.device.memory_rate() * value(keys.power_memory),
+            exponent: value(keys.exponent),
+            sms_all: self.device.sms,
+            memory: self.device.memory_rate() * value(keys.memory),
+            memory_limit: keys.memory,
+            latency: Seconds::new(value(keys.latency)),
+            split_latency: Seconds::new(value(keys.split_latency)),
+            overhead: value(keys.overhead),
+            load: value(keys.load),
+            rows: (value(keys.rows_fewest), value(keys.rows)),
+            columns: (value(keys.step), value(keys.columns)),
+            split_max: value(keys.split),
+        }
+    }
+
+    /// Tensor times that promotion and scaling add to one, less what the measured rate holds of them.
+    fn promotion(&self, precision: Precision) -> f64 {
+        let (measured, scaled) = match precision {
+            Precision::Fp8Block => (EstimateKey::GemmFp8BlockPromote, true),
+            Precision::Fp8Tile => (EstimateKey::GemmFp8TilePromote, true),
+            Precision::Fp8Tensor => (EstimateKey::GemmFp8TensorPromote, false),
+            Precision::Fp8TensorFast | Precision::Bf16 => return 0.0,
+        };
+        let Some(promote) = self.promote else { return 0.0 };
+        let measured = self.profile.value(measured);
+        // Scales change with every tile, whoever keeps the sums, unless the tensor core applies them.
+        let on_cores = scaled && self.device.tensor.fp8.block_scaling == BlockScaling::None;
+        let scales = if on_cores { 1.0 / measured } else { 0.0 };
+        let sums = promote.map_or(0.0, |every| 1.0 / f64::from(every));
+        let (tensor, vector) = (self.device.tensor.fp8.flops_per_sm_clock, self.device.vector_flops_per_sm_clock);
+        let exposed = self.profile.value(EstimateKey::GemmPromotionExposed);
+        let held = self.profile.value(EstimateKey::GemmPromotionRatio) / measured;
+        exposed * (tensor / vector * sums.max(scales) - held)
+    }
+}
+
+/// Estimates of one arithmetic on one device.
+#[derive(Clone, Copy, Debug)]
+struct Family {
+    limit: EstimateKey,
+    sm_peak: FlopsPerSec,
+    fraction: f64,
+    sustained: FlopsPerSec,
+    power_memory: BytesPerSec,
+    exponent: f64,
+    sms_all: u32,
+    memory: BytesPerSec,
+    memory_limit: EstimateKey,
+    latency: Seconds,
+    split_latency: Seconds,
+    overhead: f64,
+    load: f64,
+    rows: (f64, f64),
+    columns: (f64, f64),
+    split_max: f64,
+}
+
+impl Family {
+    /// The shortest time of the kernels a library is taken to choose from.
+    fn quickest(&self, sms: u32, output: Output, inner: f64, tiles: impl Fn(f64, f64) -> f64) -> Seconds {
+        let peak = self.sm_peak.get();
+        let overhead = self.overhead * (output_bytes(output) / 2.0);
+        let mut best = f64::INFINITY;
+        for rows in doublings(self.rows.0, self.rows.1) {
+            for columns in multiples(self.columns.0, self.columns.1) {
+                let products = 2.0 * rows * columns / (self.fraction * peak);
+                let loads = self.load * (rows + columns) / peak;
+                let n_tiles = tiles(rows, columns);
+                for split in doublings(1.0, self.split_max) {
+                    let waves = (n_tiles * split / f64::from(sms)).ceil();
+                    let wave = inner / split * products.max(loads) + overhead * products;
+                    let split_latency = if split > 1.0 { self.split_latency.get() } else { 0.0 };
+                    best = best.min(waves * wave + split_latency);
+                }
+            }
+        }
+        Seconds::new(best)
+    }
+
+    fn asked(&self, flops: f64, memory: Bytes, tiles: Seconds, sms: u32) -> Asked {
+        let alone = memory / self.memory;
+        let (shortest, limit) = if alone > tiles { (alone, self.memory_limit) } else { (tiles, self.limit) };
+        let share = (f64::from(sms) / f64::from(self.sms_all)).powf(self.exponent);
+        let power = (Seconds::new(flops / self.sustained.get()) + memory / self.power_memory) / share;
+        Asked { power, memory, shortest, limit, latency: self.latency }
+    }
+}
+
+/// `first`, its double, and so on up to `last`; at least `first`.
+fn doublings(first: f64, last: f64) -> impl Iterator<Item = f64> {
+    std::iter::successors(Some(first), |side| Some(side * 2.0)).take_while(move |side| *side <= last || *side == first)
+}
+
+/// `step`, twice it, and so on up to `last`; at least `step`.
+fn multiples(step: f64, last: f64) -> impl Iterator<Item = f64> {
+    (1..=(last / step).max(1.0) as u32).map(move |count| step * f64::from(count))
+}
+
+fn tiles(m: u64, n: u64, rows: f64, columns: f64) -> f64 {
+    (m as f64 / rows).ceil() * (n as f64 / columns).ceil()
+}
+
+/// Each operand read once, the output written once (read too where it accumulates).
+fn gemm_bytes(m: u64, n: u64, k: u64, precision: Precision, output: Output) -> Bytes {
+    let (a, b) = widths(precision);
+    let (m, n, k) = (m as f64, n as f64, k as f64);
+    Bytes::new(m * k * a + n * k * b + m * n * output_bytes(output))
+}
+
+/// Bytes an element of the two operands, scales included.
+fn widths(precision: Precision) -> (f64, f64) {
+    let tile = 1.0 + 4.0 / 128.0;
+    match precision {
+        Precision::Fp8Block => (tile, 1.0 + 4.0 / (128.0 * 128.0)),
+        Precision::Fp8Tile => (tile, tile),
+        Precision::Fp8Tensor | Precision::Fp8TensorFast => (1.0, 1.0),
+        Precision::Bf16 => (2.0, 2.0),
+    }
+}
+
+/// Bytes moved an element of output.
+fn output_bytes(output: Output) -> f64 {
+    match output {
+        Output::Bf16 => 2.0,
+        Output::Fp32 => 4.0,
+        Output::AccumulateFp32 => 8.0,
+    }
+}
+
+/// The estimates of one arithmetic, by name.
+struct Keys {
+    fraction: EstimateKey,
+    sustained: EstimateKey,
+    power_memory: EstimateKey,
+    exponent: EstimateKey,
+    memory: EstimateKey,
+    latency: EstimateKey,
+    split_latency: EstimateKey,
+    overhead: EstimateKey,
+    load: EstimateKey,
+    rows: EstimateKey,
+    rows_fewest: EstimateKey,
+    columns: EstimateKey,
+    step: EstimateKey,
+    split: EstimateKey,
+}
+
+fn keys(precision: Precision) -> Keys {
+    match precision {
+        Precision::Fp8Block => Keys {
+            fraction: EstimateKey::GemmFp8BlockFraction,
+            sustained: EstimateKey::GemmFp8BlockSustained,
+            power_memory: EstimateKey::GemmFp8BlockMemoryPower,
+            exponent: EstimateKey::GemmFp8BlockExponent,
+            memory: EstimateKey::GemmFp8BlockMemory,
+            latency: EstimateKey::GemmFp8BlockLatency,
+            split_latency: EstimateKey::GemmFp8BlockSplitLatency,
+            overhead: EstimateKey::GemmFp8BlockOverhead,
+            load: EstimateKey::GemmFp8BlockLoad,
+            rows: EstimateKey::GemmFp8BlockRows,
+            rows_fewest: EstimateKey::GemmFp8BlockRowsFewest,
+            columns: EstimateKey::GemmFp8BlockColumns,
+            step: EstimateKey::GemmFp8BlockStep,
+            split: EstimateKey::GemmFp8BlockSplit,
+        },
+        Precision::Fp8Tile => Keys {
+            fraction: EstimateKey::GemmFp8TileFraction,
+            sustained: EstimateKey::GemmFp8TileSustained,
+            power_memory: EstimateKey::GemmFp8TileMemoryPower,
+            exponent: EstimateKey::GemmFp8TileExponent,
+            memory: EstimateKey::GemmFp8TileMemory,
+            latency: EstimateKey::GemmFp8TileLatency,
+            split_latency: EstimateKey::GemmFp8TileSplitLatency,
+            overhead: EstimateKey::GemmFp8TileOverhead,
+            load: EstimateKey::GemmFp8TileLoad,
+            rows: EstimateKey::GemmFp8TileRows,
+            rows_fewest: EstimateKey::GemmFp8TileRowsFewest,
+            columns: EstimateKey::GemmFp8TileColumns,
+            step: EstimateKey::GemmFp8TileStep,
+            split: EstimateKey::GemmFp8TileSplit,
+        },
+        Precision::Fp8Tensor => Keys {
+            fraction: EstimateKey::GemmFp8TensorFraction,
+            sustained: EstimateKey::GemmFp8TensorSustained,
+            power_memory: EstimateKey::GemmFp8TensorMemoryPower,
+            exponent: EstimateKey::GemmFp8TensorExponent,
+            memory: EstimateKey::GemmFp8TensorMemory,
+            latency: EstimateKey::GemmFp8TensorLatency,
+            split_latency: EstimateKey::GemmFp8TensorSplitLatency,
+            overhead: EstimateKey::GemmFp8TensorOverhead,
+            load: EstimateKey::GemmFp8TensorLoad,
+            rows: EstimateKey::GemmFp8TensorRows,
+            rows_fewest: EstimateKey::GemmFp8TensorRowsFewest,
+            columns: EstimateKey::GemmFp8TensorColumns,
+            step: EstimateKey::GemmFp8TensorStep,
+            split: EstimateKey::GemmFp8TensorSplit,
+        },
+        Precision::Fp8TensorFast => Keys {
+            fraction: EstimateKey::GemmFp8TensorFastFraction,
+            sustained: EstimateKey::GemmFp8TensorFastSustained,
+            power_memory: EstimateKey::GemmFp8TensorFastMemoryPower,
+            exponent: EstimateKey::GemmFp8TensorFastExponent,
+            memory: EstimateKey::GemmFp8TensorFastMemory,
+            latency: EstimateKey::GemmFp8TensorFastLatency,
+            split_latency: EstimateKey::GemmFp8TensorFastSplitLatency,
+            overhead: EstimateKey::GemmFp8TensorFastOverhead,
+            load: EstimateKey::GemmFp8TensorFastLoad,
+            rows: EstimateKey::GemmFp8TensorFastRows,
+            rows_fewest: EstimateKey::GemmFp8TensorFastRowsFewest,
+            columns: EstimateKey::GemmFp8TensorFastColumns,
+            step: EstimateKey::GemmFp8TensorFastStep,
+            split: EstimateKey::GemmFp8TensorFastSplit,
+        },
+        Precision::Bf16 => Keys {
+            fraction: EstimateKey::GemmBf16Fraction,
+            sustained: EstimateKey::GemmBf16Sustained,
+            power_memory: EstimateKey::GemmBf16MemoryPower,
+            exponent: EstimateKey::GemmBf16Exponent,
+            memory: EstimateKey::GemmBf16Memory,
+            latency: EstimateKey::GemmBf16Latency,
+            split_latency: EstimateKey::GemmBf16SplitLatency,
+            overhead: EstimateKey::GemmBf16Overhead,
+            load: EstimateKey::GemmBf16Load,
+            rows: EstimateKey::GemmBf16Rows,
+            rows_fewest: EstimateKey::GemmBf16RowsFewest,
+            columns: EstimateKey::GemmBf16Columns,
+            step: EstimateKey::GemmBf16Step,
+            split: EstimateKey::GemmBf16Split,
+        },
+    }
+}

@@ -1,0 +1,105 @@
+//! What an op asks of a device: the one place that knows tiles.
+//!
+//! A demand is relative, never a finished time: a share of the device's power, memory traffic, the shortest time the SMs
+//! held allow and a fixed latency. The engine finds the time where demands meet; [`Demand::alone`] is that time where
+//! nothing meets.
+
+mod attention;
+mod collective;
+mod matrix;
+mod stream;
+
+use topology::Device;
+use units::{Bytes, BytesPerSec, Seconds};
+use workloads::op::{Op, OpKind};
+
+use crate::{EstimateKey, Profile};
+
+pub use collective::CollectiveKeys;
+
+/// What an op asks of a device on some SMs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Demand {
+    /// Seconds for which it would take all the power that the device may draw, at the clock that then remains; for
+    /// arithmetic without a power limit, the seconds at the tensor peak, padding left out.
+    pub power: Seconds,
+    /// Bytes between device memory and SMs.
+    pub memory: Bytes,
+    /// The shortest time on the SMs held, were nothing shared.
+    pub shortest: Seconds,
+    /// Before the first byte moves.
+    pub latency: Seconds,
+    /// What sets `shortest`, by name of the estimate.
+    pub limit: EstimateKey,
+}
+
+impl Demand {
+    /// The time it takes with the device to itself, and what sets it; `memory` is what kernels bound by memory reach together.
+    #[must_use]
+    pub fn alone(&self, memory: BytesPerSec) -> (Seconds, EstimateKey) {
+        let bounds = [(self.shortest, self.limit), (self.memory / memory, EstimateKey::MemoryFraction)];
+        // Power has no key of its own here: what sets `shortest` is of the same family.
+        let mut longest = (self.power, self.limit);
+        for bound in bounds {
+            if bound.0 >= longest.0 {
+                longest = bound;
+            }
+        }
+        (self.latency + longest.0, longest.1)
+    }
+}
+
+/// Turns ops into demands on one device.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimator<'a> {
+    device: &'a Device,
+    profile: &'a Profile,
+    /// Products between promotions, where it is decided; else as measured.
+    promote: Option<Option<u32>>,
+}
+
+impl<'a> Estimator<'a> {
+    /// For a device and what was measured of it, with kernels as they were measured.
+    #[must_use]
+    pub fn new(device: &'a Device, profile: &'a Profile) -> Self {
+        Self { device, profile, promote: None }
+    }
+
+    /// With sums of FP8 products promoted every so many products, or never.
+    #[must_use]
+    pub fn promoting(self, every: Option<u32>) -> Self {
+        Self { promote: Some(every), ..self }
+    }
+
+    /// The demand of an op on `sms` SMs; `None` for a collective, which no device does alone.
+    #[must_use]
+    pub fn demand(&self, op: &Op, sms: u32) -> Option<Demand> {
+        let asked = match &op.kind {
+            OpKind::Gemm { m, n, k, precision, output } => self.product(*m, *n, *k, *precision, *output, sms),
+            OpKind::GroupedGemm { tokens, n, k, precision, output } => {
+                self.products(op.pass, tokens, *n, *k, *precision, *output, sms)
+            }
+            OpKind::Attention { .. } => self.attention(op, sms)?,
+            OpKind::Stream { what, reads, writes } => self.stream(*what, *reads, *writes, sms),
+            OpKind::Collective { .. } => return None,
+        };
+        let Asked { power, memory, shortest, limit, latency } = asked;
+        // What SMs ask of memory is in the time of a stream already; products and attention may ask for more than theirs can.
+        let per_sm = BytesPerSec::new(self.profile.value(EstimateKey::MemoryRatePerSm));
+        let in_flight = memory / (per_sm * f64::from(sms));
+        let (shortest, limit) =
+            if in_flight > shortest { (in_flight, EstimateKey::MemoryRatePerSm) } else { (shortest, limit) };
+        let latency = latency + Seconds::new(self.profile.value(EstimateKey::KernelLatency));
+        Some(Demand { power, memory, shortest, latency, limit })
+    }
+}
+
+/// A demand before what all kernels share: the rate of an SM.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    power: Seconds,
+    memory: Bytes,
+    shortest: Seconds,
+    limit: EstimateKey,
+    latency: Seconds,
+}

@@ -1,0 +1,84 @@
+//! Kernels bound by memory.
+//!
+//! On all SMs a kernel reaches `F` of the memory peak (`stream.KIND.peak-fraction`, by its mix of reads and writes). On `n` SMs that
+//! each keep `r` bytes a second in flight (`memory.rate-per-sm`) it takes longer, by how `g` falls:
+//!
+//! `B g(N) / (F peak g(n))` seconds, `g(n) = ((n r)^-p + peak^-p)^(-1/p)`:
+//!
+//! few SMs wait for latency, many for the memory, and between them latency grows with the queue; `p` (`memory.sharpness`) says
+//! how sharply the one turns into the other. Source of the form: Little's law with a queue; `r` and `p` are fitted to copies on 1
+//! to all SMs and taken for every kernel. Breaks for data that stays in L2.
+
+use units::{Bytes, BytesPerSec, Seconds};
+use workloads::op::Stream;
+
+use super::{Asked, Estimator};
+use crate::EstimateKey;
+
+impl Estimator<'_> {
+    pub(super) fn stream(&self, what: Stream, reads: Bytes, writes: Bytes, sms: u32) -> Asked {
+        let (fraction, latency) = keys(what, reads, writes);
+        let memory = reads + writes;
+        let on_all = memory / (self.device.memory_rate() * self.profile.value(fraction));
+        let slower = self.bend(sms) / self.bend(self.device.sms);
+        let shortest = on_all * slower;
+        let limit = if sms < self.device.sms { EstimateKey::MemoryRatePerSm } else { fraction };
+        let latency = Seconds::new(self.profile.value(latency));
+        Asked { power: self.memory_power(memory), memory, shortest, limit, latency }
+    }
+
+    /// `1 / g(n)`: seconds a byte on some SMs.
+    fn bend(&self, sms: u32) -> f64 {
+        let asked = BytesPerSec::new(self.profile.value(EstimateKey::MemoryRatePerSm)) * f64::from(sms);
+        let byte = Bytes::new(1.0);
+        bent(byte / asked, byte / self.device.memory_rate(), self.profile.value(EstimateKey::MemorySharpness)).get()
+    }
+
+    /// Seconds for which traffic alone takes all the power.
+    pub(super) fn memory_power(&self, memory: Bytes) -> Seconds {
+        memory / (self.device.memory_rate() * self.profile.value(EstimateKey::MemoryPower))
+    }
+}
+
+/// The norm of two times: their sum for a sharpness of one, the longer for a large one.
+fn bent(a: Seconds, b: Seconds, sharpness: f64) -> Seconds {
+    let (short, long) = if a < b { (a, b) } else { (b, a) };
+    if long.get() <= 0.0 {
+        return Seconds::ZERO;
+    }
+    long * (1.0 + (short / long).powf(sharpness)).powf(1.0 / sharpness)
+}
+
+fn keys(what: Stream, reads: Bytes, writes: Bytes) -> (EstimateKey, EstimateKey) {
+    use EstimateKey as Key;
+    match what {
+        Stream::Norm => (Key::StreamNormFraction, Key::StreamNormLatency),
+        Stream::Rope => (Key::StreamRopeFraction, Key::StreamRopeLatency),
+        Stream::SwiGlu => (Key::StreamSwiGluFraction, Key::StreamSwiGluLatency),
+        Stream::Cast => (Key::StreamCastFraction, Key::StreamCastLatency),
+        Stream::CastTranspose => (Key::StreamCastTransposeFraction, Key::StreamCastTransposeLatency),
+        Stream::Permute => (Key::StreamPermuteFraction, Key::StreamPermuteLatency),
+        Stream::Unpermute => (Key::StreamUnpermuteFraction, Key::StreamUnpermuteLatency),
+        Stream::Residual | Stream::Gate | Stream::Embedding | Stream::CrossEntropy | Stream::Update | Stream::Copy => {
+            match (reads > Bytes::ZERO, writes > Bytes::ZERO) {
+                (true, false) => (Key::StreamReadFraction, Key::StreamReadLatency),
+                (false, true) => (Key::StreamWriteFraction, Key::StreamWriteLatency),
+                _ => (Key::StreamCopyFraction, Key::StreamCopyLatency),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sharp_bend_is_the_longer_time_and_a_soft_one_the_sum() {
+        let [a, b] = [3.0, 4.0].map(Seconds::new);
+        assert!((bent(a, b, 1.0).get() - 7.0).abs() < 1e-12);
+        assert!((bent(a, b, 2.0).get() - 5.0).abs() < 1e-12);
+        assert!((bent(a, b, 200.0).get() - 4.0).abs() < 1e-9);
+        assert_eq!(bent(Seconds::ZERO, Seconds::ZERO, 2.0), Seconds::ZERO);
+    }
+}

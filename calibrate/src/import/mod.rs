@@ -1,0 +1,198 @@
+//! Measurements made elsewhere as samples: output of nccl-tests, traces of PyTorch, tables of one's own.
+//!
+//! | format | known by | module |
+//! |---|---|---|
+//! | nccl-tests, text | a header that names `size`, `count`, `time` | `nccl` |
+//! | nccl-tests, JSON (`-J`) | an object with `results` | `nccl` |
+//! | PyTorch profiler (Kineto), JSON | an object with `traceEvents` | `kineto` |
+//! | samples, CSV | a first line with a column `kernel` | `table` |
+//! | samples, JSON lines | lines that begin `{"sample"` or `{"fingerprint"` | `session` |
+//!
+//! Whatever a file holds that is no sample of ours is counted with its reason in [`Imported::left_out`]; nothing is dropped
+//! in silence. A line that looks like a measurement and cannot be read is a [`Mistake`], and with a mistake nothing is
+//! imported.
+
+mod kineto;
+mod nccl;
+mod spread;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::question::Collective;
+use crate::sample::{Fingerprint, Sample};
+use crate::session::Records;
+
+/// What a file does not say about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Where the measurements are from, for people: it becomes [`Sample::machine`]. Of JSON lines, which name their
+    /// machine, it is not asked.
+    pub source: String,
+    /// Which collective; without it, the file's own header.
+    pub collective: Option<Collective>,
+    /// Ranks; without it, those the file lists.
+    pub ranks: Option<u32>,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Imported {
+    /// Measurements, in the order of the file (of a trace: sorted by question).
+    pub samples: Vec<Sample>,
+    /// Machines that the file itself describes, by id.
+    pub machines: BTreeMap<String, Fingerprint>,
+    /// What is no sample, and how often.
+    pub left_out: BTreeMap<String, u64>,
+}
+
+impl Imported {
+    fn leave_out(&mut self, reason: impl Into<String>) {
+        *self.left_out.entry(reason.into()).or_default() += 1;
+    }
+}
+
+/// One thing wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Line, from 1; zero where it is the whole file.
+    pub line: u64,
+    /// Column by its name, or by its number; empty where it is the whole line.
+    pub column: String,
+    /// What is wrong, and a way out.
+    pub message: String,
+}
+
+impl Mistake {
+    fn whole(message: impl Into<String>) -> Self {
+        Self { line: 0, column: String::new(), message: message.into() }
+    }
+
+    fn line(line: u64, message: impl Into<String>) -> Self {
+        Self { line, column: String::new(), message: message.into() }
+    }
+
+    fn cell(line: u64, column: &str, message: impl Into<String>) -> Self {
+        Self { line, column: column.to_owned(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, column, message } = self;
+        match (line, column.as_str()) {
+            (0, _) => write!(f, "{message}"),
+            (_, "") => write!(f, "line {line}: {message}"),
+            _ => write!(f, "line {line}, column `{column}`: {message}"),
+        }
+    }
+}
+
+/// Everything wrong with a file, at once.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", lines(.0))]
+pub struct Mistakes(pub Vec<Mistake>);
+
+fn lines(mistakes: &[Mistake]) -> String {
+    let lines: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    lines.join("\n")
+}
+
+/// Reads a file of any format above, told by what it holds and not by its name.
+///
+/// # Errors
+/// A format that is not known, and every mistake of one that is.
+///
+/// ```
+/// use calibrate::import::{Hints, import};
+///
+/// let file = "kernel,tokens,dim,seconds,low,high,runs,implementation\nrmsnorm,4096,7168,50e-6,49e-6,52e-6,100,mine 1.0\n";
+/// let imported = import(file.as_bytes(), &Hints { source: "our lab, July".to_owned(), ..Hints::default() })?;
+/// assert_eq!(imported.samples.len(), 1);
+/// assert_eq!(imported.samples[0].machine, "our lab, July");
+/// # Ok::<(), calibrate::import::Mistakes>(())
+/// ```
+pub fn import(file: &[u8], hints: &Hints) -> Result<Imported, Mistakes> {
+    let one = |mistake| Mistakes(vec![mistake]);
+    if file.starts_with(&[0x1f, 0x8b]) {
+        return Err(one(Mistake::whole("it is packed by gzip: unpack it first, for example with `gunzip`")));
+    }
+    let text = std::str::from_utf8(file)
+        .map_err(|error| one(Mistake::whole(format!("it is no text: byte {} is no UTF-8", error.valid_up_to() + 1))))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let start = text.trim_start();
+    if start.starts_with("{\"sample\"") || start.starts_with("{\"fingerprint\"") {
+        return records(text);
+    }
+    if start.starts_with(['{', '[']) {
+        return json(text, hints);
+    }
+    if table::is_table(text) {
+        return table::samples(text, hints);
+    }
+    if nccl::is_text(text) {
+        return nccl::samples_of_text(text, hints);
+    }
+    Err(one(Mistake::whole(UNKNOWN)))
+}
+
+const UNKNOWN: &str = "it is no format we know: nccl-tests (text or `-J`), a PyTorch trace, CSV with a column `kernel`, \
+                       or JSON lines of samples";
+
+fn json(text: &str, hints: &Hints) -> Result<Imported, Mistakes> {
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+        let message = format!("it is no JSON: {error}; a file that was cut short cannot be read");
+        Mistakes(vec![Mistake::cell(error.line() as u64, &error.column().to_string(), message)])
+    })?;
+    if value.get("traceEvents").is_some() {
+        kineto::samples(&value, hints)
+    } else if value.get("results").is_some() {
+        nccl::samples_of_json(&value, hints)
+    } else {
+        Err(Mistakes(vec![Mistake::whole(UNKNOWN)]))
+    }
+}
+
+fn records(text: &str) -> Result<Imported, Mistakes> {
+    let records = Records::read(text.as_bytes())
+        .map_err(|bad| Mistakes(vec![Mistake::cell(bad.line as u64, &bad.column.to_string(), bad.message)]))?;
+    let mut imported = Imported { samples: records.samples, machines: records.machines, left_out: BTreeMap::new() };
+    if records.n_torn > 0 {
+        imported.leave_out("a last line that was cut");
+    }
+    Ok(imported)
+}
+
+/// The samples, unless there is a mistake.
+fn finish(imported: Imported, mistakes: Vec<Mistake>) -> Result<Imported, Mistakes> {
+    if mistakes.is_empty() { Ok(imported) } else { Err(Mistakes(mistakes)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_no_format_are_refused_with_the_formats() {
+        let refuse = |file: &[u8]| import(file, &Hints::default()).unwrap_err().to_string();
+        assert!(refuse(b"hello\n").contains("nccl-tests"));
+        assert!(refuse(b"{\"a\": 1}").contains("PyTorch"));
+        assert!(refuse(b"{\"traceEvents\": [").contains("cut short"));
+        assert!(refuse(&[0x1f, 0x8b, 8, 0]).contains("gunzip"));
+        assert!(refuse(&[b'a', 0xff]).contains("byte 2"));
+    }
+
+    #[test]
+    fn our_own_lines_are_taken_as_they_are() {
+        let mut file = Vec::new();
+        let mut mock = crate::Mock::new(1);
+        let questions = [crate::Question::Launch, crate::Question::PeerLatency];
+        crate::session::run(&mut mock, &questions, &Records::default(), &mut file, &mut |_| {}).unwrap();
+        let imported = import(&file, &Hints::default()).unwrap();
+        assert_eq!((imported.samples.len(), imported.machines.len()), (2, 1));
+        file.pop();
+        let imported = import(&file, &Hints::default()).unwrap();
+        assert_eq!(imported.left_out["a last line that was cut"], 1);
+    }
+}

@@ -1,0 +1,133 @@
+//! Output of nccl-tests, as text and as JSON.
+//!
+//! A sample is the out-of-place time (in place where there is no other), its median and percentiles where times of single
+//! calls were written (`-I 1 -J`), else the mean over the calls for all three. Sizes are those of nccl-tests, as ours. The
+//! time in place stands among the extras as `in-place-seconds`. Ranks of more than one host are left out: a sample is of one
+//! node. So are results that the tool itself found wrong.
+
+mod json;
+mod text;
+
+pub(super) use json::samples as samples_of_json;
+pub(super) use text::{is_text, samples as samples_of_text};
+
+use super::{Hints, Imported, Mistake};
+use crate::question::{Collective, Question};
+use crate::sample::{Reading, Sample};
+
+/// Calls a mean is over where the file does not say: the tool's default.
+const N_ITERATIONS: u32 = 20;
+
+/// What a file says about all of its rows.
+#[derive(Clone, Debug, Default)]
+struct Head {
+    program: Option<String>,
+    ranks: Option<u32>,
+    hosts: usize,
+    iterations: Option<u32>,
+    library: Option<u64>,
+    /// Whether multicast within the node was off; unknown from text.
+    nvls_off: Option<bool>,
+}
+
+/// One size, times in seconds: fifth percentile, median, ninety-fifth.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    bytes: u64,
+    out_of_place: Option<Times>,
+    in_place: Option<Times>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    seconds: [f64; 3],
+    runs: u32,
+    wrong: bool,
+}
+
+impl Head {
+    /// Which collective; none where it is one that we do not ask, which is left out and no mistake.
+    fn collective(&self, hints: &Hints) -> Result<Option<Collective>, Mistake> {
+        if let Some(what) = hints.collective {
+            return Ok(Some(what));
+        }
+        let Some(program) = &self.program else {
+            return Err(Mistake::whole("the file does not say which collective it is of: give `--collective`"));
+        };
+        let stem = program.rsplit(['/', '\\']).next().unwrap_or(program);
+        let stem = stem.trim_end_matches(".exe").trim_end_matches("_mpi").trim_end_matches("_perf");
+        Ok(match stem {
+            "all_reduce" => Some(Collective::AllReduce),
+            "all_gather" => Some(Collective::AllGather),
+            "reduce_scatter" => Some(Collective::ReduceScatter),
+            "alltoall" => Some(Collective::AllToAll),
+            "sendrecv" => Some(Collective::SendRecv),
+            _ => None,
+        })
+    }
+
+    fn ranks(&self, hints: &Hints) -> Result<u32, Mistake> {
+        match hints.ranks.or(self.ranks).filter(|ranks| *ranks > 1) {
+            Some(ranks) => Ok(ranks),
+            None => Err(Mistake::whole("the file does not list two ranks or more: give `--ranks`")),
+        }
+    }
+
+    /// Library with its version: its code is major x 10000 + minor x 100 + patch.
+    fn implementation(&self) -> String {
+        let version = match self.library {
+            Some(code) => format!("nccl {}.{}.{}", code / 10000, code / 100 % 100, code % 100),
+            None => "nccl of no stated version".to_owned(),
+        };
+        match self.nvls_off {
+            Some(true) => format!("{version}, NVLS off"),
+            Some(false) => format!("{version}, NVLS not off"),
+            None => version,
+        }
+    }
+
+    fn samples(&self, rows: &[Row], hints: &Hints, imported: &mut Imported) -> Result<(), Mistake> {
+        let Some(what) = self.collective(hints)? else {
+            let program = self.program.as_deref().unwrap_or_default();
+            imported.left_out.insert(format!("sizes of `{program}`: no collective we ask"), rows.len() as u64);
+            return Ok(());
+        };
+        let ranks = self.ranks(hints)?;
+        for row in rows {
+            if self.hosts > 1 {
+                imported.leave_out(format!("sizes over {} hosts: a sample is of one node", self.hosts));
+            } else if row.bytes == 0 {
+                imported.leave_out("sizes of zero bytes");
+            } else if let Some(times) = row.out_of_place.or(row.in_place) {
+                self.sample(what, ranks, row, times, hints, imported);
+            } else {
+                imported.leave_out("sizes without a time");
+            }
+        }
+        Ok(())
+    }
+
+    fn sample(&self, what: Collective, ranks: u32, row: &Row, times: Times, hints: &Hints, imported: &mut Imported) {
+        if times.wrong {
+            imported.leave_out("sizes with wrong results");
+            return;
+        }
+        let [low, seconds, high] = times.seconds;
+        let in_place = row.in_place.filter(|_| row.out_of_place.is_some());
+        let reading = Reading {
+            implementation: self.implementation(),
+            seconds,
+            low,
+            high,
+            runs: times.runs,
+            clock: None,
+            power: None,
+            extras: in_place.map(|times| ("in-place-seconds".to_owned(), times.seconds[1])).into_iter().collect(),
+        };
+        let question = Question::Collective { what, ranks, bytes: row.bytes, sms: None };
+        match reading.fault(&question) {
+            Some(fault) => imported.leave_out(format!("sizes with an impossible time: {fault}")),
+            None => imported.samples.push(Sample { question, reading, machine: hints.source.clone() }),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The table that nccl-tests prints.
+
+use std::collections::BTreeSet;
+
+use super::{Head, N_ITERATIONS, Row, Times};
+use crate::import::{Hints, Imported, Mistake, Mistakes, finish};
+
+const MICRO: f64 = 1e-6;
+
+/// Whether a text holds the table's header.
+pub(in crate::import) fn is_text(text: &str) -> bool {
+    text.lines().any(|line| columns(line).is_some())
+}
+
+/// Every row of one run as a sample.
+pub(in crate::import) fn samples(text: &str, hints: &Hints) -> Result<Imported, Mistakes> {
+    let mut imported = Imported::default();
+    let mut mistakes = Vec::new();
+    let mut table: Option<Columns> = None;
+    let mut head = Head::default();
+    let mut rows = Vec::new();
+    let mut ranks = BTreeSet::new();
+    let mut hosts = BTreeSet::new();
+    for (index, line) in text.lines().enumerate() {
+        let line_number = index as u64 + 1;
+        if line.contains("Collective test starting:") && !rows.is_empty() {
+            mistakes.push(Mistake::line(line_number, "a second run begins here: give each run a file of its own"));
+            break;
+        }
+        if let Some(found) = columns(line) {
+            table = Some(found);
+        } else if let Some(note) = line.trim_start().strip_prefix('#') {
+            read_note(note, &mut head, &mut ranks, &mut hosts);
+        } else if let Some(columns) = table.as_ref().filter(|_| is_row(line)) {
+            match row(line, columns, head.iterations.unwrap_or(N_ITERATIONS)) {
+                Ok(row) => rows.push(row),
+                Err((column, message)) => mistakes.push(Mistake::cell(line_number, &column, message)),
+            }
+        } else if !line.trim().is_empty() {
+            imported.leave_out("lines outside the table");
+        }
+    }
+    head.ranks = u32::try_from(ranks.len()).ok().filter(|ranks| *ranks > 0);
+    head.hosts = hosts.len();
+    if let Err(mistake) = head.samples(&rows, hints, &mut imported) {
+        mistakes.push(mistake);
+    }
+    finish(imported, mistakes)
+}
+
+/// A line after `#` that says something about the run.
+fn read_note(note: &str, head: &mut Head, ranks: &mut BTreeSet<u32>, hosts: &mut BTreeSet<String>) {
+    let words: Vec<&str> = note.split_whitespace().collect();
+    let after = |name: &str| words.iter().position(|word| *word == name).and_then(|index| words.get(index + 1));
+    if words.first() == Some(&"Rank") {
+        ranks.extend(words.get(1).and_then(|rank| rank.parse::<u32>().ok()));
+        hosts.extend(after("on").map(|host| (*host).to_owned()));
+    } else if note.contains("Collective test starting:") {
+        head.program = words.last().map(|program| (*program).to_owned());
+    } else if note.contains("nccl-tests version") {
+        let library = words.iter().find_map(|word| word.strip_prefix("nccl-library="));
+        head.library = library.and_then(|code| code.parse().ok());
+    } else if words.first() == Some(&"nThread") {
+        // Twice `iters:`, the first after `warmup`.
+        let iterations = words.windows(3).find(|three| three[0] != "warmup" && three[1] == "iters:");
+        head.iterations = iterations.and_then(|three| three[2].parse().ok()).filter(|iterations| *iterations > 0);
+    }
+}
+
+/// Where the columns of the two halves stand.
+struct Columns {
+    n_columns: usize,
+    halves: Vec<Half>,
+}
+
+struct Half {
+    time: usize,
+    wrong: Option<usize>,
+}
+
+/// The columns of the header line; `time` stands there once or twice, `#wrong` after each. (Before there was `#wrong`,
+/// there was `error`, which is rounding and no mistake.)
+fn columns(line: &str) -> Option<Columns> {
+    let names: Vec<&str> = line.trim_start().strip_prefix('#')?.split_whitespace().collect();
+    if names.first() != Some(&"size") || names.get(1) != Some(&"count") {
+        return None;
+    }
+    // A time of day has a space in it and is not needed.
+    let n_columns = names.iter().position(|name| *name == "timestamp").unwrap_or(names.len());
+    let times: Vec<usize> = (0..n_columns).filter(|index| ["time", "cputime"].contains(&names[*index])).collect();
+    let half = |(index, time): (usize, &usize)| {
+        let end = times.get(index + 1).copied().unwrap_or(n_columns);
+        Half { time: *time, wrong: (*time..end).find(|index| names[*index] == "#wrong") }
+    };
+    let halves: Vec<Half> = times.iter().enumerate().map(half).collect();
+    (!halves.is_empty()).then_some(Columns { n_columns, halves })
+}
+
+/// A row begins with size and count; lines of other programs do not.
+fn is_row(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let whole = |word: Option<&str>| word.is_some_and(|word| word.parse::<u64>().is_ok());
+    whole(words.next()) && whole(words.next())
+}
+
+fn row(line: &str, columns: &Columns, runs: u32) -> Result<Row, (String, String)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if words.len() < columns.n_columns {
+        let message = format!("{} columns, and the header has {}: is the line cut?", words.len(), columns.n_columns);
+        return Err((String::new(), message));
+    }
+    let bytes = words[0].parse().map_err(|_| ("size".to_owned(), format!("`{}` is no size", words[0])))?;
+    let times = |half: &Half| {
+        let text = words[half.time];
+        let micros: f64 = text.parse().map_err(|_| ("time".to_owned(), format!("`{text}` is no time")))?;
+        let wrong = half.wrong.and_then(|index| words[index].parse::<f64>().ok()).is_some_and(|wrong| wrong != 0.0);
+        Ok::<_, (String, String)>(Times { seconds: [micros * MICRO; 3], runs, wrong })
+    };
+    let mut halves = columns.halves.iter().map(times);
+    let out_of_place = halves.next().transpose()?;
+    Ok(Row { bytes, out_of_place, in_place: halves.next().transpose()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::question::{Collective, Question};
+
+    const HEADER: &str = "\
+# nccl-tests version 2.17.6 nccl-headers=22803 nccl-library=22803
+# Collective test starting: all_gather_perf
+# nThread 1 nGpus 2 minBytes 1024 maxBytes 4096 step: 2(factor) warmup iters: 1 iters: 25 agg iters: 1 validation: 1 graph: 0 unalign: 0
+#
+# Using devices
+#  Rank  0 Group  0 Pid   4242 on      node7 device  0 [0000:18:00] Some GPU
+#  Rank  1 Group  0 Pid   4242 on      node7 device  1 [0000:2a:00] Some GPU
+#
+#                                                              out-of-place                       in-place
+#       size         count      type   redop    root     time   algbw   busbw  #wrong     time   algbw   busbw  #wrong
+#        (B)    (elements)                               (us)  (GB/s)  (GB/s)             (us)  (GB/s)  (GB/s)
+";
+    const ROWS: &str = "\
+           0             0     float    none      -1     1.00    0.00    0.00       0     1.00    0.00    0.00       0
+        1024           256     float    none      -1    16.00    0.06    0.03       0    15.00    0.07    0.03     N/A
+        2048           512     float    none      -1    17.00    0.12    0.06       3    15.50    0.13    0.07       0
+node7:4242:4250 [0] NCCL INFO comm 0x1 rank 0 nranks 2 - Destroy COMPLETE
+        4096          1024     float    none      -1    18.50    0.22    0.11       0    16.00    0.26    0.13       0
+# Out of bounds values : 1 FAILED
+# Avg bus bandwidth    : 0.07
+";
+
+    fn read(text: &str, hints: &Hints) -> Result<Imported, Mistakes> {
+        samples(text, hints)
+    }
+
+    #[test]
+    fn a_run_becomes_samples_and_what_is_none_is_counted() {
+        let hints = Hints { source: "node7".to_owned(), ..Hints::default() };
+        let imported = read(&[HEADER, ROWS].concat(), &hints).unwrap();
+        let (what, ranks, sms) = (Collective::AllGather, 2, None);
+        let questions: Vec<Question> = imported.samples.iter().map(|sample| sample.question.clone()).collect();
+        assert_eq!(questions, [1024, 4096].map(|bytes| Question::Collective { what, ranks, bytes, sms }));
+        let reading = &imported.samples[0].reading;
+        assert!((reading.seconds - 16e-6).abs() < 1e-18 && (reading.extras["in-place-seconds"] - 15e-6).abs() < 1e-18);
+        assert_eq!((reading.implementation.as_str(), reading.runs), ("nccl 2.28.3", 25));
+        let left_out: Vec<(&str, u64)> = imported.left_out.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
+        assert_eq!(
+            left_out,
+            [("lines outside the table", 1), ("sizes of zero bytes", 1), ("sizes with wrong results", 1)]
+        );
+    }
+
+    #[test]
+    fn old_headers_without_a_name_take_the_flags() {
+        let old = "#       size    count   type   redop     time   algbw   busbw  error     time   algbw   busbw  error\n\
+                   1048576   262144  float   sum   100.0   10.4   18.3   2e-07   101.0   10.3   18.1   2e-07\n";
+        let text = read(old, &Hints::default()).unwrap_err().to_string();
+        assert!(text.contains("--collective"), "{text}");
+        let hints = Hints { collective: Some(Collective::AllReduce), ..Hints::default() };
+        assert!(read(old, &hints).unwrap_err().to_string().contains("--ranks"));
+    }
+
+    #[test]
+    fn mistakes_have_their_line() {
+        let cut = [HEADER, "        1024           256     float    none      -1    16.00    0.0\n"].concat();
+        let text = read(&cut, &Hints::default()).unwrap_err().to_string();
+        assert!(text.contains("line 12: 7 columns, and the header has 13"), "{text}");
+        let odd = [HEADER, ROWS].concat().replace("18.50", "18,50");
+        let text = read(&odd, &Hints::default()).unwrap_err().to_string();
+        assert!(text.contains("line 16, column `time`: `18,50` is no time"), "{text}");
+        let twice = [HEADER, ROWS, HEADER].concat();
+        assert!(read(&twice, &Hints::default()).unwrap_err().to_string().contains("second run"));
+    }
+
+    #[test]
+    fn several_hosts_and_other_collectives_are_left_out() {
+        let hosts = [HEADER, ROWS]
+            .concat()
+            .replace("Rank  1 Group  0 Pid   4242 on      node7", "Rank  1 Group 0 Pid 9 on node8");
+        let imported = read(&hosts, &Hints::default()).unwrap();
+        assert!(imported.samples.is_empty());
+        assert_eq!(imported.left_out["sizes over 2 hosts: a sample is of one node"], 4);
+        let other = [HEADER, ROWS].concat().replace("all_gather_perf", "broadcast_perf");
+        let imported = read(&other, &Hints::default()).unwrap();
+        assert_eq!(imported.left_out["sizes of `broadcast_perf`: no collective we ask"], 4);
+    }
+}

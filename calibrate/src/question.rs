@@ -1,0 +1,400 @@
+//! What is measured: one kernel or exchange with its sizes, asked of a GPU and of the model alike.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use units::Bytes;
+use workloads::op::{Op, OpKind, Output, Pass, Precision, Stream};
+
+/// One measurement: which kernel, on what sizes, on how many SMs.
+///
+/// The same question is put to a GPU by `windtunnel calibrate` and to the model by `windtunnel probe`, so a sample and a
+/// prediction always speak of the same thing: device time of one call in a stream that never runs dry, operands random
+/// and not in L2, clocks as the machine gives. For ranks, the slowest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kernel", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Question {
+    /// `bytes` read and `bytes` written by a kernel of one block of 512 threads an SM, four 16-byte loads in flight a thread.
+    Copy {
+        /// Bytes read; as many are written.
+        bytes: u64,
+        /// SMs.
+        sms: u32,
+    },
+    /// `bytes` read, nothing kept.
+    Read {
+        /// Bytes read.
+        bytes: u64,
+        /// SMs.
+        sms: u32,
+    },
+    /// `bytes` written.
+    Write {
+        /// Bytes written.
+        bytes: u64,
+        /// SMs.
+        sms: u32,
+    },
+    /// `D[m,n] = A[m,k] B[k,n]`, BF16 out.
+    Gemm {
+        /// Rows of the output.
+        m: u64,
+        /// Columns of the output.
+        n: u64,
+        /// Inner dimension.
+        k: u64,
+        /// Arithmetic.
+        dtype: Dtype,
+        /// SMs left to it; the others are held.
+        sms: u32,
+    },
+    /// One product a group: `D_i[tokens_i,n] = A_i[tokens_i,k] B_i[k,n]`, BF16 out.
+    GroupedGemm {
+        /// Rows of each group.
+        tokens: Vec<u64>,
+        /// Columns of the output.
+        n: u64,
+        /// Inner dimension.
+        k: u64,
+        /// Arithmetic.
+        dtype: Dtype,
+        /// SMs left to it; the others are held.
+        sms: u32,
+    },
+    /// FP8 product of our own with partial sums moved to FP32 registers every `promote` products.
+    PromotedGemm {
+        /// Rows of the output.
+        m: u64,
+        /// Columns of the output.
+        n: u64,
+        /// Inner dimension.
+        k: u64,
+        /// Products between promotions; none: never.
+        promote: Option<u32>,
+        /// SMs of the persistent kernel.
+        sms: u32,
+    },
+    /// Tensor instructions from shared memory in a loop: what the tensor cores reach when nothing else is asked.
+    TensorLoop {
+        /// Arithmetic: `bf16` or `fp8-tensor-fast`.
+        dtype: Dtype,
+        /// SMs.
+        sms: u32,
+    },
+    /// Attention in BF16.
+    Attention {
+        /// Query heads times batch.
+        heads: u64,
+        /// Key-value heads times batch.
+        kv_heads: u64,
+        /// Queries a head.
+        queries: u64,
+        /// Keys a head.
+        keys: u64,
+        /// Width of queries and keys.
+        qk: u64,
+        /// Width of values.
+        value: u64,
+        /// Whether a query sees earlier keys only.
+        causal: bool,
+        /// Forward or backward.
+        direction: Direction,
+    },
+    /// Root-mean-square norm of `tokens` rows, BF16 in and out.
+    Rmsnorm {
+        /// Rows.
+        tokens: u64,
+        /// Row width.
+        dim: u64,
+    },
+    /// SwiGLU of `tokens` rows, BF16: `2 dim` in, `dim` out.
+    Swiglu {
+        /// Rows.
+        tokens: u64,
+        /// Output width.
+        dim: u64,
+    },
+    /// Rotary embedding in place, BF16.
+    Rope {
+        /// Rows.
+        tokens: u64,
+        /// Row width.
+        dim: u64,
+    },
+    /// BF16 in, E4M3 and an FP32 scale per 1x128 out.
+    Cast {
+        /// Rows.
+        tokens: u64,
+        /// Row width.
+        dim: u64,
+    },
+    /// The same, out transposed: scales per 128x1.
+    CastTransposed {
+        /// Rows.
+        tokens: u64,
+        /// Row width.
+        dim: u64,
+    },
+    /// Rows gathered into the order of their experts, BF16: `tokens x top-k` rows written.
+    Permute {
+        /// Rows read.
+        tokens: u64,
+        /// Row width.
+        dim: u64,
+        /// Copies of each row.
+        top_k: u32,
+    },
+    /// The reverse: `top-k` weighted rows summed into each of `tokens`, BF16.
+    Unpermute {
+        /// Rows written.
+        tokens: u64,
+        /// Row width.
+        dim: u64,
+        /// Rows summed into each.
+        top_k: u32,
+    },
+    /// An empty kernel, one of many launched from the host back to back.
+    Launch,
+    /// An empty kernel, one of many in a graph.
+    GraphLaunch,
+    /// `kernel` while `beside` runs again and again on SMs of its own: seconds of `kernel`; `beside-seconds` among the extras.
+    Together {
+        /// What is timed.
+        of: Box<Question>,
+        /// What runs beside it all the while.
+        beside: Box<Question>,
+    },
+    /// `bytes` stored to a peer's memory by a kernel.
+    PeerCopy {
+        /// Bytes sent.
+        bytes: u64,
+        /// SMs of the kernel.
+        sms: u32,
+    },
+    /// `bytes` moved to a peer's memory by a copy engine.
+    PeerEngine {
+        /// Bytes sent.
+        bytes: u64,
+    },
+    /// One 8-byte flag to a peer and back, halved.
+    PeerLatency,
+    /// FP8 tokens with their scales to the ranks of their experts.
+    Dispatch {
+        /// Ranks.
+        ranks: u32,
+        /// Tokens a rank.
+        tokens: u64,
+        /// Width of a token.
+        dim: u64,
+        /// Experts over all ranks.
+        experts: u32,
+        /// Experts a token picks.
+        top_k: u32,
+        /// SMs of the kernel on each rank.
+        sms: u32,
+    },
+    /// BF16 results back, summed on the rank they came from.
+    Combine {
+        /// Ranks.
+        ranks: u32,
+        /// Tokens a rank.
+        tokens: u64,
+        /// Width of a token.
+        dim: u64,
+        /// Experts over all ranks.
+        experts: u32,
+        /// Experts a token picks.
+        top_k: u32,
+        /// SMs of the kernel on each rank.
+        sms: u32,
+    },
+    /// A collective of the library, NVLS off.
+    Collective {
+        /// Which.
+        what: Collective,
+        /// Ranks of one node.
+        ranks: u32,
+        /// Size as nccl-tests has it.
+        bytes: u64,
+        /// SMs the library may use; none: its own choice.
+        sms: Option<u32>,
+    },
+    /// Error of the tensor core's sums against exact ones; no time. `relative-error` and `bias` among the extras.
+    Accumulate {
+        /// Products a sum.
+        k: u64,
+        /// Products between promotions to FP32; none: never.
+        promote: Option<u32>,
+        /// Of the operands.
+        distribution: Distribution,
+    },
+}
+
+/// Arithmetic of a measured product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dtype {
+    /// BF16 in, FP32 sums.
+    Bf16,
+    /// E4M3 with one scale a tensor, sums left in the tensor core.
+    Fp8TensorFast,
+    /// E4M3 with one scale a tensor, sums promoted to FP32.
+    Fp8Tensor,
+    /// E4M3 with 1x128 scales of activations and 128x128 scales of weights.
+    Fp8Block,
+}
+
+impl Dtype {
+    /// Every arithmetic.
+    pub const ALL: [Self; 4] = [Self::Bf16, Self::Fp8TensorFast, Self::Fp8Tensor, Self::Fp8Block];
+
+    /// Its spelling in files and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bf16",
+            Self::Fp8TensorFast => "fp8-tensor-fast",
+            Self::Fp8Tensor => "fp8-tensor",
+            Self::Fp8Block => "fp8-block",
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Which way attention is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Forward.
+    Forward,
+    /// Gradients of queries, keys and values.
+    Backward,
+}
+
+/// A collective as nccl-tests counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Collective {
+    /// Every rank a share to every rank.
+    AllToAll,
+    /// Sums everywhere.
+    AllReduce,
+    /// Shares everywhere.
+    AllGather,
+    /// A share of the sums to each.
+    ReduceScatter,
+    /// One rank to the next.
+    SendRecv,
+}
+
+/// How operands are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distribution {
+    /// Normal around zero.
+    Normal,
+    /// Magnitudes of a normal.
+    HalfNormal,
+}
+
+impl Question {
+    /// The op it measures and the SMs left to it (`sms_all` where the question leaves them open); `None` where it is no op of
+    /// one device.
+    #[must_use]
+    pub fn op(&self, sms_all: u32) -> Option<(Op, u32)> {
+        let rows = |tokens: u64, dim: u64| Bytes::new(tokens as f64 * dim as f64);
+        let stream = |what, reads: Bytes, writes: Bytes| (OpKind::Stream { what, reads, writes }, sms_all);
+        let size = |bytes: u64| Bytes::new(bytes as f64);
+        let (kind, sms) = match self {
+            Self::Copy { bytes, sms } => (stream(Stream::Copy, size(*bytes), size(*bytes)).0, *sms),
+            Self::Read { bytes, sms } => (stream(Stream::Copy, size(*bytes), Bytes::ZERO).0, *sms),
+            Self::Write { bytes, sms } => (stream(Stream::Copy, Bytes::ZERO, size(*bytes)).0, *sms),
+            Self::Gemm { m, n, k, dtype, sms } => {
+                let (precision, output) = ((*dtype).into(), Output::Bf16);
+                (OpKind::Gemm { m: *m, n: *n, k: *k, precision, output }, *sms)
+            }
+            Self::GroupedGemm { tokens, n, k, dtype, sms } => {
+                let (precision, output) = ((*dtype).into(), Output::Bf16);
+                (OpKind::GroupedGemm { tokens: tokens.clone(), n: *n, k: *k, precision, output }, *sms)
+            }
+            Self::Attention { heads, kv_heads, queries, keys, qk, value, causal, .. } => {
+                let kind = OpKind::Attention {
+                    heads: *heads,
+                    kv_heads: *kv_heads,
+                    queries: *queries,
+                    keys: *keys,
+                    qk: *qk,
+                    value: *value,
+                    causal: *causal,
+                };
+                (kind, sms_all)
+            }
+            Self::Rmsnorm { tokens, dim } => stream(Stream::Norm, rows(*tokens, *dim) * 2.0, rows(*tokens, *dim) * 2.0),
+            Self::Swiglu { tokens, dim } => {
+                stream(Stream::SwiGlu, rows(*tokens, *dim) * 4.0, rows(*tokens, *dim) * 2.0)
+            }
+            Self::Rope { tokens, dim } => stream(Stream::Rope, rows(*tokens, *dim) * 2.0, rows(*tokens, *dim) * 2.0),
+            Self::Cast { tokens, dim } => {
+                stream(Stream::Cast, rows(*tokens, *dim) * 2.0, rows(*tokens, *dim) * TILED_WIDTH)
+            }
+            Self::CastTransposed { tokens, dim } => {
+                stream(Stream::CastTranspose, rows(*tokens, *dim) * 2.0, rows(*tokens, *dim) * TILED_WIDTH)
+            }
+            Self::Permute { tokens, dim, top_k } => {
+                // A row is read from memory once; its further copies find it in L2.
+                let row = rows(*tokens, *dim) * 2.0;
+                stream(Stream::Permute, row, row * f64::from(*top_k))
+            }
+            Self::Unpermute { tokens, dim, top_k } => {
+                let sums = rows(*tokens, *dim) * 2.0;
+                stream(Stream::Unpermute, sums * f64::from(*top_k), sums)
+            }
+            Self::PromotedGemm { .. }
+            | Self::TensorLoop { .. }
+            | Self::Launch
+            | Self::GraphLaunch
+            | Self::Together { .. }
+            | Self::PeerCopy { .. }
+            | Self::PeerEngine { .. }
+            | Self::PeerLatency
+            | Self::Dispatch { .. }
+            | Self::Combine { .. }
+            | Self::Collective { .. }
+            | Self::Accumulate { .. } => return None,
+        };
+        let backward = matches!(self, Self::Attention { direction: Direction::Backward, .. });
+        let pass = if backward { Pass::InputGradient } else { Pass::Forward };
+        Some((Op { name: "asked", pass, kind }, sms))
+    }
+}
+
+/// Bytes of E4M3 with an FP32 scale per 128 elements.
+const TILED_WIDTH: f64 = 1.0 + 4.0 / 128.0;
+
+impl From<Dtype> for Precision {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::Bf16 => Self::Bf16,
+            Dtype::Fp8TensorFast => Self::Fp8TensorFast,
+            Dtype::Fp8Tensor => Self::Fp8Tensor,
+            Dtype::Fp8Block => Self::Fp8Block,
+        }
+    }
+}
+
+impl From<Collective> for workloads::op::Collective {
+    fn from(what: Collective) -> Self {
+        match what {
+            Collective::AllToAll => Self::AllToAll,
+            Collective::AllReduce => Self::AllReduce,
+            Collective::AllGather => Self::AllGather,
+            Collective::ReduceScatter => Self::ReduceScatter,
+            Collective::SendRecv => Self::SendRecv,
+        }
+    }
+}

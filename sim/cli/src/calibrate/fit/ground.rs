@@ -1,0 +1,133 @@
+//! The hardware whose peaks the fractions are of, and the profile that gives what no sample speaks of.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use calibrate::{Fingerprint, Profile};
+use scenario::{Kind, Library};
+use topology::Device;
+
+use super::super::args::CalibrateArgs;
+use crate::args::Layers;
+use crate::exit::Failure;
+use crate::probe::kernel::device::{self, Known, Names};
+
+/// Profiles of published facts are called so.
+const PUBLISHED: &str = "-published";
+
+/// What a fit stands on.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// The name that files know the hardware by.
+    pub(super) hardware: String,
+    /// The prior, as it was named.
+    pub(super) prior: String,
+    pub(super) device: Device,
+    /// What the prior says.
+    pub(super) profile: Profile,
+    /// The hardware as it was named.
+    reference: String,
+    layers: Layers,
+}
+
+impl Ground {
+    /// Loads what the arguments name; `None` where they name no hardware.
+    pub(crate) fn of(args: &CalibrateArgs) -> Result<Option<Self>, Failure> {
+        let Some(reference) = args.hardware.clone() else { return Ok(None) };
+        let layers = Layers { sets: Vec::new(), libraries: args.presets.clone() };
+        let hardware = stem(&reference);
+        let prior = match &args.prior {
+            Some(prior) => prior.clone(),
+            None => usual(&hardware, &layers.library()?)?,
+        };
+        let Known { machine, profile, .. } = load(&reference, &prior, &layers)?;
+        Ok(Some(Self { hardware, prior, device: machine.device, profile, reference, layers }))
+    }
+
+    /// Refuses samples of a device that the hardware's file does not describe.
+    pub(crate) fn check(&self, machine: &Fingerprint) -> Result<(), Failure> {
+        if machine.sms == self.device.sms {
+            return Ok(());
+        }
+        let Fingerprint { device, sms, .. } = machine;
+        Err(Failure::usage(format!(
+            "`--hardware {}` has {} SMs and {device}, which was measured, has {sms}\nhint: {}",
+            self.reference,
+            self.device.sms,
+            with_sms(*sms)
+        )))
+    }
+
+    /// The profile of a file on this hardware.
+    pub(super) fn with_profile(&self, path: &Path) -> Result<Profile, Failure> {
+        Ok(load(&self.reference, &path.display().to_string(), &self.layers)?.profile)
+    }
+
+    /// The prior as a file at `out` has to name it: paths in a file are relative to it.
+    pub(super) fn prior_from(&self, out: &Path) -> String {
+        let prior = Path::new(&self.prior);
+        let is_path = self.prior.contains(['/', '\\']) || self.prior.ends_with(".toml");
+        let folder = out.parent().unwrap_or(Path::new(""));
+        let is_below = folder.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if !is_path || prior.is_absolute() {
+            self.prior.clone()
+        } else if is_below {
+            let n_up = folder.components().filter(|part| matches!(part, Component::Normal(_))).count();
+            std::iter::repeat_n(Path::new(".."), n_up).chain([prior]).collect::<PathBuf>().display().to_string()
+        } else {
+            std::path::absolute(prior).unwrap_or(prior.to_owned()).display().to_string()
+        }
+    }
+}
+
+/// No hardware was named: nothing here takes it from what a driver calls the device.
+pub(crate) fn missing(machines: &BTreeMap<String, Fingerprint>) -> Failure {
+    let sms = machines.values().next().map(|machine| machine.sms);
+    let hint = sms.map_or_else(|| "name a preset or a file".to_owned(), with_sms);
+    Failure::usage(format!(
+        "`--hardware` is missing: a profile holds shares of its peaks, so the samples are kept and not fitted\nhint: {hint}"
+    ))
+}
+
+/// Presets that could be meant.
+fn with_sms(sms: u32) -> String {
+    let library = Library::new(Vec::new());
+    let layers = Layers { sets: Vec::new(), libraries: Vec::new() };
+    let prior = published(&library).into_iter().next().unwrap_or_default();
+    let has = |name: &String| load(name, &prior, &layers).is_ok_and(|known| known.machine.device.sms == sms);
+    let fitting: Vec<String> =
+        library.names(Kind::Hardware).into_iter().filter(has).map(|name| format!("`{name}`")).collect();
+    if fitting.is_empty() {
+        format!("no preset has {sms} SMs; write a file of the device like those in `scenarios/hardware`, and name it")
+    } else {
+        format!("presets of {sms} SMs are {}; another device needs a file of its own", fitting.join(", "))
+    }
+}
+
+/// The first profile of published facts that holds for the hardware; where none does, the first of all.
+fn usual(hardware: &str, library: &Library) -> Result<String, Failure> {
+    let mut first = None;
+    for name in published(library) {
+        let text = library.text(Kind::Profile, &name, None)?;
+        let file: toml::Table = text.as_str().parse().unwrap_or_default();
+        let listed = file.get("hardware").and_then(toml::Value::as_array);
+        if listed.is_some_and(|names| names.iter().any(|name| name.as_str() == Some(hardware))) {
+            return Ok(name);
+        }
+        first = first.or(Some(name));
+    }
+    first.ok_or_else(|| Failure::usage("there is no profile of published facts to begin at: name one with `--prior`"))
+}
+
+fn published(library: &Library) -> Vec<String> {
+    library.names(Kind::Profile).into_iter().filter(|name| name.ends_with(PUBLISHED)).collect()
+}
+
+fn load(hardware: &str, profile: &str, layers: &Layers) -> Result<Known, Failure> {
+    device::load(Names { hardware, profiles: &[profile.to_owned()], implementation: None, layers })
+}
+
+fn stem(reference: &str) -> String {
+    let stem = Path::new(reference).file_stem().and_then(|stem| stem.to_str());
+    stem.unwrap_or(reference).to_owned()
+}

@@ -1,0 +1,78 @@
+//! `calibrate import`: measurements made elsewhere as a file of samples.
+
+use std::fs;
+use std::path::Path;
+
+use calibrate::import::{Hints, Imported, import as read};
+use calibrate::session::Records;
+use calibrate::{Collective, Line};
+
+use super::args::ImportArgs;
+use super::samples::bytes;
+use crate::args;
+use crate::exit::{Failure, talk};
+
+/// Reads every file, says what it left out, and writes one file of samples.
+pub(super) fn import(args: &ImportArgs) -> Result<String, Failure> {
+    let hints = Hints {
+        source: args.source.trim().to_owned(),
+        collective: args.collective.map(Collective::from),
+        ranks: args.ranks,
+    };
+    if hints.source.is_empty() {
+        return Err(Failure::usage("`--source` is empty: say machine, software and who measured"));
+    }
+    if args.out.exists() {
+        let message = "is there already: name another file, or take it away";
+        return Err(Failure::usage(format!("`{}` {message}", args.out.display())));
+    }
+    let mut all = Vec::new();
+    let mut mistakes = Vec::new();
+    for path in &args.files {
+        match read(&bytes(path)?, &hints) {
+            Ok(imported) => {
+                tell(path, &imported);
+                all.push(imported);
+            }
+            Err(wrong) => mistakes.extend(wrong.0.iter().map(|mistake| format!("`{}`, {mistake}", path.display()))),
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(Failure::usage(mistakes.join("\n")));
+    }
+    let n_samples: usize = all.iter().map(|imported| imported.samples.len()).sum();
+    if n_samples == 0 {
+        return Err(Failure::usage("no file holds a sample, so nothing is written; what they hold is listed above"));
+    }
+    write(&args.out, &all)?;
+    Ok(format!("{n_samples} samples in `{}`\n", args.out.display()))
+}
+
+fn tell(path: &Path, imported: &Imported) {
+    let mut lines = vec![format!("{}: {} samples", path.display(), imported.samples.len())];
+    lines.extend(imported.left_out.iter().map(|(reason, n)| format!("  left out: {n:>6}  {reason}")));
+    talk(&lines.join("\n"));
+}
+
+/// Whole or not at all.
+fn write(out: &Path, all: &[Imported]) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    let machines = all.iter().flat_map(|imported| imported.machines.values().cloned().map(Line::Fingerprint));
+    let samples = all.iter().flat_map(|imported| imported.samples.iter().cloned().map(Line::Sample));
+    let partial = out.with_extension("jsonl.partial");
+    let lines = machines.chain(samples).try_for_each(|line| Records::write(&mut text, &line));
+    let written = lines.and_then(|()| fs::write(&partial, &text)).and_then(|()| fs::rename(&partial, out));
+    written.map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", out.display())))
+}
+
+impl From<args::Collective> for Collective {
+    fn from(what: args::Collective) -> Self {
+        match what {
+            args::Collective::AllToAll => Self::AllToAll,
+            args::Collective::AllReduce => Self::AllReduce,
+            args::Collective::AllGather => Self::AllGather,
+            args::Collective::ReduceScatter => Self::ReduceScatter,
+            args::Collective::SendRecv => Self::SendRecv,
+        }
+    }
+}

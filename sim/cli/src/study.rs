@@ -1,0 +1,135 @@
+//! `study` and `study merge`: a question over many runs.
+
+mod args;
+mod find;
+mod folder;
+mod progress;
+mod text;
+mod traffic;
+mod tunnel;
+
+use std::num::NonZeroUsize;
+
+use serde_json::json;
+use study::{Answer, InMemory, Manifest, Progress, Shard, Store, StudyError};
+
+use crate::exit::Failure;
+use crate::prepare;
+use crate::run::pretty;
+
+use args::{MergeArgs, StudyVerb, Threads};
+pub(crate) use args::{SensitivityArgs, StudyArgs};
+use find::Found;
+use folder::Folder;
+use tunnel::Simulator;
+
+/// Runs a study, a shard of one, or merges shards: a screen, or JSON; with `--out` a folder.
+pub(crate) fn study(args: &StudyArgs) -> Result<String, Failure> {
+    match (&args.verb, &args.file) {
+        (Some(StudyVerb::Merge(merge)), _) => merged(merge),
+        (None, Some(file)) => args.threads.install(|| asked(args, file))?,
+        (None, None) => Err(Failure::usage("`study` takes a study's name or file")),
+    }
+}
+
+fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
+    let library = args.layers.library()?;
+    let shard = match &args.shard {
+        Some(text) => Shard::parse(text, &|name| std::env::var(name).ok())?,
+        None => Shard::WHOLE,
+    };
+    let Found { study, base } = find::study(file, &args.layers.sets, &library)?;
+    let tunnel = Simulator::new(&library, &base);
+    let manifest = Manifest::new(&study, &tunnel, &build())?;
+    let folder = match &args.output.out {
+        Some(out) => Some(Folder::claim(out, &manifest, shard, args.resume)?),
+        None => None,
+    };
+    let memory = InMemory::default();
+    let store: &dyn Store = folder.as_ref().map_or(&memory, |folder| folder);
+    // A shard that is run again, after a machine failed, goes on where it was.
+    let resume = args.resume || args.shard.is_some();
+    let progress = Progress::default();
+    let run = || study::run(&manifest, &tunnel, store, shard, resume, &progress);
+    let n_run = progress::during(&progress, args.output.quiet, run).map_err(|error| why(error, &manifest, &tunnel))?;
+    if args.shard.is_some() {
+        return Ok(of_shard(&manifest, shard, n_run, args.output.json));
+    }
+    let answer = Answer::new(&manifest, store)?;
+    if let Some(folder) = &folder {
+        folder.finish(&answer)?;
+    }
+    shown(&answer, args.output.json)
+}
+
+fn merged(args: &MergeArgs) -> Result<String, Failure> {
+    let (folder, manifest) = Folder::open(&args.folder)?;
+    let answer = Answer::new(&manifest, &folder)?;
+    folder.finish(&answer)?;
+    shown(&answer, args.json)
+}
+
+fn shown(answer: &Answer, json: bool) -> Result<String, Failure> {
+    if json { Ok(answer.json()?) } else { Ok(text::study(answer)) }
+}
+
+/// What a shard says of itself: the answer needs all of them.
+fn of_shard(manifest: &Manifest, shard: Shard, n_run: usize, json: bool) -> String {
+    let Shard { index, of } = shard;
+    let n_points = (0..manifest.unique().len()).filter(|position| shard.holds(*position)).count();
+    if json {
+        return pretty(&json!({ "shard": index, "of": of, "points": n_points, "run": n_run }));
+    }
+    format!(
+        "shard {index} of {of}: {n_points} points finished, {n_run} of them now; `windtunnel study merge DIR` when all are\n"
+    )
+}
+
+/// Who computes: finished points of another build are another model's.
+fn build() -> String {
+    let program = std::env::current_exe().and_then(std::fs::read);
+    let hash = program.map(|bytes| study::hash(&bytes));
+    hash.unwrap_or_else(|_| env!("CARGO_PKG_VERSION").to_owned())
+}
+
+/// A base that cannot run says why as `run` does.
+fn why(error: StudyError, manifest: &Manifest, tunnel: &Simulator<'_>) -> Failure {
+    if !matches!(error, StudyError::BaseRun(_)) {
+        return error.into();
+    }
+    match tunnel.base(&manifest.patch).map(|loaded| prepare::lower(&loaded.plan)) {
+        Ok(Err(failure)) => failure,
+        Ok(Ok(_)) | Err(_) => error.into(),
+    }
+}
+
+/// `sensitivity`: what moves a step, a screen or JSON.
+pub(crate) fn sensitivity(args: &SensitivityArgs) -> Result<String, Failure> {
+    let library = args.layers.library()?;
+    let tunnel = Simulator::new(&library, &args.scenario).under(&args.layers.sets);
+    let progress = Progress::default();
+    let ask = || progress::during(&progress, args.quiet, || study::sensitivity(&tunnel, &progress));
+    let found = args.threads.install(ask)??;
+    if args.json { Ok(found.json()?) } else { Ok(text::sensitivity(&found)) }
+}
+
+impl Threads {
+    /// Does some work on so many threads.
+    fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+        study::on_threads(self.jobs.map(NonZeroUsize::get), work).map_err(Failure::from)
+    }
+}
+
+impl From<StudyError> for Failure {
+    fn from(error: StudyError) -> Self {
+        match error {
+            StudyError::Base(mistakes) => Self::Mistakes(mistakes),
+            StudyError::Fault(_) => Self::Fault(error.into()),
+            StudyError::File { .. }
+            | StudyError::BaseRun(_)
+            | StudyError::Shard { .. }
+            | StudyError::Unfinished { .. }
+            | StudyError::Store(_) => Self::Usage(error.into()),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The arguments of `study` and `sensitivity`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::args::{Layers, Output};
+
+const STUDY_EXAMPLES: &str = "\
+Examples:
+  windtunnel study scenarios/studies/wish-list.toml
+  windtunnel study scenarios/studies/sweep-1000.toml --out out/sweep --resume
+  windtunnel study scenarios/studies/sweep-1000.toml --out out/sweep --shard auto/20
+  windtunnel study merge out/sweep";
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_long_help = STUDY_EXAMPLES)]
+pub(crate) struct StudyArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<StudyVerb>,
+    /// A study's name or file
+    #[arg(required = true)]
+    pub(crate) file: Option<String>,
+    #[command(flatten)]
+    pub(crate) layers: Layers,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    /// Keep what is finished in the folder of `--out`, and run the rest
+    #[arg(long, requires = "out")]
+    pub(crate) resume: bool,
+    /// Run every N-th point from the I-th on; auto takes I from the variables of Slurm, HyperQueue or Kubernetes
+    #[arg(long, value_name = "I/N", requires = "out")]
+    pub(crate) shard: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StudyVerb {
+    /// Make one table of what the shards of a study left in a folder
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MergeArgs {
+    /// The folder that was given as `--out`
+    pub(crate) folder: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SensitivityArgs {
+    /// A preset's name or a file
+    pub(crate) scenario: String,
+    #[command(flatten)]
+    pub(crate) layers: Layers,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Threads {
+    /// Runs at a time; the result does not depend on it [default: one a processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}

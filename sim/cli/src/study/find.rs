@@ -1,0 +1,69 @@
+//! A study and its proposals: files of the library, as presets are.
+
+use scenario::{Kind, Library, Mistakes, Text};
+use study::{Proposal, Study, StudyError};
+
+/// A study that was found and read.
+pub(crate) struct Found {
+    pub(crate) study: Study,
+    /// The base as it can be loaded from the working folder.
+    pub(crate) base: String,
+}
+
+/// Reads a study by name or path, its proposals by name or by a path relative to the study, with `sets` over its base.
+pub(crate) fn study(reference: &str, sets: &[String], library: &Library) -> Result<Found, StudyError> {
+    let file = open(library, Kind::Study, reference, None)?;
+    let find = |reference: &str| {
+        let proposal = open(library, Kind::Proposal, reference, Some(&file))?;
+        Proposal::read(proposal.name(), proposal.as_str())
+    };
+    let mut study = Study::read(file.name(), file.as_str(), &find)?;
+    for set in sets {
+        study.patch.push(change(set)?);
+    }
+    let base = file.resolve(&study.base);
+    Ok(Found { study, base })
+}
+
+fn open(library: &Library, kind: Kind, reference: &str, from: Option<&Text>) -> Result<Text, StudyError> {
+    library.text(kind, reference, from).map_err(|absent| refusal(kind, reference, from, &absent))
+}
+
+/// A file that is not there, and where it could be.
+fn refusal(kind: Kind, reference: &str, from: Option<&Text>, absent: &Mistakes) -> StudyError {
+    let first = absent.diagnostics().first();
+    let message = first.map(|diagnostic| diagnostic.message.clone()).unwrap_or_default();
+    let hint = first.and_then(|diagnostic| diagnostic.hint.as_deref()).unwrap_or("see whether it can be read");
+    let is_path = reference.contains(['/', '\\']) || reference.ends_with(".toml");
+    let home = format!("scenarios/{}/{reference}.toml", kind.folder());
+    let hint = if is_path { hint.to_owned() } else { format!("{hint}; its file would be `{home}`") };
+    StudyError::File { place: from.map_or(reference, Text::name).to_owned(), message, hint }
+}
+
+/// One `--set`: text that is no TOML value is a string.
+fn change(set: &str) -> Result<study::Change, StudyError> {
+    let Some((key, value)) = set.split_once('=') else {
+        return Err(StudyError::File {
+            place: format!("--set {set}"),
+            message: "it has no `=`".to_owned(),
+            hint: "write `--set dotted.key=value`, for example `--set gpu.sms=160`".to_owned(),
+        });
+    };
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}")).ok();
+    let value = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
+    let value = value.unwrap_or_else(|| toml::Value::String(set[key.len() + 1..].trim().to_owned()));
+    Ok(study::Change { key: key.trim().to_owned(), value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_a_change() {
+        assert_eq!(change("gpu.sms=144").expect("a change").set(), "gpu.sms=144");
+        assert_eq!(change("policy.schedule=1f1b").expect("a change").set(), "policy.schedule=\"1f1b\"");
+        assert_eq!(change("node.nic.rate = 50 GB/s").expect("a change").set(), "node.nic.rate=\"50 GB/s\"");
+        assert!(change("gpu.sms").is_err());
+    }
+}

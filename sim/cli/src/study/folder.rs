@@ -1,0 +1,140 @@
+//! The folder of a study: manifest, finished points, answer. Several shards may write to it at once.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use study::{Answer, Finished, Manifest, Shard, Store, StudyError, Table};
+
+/// What a file is called until it is complete.
+const PARTIAL: &str = ".partial";
+const MANIFEST: &str = "manifest.toml";
+const POINTS: &str = "points";
+const OF_A_STUDY: [&str; 5] = [MANIFEST, POINTS, "study.json", "table.csv", "table.parquet"];
+
+/// A folder that may be written to.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// What tells our unfinished files from those of other shards.
+    writer: String,
+}
+
+impl Folder {
+    /// The folder of a study: new, empty, or of the same study before. Under `resume` it may be of an earlier version of the study: points that are still
+    /// asked for are kept.
+    pub(crate) fn claim(path: &Path, manifest: &Manifest, shard: Shard, resume: bool) -> Result<Self, StudyError> {
+        let writer = format!("{}-{}", shard.index, std::process::id());
+        let folder = Self { path: path.to_owned(), writer };
+        folder.refuse_foreign()?;
+        let text = manifest.to_toml()?;
+        match read(&path.join(MANIFEST))? {
+            Some(there) if there == text => return Ok(folder),
+            Some(_) if !resume => {
+                return Err(
+                    folder.refusal("it holds another study, or this one as another build of the program has it")
+                );
+            }
+            Some(_) | None => {}
+        }
+        folder.write(MANIFEST, text.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// A folder that shards have written to, and what they agreed on.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Manifest), StudyError> {
+        let file = path.join(MANIFEST);
+        let Some(text) = read(&file)? else {
+            let message = format!("there is no `{}`", file.display());
+            return Err(StudyError::Store(format!("{message}\nhint: name the folder that was given as `--out`")));
+        };
+        let manifest = Manifest::from_toml(&file.display().to_string(), &text)?;
+        Ok((Self { path: path.to_owned(), writer: format!("merge-{}", std::process::id()) }, manifest))
+    }
+
+    /// Writes the answer and its tables, and takes away what killed shards left.
+    pub(crate) fn finish(&self, answer: &Answer) -> Result<(), StudyError> {
+        let table = Table::of(answer);
+        self.write("table.csv", &table.csv()?)?;
+        self.write("table.parquet", &table.parquet()?)?;
+        self.write("study.json", answer.json()?.as_bytes())?;
+        for folder in [self.path.clone(), self.path.join(POINTS)] {
+            for name in names(&folder)?.into_iter().filter(|name| name.ends_with(PARTIAL)) {
+                // Somebody else may have been faster.
+                let _ = fs::remove_file(folder.join(name));
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_foreign(&self) -> Result<(), StudyError> {
+        let is_ours = |name: &String| OF_A_STUDY.contains(&name.as_str()) || name.ends_with(PARTIAL);
+        match names(&self.path)?.into_iter().find(|name| !is_ours(name)) {
+            Some(foreign) => Err(self.refusal(&format!("`{foreign}` is not a file of a study"))),
+            None => Ok(()),
+        }
+    }
+
+    fn refusal(&self, reason: &str) -> StudyError {
+        let hint = "name a new folder, remove this one, or keep the points that are still asked for with `--resume`";
+        StudyError::Store(format!("`--out {}` is not empty, and {reason}\nhint: {hint}", self.path.display()))
+    }
+
+    /// Under another name first, so that nobody ever reads half a file.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StudyError> {
+        let path = self.path.join(name);
+        let partial = self.path.join(format!("{name}.{}{PARTIAL}", self.writer));
+        let folder = path.parent().unwrap_or(&self.path);
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&partial, bytes));
+        written.and_then(|()| fs::rename(&partial, &path)).map_err(|error| failure("written", &path, &error))
+    }
+
+    fn point(&self, key: &str) -> PathBuf {
+        self.path.join(POINTS).join(format!("{key}.toml"))
+    }
+}
+
+impl Store for Folder {
+    fn get(&self, key: &str) -> Result<Option<Finished>, StudyError> {
+        let path = self.point(key);
+        let Some(text) = read(&path)? else { return Ok(None) };
+        let broken =
+            |error| StudyError::Store(format!("`{}` is no finished point: {error}\nhint: remove it", path.display()));
+        Finished::from_toml(&text).map(Some).map_err(broken)
+    }
+
+    fn has(&self, key: &str) -> Result<bool, StudyError> {
+        Ok(self.point(key).is_file())
+    }
+
+    fn put(&self, key: &str, finished: &Finished) -> Result<(), StudyError> {
+        let text = finished.to_toml().map_err(StudyError::Fault)?;
+        self.write(&format!("{POINTS}/{key}.toml"), text.as_bytes())
+    }
+}
+
+fn read(path: &Path) -> Result<Option<String>, StudyError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failure("read", path, &error)),
+    }
+}
+
+/// Names in a folder; none where there is no folder.
+fn names(path: &Path) -> Result<Vec<String>, StudyError> {
+    let listed = match fs::read_dir(path) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failure("read as a folder", path, &error)),
+    };
+    let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> =
+        listed.map(name).collect::<Result<_, _>>().map_err(|error| failure("read as a folder", path, &error))?;
+    names.sort();
+    Ok(names)
+}
+
+fn failure(what: &str, path: &Path, error: &io::Error) -> StudyError {
+    StudyError::Store(format!("`{}` cannot be {what}: {error}", path.display()))
+}

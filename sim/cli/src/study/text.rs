@@ -1,0 +1,205 @@
+//! A study and a sensitivity on a terminal.
+
+use std::cmp::Ordering;
+use std::fmt::Write;
+
+use report::format::{percent, percent_signed, seconds};
+use report::{Column, Row, Table};
+use study::{Answer, Kind, Sensitivity, TogetherAnswer};
+
+/// Points of sweeps that are shown: the fastest.
+const N_SWEEP: usize = 10;
+/// Knobs that are shown.
+const N_KNOBS: usize = 30;
+/// Half of a tornado, letters.
+const HALF: usize = 16;
+
+/// The question, the base, proposals by what they save, the fastest points of sweeps, and proposals together.
+pub(super) fn study(answer: &Answer) -> String {
+    let base = &answer.base;
+    let mut text = String::new();
+    if !answer.about.is_empty() {
+        let _ = writeln!(text, "{}\n", answer.about);
+    }
+    let _ = writeln!(text, "base: {}, {} a step, bound by {}", base.name, seconds(base.step_seconds), base.binding);
+    if answer.draws > 0 {
+        let _ = writeln!(text, "intervals: 5 to 95 % of {} draws of the profile, common to both sides", answer.draws);
+    }
+    for (kind, title) in [(Kind::Proposal, "Proposals"), (Kind::Sweep, "Sweep")] {
+        let mut rows: Vec<&study::Row> = answer.points.iter().filter(|row| row.kind == kind).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let n_failed = rows.iter().filter(|row| row.error.is_some()).count();
+        rows.sort_by(|a, b| by_saving(a, b));
+        let n = rows.len();
+        if kind == Kind::Sweep {
+            rows.retain(|row| row.error.is_none());
+            rows.truncate(N_SWEEP);
+        }
+        let shown = if rows.len() < n {
+            format!(", the {} fastest of {n}, {n_failed} without a result", rows.len())
+        } else {
+            String::new()
+        };
+        let _ = writeln!(text, "\n{title}{shown}\n{}", points(&rows, base.step_seconds));
+        for row in rows.iter().filter(|row| row.error.is_some()) {
+            let _ = writeln!(text, "{}: {}", row.name, row.error.as_deref().unwrap_or_default());
+        }
+    }
+    if let Some(together) = &answer.together {
+        let _ = writeln!(text, "\nTogether\n{}", shares(together, base.step_seconds));
+        text.push_str(&remarks(together));
+    }
+    if let Some(error) = &answer.together_error {
+        let _ = writeln!(text, "\nTogether: no answer, {error}");
+    }
+    text
+}
+
+/// What saves most first, what has no result last.
+fn by_saving(a: &study::Row, b: &study::Row) -> Ordering {
+    let share = |row: &study::Row| row.difference.as_ref().map_or(f64::INFINITY, |difference| difference.share);
+    share(a).total_cmp(&share(b))
+}
+
+fn points(rows: &[&study::Row], base: f64) -> Table {
+    let columns = [
+        ("point", false),
+        ("step", true),
+        ("change", true),
+        ("interval", true),
+        ("decided", false),
+        ("bound by", false),
+        ("by hand", false),
+        (if rows.iter().any(|row| row.kind == Kind::Sweep) { "patch" } else { "decided by" }, false),
+    ];
+    let mut table = table(&columns);
+    for row in rows.iter().filter(|row| row.error.is_none()) {
+        let Some(difference) = &row.difference else { continue };
+        let ends = difference.low.zip(difference.high);
+        let interval =
+            ends.map(|(low, high)| format!("{} to {}", percent_signed(low / base), percent_signed(high / base)));
+        let decided = difference.decided.map(|decided| if decided { "yes" } else { "undecided" });
+        let hand = row.hand_calculation.as_ref().map(|hand| {
+            let agrees = if hand.agrees == Some(true) { "" } else { ", disagrees" };
+            format!("{} to {}{agrees}", percent_signed(hand.low), percent_signed(hand.high))
+        });
+        let by = difference.decided_by.iter().map(|by| format!("{} ({})", by.estimate, percent(by.share)));
+        let patch = row.patch.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
+        let last = if row.kind == Kind::Sweep { patch } else { by.take(2).collect::<Vec<_>>().join(", ") };
+        push(
+            &mut table,
+            [
+                row.name.clone(),
+                seconds(row.step_seconds.unwrap_or_default()),
+                percent_signed(difference.share),
+                interval.unwrap_or_default(),
+                decided.unwrap_or_default().to_owned(),
+                row.binding.clone().unwrap_or_default(),
+                hand.unwrap_or_default(),
+                last,
+            ],
+        );
+    }
+    without_empty(table)
+}
+
+/// Without draws or hand calculations their columns say nothing.
+fn without_empty(mut table: Table) -> Table {
+    let says = |index: usize| table.rows.iter().any(|row| row.cells.get(index).is_some_and(|cell| !cell.is_empty()));
+    let kept: Vec<bool> = (0..table.columns.len()).map(says).collect();
+    let mut keeps = kept.iter();
+    table.columns.retain(|_| keeps.next() == Some(&true));
+    for row in &mut table.rows {
+        let mut keeps = kept.iter();
+        row.cells.retain(|_| keeps.next() == Some(&true));
+    }
+    table
+}
+
+fn shares(together: &TogetherAnswer, base: f64) -> Table {
+    let mut table = table(&[("proposal", false), ("alone", true), ("beside others", true), ("Shapley share", true)]);
+    let share = |seconds: f64| percent_signed(-seconds / base);
+    for row in &together.shares {
+        let last = row.last_seconds.map(share).unwrap_or_default();
+        push(&mut table, [row.proposal.clone(), share(row.alone_seconds), last, share(row.shapley_seconds)]);
+    }
+    table
+}
+
+fn remarks(together: &TogetherAnswer) -> String {
+    let mut text = String::new();
+    let mut pairs: Vec<_> = together.pairs.iter().filter(|pair| pair.kind != "independent").collect();
+    pairs.sort_by(|a, b| b.interaction_seconds.abs().total_cmp(&a.interaction_seconds.abs()));
+    for pair in pairs.into_iter().take(N_SWEEP) {
+        let size = seconds(pair.interaction_seconds.abs());
+        let _ = writeln!(text, "{} and {} are {}: {size} together", pair.first, pair.second, pair.kind);
+    }
+    match (&together.cheapest, together.target_seconds) {
+        (Some(set), Some(target)) => {
+            let names = if set.proposals.is_empty() { "nothing".to_owned() } else { set.proposals.join(" + ") };
+            let _ = writeln!(text, "cheapest set within {}: {names}, {}", seconds(target), seconds(set.step_seconds));
+        }
+        (None, Some(target)) => {
+            let _ = writeln!(text, "no set reaches {}", seconds(target));
+        }
+        (_, None) => {}
+    }
+    if together.sampled {
+        text.push_str("orders of proposals were sampled: shares are means over these\n");
+    }
+    text
+}
+
+/// The step, and the knobs that move it, as a tornado: to the left a tenth more of the knob makes the step shorter.
+pub(super) fn sensitivity(found: &Sensitivity) -> String {
+    let columns = [
+        ("knob", false),
+        ("value", true),
+        ("elasticity", true),
+        ("low", true),
+        ("high", true),
+        ("unsure", true),
+        ("shorter | longer", false),
+    ];
+    let mut table = table(&columns);
+    let most = found.knobs.iter().filter_map(|knob| knob.elasticity).fold(0.0_f64, |most, size| most.max(size.abs()));
+    let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:+.3}"));
+    for knob in found.knobs.iter().take(N_KNOBS) {
+        push(
+            &mut table,
+            [
+                knob.key.clone(),
+                knob.value.trim_matches('"').to_owned(),
+                number(knob.elasticity),
+                number(knob.low),
+                number(knob.high),
+                knob.unsure_seconds.map(seconds).unwrap_or_default(),
+                tornado(knob.elasticity.unwrap_or_default(), most),
+            ],
+        );
+    }
+    let rest = found.knobs.len().saturating_sub(N_KNOBS);
+    let more = if rest > 0 { format!("\n{rest} more move it less; `--json` has them all") } else { String::new() };
+    let step = seconds(found.step_seconds);
+    format!(
+        "{}: {step} a step\nelasticity: change of the step over change of the knob, both relative\n\n{table}{more}\n",
+        found.name
+    )
+}
+
+fn tornado(elasticity: f64, most: f64) -> String {
+    let share = if most > 0.0 { elasticity.abs() / most } else { 0.0 };
+    let bar = "█".repeat((share * HALF as f64).round() as usize);
+    if elasticity < 0.0 { format!("{bar:>HALF$}|") } else { format!("{:>HALF$}|{bar}", "") }
+}
+
+fn table(columns: &[(&str, bool)]) -> Table {
+    let column = |(name, numeric): &(&str, bool)| Column { name: (*name).to_owned(), numeric: *numeric };
+    Table { columns: columns.iter().map(column).collect(), rows: Vec::new() }
+}
+
+fn push<const N: usize>(table: &mut Table, cells: [String; N]) {
+    table.rows.push(Row { cells: cells.to_vec(), strong: false });
+}

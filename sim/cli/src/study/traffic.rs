@@ -1,0 +1,22 @@
+//! Sampled traffic, kept: points whose patches leave traffic and the layout of experts alone share it, and so do all draws.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use workloads::traffic::{ExpertLayout, Pool, TrafficError, TrafficSpec};
+
+type Kept = Arc<OnceLock<Result<Pool, TrafficError>>>;
+
+/// Every pool of batches that was asked for, by what it depends on.
+#[derive(Debug, Default)]
+pub(super) struct Traffic(Mutex<BTreeMap<String, Kept>>);
+
+impl Traffic {
+    /// As [`Pool::sample`], each once; who asks while another thread samples waits for it.
+    pub(super) fn sample(&self, spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Pool, TrafficError> {
+        // `Debug` of floats is their shortest exact form, so equal texts are equal questions.
+        let key = format!("{spec:?}{layout:?}");
+        let kept = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
+        kept.get_or_init(|| Pool::sample(spec, layout)).clone()
+    }
+}

@@ -1,0 +1,81 @@
+//! Points of a study through the model: load, lower, memory, run, sum up.
+
+use plan::{Keep, Plan, PlanError, Recording};
+use report::Summary;
+use scenario::{Library, Loaded, Mistakes};
+use study::{Change, Results, Tunnel};
+
+use super::traffic::Traffic;
+use crate::summarize::{self, Finished};
+
+/// The model, for points over one base.
+pub(crate) struct Simulator<'a> {
+    library: &'a Library,
+    base: &'a str,
+    sets: &'a [String],
+    traffic: Traffic,
+}
+
+impl<'a> Simulator<'a> {
+    /// `base` is a preset's name or a path.
+    pub(crate) fn new(library: &'a Library, base: &'a str) -> Self {
+        Self { library, base, sets: &[], traffic: Traffic::default() }
+    }
+
+    /// With `sets` over the base, below every point's patch.
+    pub(crate) fn under(self, sets: &'a [String]) -> Self {
+        Self { sets, ..self }
+    }
+
+    /// The base of a study with what the study lays over it.
+    pub(crate) fn base(&self, patch: &[Change]) -> Result<Loaded, Mistakes> {
+        self.load(&patch.iter().map(Change::set).collect::<Vec<_>>())
+    }
+
+    fn try_run(&self, plan: &Plan) -> Result<Results, PlanError> {
+        let program = plan::lower_with(plan, &|spec, layout| self.traffic.sample(spec, layout))?;
+        let memory = plan::check_memory(plan, program.pool.as_ref())?;
+        let keep = Keep { ranks: Recording::None, streams: false };
+        let outcome = plan::run(&program, keep, &plan::Progress::default())?;
+        let finished = Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
+        Ok(results(&summarize::summary(&finished)))
+    }
+}
+
+impl Tunnel for Simulator<'_> {
+    fn load(&self, sets: &[String]) -> Result<Loaded, Mistakes> {
+        scenario::load(self.base, &[self.sets, sets].concat(), self.library)
+    }
+
+    fn run(&self, plan: &Plan) -> Result<Results, String> {
+        self.try_run(plan).map_err(|error| error.to_string())
+    }
+}
+
+/// A summary as a row: names are the keys of its JSON.
+fn results(summary: &Summary) -> Results {
+    let phases = summary.phases.named().into_iter().map(|(name, seconds)| (format!("phases.{name}"), seconds));
+    let counted = [("tflops_per_gpu", summary.tflops_per_gpu), ("mfu", summary.mfu)];
+    let counted = counted.into_iter().flat_map(|(name, counted)| {
+        [(format!("{name}.causal"), counted.causal), (format!("{name}.non_causal"), counted.non_causal)]
+    });
+    let plain = [
+        ("step_seconds", summary.step_seconds),
+        ("tokens_per_day", summary.tokens_per_day),
+        ("gpu_hours_per_trillion_tokens", summary.gpu_hours_per_trillion_tokens),
+        ("exposed_communication_seconds", summary.exposed_communication_seconds),
+        ("all_to_all_waited_seconds", summary.all_to_all_waited_seconds),
+        ("all_to_all_transferred_seconds", summary.all_to_all_transferred_seconds),
+        ("memory_bytes_max", summary.memory_bytes_max),
+        ("load_cv", summary.load_cv),
+        ("sampling_error", summary.sampling_error),
+    ];
+    let plain = plain.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let bound = summary.binding_shares.iter().map(|(name, share)| (format!("binding_shares.{name}"), *share));
+    let words = [("binding", &summary.binding), ("basis", &summary.basis)];
+    let numbers = plain.chain(phases).chain(counted).chain(bound);
+    Results {
+        numbers: numbers.map(|(name, value)| (name.replace(' ', "_"), value)).collect(),
+        words: words.into_iter().map(|(name, word)| (name.to_owned(), word.clone())).collect(),
+    }
+}

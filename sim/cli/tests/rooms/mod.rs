@@ -1,0 +1,107 @@
+//! The crates of the house, their floors and their imports.
+
+/// One crate: its floor, and all it may import. A crate imports lower floors only.
+pub(crate) struct Room {
+    pub(crate) name: &'static str,
+    pub(crate) folder: &'static str,
+    pub(crate) floor: u8,
+    pub(crate) rooms: &'static [&'static str],
+    pub(crate) packages: &'static [&'static str],
+}
+
+/// The table of `ARCHITECTURE.md`. A new import is a decision: write it here and there.
+pub(crate) const HOUSE: [Room; 11] = [
+    Room { name: "units", folder: "sim/units", floor: 0, rooms: &[], packages: &["serde", "thiserror"] },
+    Room { name: "engine", folder: "sim/engine", floor: 1, rooms: &["units"], packages: &[] },
+    Room {
+        name: "numerics",
+        folder: "sim/numerics",
+        floor: 1,
+        rooms: &[],
+        packages: &["rand", "rand_chacha", "rand_distr", "thiserror"],
+    },
+    Room { name: "topology", folder: "topology", floor: 1, rooms: &["units"], packages: &["petgraph", "thiserror"] },
+    Room {
+        name: "workloads",
+        folder: "workloads",
+        floor: 1,
+        rooms: &["units"],
+        packages: &["rand", "rand_chacha", "serde", "serde_json", "thiserror"],
+    },
+    Room {
+        name: "calibrate",
+        folder: "calibrate",
+        floor: 2,
+        rooms: &["topology", "units", "workloads"],
+        packages: &[
+            "csv",
+            "cudarc",
+            "levenberg-marquardt",
+            "nalgebra",
+            "nvml-wrapper",
+            "rand",
+            "rand_chacha",
+            "rand_distr",
+            "serde",
+            "serde_json",
+            "thiserror",
+        ],
+    },
+    Room {
+        name: "plan",
+        folder: "sim/plan",
+        floor: 3,
+        rooms: &["calibrate", "engine", "topology", "units", "workloads"],
+        packages: &["blake3", "rayon", "thiserror"],
+    },
+    Room {
+        name: "scenario",
+        folder: "sim/scenario",
+        floor: 4,
+        rooms: &["calibrate", "plan", "topology", "units", "workloads"],
+        packages: &["annotate-snippets", "include_dir", "strsim", "toml"],
+    },
+    Room {
+        name: "report",
+        folder: "sim/report",
+        floor: 4,
+        rooms: &["topology", "units"],
+        packages: &["askama", "comfy-table", "plotters", "prost", "serde", "serde_json"],
+    },
+    Room {
+        name: "study",
+        folder: "sim/study",
+        floor: 5,
+        rooms: &["calibrate", "plan", "scenario", "units"],
+        packages: &[
+            "blake3",
+            "csv",
+            "parquet",
+            "rand",
+            "rand_chacha",
+            "rayon",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "toml",
+        ],
+    },
+    Room {
+        name: "windtunnel",
+        folder: "sim/cli",
+        floor: 6,
+        rooms: &[
+            "calibrate",
+            "engine",
+            "numerics",
+            "plan",
+            "report",
+            "scenario",
+            "study",
+            "topology",
+            "units",
+            "workloads",
+        ],
+        packages: &["anyhow", "clap", "indicatif", "serde", "serde_json", "toml"],
+    },
+];

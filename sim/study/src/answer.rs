@@ -1,0 +1,307 @@
+//! The answer of a study: every point beside the base.
+//!
+//! A difference is point less base, so below zero a step is shorter. Draw by draw both sides have the same estimates, so what they
+//! share cancels, and the interval of a difference is far narrower than the difference of two intervals.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::decide::{Decider, deciders};
+use crate::interval::{Interval, Verdict};
+use crate::manifest::{Entry, Manifest};
+use crate::point::{Finished, Kind, STEP};
+use crate::run::Store;
+use crate::together::{self, TogetherAnswer};
+use crate::{Change, StudyError};
+
+/// The word that says what binds a step.
+const BINDING: &str = "binding";
+
+/// What a study came to. Field names are the JSON keys; holds no path, time or count of jobs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// The question.
+    pub about: String,
+    /// Draws behind the intervals of base, proposals and sweeps.
+    pub draws: u32,
+    /// Their seed.
+    pub seed: u64,
+    /// What all others are compared with.
+    pub base: Base,
+    /// All others, in the order of the study.
+    pub points: Vec<Row>,
+    /// Proposals together, where the study asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub together: Option<TogetherAnswer>,
+    /// Why there is no such answer though the study asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub together_error: Option<String>,
+}
+
+/// The base.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Base {
+    /// The scenario's name.
+    pub name: String,
+    /// What the study lays over it everywhere.
+    pub patch: BTreeMap<String, toml::Value>,
+    /// Digest of its plan.
+    pub digest: String,
+    /// Its step.
+    pub step_seconds: f64,
+    /// What binds it.
+    pub binding: String,
+    /// All its numbers.
+    pub results: BTreeMap<String, f64>,
+    /// All its words.
+    pub words: BTreeMap<String, String>,
+    /// Where its numbers lie over the draws.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub intervals: BTreeMap<String, Interval>,
+    /// Every knob of the study, in base units.
+    pub knobs: BTreeMap<String, String>,
+}
+
+/// A point beside the base.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// Why it was run.
+    pub kind: Kind,
+    /// What it changes.
+    pub patch: BTreeMap<String, toml::Value>,
+    /// Digest of its plan; empty where it has none.
+    pub digest: String,
+    /// Why it has no results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Its step.
+    pub step_seconds: Option<f64>,
+    /// Its step less the base's, seconds.
+    pub difference: Option<Difference>,
+    /// What binds it.
+    pub binding: Option<String>,
+    /// What a person expects of a proposal; of other kinds nothing.
+    pub hand_calculation: Option<Expectation>,
+    /// What a proposal would be, who asked for it and what it takes for granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<About>,
+    /// All its numbers.
+    pub results: BTreeMap<String, f64>,
+    /// All its words.
+    pub words: BTreeMap<String, String>,
+    /// Where its numbers lie over the draws.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub intervals: BTreeMap<String, Interval>,
+    /// Where its numbers less the base's lie over the draws.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub differences: BTreeMap<String, Interval>,
+    /// Every knob of the study, in base units.
+    pub knobs: BTreeMap<String, String>,
+}
+
+/// A step less the base's, seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// With the profile as it stands.
+    pub nominal: f64,
+    /// The same over the base's step.
+    pub share: f64,
+    /// Mean of the draws; without draws, the nominal one.
+    pub mean: f64,
+    /// A twentieth of the draws lie below; `None` without draws.
+    pub low: Option<f64>,
+    /// A twentieth of the draws lie above.
+    pub high: Option<f64>,
+    /// Whether the interval leaves the sign no choice; `None` without draws.
+    pub decided: Option<bool>,
+    /// Which sign that is.
+    pub verdict: Option<Verdict>,
+    /// The few estimates that decide it.
+    pub decided_by: Vec<Decider>,
+}
+
+/// What a proposal says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct About {
+    /// What it would be.
+    pub about: String,
+    /// Who asked for it.
+    pub source: String,
+    /// What it takes for granted.
+    pub assumes: String,
+    /// Its price, in the unit of the study.
+    pub cost: Option<f64>,
+}
+
+/// A hand calculation beside the result.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Expectation {
+    /// The reasoning.
+    pub text: String,
+    /// The least change of the step expected, a share of the base's.
+    pub low: f64,
+    /// The largest.
+    pub high: f64,
+    /// Whether the result lies there; `None` without a result.
+    pub agrees: Option<bool>,
+}
+
+impl Answer {
+    /// From the finished points of a study.
+    ///
+    /// # Errors
+    /// [`StudyError::Unfinished`] while one is missing, [`StudyError::BaseRun`] where the base has no result, and what the store says.
+    pub fn new(manifest: &Manifest, store: &dyn Store) -> Result<Self, StudyError> {
+        let Some((entry, others)) = manifest.points.split_first() else {
+            return Err(StudyError::Fault("a study without a base".to_owned()));
+        };
+        complete(manifest, store)?;
+        let base = get(entry, store)?;
+        let Some(step) = base.step() else {
+            return Err(StudyError::BaseRun(base.error.unwrap_or_else(|| format!("it has no `{STEP}`"))));
+        };
+        let beside = Beside { manifest, base: &base, step };
+        let points: Vec<Row> =
+            others.iter().map(|entry| Ok(beside.row(entry, get(entry, store)?))).collect::<Result<_, StudyError>>()?;
+        let steps = points.iter().map(|row| (row.name.as_str(), row.step_seconds));
+        let steps = steps.chain([(entry.point.name.as_str(), Some(step))]).collect();
+        let asked = manifest.together.as_ref().map(|asked| together::answer(manifest, asked, &steps));
+        let (together, together_error) = match asked {
+            None => (None, None),
+            Some(Ok(answer)) => (Some(answer), None),
+            Some(Err(error)) => (None, Some(error)),
+        };
+        Ok(Self {
+            about: manifest.about.clone(),
+            draws: manifest.draws,
+            seed: manifest.seed,
+            base: Base {
+                name: manifest.base.clone(),
+                patch: patch(&manifest.patch),
+                digest: entry.digest.clone(),
+                step_seconds: step,
+                binding: base.results.words.get(BINDING).cloned().unwrap_or_default(),
+                intervals: intervals(&base.draws),
+                results: base.results.numbers,
+                words: base.results.words,
+                knobs: entry.knobs.clone(),
+            },
+            points,
+            together,
+            together_error,
+        })
+    }
+
+    /// Indented JSON, keys in the order of the fields, a newline at the end; equal answers give equal bytes.
+    ///
+    /// # Errors
+    /// [`StudyError::Fault`]: an answer can always be written.
+    pub fn json(&self) -> Result<String, StudyError> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| StudyError::Fault(error.to_string()))?;
+        Ok(text + "\n")
+    }
+}
+
+/// Whether every point is finished.
+fn complete(manifest: &Manifest, store: &dyn Store) -> Result<(), StudyError> {
+    let mut missing = Vec::new();
+    for index in manifest.unique() {
+        let entry = &manifest.points[index];
+        if !store.has(&entry.key)? {
+            missing.push(entry.point.name.clone());
+        }
+    }
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(StudyError::Unfinished {
+            n_missing: missing.len(),
+            n_points: manifest.unique().len(),
+            first: first.clone(),
+            hint: "run the shards that are missing, or the study with `--resume`".to_owned(),
+        }),
+    }
+}
+
+fn get(entry: &Entry, store: &dyn Store) -> Result<Finished, StudyError> {
+    let gone = || StudyError::Store(format!("the finished point `{}` is gone", entry.point.name));
+    store.get(&entry.key)?.ok_or_else(gone)
+}
+
+/// The base that rows are set beside.
+struct Beside<'a> {
+    manifest: &'a Manifest,
+    base: &'a Finished,
+    step: f64,
+}
+
+impl Beside<'_> {
+    fn row(&self, entry: &Entry, finished: Finished) -> Row {
+        let step = finished.step();
+        let difference = step.map(|step| self.difference(step, &finished));
+        let share = difference.as_ref().map(|difference| difference.share);
+        let proposal = self.manifest.proposals.get(&entry.point.name).filter(|_| entry.point.kind == Kind::Proposal);
+        Row {
+            name: entry.point.name.clone(),
+            kind: entry.point.kind,
+            patch: patch(&entry.point.patch),
+            digest: entry.digest.clone(),
+            step_seconds: step,
+            difference,
+            binding: finished.results.words.get(BINDING).cloned(),
+            hand_calculation: proposal.map(|proposal| {
+                let hand = &proposal.hand_calculation;
+                let agrees = share.map(|share| hand.agrees(share));
+                Expectation { text: hand.text.clone(), low: hand.low, high: hand.high, agrees }
+            }),
+            proposal: proposal.map(|proposal| About {
+                about: proposal.about.clone(),
+                source: proposal.source.clone(),
+                assumes: proposal.assumes.clone(),
+                cost: proposal.cost,
+            }),
+            intervals: intervals(&finished.draws),
+            differences: intervals(&less(&finished.draws, &self.base.draws)),
+            error: finished.error,
+            results: finished.results.numbers,
+            words: finished.results.words,
+            knobs: entry.knobs.clone(),
+        }
+    }
+
+    fn difference(&self, step: f64, finished: &Finished) -> Difference {
+        let nominal = step - self.step;
+        let steps = less(&finished.draws, &self.base.draws).remove(STEP).unwrap_or_default();
+        let interval = Interval::of(&steps);
+        let verdict = interval.as_ref().map(|interval| Verdict::of(&steps, interval));
+        Difference {
+            nominal,
+            share: nominal / self.step,
+            mean: interval.map_or(nominal, |interval| interval.mean),
+            low: interval.map(|interval| interval.low),
+            high: interval.map(|interval| interval.high),
+            decided: verdict.map(Verdict::is_decided),
+            verdict,
+            decided_by: deciders(&steps, &self.manifest.deviations),
+        }
+    }
+}
+
+/// Draw by draw, point less base; numbers that one of the two lacks are left out.
+fn less(point: &BTreeMap<String, Vec<f64>>, base: &BTreeMap<String, Vec<f64>>) -> BTreeMap<String, Vec<f64>> {
+    let less = |(name, point): (&String, &Vec<f64>)| {
+        let base = base.get(name).filter(|base| base.len() == point.len())?;
+        Some((name.clone(), point.iter().zip(base).map(|(point, base)| point - base).collect()))
+    };
+    point.iter().filter_map(less).collect()
+}
+
+fn intervals(draws: &BTreeMap<String, Vec<f64>>) -> BTreeMap<String, Interval> {
+    draws.iter().filter_map(|(name, draws)| Some((name.clone(), Interval::of(draws)?))).collect()
+}
+
+fn patch(changes: &[Change]) -> BTreeMap<String, toml::Value> {
+    changes.iter().map(|change| (change.key.clone(), change.value.clone())).collect()
+}

@@ -1,0 +1,261 @@
+//! Study files: a base, and what to lay over it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::Table;
+use units::Seconds;
+
+use crate::draws::Draws;
+use crate::knob::{Change, changes};
+use crate::point::{Kind, Point};
+use crate::proposal::Proposal;
+use crate::sweep::{N_POINTS_MAX, Sweep};
+use crate::{StudyError, together};
+
+/// Draws of a study that does not say how many.
+const N_DRAWS: u32 = 64;
+/// Draws are for intervals of 5 to 95 %: more tell no more about them.
+const N_DRAWS_MAX: u32 = 10_000;
+/// Proposals that can be taken together: subsets are counted in 32 bits.
+const N_TOGETHER_MAX: usize = 20;
+
+/// A question over many runs: a base scenario, proposals, sweeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Study {
+    /// The question, for people.
+    pub about: String,
+    /// The base scenario: a preset's name, or a path relative to the study file.
+    pub base: String,
+    /// What is laid over the base on both sides of every comparison, sorted by key.
+    pub patch: Vec<Change>,
+    /// Draws of the profile's spreads.
+    pub draws: Draws,
+    /// Proposals by name, in the order of the file.
+    pub proposals: Vec<(String, Proposal)>,
+    /// What to ask of several proposals at once.
+    pub together: Option<Together>,
+    sweeps: BTreeMap<String, Sweep>,
+    place: String,
+}
+
+/// The `[together]` table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Together {
+    /// Names, in the order of the file.
+    pub proposals: Vec<String>,
+    /// Most subsets to run; where there are more, seeded orders of the proposals are sampled.
+    pub subsets_max: usize,
+    /// Seed of that sample.
+    pub seed: u64,
+    /// Duration of a step that the cheapest set must reach.
+    pub target: Option<Seconds>,
+}
+
+/// A study as a file holds it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct StudyTable {
+    #[serde(default)]
+    about: String,
+    base: String,
+    #[serde(default)]
+    patch: Table,
+    draws: Option<u32>,
+    #[serde(default = "one")]
+    seed: u64,
+    #[serde(default)]
+    proposals: Vec<String>,
+    #[serde(default)]
+    proposal: BTreeMap<String, Proposal>,
+    #[serde(default)]
+    sweep: BTreeMap<String, Sweep>,
+    together: Option<TogetherTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TogetherTable {
+    proposals: Vec<String>,
+    #[serde(default = "subsets_max")]
+    subsets_max: usize,
+    #[serde(default = "one")]
+    seed: u64,
+    target: Option<String>,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+/// All subsets of eight proposals.
+const fn subsets_max() -> usize {
+    256
+}
+
+impl Study {
+    /// Reads a study file. `place` is what messages call it; `find` reads the proposal of a name or path that is not in
+    /// the file itself.
+    ///
+    /// # Errors
+    /// [`StudyError::File`] with line and column for what is no study; what `find` says; names that are twice or
+    /// nowhere; proposals that cannot be together because they change one key to different values.
+    pub fn read(
+        place: &str,
+        text: &str,
+        find: &dyn Fn(&str) -> Result<Proposal, StudyError>,
+    ) -> Result<Self, StudyError> {
+        let table: StudyTable = parse(place, text)?;
+        let draws = table.draws.unwrap_or(N_DRAWS);
+        if draws > N_DRAWS_MAX {
+            let hint = format!("give at most {N_DRAWS_MAX}; 64 are enough for an interval");
+            return Err(StudyError::file(place, format!("`draws = {draws}`"), hint));
+        }
+        let proposals = proposals(place, &table, find)?;
+        let together = table.together.map(|asked| asked.checked(place, &proposals)).transpose()?;
+        let study = Self {
+            about: table.about,
+            base: table.base,
+            patch: changes(&table.patch),
+            draws: Draws { seed: table.seed, n: draws },
+            proposals,
+            together,
+            sweeps: table.sweep,
+            place: place.to_owned(),
+        };
+        study.points().map(|_| study)
+    }
+
+    /// Every point: the base, proposals in the order of the file, sweeps by name, then subsets of proposals.
+    ///
+    /// # Errors
+    /// [`StudyError::File`] for a sweep that is none, for more points than anybody means, for a name that is twice.
+    pub fn points(&self) -> Result<Vec<Point>, StudyError> {
+        let mut points = vec![Point::new("base", Kind::Base, Vec::new(), self.draws.n)];
+        for (name, proposal) in &self.proposals {
+            points.push(Point::new(name, Kind::Proposal, proposal.changes(), self.draws.n));
+        }
+        for (name, sweep) in &self.sweeps {
+            let at = |(message, hint)| StudyError::file(format!("{}: sweep.{name}", self.place), message, hint);
+            let patches = sweep.patches().map_err(at)?;
+            if points.len() + patches.len() > N_POINTS_MAX {
+                return Err(at((format!("the study has more than {N_POINTS_MAX} points"), "take fewer values".into())));
+            }
+            let width = patches.len().to_string().len();
+            let named = patches.into_iter().zip(1..).map(|(patch, number)| {
+                Point::new(&format!("{name}-{number:0width$}"), Kind::Sweep, patch, self.draws.n)
+            });
+            points.extend(named);
+        }
+        if let Some(asked) = &self.together {
+            points.extend(together::points(asked, &self.proposals));
+        }
+        let mut names = BTreeSet::new();
+        match points.iter().find(|point| !names.insert(point.name.as_str())) {
+            None => Ok(points),
+            Some(twice) => {
+                let message = format!("two points are called `{}`", twice.name);
+                Err(StudyError::file(
+                    &self.place,
+                    message,
+                    "name proposals and sweeps so that all differ; `base` is taken",
+                ))
+            }
+        }
+    }
+}
+
+/// Proposals in the order of `proposals`, from the file or from elsewhere.
+fn proposals(
+    place: &str,
+    table: &StudyTable,
+    find: &dyn Fn(&str) -> Result<Proposal, StudyError>,
+) -> Result<Vec<(String, Proposal)>, StudyError> {
+    if let Some(idle) = table.proposal.keys().find(|name| !table.proposals.contains(name)) {
+        let message = format!("`[proposal.{idle}]` is in no list");
+        return Err(StudyError::file(
+            place,
+            message,
+            format!("add `\"{idle}\"` to `proposals`, which gives their order"),
+        ));
+    }
+    let mut proposals = Vec::new();
+    for reference in &table.proposals {
+        let proposal = match table.proposal.get(reference) {
+            Some(proposal) => proposal.clone(),
+            None => find(reference)?,
+        };
+        proposal.check(&format!("{place}: proposal.{reference}"))?;
+        proposals.push((stem(reference), proposal));
+    }
+    Ok(proposals)
+}
+
+/// A proposal's name: its file without folders and ending.
+fn stem(reference: &str) -> String {
+    let name = reference.rsplit(['/', '\\']).next().unwrap_or(reference);
+    name.strip_suffix(".toml").unwrap_or(name).to_owned()
+}
+
+impl TogetherTable {
+    fn checked(self, place: &str, proposals: &[(String, Proposal)]) -> Result<Together, StudyError> {
+        let place = format!("{place}: together");
+        let fault = |message: String, hint: &str| Err(StudyError::file(&place, message, hint));
+        let known = |name: &String| proposals.iter().any(|(known, _)| known == name);
+        let unique: BTreeSet<&String> = self.proposals.iter().collect();
+        if let Some(name) = self.proposals.iter().find(|name| !known(name)) {
+            return fault(
+                format!("`{name}` is no proposal of this study"),
+                "add it to `proposals` at the top of the file",
+            );
+        }
+        if unique.len() < self.proposals.len() || !(2..=N_TOGETHER_MAX).contains(&unique.len()) {
+            let message =
+                format!("`proposals` names {} different proposals in {} entries", unique.len(), self.proposals.len());
+            return fault(message, &format!("name 2 to {N_TOGETHER_MAX}, each once"));
+        }
+        if let Some((key, a, b)) = conflict(&self.proposals, proposals) {
+            let hint = "two values of one key have no sum: leave one of the two out, or write their union as a proposal of its own";
+            return fault(format!("`{a}` and `{b}` change `{key}` to different values"), hint);
+        }
+        let least = together::subsets_min(unique.len());
+        if !(least..=N_POINTS_MAX).contains(&self.subsets_max) {
+            let message = format!("`subsets-max = {}` for {} proposals", self.subsets_max, unique.len());
+            return fault(message, &format!("give {least} to {N_POINTS_MAX}"));
+        }
+        let target = match self.target.as_deref().map(str::parse::<Seconds>) {
+            None => None,
+            Some(Ok(target)) => Some(target),
+            Some(Err(error)) => return fault(format!("`target`: {error}"), error.hint()),
+        };
+        Ok(Together { proposals: self.proposals, subsets_max: self.subsets_max, seed: self.seed, target })
+    }
+}
+
+/// Two proposals that want different values of one key.
+fn conflict<'a>(names: &'a [String], all: &[(String, Proposal)]) -> Option<(String, &'a str, &'a str)> {
+    let mut wanted: BTreeMap<String, (toml::Value, &str)> = BTreeMap::new();
+    for name in names {
+        for change in all.iter().filter(|(known, _)| known == name).flat_map(|(_, proposal)| proposal.changes()) {
+            match wanted.get(&change.key) {
+                Some((value, other)) if *value != change.value => return Some((change.key, other, name)),
+                _ => {
+                    wanted.insert(change.key, (change.value, name));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// TOML into a type, with the place of what is wrong.
+pub(crate) fn parse<T: DeserializeOwned>(place: &str, text: &str) -> Result<T, StudyError> {
+    toml::from_str(text).map_err(|error| {
+        let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];
+        let line = 1 + before.matches('\n').count();
+        let column = 1 + before.rsplit('\n').next().map_or(0, |line| line.chars().count());
+        let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+        StudyError::file(format!("{place}:{line}:{column}"), message, "scenarios/studies/README.md has every key")
+    })
+}

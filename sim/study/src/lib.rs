@@ -1,0 +1,84 @@
+//! Questions over many runs: proposals, sweeps, draws, sensitivity, subsets, shards.
+//!
+//! A [`Study`] is a base scenario and patches of it. Each patch is a [`Point`]; each point is run once with the profile as it stands and
+//! once a draw of its spreads, the same draws for all. The [`Answer`] sets every point beside the base, with an
+//! interval, a [`Verdict`] and the few estimates that decide it.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use study::{Answer, InMemory, Manifest, Progress, Results, Shard, Study, StudyError, Tunnel};
+//!
+//! /// A tunnel in which more links are always better.
+//! struct Formula(scenario::Library);
+//!
+//! impl Tunnel for Formula {
+//!     fn load(&self, sets: &[String]) -> Result<scenario::Loaded, scenario::Mistakes> {
+//!         scenario::load("tiny-moe", sets, &self.0)
+//!     }
+//!
+//!     fn run(&self, plan: &plan::Plan) -> Result<Results, String> {
+//!         let step = 8.0 / f64::from(plan.machine.device.scale_up.links);
+//!         Ok(Results { numbers: BTreeMap::from([("step_seconds".into(), step)]), words: BTreeMap::new() })
+//!     }
+//! }
+//!
+//! let text = "base = \"tiny-moe\"\n[sweep.links]\norder = \"grid\"\nknobs.gpu.scale-up.links = [8, 16]";
+//! let absent = |name: &str| Err(StudyError::Fault(format!("no proposal `{name}`")));
+//! let study = Study::read("links.toml", text, &absent)?;
+//! let tunnel = Formula(scenario::Library::built_in());
+//! let manifest = Manifest::new(&study, &tunnel, "an example")?;
+//! let store = InMemory::default();
+//! study::run(&manifest, &tunnel, &store, Shard::WHOLE, false, &Progress::default())?;
+//! let answer = Answer::new(&manifest, &store)?;
+//! assert_eq!(answer.points[1].name, "links-2");
+//! assert!(answer.points[1].difference.as_ref().is_some_and(|difference| difference.share == -0.5));
+//! # Ok::<(), StudyError>(())
+//! ```
+//!
+//! The way of a question, each step a type:
+//!
+//! 1. [`Study`]: a file, with [`Proposal`]s by name or in place, sweeps (grid, list, range, Latin hypercube) and [`Together`].
+//! 2. [`Manifest`]: every point with the digest of its plan. Each [`Shard`] works it out alike.
+//! 3. [`run()`] puts what a shard holds through a [`Tunnel`] and keeps each [`Finished`] point in a [`Store`], under a key made of plan,
+//!    draws and build, so what is finished is never run again, and two shards never differ.
+//! 4. [`Answer`]: JSON; [`Table`]: CSV and Parquet. Both are functions of manifest and store: not of jobs, shards or interruptions.
+//!
+//! [`sensitivity()`] asks another question of the same tunnel: what moves a step, knob by knob.
+//!
+//! This crate does not know what a plan is made of, how it is run, what its results mean (but for [`STEP`]), or where files are.
+
+mod answer;
+mod decide;
+mod draws;
+mod error;
+mod file;
+mod interval;
+mod knob;
+mod manifest;
+mod point;
+mod proposal;
+mod run;
+mod sensitivity;
+mod shard;
+mod sweep;
+mod table;
+mod together;
+mod tunnel;
+
+pub use answer::{About, Answer, Base, Difference, Expectation, Row};
+pub use decide::{Decider, deciders};
+pub use draws::Draws;
+pub use error::StudyError;
+pub use file::{Study, Together};
+pub use interval::{Interval, Verdict};
+pub use knob::Change;
+pub use manifest::{Entry, Manifest, TogetherEntry, hash};
+pub use point::{Finished, Kind, Point, Results, STEP};
+pub use proposal::{HandCalculation, Proposal};
+pub use run::{InMemory, Progress, Store, on_threads, run};
+pub use sensitivity::{Knob, Sensitivity, Turn, sensitivity};
+pub use shard::Shard;
+pub use table::Table;
+pub use together::{Pair, SetRow, Share, TogetherAnswer};
+pub use tunnel::Tunnel;

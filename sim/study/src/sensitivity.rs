@@ -1,0 +1,289 @@
+//! Sensitivity: what moves a result, knob by knob.
+//!
+//! The elasticity of the step T to a knob x is `d ln T / d ln x`: -0.5 says that 10 % more of x makes the step about 5 % shorter. It is
+//! taken between a tenth less and a tenth more of x, whole numbers at least one apart, with the estimates as they stand. The same
+//! toward less and toward more alone are the two ends `low` and `high`: where they lie far apart the knob stands at
+//! a knee, and the elasticity holds for small changes only.
+//!
+//! Every number of the hardware is a knob (what to build next), and so is every estimate (what to measure next): an
+//! estimate's elasticity times its spread is how unsure it alone makes the step. Words, such as abilities, have no elasticity;
+//! they are for proposals.
+
+use std::collections::BTreeMap;
+
+use calibrate::{Basis, Dimension, Estimate, EstimateKey, Profile};
+use plan::Plan;
+use rayon::prelude::*;
+use scenario::{Leaf, Loaded, Mistakes};
+use serde::Serialize;
+
+use crate::StudyError;
+use crate::knob::{Amount, Change};
+use crate::point::STEP;
+use crate::run::Progress;
+use crate::tunnel::Tunnel;
+
+/// How far a knob is turned, a share of its value.
+const TURN: f64 = 0.1;
+/// Namespaces of the machine.
+const MACHINE: [&str; 4] = ["gpu.", "node.", "fabric.", "cluster."];
+
+/// What moves the step of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sensitivity {
+    /// The scenario's name.
+    pub name: String,
+    /// Digest of its plan.
+    pub digest: String,
+    /// Its step.
+    pub step_seconds: f64,
+    /// Knobs, the largest elasticity first; those without one last, by key.
+    pub knobs: Vec<Knob>,
+}
+
+/// One knob.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Knob {
+    /// For example `gpu.memory.stacks` or `profile.memory.peak-fraction`.
+    pub key: String,
+    /// Its value, as TOML.
+    pub value: String,
+    /// `d ln step / d ln knob`; `None` where neither way can be turned.
+    pub elasticity: Option<f64>,
+    /// The smaller of the elasticities toward less and toward more.
+    pub low: Option<f64>,
+    /// The larger of them.
+    pub high: Option<f64>,
+    /// A tenth less.
+    pub less: Option<Turn>,
+    /// A tenth more.
+    pub more: Option<Turn>,
+    /// Of an estimate: its spread, a share of the value.
+    pub spread: Option<f64>,
+    /// Of an estimate: what it rests on.
+    pub basis: Option<String>,
+    /// Of an estimate: |elasticity| x spread x step, how unsure it alone makes the step.
+    pub unsure_seconds: Option<f64>,
+    /// Why a way cannot be turned.
+    pub note: Option<String>,
+}
+
+/// The knob turned one way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Turn {
+    /// Its value over the one it has.
+    pub factor: f64,
+    /// The step.
+    pub step_seconds: f64,
+}
+
+/// A knob before it is turned.
+enum Handle {
+    Leaf { key: String, written: String, amount: Amount },
+    Estimate { key: EstimateKey, estimate: Estimate },
+}
+
+/// Turns every knob of the scenario on `tunnel` both ways, on the threads of the current pool.
+///
+/// # Errors
+/// [`StudyError::Base`] where the scenario cannot be loaded, [`StudyError::BaseRun`] where it cannot run. A knob that
+/// cannot be turned says why.
+pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivity, StudyError> {
+    let base = tunnel.load(&[]).map_err(StudyError::Base)?;
+    let handles = handles(&base);
+    progress.expect(1 + 2 * handles.len() as u64);
+    let step = step(tunnel, &base.plan).map_err(StudyError::BaseRun)?;
+    progress.step();
+    let turned = |handle: &Handle| {
+        let (less, more) = rayon::join(
+            || handle.turned(1.0 - TURN, &base.plan, tunnel, progress),
+            || handle.turned(1.0 + TURN, &base.plan, tunnel, progress),
+        );
+        knob(handle, less, more, step)
+    };
+    let mut knobs: Vec<Knob> = handles.par_iter().map(turned).collect();
+    let size = |knob: &Knob| knob.elasticity.map_or(-1.0, f64::abs);
+    knobs.sort_by(|a, b| size(b).total_cmp(&size(a)).then_with(|| a.key.cmp(&b.key)));
+    Ok(Sensitivity { name: base.plan.name.clone(), digest: plan::digest(&base.plan), step_seconds: step, knobs })
+}
+
+impl Sensitivity {
+    /// Indented JSON with a newline at its end.
+    ///
+    /// # Errors
+    /// [`StudyError::Fault`]: it can always be written.
+    pub fn json(&self) -> Result<String, StudyError> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| StudyError::Fault(error.to_string()))?;
+        Ok(text + "\n")
+    }
+}
+
+fn handles(base: &Loaded) -> Vec<Handle> {
+    let of_machine = |leaf: &&Leaf| MACHINE.iter().any(|namespace| leaf.key.starts_with(namespace));
+    let leaf = |leaf: &Leaf| {
+        let table: BTreeMap<String, toml::Value> = toml::from_str(&format!("value = {}", leaf.value)).ok()?;
+        let amount = Amount::of(table.get("value")?).filter(|amount| amount.number > 0.0)?;
+        Some(Handle::Leaf { key: leaf.key.clone(), written: leaf.value.clone(), amount })
+    };
+    let estimates = base.plan.profile.iter().filter(|(_, estimate)| estimate.value > 0.0);
+    let estimates = estimates.map(|(key, estimate)| Handle::Estimate { key, estimate: estimate.clone() });
+    base.leaves.iter().filter(of_machine).filter_map(leaf).chain(estimates).collect()
+}
+
+fn step(tunnel: &dyn Tunnel, plan: &Plan) -> Result<f64, String> {
+    let results = tunnel.run(plan)?;
+    results.numbers.get(STEP).copied().ok_or_else(|| format!("a run gave no `{STEP}`"))
+}
+
+impl Handle {
+    fn key(&self) -> String {
+        match self {
+            Self::Leaf { key, .. } => key.clone(),
+            Self::Estimate { key, .. } => format!("profile.{}", key.name()),
+        }
+    }
+
+    /// The step with this knob at `factor` of its value; the factor it really got.
+    fn turned(&self, factor: f64, base: &Plan, tunnel: &dyn Tunnel, progress: &Progress) -> Result<Turn, String> {
+        let (plan, factor) = match self {
+            Self::Leaf { key, amount, .. } => {
+                let (value, factor) = moved(amount, factor);
+                let set = Change { key: key.clone(), value }.set();
+                (tunnel.load(&[set]).map(|loaded| loaded.plan).map_err(|mistakes| first(&mistakes)), factor)
+            }
+            Self::Estimate { key, estimate } => {
+                let value = limited(*key, estimate, factor);
+                (Ok(with(base, *key, value)), value / estimate.value)
+            }
+        };
+        // A share at its limit is not turned; another step would be divided by nothing.
+        let turned = if factor == 1.0 {
+            Err("it stands at its limit".to_owned())
+        } else {
+            plan.and_then(|plan| step(tunnel, &plan)).map(|step_seconds| Turn { factor, step_seconds })
+        };
+        progress.step();
+        turned
+    }
+}
+
+/// A leaf's value times a factor; whole numbers move by at least one, and never to zero.
+fn moved(amount: &Amount, factor: f64) -> (toml::Value, f64) {
+    let mut number = amount.number * factor;
+    if amount.is_whole() {
+        let away = if factor > 1.0 {
+            number.round().max(amount.number + 1.0)
+        } else {
+            number.round().min(amount.number - 1.0)
+        };
+        number = if away < 1.0 { amount.number } else { away };
+    }
+    (amount.with(number), number / amount.number)
+}
+
+fn limited(key: EstimateKey, estimate: &Estimate, factor: f64) -> f64 {
+    let value = estimate.value * factor;
+    match key.dimension() {
+        Dimension::Fraction | Dimension::Share => value.min(1.0),
+        Dimension::Count | Dimension::CountAboveZero | Dimension::Seconds | Dimension::BytesPerSec => value,
+    }
+}
+
+fn with(base: &Plan, key: EstimateKey, value: f64) -> Plan {
+    let changed = |(other, estimate): (EstimateKey, &Estimate)| {
+        let value = if other == key { value } else { estimate.value };
+        (other, Estimate { value, ..estimate.clone() })
+    };
+    // Every key of a profile is in it, so there is nothing to miss.
+    let profile = Profile::new(base.profile.iter().map(changed).collect()).unwrap_or_else(|_| base.profile.clone());
+    Plan { profile, ..base.clone() }
+}
+
+fn first(mistakes: &Mistakes) -> String {
+    mistakes.diagnostics().first().map_or_else(String::new, |mistake| mistake.message.clone())
+}
+
+fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>, step: f64) -> Knob {
+    let note = [("less", &less), ("more", &more)]
+        .into_iter()
+        .filter_map(|(way, turn)| turn.as_ref().err().map(|error| format!("no {way}: {error}")));
+    let note = note.collect::<Vec<_>>().join("; ");
+    let (less, more) = (less.ok(), more.ok());
+    let unturned = Turn { factor: 1.0, step_seconds: step };
+    let slope = |a: &Turn, b: &Turn| (b.step_seconds / a.step_seconds).ln() / (b.factor / a.factor).ln();
+    let ways: Vec<f64> = [&less, &more].into_iter().flatten().map(|turn| slope(&unturned, turn)).collect();
+    let elasticity = match (&less, &more) {
+        (None, None) => None,
+        (less, more) => Some(slope(less.as_ref().unwrap_or(&unturned), more.as_ref().unwrap_or(&unturned))),
+    };
+    let estimate = match handle {
+        Handle::Leaf { .. } => None,
+        Handle::Estimate { estimate, .. } => Some(estimate),
+    };
+    let spread = estimate.map(|estimate| estimate.spread);
+    let end = |end: fn(f64, f64) -> f64| ways.iter().copied().reduce(end);
+    Knob {
+        key: handle.key(),
+        value: match handle {
+            Handle::Leaf { written, .. } => written.clone(),
+            Handle::Estimate { estimate, .. } => estimate.value.to_string(),
+        },
+        elasticity,
+        low: end(f64::min),
+        high: end(f64::max),
+        less,
+        more,
+        spread,
+        basis: estimate.map(|estimate| Basis::name(estimate.basis).to_owned()),
+        unsure_seconds: elasticity.zip(spread).map(|(elasticity, spread)| elasticity.abs() * spread * step),
+        note: Some(note).filter(|note| !note.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(factor: f64, step_seconds: f64) -> Result<Turn, String> {
+        Ok(Turn { factor, step_seconds })
+    }
+
+    fn handle() -> Handle {
+        let amount = Amount::of(&toml::Value::Integer(8)).expect("a number");
+        Handle::Leaf { key: "gpu.scale-up.links".into(), written: "8".into(), amount }
+    }
+
+    #[test]
+    fn a_power_law_has_its_exponent_both_ways() {
+        let law = |x: f64| 18.0 * x.powf(-0.5);
+        let knob = knob(&handle(), turn(0.875, law(0.875)), turn(1.125, law(1.125)), law(1.0));
+        for (what, actual) in [("elasticity", knob.elasticity), ("low", knob.low), ("high", knob.high)] {
+            let actual = actual.expect("both ways");
+            assert!((actual + 0.5).abs() < 1e-12, "{what}: expectation -0.5, actual {actual}");
+        }
+    }
+
+    #[test]
+    fn a_knee_lies_between_its_two_sides() {
+        let knob = knob(&handle(), turn(0.9, 1.1), turn(1.1, 1.0), 1.0);
+        let (elasticity, low, high) = (knob.elasticity.expect("one"), knob.low.expect("one"), knob.high.expect("one"));
+        assert_eq!(high, 0.0);
+        assert!(low < elasticity && elasticity < high, "{low} {elasticity} {high}");
+    }
+
+    #[test]
+    fn one_way_is_enough_and_none_is_none() {
+        let one = knob(&handle(), Err("no memory".into()), turn(1.1, 0.9), 1.0);
+        assert!(one.elasticity.is_some_and(|elasticity| elasticity < 0.0));
+        assert_eq!(one.note.as_deref(), Some("no less: no memory"));
+        assert_eq!(knob(&handle(), Err("a".into()), Err("b".into()), 1.0).elasticity, None);
+    }
+
+    #[test]
+    fn whole_numbers_move_by_one_and_never_to_zero() {
+        let whole = |number| Amount::of(&toml::Value::Integer(number)).expect("a number");
+        assert_eq!(moved(&whole(2), 0.9), (toml::Value::Integer(1), 0.5));
+        assert_eq!(moved(&whole(1), 0.9), (toml::Value::Integer(1), 1.0));
+        assert_eq!(moved(&whole(132), 1.1).0, toml::Value::Integer(145));
+    }
+}

@@ -1,0 +1,347 @@
+//! Proposals together: what they are worth beside each other.
+//!
+//! With v(S) the worth of a set, base step less the step with all of S:
+//!
+//! - **Shapley share** of i: the mean of v(S + i) - v(S) over all orders in which the proposals could come (Shapley 1953). Shares add
+//!   up to v of all.
+//! - **interaction** of i and j: v(ij) - v(i) - v(j). Above zero they are complements, below substitutes.
+//! - **cheapest set**: least cost (or, where a cost is missing, fewest proposals) whose step is within the target.
+//!
+//! All subsets are run where `subsets-max` allows; else seeded orders, and all pairs: shares are then means over these
+//! orders, and the cheapest set is the cheapest of those that were run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use crate::file::Together;
+use crate::knob::Change;
+use crate::manifest::{Manifest, TogetherEntry};
+use crate::point::{Kind, Point};
+use crate::proposal::Proposal;
+
+/// A set of proposals: bit i is proposal i of the list.
+type Set = u32;
+
+/// What proposals are worth beside each other. Worths are seconds a step is shorter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TogetherAnswer {
+    /// Whether orders were sampled; else every subset was run.
+    pub sampled: bool,
+    /// One row a proposal, in the order of the file.
+    pub shares: Vec<Share>,
+    /// One row a pair.
+    pub pairs: Vec<Pair>,
+    /// Every set that was run, the smallest first.
+    pub sets: Vec<SetRow>,
+    /// The cheapest set that reaches the target; `None` without a target, or where no set that was run does.
+    pub cheapest: Option<SetRow>,
+    /// The step to reach, seconds.
+    pub target_seconds: Option<f64>,
+}
+
+/// What one proposal is worth.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Share {
+    /// The proposal.
+    pub proposal: String,
+    /// Alone.
+    pub alone_seconds: f64,
+    /// As the last one, beside all others; `None` where that set was not run.
+    pub last_seconds: Option<f64>,
+    /// Its Shapley share.
+    pub shapley_seconds: f64,
+}
+
+/// What two proposals do to each other.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pair {
+    /// One.
+    pub first: String,
+    /// The other.
+    pub second: String,
+    /// What both are worth beyond the sum of each alone.
+    pub interaction_seconds: f64,
+    /// `complements`, `substitutes`, or `independent` where the two do nothing to each other.
+    pub kind: String,
+}
+
+/// A set that was run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SetRow {
+    /// Its proposals.
+    pub proposals: Vec<String>,
+    /// Its step.
+    pub step_seconds: f64,
+    /// How much shorter that is than the base's.
+    pub worth_seconds: f64,
+    /// Sum of costs; `None` where one is missing.
+    pub cost: Option<f64>,
+}
+
+/// Points of all sets of at least two that must be run; singles are points of the study anyhow.
+pub(crate) fn points(asked: &Together, proposals: &[(String, Proposal)]) -> Vec<Point> {
+    let of = |name: &String| proposals.iter().find(|(known, _)| known == name).map(|(_, proposal)| proposal.changes());
+    let changes: Vec<Vec<Change>> = asked.proposals.iter().filter_map(of).collect();
+    let point = |set: Set| {
+        let unites: Vec<String> = names(set, &asked.proposals);
+        let patch: BTreeMap<&String, &Change> =
+            members(set).flat_map(|index| &changes[index]).map(|change| (&change.key, change)).collect();
+        let patch = patch.into_values().cloned().collect();
+        Point { unites, ..Point::new(&names(set, &asked.proposals).join(" + "), Kind::Together, patch, 0) }
+    };
+    sets(asked).into_iter().filter(|set| set.count_ones() >= 2).map(point).collect()
+}
+
+/// Orders to sample; none where all subsets are run.
+pub(crate) fn orders(asked: &Together) -> Vec<Vec<usize>> {
+    let n = asked.proposals.len();
+    if 1_usize << n <= asked.subsets_max {
+        return Vec::new();
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(asked.seed);
+    let mut orders = Vec::new();
+    let mut sets: BTreeSet<Set> =
+        (0..n).map(|i| 1 << i).chain(pairs(n).map(|(i, j)| 1 << i | 1 << j)).chain([0]).collect();
+    while orders.len() < asked.subsets_max {
+        let mut order: Vec<usize> = (0..n).collect();
+        order.shuffle(&mut rng);
+        sets.extend(prefixes(&order));
+        if sets.len() > asked.subsets_max {
+            break;
+        }
+        orders.push(order);
+    }
+    orders
+}
+
+/// The fewest subsets that `subsets-max` may allow for `n` proposals: all, or none, singles, pairs and one order.
+pub(crate) const fn subsets_min(n: usize) -> usize {
+    let all = 1 << n;
+    let sampled = 1 + n + n * (n - 1) / 2 + n - 2;
+    if all < sampled { all } else { sampled }
+}
+
+/// Every set to be run, the smallest first.
+fn sets(asked: &Together) -> Vec<Set> {
+    let n = asked.proposals.len();
+    let orders = orders(asked);
+    let mut sets: Vec<Set> = if orders.is_empty() {
+        (0..1 << n).collect()
+    } else {
+        let all: BTreeSet<Set> =
+            pairs(n).map(|(i, j)| 1 << i | 1 << j).chain(orders.iter().flat_map(|order| prefixes(order))).collect();
+        all.into_iter().collect()
+    };
+    sets.sort_by_key(|set| (set.count_ones(), *set));
+    sets
+}
+
+fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..n).flat_map(move |i| (i + 1..n).map(move |j| (i, j)))
+}
+
+/// The sets that grow as proposals come in an order, the empty one left out.
+fn prefixes(order: &[usize]) -> impl Iterator<Item = Set> {
+    order.iter().scan(0, |set: &mut Set, index| {
+        *set |= 1 << index;
+        Some(*set)
+    })
+}
+
+fn members(set: Set) -> impl Iterator<Item = usize> {
+    (0..Set::BITS as usize).filter(move |index| set >> index & 1 == 1)
+}
+
+fn names(set: Set, proposals: &[String]) -> Vec<String> {
+    members(set).filter_map(|index| proposals.get(index).cloned()).collect()
+}
+
+/// The answer, from the steps of the points of a manifest.
+///
+/// # Errors
+/// The name of a point without a step.
+pub(crate) fn answer(
+    manifest: &Manifest,
+    asked: &TogetherEntry,
+    steps: &BTreeMap<&str, Option<f64>>,
+) -> Result<TogetherAnswer, String> {
+    let index = |name: &String| asked.proposals.iter().position(|known| known == name);
+    let mut worths: BTreeMap<Set, f64> = BTreeMap::from([(0, 0.0)]);
+    let step = |name: &str| steps.get(name).copied().flatten().ok_or_else(|| format!("`{name}` has no step"));
+    let base = step(&manifest.points[0].point.name)?;
+    for (index, name) in asked.proposals.iter().enumerate() {
+        worths.insert(1 << index, base - step(name)?);
+    }
+    for entry in manifest.points.iter().filter(|entry| entry.point.kind == Kind::Together) {
+        let set = entry.point.unites.iter().filter_map(index).fold(0, |set, index| set | 1 << index);
+        worths.insert(set, base - step(&entry.point.name)?);
+    }
+    let row = |set: Set| SetRow {
+        proposals: names(set, &asked.proposals),
+        step_seconds: base - worths[&set],
+        worth_seconds: worths[&set],
+        cost: names(set, &asked.proposals).iter().map(|name| manifest.proposals.get(name)?.cost).sum(),
+    };
+    let mut rows: Vec<(Set, SetRow)> = worths.keys().map(|set| (*set, row(*set))).collect();
+    rows.sort_by_key(|(set, _)| (set.count_ones(), *set));
+    let rows: Vec<SetRow> = rows.into_iter().map(|(_, row)| row).collect();
+    Ok(TogetherAnswer {
+        sampled: !asked.orders.is_empty(),
+        shares: shares(asked, &worths),
+        pairs: interactions(asked, &worths, base),
+        cheapest: asked.target.and_then(|target| cheapest(&rows, target)),
+        sets: rows,
+        target_seconds: asked.target,
+    })
+}
+
+fn shares(asked: &TogetherEntry, worths: &BTreeMap<Set, f64>) -> Vec<Share> {
+    let n = asked.proposals.len();
+    let all: Set = (1 << n) - 1;
+    let shapley = if asked.orders.is_empty() { exact(n, worths) } else { sampled(n, &asked.orders, worths) };
+    let share = |(index, (proposal, shapley_seconds)): (usize, (&String, f64))| Share {
+        proposal: proposal.clone(),
+        alone_seconds: worths.get(&(1 << index)).copied().unwrap_or_default(),
+        last_seconds: worths.get(&all).zip(worths.get(&(all & !(1 << index)))).map(|(all, others)| all - others),
+        shapley_seconds,
+    };
+    asked.proposals.iter().zip(shapley).enumerate().map(share).collect()
+}
+
+/// `sum over S without i of |S|! (n - |S| - 1)! / n! x (v(S + i) - v(S))`.
+fn exact(n: usize, worths: &BTreeMap<Set, f64>) -> Vec<f64> {
+    let weight = |size: u32| {
+        // 1 / (n x binomial(n - 1, size)), without factorials that overflow.
+        let binomial = (0..size).fold(1.0, |binomial, k| binomial * (n as f64 - 1.0 - f64::from(k)) / f64::from(k + 1));
+        1.0 / (n as f64 * binomial)
+    };
+    let share = |index: usize| {
+        let without = worths.iter().filter(|(set, _)| *set >> index & 1 == 0);
+        without.map(|(set, worth)| weight(set.count_ones()) * (worths[&(set | 1 << index)] - worth)).sum()
+    };
+    (0..n).map(share).collect()
+}
+
+/// The mean over the orders that were sampled.
+fn sampled(n: usize, orders: &[Vec<usize>], worths: &BTreeMap<Set, f64>) -> Vec<f64> {
+    let mut shares = vec![0.0; n];
+    for order in orders {
+        let mut before = 0.0;
+        for (index, set) in order.iter().zip(prefixes(order)) {
+            let worth = worths.get(&set).copied().unwrap_or(before);
+            shares[*index] += (worth - before) / orders.len() as f64;
+            before = worth;
+        }
+    }
+    shares
+}
+
+fn interactions(asked: &TogetherEntry, worths: &BTreeMap<Set, f64>, base: f64) -> Vec<Pair> {
+    let pair = |(i, j): (usize, usize)| {
+        let worth = |set: Set| worths.get(&set).copied();
+        let interaction_seconds = worth(1 << i | 1 << j)? - worth(1 << i)? - worth(1 << j)?;
+        let kind = match interaction_seconds {
+            // Rounding of steps to picoseconds.
+            small if small.abs() <= base * 1e-9 => "independent",
+            more if more > 0.0 => "complements",
+            _ => "substitutes",
+        };
+        let name = |index: usize| asked.proposals[index].clone();
+        Some(Pair { first: name(i), second: name(j), interaction_seconds, kind: kind.to_owned() })
+    };
+    pairs(asked.proposals.len()).filter_map(pair).collect()
+}
+
+/// Least cost, then fewest proposals, then the shortest step; of equal ones the first.
+fn cheapest(rows: &[SetRow], target: f64) -> Option<SetRow> {
+    let priced = rows.iter().all(|row| row.cost.is_some());
+    let price = |row: &SetRow| if priced { row.cost.unwrap_or_default() } else { row.proposals.len() as f64 };
+    let order = |a: &&SetRow, b: &&SetRow| {
+        let few = a.proposals.len().cmp(&b.proposals.len());
+        price(a).total_cmp(&price(b)).then(few).then(a.step_seconds.total_cmp(&b.step_seconds))
+    };
+    rows.iter().filter(|row| row.step_seconds <= target).min_by(order).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(n: usize, orders: Vec<Vec<usize>>) -> TogetherEntry {
+        let proposals = (0..n).map(|index| format!("p{index}")).collect();
+        TogetherEntry { proposals, orders, target: None }
+    }
+
+    /// Two complements worth 6 only together, and one worth 2 anyhow.
+    fn glove(set: Set) -> f64 {
+        f64::from(set & 3 == 3) * 6.0 + f64::from(set >> 2 & 1) * 2.0
+    }
+
+    #[test]
+    fn shapley_shares_are_the_closed_form_and_add_up() {
+        let worths = (0..8).map(|set| (set, glove(set))).collect();
+        let shares = shares(&asked(3, Vec::new()), &worths);
+        for (share, expectation) in shares.iter().zip([3.0, 3.0, 2.0]) {
+            let actual = share.shapley_seconds;
+            assert!((actual - expectation).abs() < 1e-12, "expectation {expectation}, actual {actual}");
+        }
+        assert_eq!(shares[0].last_seconds, Some(6.0));
+    }
+
+    #[test]
+    fn all_orders_sampled_are_all_subsets() {
+        let worths = (0..8).map(|set| (set, glove(set))).collect();
+        let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        let sampled = sampled(3, &orders.map(|order| order.to_vec()), &worths);
+        assert!(sampled.iter().zip(exact(3, &worths)).all(|(a, b)| (a - b).abs() < 1e-12), "{sampled:?}");
+    }
+
+    #[test]
+    fn complements_and_substitutes_have_opposite_signs() {
+        let worths: BTreeMap<Set, f64> = (0..8).map(|set| (set, glove(set))).collect();
+        let kinds: Vec<String> =
+            interactions(&asked(3, Vec::new()), &worths, 1.0).into_iter().map(|p| p.kind).collect();
+        assert_eq!(kinds, ["complements", "independent", "independent"]);
+        let either = BTreeMap::from([(1, 3.0), (2, 3.0), (3, 4.0)]);
+        assert_eq!(interactions(&asked(2, Vec::new()), &either, 1.0)[0].kind, "substitutes");
+    }
+
+    #[test]
+    fn the_cheapest_set_is_by_cost_and_else_by_count() {
+        let row = |names: &[&str], step_seconds, cost| SetRow {
+            proposals: names.iter().map(|name| (*name).to_owned()).collect(),
+            step_seconds,
+            worth_seconds: 0.0,
+            cost,
+        };
+        let mut rows = vec![row(&["a"], 9.0, Some(9.0)), row(&["b", "c"], 8.0, Some(2.0)), row(&["d"], 7.0, Some(9.0))];
+        assert_eq!(cheapest(&rows, 9.0).expect("one").proposals, ["b", "c"]);
+        rows[0].cost = None;
+        assert_eq!(cheapest(&rows, 9.0).expect("one").proposals, ["d"]);
+        assert_eq!(cheapest(&rows, 6.0), None);
+    }
+
+    #[test]
+    fn subsets_are_all_or_a_seeded_sample_within_bounds() {
+        let asked = |n: usize, subsets_max| Together {
+            proposals: (0..n).map(|index| format!("p{index}")).collect(),
+            subsets_max,
+            seed: 5,
+            target: None,
+        };
+        assert_eq!(sets(&asked(3, 8)).len(), 8);
+        let many = asked(12, 300);
+        let sampled = sets(&many);
+        // Of what is left after the empty set, the last order did not fit.
+        assert!((300 - 12..300).contains(&sampled.len()), "{}", sampled.len());
+        assert_eq!(sampled, sets(&many));
+        for n in 2..=20 {
+            assert!(n < 5 || !orders(&asked(n, subsets_min(n))).is_empty(), "{n}");
+            assert!(sets(&asked(n, subsets_min(n))).len() <= subsets_min(n), "{n}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What a study asks of the rest of the program: load a point, run its plan.
+
+use plan::Plan;
+use scenario::{Loaded, Mistakes};
+
+use crate::point::Results;
+
+/// Where points are put into the wind. The binary gives one that lowers, runs and sums up; a test gives a formula.
+pub trait Tunnel: Sync {
+    /// The base scenario with `sets` (`dotted.key=value`) laid over it.
+    ///
+    /// # Errors
+    /// Every mistake in files and patches.
+    fn load(&self, sets: &[String]) -> Result<Loaded, Mistakes>;
+
+    /// What a plan comes to. Must be a function of the plan alone, on any thread.
+    ///
+    /// # Errors
+    /// Why it cannot run, in one line with its numbers and the way out.
+    fn run(&self, plan: &Plan) -> Result<Results, String>;
+}
