@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 
 use topology::Device;
 
+use super::direct;
 use super::errors::{Errors, Miss};
 use super::solve;
 use super::{held_out, predict};
 use crate::{Basis, Collective, Dimension, Direction, Dtype, Estimate, EstimateKey, Profile, Question, Sample};
 
 /// The spread of a fitted estimate is never below this: two machines of one make differ by as much.
-const SPREAD_MIN: f64 = 0.02;
-/// Products between promotions of two kernels whose tile is the same.
-const OFTEN: u32 = 64;
-const SELDOM: u32 = 512;
+pub(super) const SPREAD_MIN: f64 = 0.02;
 /// A deviation of a normal is this many median absolute ones.
 const DEVIATION: f64 = 1.4826;
 
@@ -65,7 +63,10 @@ pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fit
             .fold(profile.clone(), |profile, (key, estimate)| profile.with(*key, estimate.clone()));
         all.push(fitted);
     };
-    for fitted in [launch(samples), memory_together(samples, device), promotion(samples, device)].into_iter().flatten()
+    for fitted in
+        [direct::launch(samples), direct::memory_together(samples, device), direct::promotion(samples, device)]
+            .into_iter()
+            .flatten()
     {
         keep(fitted, &mut profile);
     }
@@ -74,6 +75,9 @@ pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fit
         if let Some(fitted) = fit(&family, &of_family, device, &profile) {
             keep(fitted, &mut profile);
         }
+    }
+    if let Some(fitted) = direct::contention(samples, device, &profile) {
+        keep(fitted, &mut profile);
     }
     (all, profile)
 }
@@ -91,107 +95,8 @@ fn quickest<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<&'a Sample> {
     best.into_values().collect()
 }
 
-/// What kernels bound by memory reach together: the highest rate at which large reads or writes were seen.
-fn memory_together(samples: &[Sample], device: &Device) -> Option<Fitted> {
-    let rate = |sample: &Sample| match sample.question {
-        Question::Read { bytes, .. } | Question::Write { bytes, .. } => Some(bytes as f64 / sample.reading.seconds),
-        _ => None,
-    };
-    let (highest, sample) = samples
-        .iter()
-        .filter(|sample| !held_out(sample))
-        .filter_map(|sample| Some((rate(sample)?, sample)))
-        .max_by(|a, b| a.0.total_cmp(&b.0))?;
-    let value = (highest / device.memory_rate().get()).min(1.0);
-    let estimate = Estimate {
-        value,
-        spread: SPREAD_MIN,
-        basis: Basis::Measured,
-        implementation: None,
-        source: format!("the highest rate of large reads and writes on {}", sample.machine),
-    };
-    Some(Fitted {
-        name: "memory",
-        implementation: implementation(sample),
-        estimates: [(EstimateKey::MemoryFraction, estimate)].into(),
-        misses: Vec::new(),
-    })
-}
-
-/// How much of the FP32 work of promotion shows: the same product promoted often and seldom, the difference of their times over
-/// that of the work. The median over shapes.
-fn promotion(samples: &[Sample], device: &Device) -> Option<Fitted> {
-    let seconds = |at: [u64; 3], of: u32, every: u32| {
-        samples.iter().find_map(|sample| match sample.question {
-            Question::PromotedGemm { m, n, k, promote: Some(promote), sms } => {
-                ([m, n, k] == at && sms == of && promote == every).then_some(sample.reading.seconds)
-            }
-            _ => None,
-        })
-    };
-    let work = device.tensor.fp8.flops_per_sm_clock / device.vector_flops_per_sm_clock;
-    let mut exposed: Vec<f64> = samples
-        .iter()
-        .filter_map(|sample| match sample.question {
-            Question::PromotedGemm { m, n, k, promote: Some(SELDOM), sms } if sms == device.sms => {
-                let tensor = 2.0 * (m * n * k) as f64 / device.peak_fp8().get();
-                let more = seconds([m, n, k], sms, OFTEN)? - sample.reading.seconds;
-                Some(more / (tensor * work * (1.0 / f64::from(OFTEN) - 1.0 / f64::from(SELDOM))))
-            }
-            _ => None,
-        })
-        .collect();
-    exposed.sort_by(f64::total_cmp);
-    let value = *exposed.get(exposed.len() / 2)?;
-    let sample = samples.iter().find(|sample| matches!(sample.question, Question::PromotedGemm { .. }))?;
-    let apart = exposed.last()? - exposed.first()?;
-    let estimate = Estimate {
-        value: value.clamp(0.0, 1.0),
-        spread: (apart / value / 2.0).max(SPREAD_MIN),
-        basis: Basis::Measured,
-        implementation: Some(implementation(sample)),
-        source: format!(
-            "{} shapes promoted every {OFTEN} and every {SELDOM} products on {}",
-            exposed.len(),
-            sample.machine
-        ),
-    };
-    let source = "of the hardware that was measured".to_owned();
-    let ratio = Estimate { value: work, spread: 0.0, source, ..estimate.clone() };
-    Some(Fitted {
-        name: "gemm.promotion",
-        implementation: implementation(sample),
-        estimates: [(EstimateKey::GemmPromotionExposed, estimate), (EstimateKey::GemmPromotionRatio, ratio)].into(),
-        misses: Vec::new(),
-    })
-}
-
-/// What every kernel waits: in a busy stream for the one before to end, alone for the host and the way to the device and back.
-fn launch(samples: &[Sample]) -> Option<Fitted> {
-    let host = samples.iter().find(|sample| sample.question == Question::Launch)?;
-    let graph = samples.iter().find(|sample| sample.question == Question::GraphLaunch)?;
-    let estimate = |value: f64, what: &str| Estimate {
-        value,
-        spread: 0.1,
-        basis: Basis::Measured,
-        implementation: None,
-        source: format!("an empty kernel, {what}, on {}", host.machine),
-    };
-    let round_trip = *host.reading.extras.get("round-trip-seconds")?;
-    let estimates = [
-        (EstimateKey::KernelLatency, estimate(graph.reading.seconds, "one of many in a graph")),
-        (EstimateKey::KernelLaunch, estimate(round_trip, "launched and waited for")),
-    ];
-    Some(Fitted {
-        name: "kernel",
-        implementation: implementation(host),
-        estimates: estimates.into(),
-        misses: Vec::new(),
-    })
-}
-
 /// Whose kernel a sample is of: the library without its version.
-fn implementation(sample: &Sample) -> String {
+pub(super) fn implementation(sample: &Sample) -> String {
     sample.reading.implementation.split_whitespace().next().unwrap_or_default().to_lowercase()
 }
 

@@ -5,6 +5,7 @@
 //! [`crate::Estimator`] is the only shape. A fifth of the samples, chosen by a hash of what was asked, never enters the
 //! fit; its errors are what a [`Fitted`] is judged by, and what its spread is taken from.
 
+mod direct;
 mod errors;
 mod family;
 mod solve;

@@ -1,0 +1,162 @@
+//! Estimates that are read off a few samples, without a search.
+
+use topology::Device;
+
+use super::errors::Miss;
+use super::family::{Fitted, SPREAD_MIN, implementation};
+use super::{held_out, predict};
+use crate::{Basis, Estimate, EstimateKey, Profile, Question, Sample};
+
+/// Products between promotions of two kernels whose tile is the same.
+const OFTEN: u32 = 64;
+const SELDOM: u32 = 512;
+
+/// What kernels bound by memory reach together: the highest rate at which large reads or writes were seen.
+pub(super) fn memory_together(samples: &[Sample], device: &Device) -> Option<Fitted> {
+    let rate = |sample: &Sample| match sample.question {
+        Question::Read { bytes, .. } | Question::Write { bytes, .. } => Some(bytes as f64 / sample.reading.seconds),
+        _ => None,
+    };
+    let (highest, sample) = samples
+        .iter()
+        .filter(|sample| !held_out(sample))
+        .filter_map(|sample| Some((rate(sample)?, sample)))
+        .max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let value = (highest / device.memory_rate().get()).min(1.0);
+    let estimate = Estimate {
+        value,
+        spread: SPREAD_MIN,
+        basis: Basis::Measured,
+        implementation: None,
+        source: format!("the highest rate of large reads and writes on {}", sample.machine),
+    };
+    Some(Fitted {
+        name: "memory",
+        implementation: implementation(sample),
+        estimates: [(EstimateKey::MemoryFraction, estimate)].into(),
+        misses: Vec::new(),
+    })
+}
+
+/// How much of the FP32 work of promotion shows: the same product promoted often and seldom, the difference of their times over
+/// that of the work. The median over shapes.
+pub(super) fn promotion(samples: &[Sample], device: &Device) -> Option<Fitted> {
+    let seconds = |at: [u64; 3], of: u32, every: u32| {
+        samples.iter().find_map(|sample| match sample.question {
+            Question::PromotedGemm { m, n, k, promote: Some(promote), sms } => {
+                ([m, n, k] == at && sms == of && promote == every).then_some(sample.reading.seconds)
+            }
+            _ => None,
+        })
+    };
+    let work = device.tensor.fp8.flops_per_sm_clock / device.vector_flops_per_sm_clock;
+    let mut exposed: Vec<f64> = samples
+        .iter()
+        .filter_map(|sample| match sample.question {
+            Question::PromotedGemm { m, n, k, promote: Some(SELDOM), sms } if sms == device.sms => {
+                let tensor = 2.0 * (m * n * k) as f64 / device.peak_fp8().get();
+                let more = seconds([m, n, k], sms, OFTEN)? - sample.reading.seconds;
+                Some(more / (tensor * work * (1.0 / f64::from(OFTEN) - 1.0 / f64::from(SELDOM))))
+            }
+            _ => None,
+        })
+        .collect();
+    exposed.sort_by(f64::total_cmp);
+    let value = *exposed.get(exposed.len() / 2)?;
+    let sample = samples.iter().find(|sample| matches!(sample.question, Question::PromotedGemm { .. }))?;
+    let apart = exposed.last()? - exposed.first()?;
+    let estimate = Estimate {
+        value: value.clamp(0.0, 1.0),
+        spread: (apart / value / 2.0).max(SPREAD_MIN),
+        basis: Basis::Measured,
+        implementation: Some(implementation(sample)),
+        source: format!(
+            "{} shapes promoted every {OFTEN} and every {SELDOM} products on {}",
+            exposed.len(),
+            sample.machine
+        ),
+    };
+    let source = "of the hardware that was measured".to_owned();
+    let ratio = Estimate { value: work, spread: 0.0, source, ..estimate.clone() };
+    Some(Fitted {
+        name: "gemm.promotion",
+        implementation: implementation(sample),
+        estimates: [(EstimateKey::GemmPromotionExposed, estimate), (EstimateKey::GemmPromotionRatio, ratio)].into(),
+        misses: Vec::new(),
+    })
+}
+
+/// What every kernel waits: in a busy stream for the one before to end, alone for the host and the way to the device and back.
+pub(super) fn launch(samples: &[Sample]) -> Option<Fitted> {
+    let host = samples.iter().find(|sample| sample.question == Question::Launch)?;
+    let graph = samples.iter().find(|sample| sample.question == Question::GraphLaunch)?;
+    let estimate = |value: f64, what: &str| Estimate {
+        value,
+        spread: 0.1,
+        basis: Basis::Measured,
+        implementation: None,
+        source: format!("an empty kernel, {what}, on {}", host.machine),
+    };
+    let round_trip = *host.reading.extras.get("round-trip-seconds")?;
+    let estimates = [
+        (EstimateKey::KernelLatency, estimate(graph.reading.seconds, "one of many in a graph")),
+        (EstimateKey::KernelLaunch, estimate(round_trip, "launched and waited for")),
+    ];
+    Some(Fitted {
+        name: "kernel",
+        implementation: implementation(host),
+        estimates: estimates.into(),
+        misses: Vec::new(),
+    })
+}
+
+/// What traffic beside a product takes of the power: a copy that moves `x` bytes a second lengthens a product that power
+/// bounds from `t` to `t / (1 - x / y)`; `y`, over the memory peak, is the estimate. The median over the pairs fitted.
+pub(super) fn contention(samples: &[Sample], device: &Device, profile: &Profile) -> Option<Fitted> {
+    let peak = device.memory_rate().get();
+    let mut rates: Vec<f64> = Vec::new();
+    let mut pairs = Vec::new();
+    for sample in samples {
+        let Question::Together { of, beside } = &sample.question else { continue };
+        let (Question::Gemm { .. }, Question::Copy { bytes, .. }) = (&**of, &**beside) else { continue };
+        let Some((alone, _)) = predict(device, profile, of) else { continue };
+        let Some(seconds) = sample.reading.extras.get("beside-seconds") else { continue };
+        let moved = 2.0 * *bytes as f64 / seconds / peak;
+        let share = 1.0 - alone.get() / sample.reading.seconds;
+        if !held_out(sample) && share > 0.0 {
+            rates.push(moved / share);
+        }
+        pairs.push((sample, alone.get(), moved));
+    }
+    rates.sort_by(f64::total_cmp);
+    let value = *rates.get(rates.len() / 2)?;
+    let misses = pairs
+        .iter()
+        .map(|(sample, alone, moved)| Miss {
+            question: sample.question.clone(),
+            measured: sample.reading.seconds,
+            predicted: alone / (1.0 - (moved / value).min(0.9)),
+            fitted: !held_out(sample),
+        })
+        .collect();
+    let (first, _, _) = pairs.first()?;
+    let estimate = Estimate {
+        value,
+        spread: spread_of(&rates),
+        basis: Basis::Measured,
+        implementation: None,
+        source: format!("{} products beside copies on {}", rates.len(), first.machine),
+    };
+    Some(Fitted {
+        name: "contention",
+        implementation: implementation(first),
+        estimates: [(EstimateKey::MemoryPower, estimate)].into(),
+        misses,
+    })
+}
+
+/// Half of what lies between the quartiles, over the median: near one standard deviation, and deaf to stragglers.
+fn spread_of(sorted: &[f64]) -> f64 {
+    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
+    ((at(0.75) - at(0.25)) / 2.0 / at(0.5)).max(SPREAD_MIN)
+}
