@@ -104,7 +104,7 @@ pub(super) fn implementation(sample: &Sample) -> String {
 #[must_use]
 pub fn fit(family: &Family, samples: &[&Sample], device: &Device, profile: &Profile) -> Option<Fitted> {
     let seen: Vec<&Sample> = samples.iter().copied().filter(|sample| !held_out(sample)).collect();
-    if seen.len() < 2 * family.keys.len().max(1) {
+    if seen.len() < 3 * family.keys.len().div_ceil(2).max(1) {
         return None;
     }
     let start: Vec<f64> = family.keys.iter().map(|(key, start)| start.unwrap_or_else(|| profile.value(*key))).collect();
