@@ -369,7 +369,7 @@ impl Question {
         };
         let backward = matches!(self, Self::Attention { direction: Direction::Backward, .. });
         let pass = if backward { Pass::InputGradient } else { Pass::Forward };
-        Some((Op { name: "asked", pass, kind }, sms))
+        Some((Op::new("asked", pass, kind), sms))
     }
 }
 

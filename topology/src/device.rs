@@ -21,6 +21,8 @@ pub struct Device {
     pub scale_up: ScaleUp,
     /// What moves bytes between devices without SMs.
     pub comm_engine: CommEngine,
+    /// Where BF16 becomes FP8.
+    pub cast: Cast,
 }
 
 /// Tensor-core rates in operations per SM and clock.
@@ -30,6 +32,17 @@ pub struct Tensor {
     pub bf16_flops_per_sm_clock: f64,
     /// FP8 arithmetic.
     pub fp8: Fp8,
+    /// Whether an operand can be read transposed.
+    pub transposed_reads: TransposedReads,
+}
+
+/// Whether the tensor core can take an FP8 operand transposed, with the scales it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransposedReads {
+    /// Not: a kernel writes the transposed copy first.
+    None,
+    /// As it is read from shared memory.
+    Native,
 }
 
 /// FP8 arithmetic of the tensor cores.
@@ -72,6 +85,39 @@ pub struct ScaleUp {
     pub rate_per_link: BytesPerSec,
     /// Latency device to device through the switch.
     pub latency: Seconds,
+    /// What its switches do to what they carry.
+    pub in_network: InNetwork,
+}
+
+/// What switches do to what they carry, besides carrying it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InNetwork {
+    /// Nothing.
+    None,
+    /// One message in, a copy to each receiver out.
+    Multicast,
+    /// That, and the sum of what several send to one receiver.
+    Reduce,
+}
+
+impl InNetwork {
+    /// Whether a message for several receivers is sent once.
+    #[must_use]
+    pub fn multicasts(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Multicast | Self::Reduce => true,
+        }
+    }
+
+    /// Whether what several send to one receiver arrives as its sum.
+    #[must_use]
+    pub fn reduces(self) -> bool {
+        match self {
+            Self::None | Self::Multicast => false,
+            Self::Reduce => true,
+        }
+    }
 }
 
 /// What moves bytes between devices besides SMs.
@@ -83,6 +129,19 @@ pub enum CommEngine {
     Copy,
     /// Copies, forwards and reduces.
     Full,
+}
+
+/// Where activations and gradients become FP8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cast {
+    /// A kernel reads BF16 and writes FP8.
+    Kernel,
+    /// An instruction of a warp: a norm writes FP8 itself.
+    Warp,
+    /// Logic beside the memory: half the bytes of a cast cross to the device.
+    NearMemory,
+    /// The engine that copies operands to the SMs: the product reads BF16, and there is no cast.
+    CopyEngine,
 }
 
 impl Device {

@@ -43,7 +43,7 @@ mod survey;
 mod tests;
 
 pub use counts::Counts;
-pub use device::{BlockScaling, CommEngine, Device, Fp8, Memory, ScaleUp, Tensor};
+pub use device::{BlockScaling, Cast, CommEngine, Device, Fp8, InNetwork, Memory, ScaleUp, Tensor, TransposedReads};
 pub use drawing::{Detail, Picture, PictureBox, PictureLine};
 pub use error::TopologyError;
 pub use fabric::{Fabric, FabricKind, Routing};
@@ -51,6 +51,6 @@ pub use id::{DeviceId, LinkId, NodeId};
 pub use link::{Link, LinkKind, Tier, Vertex};
 pub use machine::Machine;
 pub use network::Network;
-pub use node::{Host, Nic, Node};
+pub use node::{Compression, Forwarding, Host, Nic, Node, Ordering};
 pub use path::Path;
 pub use survey::{Diameter, Survey, SwitchCounts, WireCounts};

@@ -2,7 +2,10 @@
 
 use units::{Bytes, BytesPerSec, Hertz, Seconds};
 
-use crate::{BlockScaling, CommEngine, Device, Fabric, FabricKind, Fp8, Host, Memory, Nic, Node, ScaleUp, Tensor};
+use crate::{
+    BlockScaling, Cast, CommEngine, Compression, Device, Fabric, FabricKind, Forwarding, Fp8, Host, InNetwork, Memory,
+    Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
+};
 
 /// A machine: how many nodes of one kind on which network. The `cluster.*`, `node.*`, `gpu.*`, `fabric.*` keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +31,13 @@ impl Machine {
             device: bare_device(scale_up),
             node: Node {
                 devices: n_devices,
-                nic: Nic { count: n_devices, rate: nic },
+                nic: Nic {
+                    count: n_devices,
+                    rate: nic,
+                    forwarding: Forwarding::Kernel,
+                    ordering: Ordering::Native,
+                    compression: Compression::None,
+                },
                 host: Host {
                     pcie_rate: scale_up + nic,
                     pcie_latency: Seconds::ZERO,
@@ -45,9 +54,17 @@ impl Machine {
                 link_rate: nic,
                 switch_latency: Seconds::ZERO,
                 endpoint_latency: Seconds::ZERO,
+                in_network: InNetwork::None,
             },
             n_nodes,
         }
+    }
+
+    /// What a device has of its node's NICs, one direction.
+    #[must_use]
+    pub fn nic_rate_per_device(&self) -> BytesPerSec {
+        let Node { devices, nic, .. } = &self.node;
+        nic.rate * (f64::from(nic.count) / f64::from((*devices).max(1))).min(1.0)
     }
 
     /// Devices of the whole machine.
@@ -64,11 +81,13 @@ fn bare_device(scale_up: BytesPerSec) -> Device {
         tensor: Tensor {
             bf16_flops_per_sm_clock: 0.0,
             fp8: Fp8 { flops_per_sm_clock: 0.0, accumulate: 0, block_scaling: BlockScaling::None },
+            transposed_reads: TransposedReads::None,
         },
         vector_flops_per_sm_clock: 0.0,
         memory: Memory { stacks: 0, rate_per_stack: BytesPerSec::ZERO, capacity_per_stack: Bytes::ZERO },
         l2: Bytes::ZERO,
-        scale_up: ScaleUp { links: 1, rate_per_link: scale_up, latency: Seconds::ZERO },
+        scale_up: ScaleUp { links: 1, rate_per_link: scale_up, latency: Seconds::ZERO, in_network: InNetwork::None },
         comm_engine: CommEngine::None,
+        cast: Cast::Kernel,
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! ```
 //! use workloads::op::Precision;
-//! use workloads::step::{self, LayerKind, Load, Recompute, Shape};
+//! use workloads::step::{self, Casting, LayerKind, Load, Recompute, Shape};
 //!
 //! let config = r#"{ "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336,
 //!     "vocab_size": 128256, "num_attention_heads": 32, "num_key_value_heads": 8 }"#;
 //! let model = workloads::hf::from_config_json(config)?;
 //! let shape = Shape {
 //!     sequence: 8192, micro_batch: 1, tp: 2, cp: 1, ep: 1, linear: Precision::Bf16,
-//!     recompute: Recompute::default(), keep_fp8: false, logit_pieces: 1,
+//!     recompute: Recompute::default(), keep_fp8: false, casting: Casting::Kernel, transposed_reads: false,
+//!     logit_pieces: 1,
 //! };
 //! assert!(shape.check(&model).is_empty());
 //! let passes = step::mlp(&model, &shape, LayerKind::Dense, &Load::default());

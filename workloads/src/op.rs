@@ -11,6 +11,8 @@ pub struct Op {
     pub pass: Pass,
     /// The operation and its sizes.
     pub kind: OpKind,
+    /// Bytes it reads beyond its operands in their own format: those of an operand that is cast while it is read.
+    pub widened: Bytes,
 }
 
 /// Which part of training an op belongs to.
@@ -185,6 +187,12 @@ pub enum Collective {
 }
 
 impl Op {
+    /// An op whose operands are read in their own format.
+    #[must_use]
+    pub fn new(name: &'static str, pass: Pass, kind: OpKind) -> Self {
+        Self { name, pass, kind, widened: Bytes::ZERO }
+    }
+
     /// Useful arithmetic on the tensor cores; a multiply-add is two operations.
     #[must_use]
     pub fn flops(&self) -> Flops {

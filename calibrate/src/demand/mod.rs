@@ -84,6 +84,8 @@ impl<'a> Estimator<'a> {
             OpKind::Collective { .. } => return None,
         };
         let Asked { power, memory, shortest, limit, latency } = asked;
+        // An operand that is cast while it is read crosses in the wider format; its time is that of the memory, which others share.
+        let (memory, power) = (memory + op.widened, power + self.memory_power(op.widened));
         // What SMs ask of memory is in the time of a stream already; products and attention may ask for more than theirs can.
         let per_sm = BytesPerSec::new(self.profile.value(EstimateKey::MemoryRatePerSm));
         let in_flight = memory / (per_sm * f64::from(sms));

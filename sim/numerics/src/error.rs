@@ -3,6 +3,9 @@
 /// Why arithmetic cannot be done as asked. Each message says what to change.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NumericsError {
+    /// Bits of an element of LogFMT that leave no steps, or too many.
+    #[error("LogFMT of {0} bits an element; from 3 to 24 there are steps to choose from")]
+    LogBits(u32),
     /// More or fewer fraction bits than the emulation holds.
     #[error("{what} must be from 1 to {max}, not {bits}")]
     Bits {

@@ -24,6 +24,7 @@
 //! - [`Operands`]: a matrix of codes, ready to be multiplied; [`exact`] multiplies without loss.
 //! - [`Accumulator`]: how a tensor core adds products, with promotion to FP32 or without.
 //! - [`Quantized`], [`ScaledDot`]: scales by tensor, tile or block, and products of matrices that have them.
+//! - [`LogFormat`]: steps on a logarithmic scale, tile by tile.
 //! - [`Question`] to [`Loss`]: relative error and bias of long sums of random products.
 //!
 //! This crate does not know GPUs, models or time: widths, groups and intervals come from whoever asks.
@@ -31,6 +32,7 @@
 mod accumulator;
 mod error;
 mod format;
+mod log_format;
 mod loss;
 mod operands;
 mod scale;
@@ -38,6 +40,7 @@ mod scale;
 pub use accumulator::Accumulator;
 pub use error::NumericsError;
 pub use format::{Format, Specials};
+pub use log_format::LogFormat;
 pub use loss::{Distribution, Loss, Question};
 pub use operands::{Operands, exact};
 pub use scale::{Granularity, Quantized, ScaleAt, ScaleKind, ScaledDot};

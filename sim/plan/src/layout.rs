@@ -6,7 +6,7 @@ use workloads::parallel::Parallelism;
 use crate::PlanError;
 
 /// Ranks in order: pipeline rank slowest, then data, context and tensor parallel. Expert-parallel groups are runs of
-/// consecutive ranks of a pipeline rank, so they fill nodes; rank i sits on device i.
+/// consecutive ranks of a pipeline rank, so they fill nodes; rank i sits on the i-th device that the job uses.
 ///
 /// A *column* is the least set of ranks that only meets others in the optimizer: one expert-parallel group (or
 /// tensor-by-context group, where that is larger) of every pipeline rank. Columns are simulated apart.
@@ -22,19 +22,20 @@ pub struct Layout {
     pub cp: u32,
     /// Expert-parallel ranks.
     pub ep: u32,
-    /// Devices of a node.
+    /// Devices of a node that the job uses, its first ones.
     pub devices: u32,
+    /// Devices that a node has.
+    node_devices: u32,
     /// Ranks of a pipeline rank in one column.
     pub width: u32,
 }
 
 impl Layout {
-    /// Lays a job over a machine.
+    /// Lays a job over `devices` devices of each node of a machine.
     ///
     /// # Errors
     /// When ranks outnumber devices, or an expert-parallel group can neither fill whole nodes nor share one evenly.
-    pub fn new(parallel: &Parallelism, machine: &Machine) -> Result<Self, PlanError> {
-        let devices = machine.node.devices;
+    pub fn new(parallel: &Parallelism, machine: &Machine, devices: u32) -> Result<Self, PlanError> {
         let n_devices = u64::from(machine.n_nodes) * u64::from(devices);
         let n_ranks = u64::from(parallel.n_ranks());
         if n_ranks > n_devices {
@@ -51,6 +52,7 @@ impl Layout {
             cp: parallel.cp,
             ep: parallel.ep,
             devices,
+            node_devices: machine.node.devices,
             width: group,
         })
     }
@@ -76,7 +78,8 @@ impl Layout {
     /// The device of the i-th rank of a pipeline rank.
     #[must_use]
     pub fn device(&self, pipeline_rank: u32, index: u32) -> DeviceId {
-        DeviceId(pipeline_rank * self.per_stage + index)
+        let rank = pipeline_rank * self.per_stage + index;
+        DeviceId(rank / self.devices * self.node_devices + rank % self.devices)
     }
 
     /// Members of a group whose ranks are `stride` apart that share a node, of `size` in all.

@@ -50,7 +50,7 @@ pub use execute::{
 };
 pub use kernel::{Answer, kernel, node_collective};
 pub use layout::Layout;
-pub use lower::{RingBytes, Sampling, expert_layout, lower, lower_with, n_micro_batches, ring_bytes, shape};
+pub use lower::{RingBytes, Sampling, comm_sms, expert_layout, lower, lower_with, n_micro_batches, ring_bytes, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording};
 pub use program::*;

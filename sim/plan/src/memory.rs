@@ -80,7 +80,7 @@ pub fn check_memory(plan: &Plan, pool: Option<&Pool>) -> Result<Vec<RankMemory>,
 /// # Errors
 /// When the job cannot be placed or the traffic not sampled.
 pub fn sample(plan: &Plan) -> Result<Option<Pool>, PlanError> {
-    let layout = Layout::new(&plan.parallel, &plan.machine)?;
+    let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
     Ok(match expert_layout(plan, &layout) {
         Some(experts) => Some(Pool::sample(&plan.traffic, &experts)?),
         None => None,

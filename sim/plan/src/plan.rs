@@ -59,8 +59,10 @@ pub enum LinearPrecision {
 pub struct Policies {
     /// Order of chunks (`policy.schedule`): `1f1b`, `interleaved`, `zb1p`, `dual-pipe`, `dual-pipe-v`.
     pub schedule: Schedule,
+    /// Devices of a node that the job uses (`policy.devices-per-node`); the rest is spare, and paid for.
+    pub devices_per_node: u32,
     /// SMs that dispatch and combine hold beside compute in an overlapped pair (`policy.comm-sms`). Zero where the
-    /// device's communication engine does the work.
+    /// device's communication engine does all the work.
     pub comm_sms: u32,
     /// SMs that dispatch and combine hold in a lone chunk, where compute waits for them (`policy.lone-comm-sms`).
     pub lone_comm_sms: u32,

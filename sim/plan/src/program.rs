@@ -239,10 +239,12 @@ pub struct Flow {
     pub up: bool,
     /// Equal flows it stands for.
     pub copies: u32,
-    /// Occupancy of the ports: bytes over the share of the rate they reach.
-    pub occupancy: f64,
+    /// Occupancy of the sender's and the receiver's port: bytes over the share of the rate they reach.
+    pub occupied: [f64; 2],
     /// Bytes.
     pub bytes: f64,
+    /// Bytes that SMs of the sender and of the receiver copy or sum.
+    pub copied: [f64; 2],
     /// The shortest time the routes leave it, seconds; zero where they do not meet.
     pub shortest: f64,
 }

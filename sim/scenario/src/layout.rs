@@ -30,7 +30,7 @@ pub(crate) fn parallel(
         ep: degree(reader, "parallel.ep"),
         stages: Vec::new(),
     };
-    parallel.dp = dp(reader, machine, &parallel);
+    parallel.dp = dp(reader, machine, policy.devices_per_node, &parallel);
     parallel.stages = stages(reader, model, schedule, parallel.pp);
     check_experts(reader, model, &parallel);
     check_shape(reader, model, job, policy, &parallel);
@@ -45,15 +45,16 @@ fn degree(reader: &mut Reader<'_>, key: &str) -> u32 {
 const DEGREES: [&str; 4] = ["parallel.pp", "parallel.cp", "parallel.tp", "parallel.dp"];
 
 /// `auto`: the ranks that are left, so that every device has one.
-fn dp(reader: &mut Reader<'_>, machine: &Machine, parallel: &Parallelism) -> u32 {
+fn dp(reader: &mut Reader<'_>, machine: &Machine, per_node: u32, parallel: &Parallelism) -> u32 {
     let given = reader.word_or_count("parallel.dp", &["auto"], 1..=N_PARTS_MAX);
-    if !reader.sound(&DEGREES) || !reader.sound(&["cluster.nodes", "node.devices"]) {
+    let machine_keys = ["cluster.nodes", "node.devices", "policy.devices-per-node"];
+    if !reader.sound(&DEGREES) || !reader.sound(&machine_keys) {
         reader.doubt("parallel.dp");
         return 1;
     }
-    let Machine { node, n_nodes, .. } = machine;
-    let n_devices = u128::from(*n_nodes) * u128::from(node.devices);
-    let devices = format!("{n_nodes} nodes x {} devices = {n_devices}", node.devices);
+    let n_nodes = machine.n_nodes;
+    let n_devices = u128::from(n_nodes) * u128::from(per_node);
+    let devices = format!("{n_nodes} nodes x {per_node} devices = {n_devices}");
     let Parallelism { pp, cp, tp, .. } = *parallel;
     let others = u128::from(pp) * u128::from(cp) * u128::from(tp);
     match given {
@@ -178,6 +179,9 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
         linear,
         recompute: workloads::step::Recompute::default(),
         keep_fp8: policy.keep == KeepActivations::Fp8,
+        // Where casts run divides nothing.
+        casting: workloads::step::Casting::default(),
+        transposed_reads: false,
         logit_pieces: u64::from(policy.logit_pieces),
     };
     for error in shape.check(model) {

@@ -101,8 +101,9 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let machine = machine::machine(&mut reader);
     let model = model::model(&mut reader);
     let job = job::job(&mut reader);
-    let policy = policy::policies(&mut reader, &machine.device);
+    let mut policy = policy::policies(&mut reader, &machine);
     let parallel = layout::parallel(&mut reader, &machine, &model, &job, &policy);
+    policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);
     let traffic = job::traffic(&mut reader, &model);
     let profile = profile::profile(&mut reader, &layers.profiles);
     let decided = reader.finish(&NAMESPACES).map_err(Mistakes::new)?;

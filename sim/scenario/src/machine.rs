@@ -1,7 +1,8 @@
 //! The machine: `gpu.*`, `node.*`, `fabric.*`, `cluster.*`.
 
 use topology::{
-    BlockScaling, CommEngine, Device, Fabric, FabricKind, Fp8, Host, Machine, Memory, Nic, Node, ScaleUp, Tensor,
+    BlockScaling, Cast, CommEngine, Compression, Device, Fabric, FabricKind, Forwarding, Fp8, Host, InNetwork, Machine,
+    Memory, Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
 };
 use units::{BytesPerSec, Seconds};
 
@@ -36,6 +37,7 @@ pub(crate) fn one_node(reader: &mut Reader<'_>) -> Machine {
         link_rate: BytesPerSec::ZERO,
         switch_latency: Seconds::ZERO,
         endpoint_latency: Seconds::ZERO,
+        in_network: InNetwork::None,
     };
     Machine { device: device(reader), node: node(reader), fabric, n_nodes: 1 }
 }
@@ -54,6 +56,10 @@ pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
                     &[("none", BlockScaling::None), ("native", BlockScaling::Native)],
                 ),
             },
+            transposed_reads: reader.choice(
+                "gpu.tensor.transposed-reads",
+                &[("none", TransposedReads::None), ("native", TransposedReads::Native)],
+            ),
         },
         vector_flops_per_sm_clock: flops_per_sm_clock(reader, "gpu.vector.flops-per-sm-clock", 1.0),
         memory: Memory {
@@ -66,12 +72,27 @@ pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
             links: reader.count("gpu.scale-up.links", 1..=N_PARTS_MAX),
             rate_per_link: reader.quantity("gpu.scale-up.rate-per-link"),
             latency: reader.quantity_or_zero("gpu.scale-up.latency"),
+            in_network: in_network(reader, "gpu.scale-up.in-network"),
         },
         comm_engine: reader.choice(
             "gpu.comm-engine",
             &[("none", CommEngine::None), ("copy", CommEngine::Copy), ("full", CommEngine::Full)],
         ),
+        cast: reader.choice(
+            "gpu.cast",
+            &[
+                ("kernel", Cast::Kernel),
+                ("warp", Cast::Warp),
+                ("near-memory", Cast::NearMemory),
+                ("copy-engine", Cast::CopyEngine),
+            ],
+        ),
     }
+}
+
+fn in_network(reader: &mut Reader<'_>, key: &str) -> InNetwork {
+    let abilities = [("none", InNetwork::None), ("multicast", InNetwork::Multicast), ("reduce", InNetwork::Reduce)];
+    reader.choice(key, &abilities)
 }
 
 fn flops_per_sm_clock(reader: &mut Reader<'_>, key: &str, min: f64) -> f64 {
@@ -84,6 +105,17 @@ fn node(reader: &mut Reader<'_>) -> Node {
         nic: Nic {
             count: reader.count("node.nic.count", 0..=N_DEVICES_MAX),
             rate: reader.quantity_or_zero("node.nic.rate"),
+            forwarding: reader
+                .choice("node.nic.forwarding", &[("kernel", Forwarding::Kernel), ("hardware", Forwarding::Hardware)]),
+            ordering: reader.choice("node.nic.ordering", &[("fence", Ordering::Fence), ("native", Ordering::Native)]),
+            compression: reader.choice(
+                "node.nic.compression",
+                &[
+                    ("none", Compression::None),
+                    ("logfmt-10", Compression::LogFmt10),
+                    ("logfmt-8", Compression::LogFmt8),
+                ],
+            ),
         },
         host: Host {
             pcie_rate: reader.quantity("node.host.pcie-rate"),
@@ -110,6 +142,7 @@ fn fabric(reader: &mut Reader<'_>) -> Fabric {
         link_rate: reader.quantity_or_zero("fabric.link-rate"),
         switch_latency: reader.quantity_or_zero("fabric.switch-latency"),
         endpoint_latency: reader.quantity_or_zero("fabric.endpoint-latency"),
+        in_network: in_network(reader, "fabric.in-network"),
     }
 }
 

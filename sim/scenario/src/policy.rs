@@ -1,7 +1,9 @@
 //! What we choose: `policy.*`.
 
-use plan::{Ema, Folding, KeepActivations, PointToPoint, Policies, Recording};
-use topology::{CommEngine, Device, Routing};
+use plan::{Ema, Folding, KeepActivations, Layout, PointToPoint, Policies, Recording};
+use topology::{Device, Machine, Routing};
+use workloads::model::Model;
+use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
 use workloads::step::Recompute;
 
@@ -10,12 +12,14 @@ use crate::reader::{Reader, WordOr};
 /// SMs, products, pieces: counts that are stored in 32 bits.
 const N_PARTS_MAX: u64 = 1 << 20;
 
-pub(crate) fn policies(reader: &mut Reader<'_>, device: &Device) -> Policies {
-    let comm_sms = comm_sms(reader, device);
+/// All choices but the SMs of communication, which [`decide_comm_sms`] fills in once the layout is known.
+pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
+    let device = &machine.device;
     Policies {
         schedule: schedule(reader),
-        comm_sms,
-        lone_comm_sms: lone_comm_sms(reader, device, comm_sms),
+        devices_per_node: devices_per_node(reader, machine),
+        comm_sms: 0,
+        lone_comm_sms: 0,
         point_to_point: reader
             .choice("policy.point-to-point", &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)]),
         folding: reader.choice("policy.folding", &[("auto", Folding::Auto), ("none", Folding::None)]),
@@ -56,22 +60,50 @@ fn schedule(reader: &mut Reader<'_>) -> Schedule {
     })
 }
 
-/// `auto`: none where the device's engine moves the bytes, else `policy.comm-sms-software`.
-fn comm_sms(reader: &mut Reader<'_>, device: &Device) -> u32 {
-    let software: u32 = reader.count("policy.comm-sms-software", 0..=N_PARTS_MAX);
-    let comm_sms = match reader.word_or_count("policy.comm-sms", &["auto"], 0..=N_PARTS_MAX) {
+/// `auto`: all of them.
+fn devices_per_node(reader: &mut Reader<'_>, machine: &Machine) -> u32 {
+    let all = machine.node.devices;
+    match reader.word_or_count("policy.devices-per-node", &["auto"], 1..=N_PARTS_MAX) {
+        WordOr::Count(count) if reader.sound(&["node.devices", "policy.devices-per-node"]) && count > all => {
+            let message = format!("{count} devices of a node that has {all}");
+            reader.refuse("policy.devices-per-node", message, Some("give fewer, or \"auto\" for all".to_owned()));
+            all
+        }
         WordOr::Count(count) => count,
         WordOr::Word(_) => {
-            let count = match device.comm_engine {
-                CommEngine::None => software,
-                CommEngine::Copy | CommEngine::Full => 0,
+            reader.decide("policy.devices-per-node", all);
+            all
+        }
+    }
+}
+
+/// SMs of communication, in pairs and alone. `auto`: of `policy.comm-sms-software` the share that the machine's abilities
+/// leave to do ([`plan::comm_sms`]).
+pub(crate) fn decide_comm_sms(
+    reader: &mut Reader<'_>,
+    machine: &Machine,
+    model: &Model,
+    parallel: &Parallelism,
+    policy: &mut Policies,
+) {
+    let device = &machine.device;
+    let software: u32 = reader.count("policy.comm-sms-software", 0..=N_PARTS_MAX);
+    policy.comm_sms = match reader.word_or_count("policy.comm-sms", &["auto"], 0..=N_PARTS_MAX) {
+        WordOr::Count(count) => count,
+        WordOr::Word(_) => {
+            // What cannot be laid out is refused elsewhere.
+            let sound = reader.all_sound("model") && reader.sound(&["parallel.ep", "policy.devices-per-node"]);
+            let layout = sound.then(|| Layout::new(parallel, machine, policy.devices_per_node).ok()).flatten();
+            let count = match model.experts.as_ref().zip(layout) {
+                Some((experts, layout)) => plan::comm_sms(machine, experts, &layout, software),
+                None => software,
             };
             reader.decide("policy.comm-sms", count);
             count
         }
     };
-    refuse_too_many_sms(reader, "policy.comm-sms", comm_sms, device);
-    comm_sms
+    refuse_too_many_sms(reader, "policy.comm-sms", policy.comm_sms, device);
+    policy.lone_comm_sms = lone_comm_sms(reader, device, policy.comm_sms);
 }
 
 /// `auto`: as many as in an overlapped pair.

@@ -100,11 +100,30 @@ fn an_automatic_value_is_the_number_it_came_to() {
 }
 
 #[test]
-fn a_comm_engine_frees_the_sms() {
-    for (engine, comm_sms) in [("none", 20), ("copy", 0), ("full", 0)] {
-        let plan = loaded("tiny-moe", &[&format!("gpu.comm-engine={engine}")]).plan;
-        assert_eq!((plan.policy.comm_sms, plan.policy.lone_comm_sms), (comm_sms, comm_sms), "{engine}");
+fn abilities_free_the_sms_of_communication() {
+    // Ports of 200 and 50 GB/s; alone, SMs copy or sum what both ends of both fabrics carry. A copy engine leaves them the
+    // receiving half of a combine, a full one nothing; hardware that forwards leaves a relay its sums and not their copies.
+    for (sets, comm_sms) in [
+        (vec!["gpu.comm-engine=none"], 20),
+        (vec!["gpu.comm-engine=copy"], 10),
+        (vec!["gpu.comm-engine=full"], 0),
+        (vec!["node.nic.forwarding=hardware"], 18),
+        (vec!["gpu.scale-up.in-network=multicast", "fabric.in-network=multicast"], 20),
+        (vec!["gpu.comm-engine=copy", "gpu.scale-up.in-network=reduce", "fabric.in-network=reduce"], 0),
+    ] {
+        let plan = loaded("deepseek-v3-2048", &sets).plan;
+        assert_eq!((plan.policy.comm_sms, plan.policy.lone_comm_sms), (comm_sms, comm_sms), "{sets:?}");
     }
+}
+
+#[test]
+fn spare_devices_hold_no_rank() {
+    let rack = ["node.devices=72", "node.nic.count=72", "cluster.nodes=32", "policy.devices-per-node=64"];
+    let plan = loaded("deepseek-v3-2048", &rack).plan;
+    assert_eq!((plan.parallel.n_ranks(), plan.machine.n_devices()), (2048, 2304));
+    let layout = plan::Layout::new(&plan.parallel, &plan.machine, 64).expect("a layout");
+    let devices = [0, 63, 64, 127].map(|index| layout.device(0, index).0);
+    assert_eq!(devices, [0, 63, 72, 135], "the last eight of every node are spare");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::fixtures::{deepseek_v3, llama_405b};
 use crate::model::LayerKind;
 use crate::op::Precision;
 use crate::parallel::{default_stages, stage_layers};
-use crate::step::Recompute;
+use crate::step::{Casting, Recompute};
 
 fn published() -> Shape {
     Shape {
@@ -19,6 +19,8 @@ fn published() -> Shape {
         linear: Precision::Fp8Block,
         recompute: Recompute { norm: true, mla_up: true, swiglu: true, full: false },
         keep_fp8: true,
+        casting: Casting::Kernel,
+        transposed_reads: false,
         logit_pieces: 1,
     }
 }

@@ -1,6 +1,7 @@
 //! The attention core and the output projection, shared by latent and grouped attention.
 
 use super::Shape;
+use super::shape::Copies;
 use super::tape::{BF16, FP32, Linear, Tape};
 use crate::op::{Axis, Collective, OpKind, Pass, Stream};
 
@@ -26,14 +27,25 @@ impl Core {
         self.gather_keys(tape, Pass::Forward);
         self.op(tape, Pass::Forward);
         let output = self.output(tape.shape);
-        if tape.shape.fp8() {
-            let kept = if tape.shape.keep_fp8 { kept_core_width(tape.shape) } else { 0.0 };
-            let widths = [BF16, tape.shape.fp8_width() + kept];
-            tape.stream(Pass::Forward, output.names[1], Stream::Cast, output.input_elements(), widths);
-        }
+        self.cast_output(tape, output);
         tape.product(Pass::Forward, output);
         tape.collective(Pass::Forward, "attention-scatter", Axis::Tp, Collective::ReduceScatter, self.residual(tape));
         tape.sum(Pass::Forward, "attention-residual", self.residual(tape) / tape.shape.tp.max(1), 2);
+    }
+
+    fn cast_output(self, tape: &mut Tape<'_>, output: Linear) {
+        if !tape.shape.fp8() {
+            return;
+        }
+        let kept = if tape.shape.keep_fp8 { kept_core_width(tape.shape) } else { 0.0 };
+        let product = tape.shape.copies_left(Copies::Rows).map_or(0.0, Copies::count) * tape.shape.fp8_width();
+        for copy in tape.shape.read_wide(Copies::Rows) {
+            tape.read_wide(output.names[1], *copy);
+        }
+        if kept + product > 0.0 {
+            let widths = tape.shape.across_memory([BF16, product + kept]);
+            tape.stream(Pass::Forward, output.names[1], Stream::Cast, output.input_elements(), widths);
+        }
     }
 
     /// From the residual's gradient to that of the core's output, which also comes back from where it was kept.
@@ -45,11 +57,15 @@ impl Core {
         tape.product(Pass::InputGradient, output);
         if tape.shape.fp8() && tape.shape.keep_fp8 {
             // One read of E5M6 gives the BF16 copy for the row sums and the 128x1 copy for the weight gradient.
-            let widths = [kept_core_width(tape.shape), BF16 + tape.shape.fp8_width()];
+            let product = tape.shape.copies_left(Copies::Columns).map_or(0.0, Copies::count) * tape.shape.fp8_width();
+            for copy in tape.shape.read_wide(Copies::Columns) {
+                tape.read_wide(output.names[1], *copy);
+            }
+            let widths = tape.shape.across_memory([kept_core_width(tape.shape), BF16 + product]);
             let elements = output.input_elements();
             tape.stream(Pass::InputGradient, output.names[1], Stream::CastTranspose, elements, widths);
         } else {
-            tape.cast_input(Pass::InputGradient, output, 1);
+            tape.cast_input(Pass::InputGradient, output, Copies::Columns);
         }
     }
 

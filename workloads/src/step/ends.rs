@@ -1,5 +1,6 @@
 //! What the first and the last stage do besides layers.
 
+use super::shape::Copies;
 use super::tape::{ACCUMULATE, BF16, FP32, Linear, Tape};
 use super::{Passes, Shape};
 use crate::model::Model;
@@ -114,14 +115,14 @@ pub fn mtp(model: &Model, shape: &Shape) -> Passes {
     let project = Linear { names, tokens: own, inputs: 2 * model.hidden, outputs: model.hidden };
     look_up(&mut tape, model);
     norms(&mut tape, Pass::Forward, elements);
-    tape.cast_input(Pass::Forward, project, 1);
+    tape.cast_normed(Pass::Forward, &["mtp-norm-hidden", "mtp-norm-embedding"], project, false);
     tape.product(Pass::Forward, project);
 
     tape.cast_gradient(project);
     tape.product(Pass::InputGradient, project);
     if shape.recompute.norm || shape.recompute.full {
         norms(&mut tape, Pass::Recompute, elements);
-        tape.cast_input(Pass::Recompute, project, 1);
+        tape.cast_input(Pass::Recompute, project, Copies::Columns);
     } else {
         tape.transpose_kept(project);
     }

@@ -1,6 +1,7 @@
 //! The feed-forward segment: a dense network, or the shared part of a layer of experts.
 
 use super::moe;
+use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use super::{LayerKind, Load, Passes, Shape};
 use crate::model::Model;
@@ -26,7 +27,7 @@ fn dense(model: &Model, shape: &Shape) -> Passes {
     let ffn = FeedForward::new(DENSE, shape, model.hidden, model.ffn);
     tape.norm(Pass::Forward, "mlp-norm", own);
     ffn.gather(&mut tape, Pass::Forward, Collective::AllGather);
-    tape.cast_input(Pass::Forward, ffn.gate_up, 1);
+    tape.cast_normed(Pass::Forward, &["mlp-norm"], ffn.gate_up, false);
     ffn.forward(&mut tape);
     tape.sum(Pass::Forward, "mlp-residual", own, 2);
 
@@ -109,7 +110,7 @@ impl FeedForward {
     pub(super) fn input_again(&self, tape: &mut Tape<'_>, norm_again: bool) {
         self.gather(tape, Pass::Recompute, Collective::AllGather);
         if norm_again {
-            tape.cast_input(Pass::Recompute, self.gate_up, 1);
+            tape.cast_input(Pass::Recompute, self.gate_up, Copies::Columns);
         } else {
             tape.transpose_kept(self.gate_up);
         }
@@ -152,14 +153,15 @@ pub(super) fn swiglu_again(tape: &mut Tape<'_>, name: &'static str, down: Linear
     } else if shape.keep_fp8 {
         tape.transpose(down.names[1], elements);
     } else {
-        tape.cast(Pass::InputGradient, down.names[1], elements, 1);
+        tape.cast(Pass::InputGradient, down.names[1], elements, Copies::Columns);
     }
 }
 
 /// Its gradient: kept input and output gradient in, input gradient out in both FP8 copies.
 pub(super) fn swiglu_gradient(tape: &mut Tape<'_>, name: &'static str, elements: u64) {
     let shape = tape.shape;
-    let writes = if shape.fp8() { 4.0 * shape.fp8_width() } else { 2.0 * BF16 };
+    let copies = if shape.transposed_reads { 1.0 } else { 2.0 };
+    let writes = if shape.fp8() { copies * 2.0 * shape.fp8_width() } else { 2.0 * BF16 };
     let widths = [2.0 * shape.kept_width() + BF16, writes];
     tape.stream(Pass::InputGradient, name, Stream::SwiGlu, elements, widths);
 }

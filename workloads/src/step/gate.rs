@@ -31,7 +31,7 @@ impl Router {
         let picks = (self.top_k * 8 + self.top_k * 4) as f64;
         let widths = [self.gate.outputs as f64 * FP32, picks];
         tape.stream(Pass::Forward, "top-k", Stream::Gate, self.gate.tokens, widths);
-        tape.cast_input(Pass::Forward, self.gate, 1);
+        tape.cast_normed(Pass::Forward, &["mlp-norm"], self.gate, true);
     }
 
     /// The gradients of the routed experts' input, the shared expert's and the gate's are summed, then taken through

@@ -3,6 +3,7 @@
 use super::Shape;
 use super::attention::input_norm;
 use super::attention_core::Core;
+use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use crate::model::{Attention, Model};
 use crate::op::{Axis, Collective, Pass, Stream};
@@ -39,7 +40,7 @@ impl Grouped {
         let pass = Pass::Forward;
         input_norm(tape, pass, self.hidden);
         self.gather(tape, pass, Collective::AllGather);
-        tape.cast_input(pass, self.project, 1);
+        tape.cast_normed(pass, &["attention-norm"], self.project, false);
         tape.product(pass, self.project);
         self.rope(tape, pass);
         self.core.forward(tape);
@@ -56,7 +57,7 @@ impl Grouped {
         if tape.shape.pieces_again().norm {
             input_norm(tape, Pass::Recompute, self.hidden);
             self.gather(tape, Pass::Recompute, Collective::AllGather);
-            tape.cast_input(Pass::Recompute, self.project, 1);
+            tape.cast_input(Pass::Recompute, self.project, Copies::Columns);
         } else {
             // What is kept is the rank's own tokens: gathered again for the weight gradient.
             self.gather(tape, Pass::Recompute, Collective::AllGather);

@@ -3,6 +3,7 @@
 use super::Shape;
 use super::attention::input_norm;
 use super::attention_core::Core;
+use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use crate::model::{Attention, Model};
 use crate::op::{Axis, Collective, Pass, Stream};
@@ -62,14 +63,14 @@ impl Latent {
     pub(super) fn forward(&self, tape: &mut Tape<'_>) {
         let pass = Pass::Forward;
         input_norm(tape, pass, self.hidden);
-        tape.cast_input(pass, self.kv_down, 1);
+        tape.cast_normed(pass, &["attention-norm"], self.kv_down, false);
         if let Some(down) = self.query_down {
             tape.product(pass, down);
         }
         tape.product(pass, self.kv_down);
         self.latent_norms(tape, pass);
         self.gather_latents(tape, pass);
-        self.cast_latents(tape, pass, 1);
+        self.cast_latents(tape, pass, Copies::Rows);
         self.up(tape, pass);
         self.core.forward(tape);
     }
@@ -97,7 +98,7 @@ impl Latent {
         let again = tape.shape.pieces_again();
         if self.query_down.is_none() {
             // The up-projection of the queries reads the first norm itself.
-            self.input_again(tape, if again.mla_up { 2 } else { 1 });
+            self.input_again(tape, if again.mla_up { Copies::Both } else { Copies::Columns });
         }
         if again.norm {
             self.latent_norms(tape, Pass::Recompute);
@@ -105,7 +106,7 @@ impl Latent {
         if again.norm || again.mla_up {
             self.gather_latents(tape, Pass::Recompute);
             // Both copies in one read where the up-projections run again.
-            self.cast_latents(tape, Pass::Recompute, if again.mla_up { 2 } else { 1 });
+            self.cast_latents(tape, Pass::Recompute, if again.mla_up { Copies::Both } else { Copies::Columns });
         } else {
             tape.transpose_kept(self.kv_up);
             if self.query_down.is_some() {
@@ -118,7 +119,7 @@ impl Latent {
     }
 
     /// The 128x1 copy of the first norm's output for the weight gradients.
-    fn input_again(&self, tape: &mut Tape<'_>, copies: u64) {
+    fn input_again(&self, tape: &mut Tape<'_>, copies: Copies) {
         if tape.shape.pieces_again().norm {
             input_norm(tape, Pass::Recompute, self.hidden);
             tape.cast_input(Pass::Recompute, self.kv_down, copies);
@@ -149,7 +150,7 @@ impl Latent {
         tape.product(Pass::InputGradient, self.kv_down);
         tape.sum(Pass::InputGradient, "attention-input-sum", own * self.hidden, 2);
         if self.query_down.is_some() {
-            self.input_again(tape, 1);
+            self.input_again(tape, Copies::Columns);
         }
         tape.norm_gradient("attention-norm", own * self.hidden, true);
     }
@@ -172,12 +173,19 @@ impl Latent {
         tape.collective(pass, "latent-gather", Axis::Tp, Collective::AllGather, self.gathered());
     }
 
-    fn cast_latents(&self, tape: &mut Tape<'_>, pass: Pass, copies: u64) {
+    fn cast_latents(&self, tape: &mut Tape<'_>, pass: Pass, copies: Copies) {
         // Without a query latent the norm's output is cast already; with tp > 1 it arrives gathered and is cast anew.
         if self.query_down.is_some() || tape.shape.tp > 1 {
-            tape.cast_input(pass, self.query_up, copies);
+            self.cast_latent(tape, pass, "query-norm", self.query_up, copies);
         }
-        tape.cast_input(pass, self.kv_up, copies);
+        self.cast_latent(tape, pass, "key-value-norm", self.kv_up, copies);
+    }
+
+    fn cast_latent(&self, tape: &mut Tape<'_>, pass: Pass, norm: &'static str, linear: Linear, copies: Copies) {
+        match copies {
+            Copies::Rows => tape.cast_normed(pass, &[norm], linear, false),
+            Copies::Columns | Copies::Both => tape.cast_input(pass, linear, copies),
+        }
     }
 
     /// The up-projections and the rotary position of what they give.

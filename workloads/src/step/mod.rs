@@ -46,7 +46,7 @@ pub(crate) use attention_core::kept_core_width;
 pub use ends::{embedding, head, mtp};
 pub use exchange::{Exchange, exchange, point_to_point};
 pub use ffn::mlp;
-pub use shape::{Recompute, Shape, ShapeError};
+pub use shape::{Casting, Recompute, Shape, ShapeError};
 pub(crate) use update::weight_copy_width;
 pub use update::{HeldParams, ReduceClass, Update, held_params, update};
 

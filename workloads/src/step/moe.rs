@@ -1,6 +1,7 @@
 //! The experts of a layer, between dispatch and combine.
 
 use super::ffn::{FeedForward, SHARED, swiglu, swiglu_again, swiglu_gradient};
+use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use super::{Load, Passes, Shape};
 use crate::model::{Experts, Model};
@@ -51,7 +52,7 @@ impl<'a> Layer<'a> {
         if let Some(shared) = &self.shared {
             if tape.shape.tp > 1 {
                 shared.gather(tape, pass, Collective::AllGather);
-                tape.cast_input(pass, shared.gate_up, 1);
+                tape.cast_input(pass, shared.gate_up, Copies::Rows);
             }
             shared.forward(tape);
         }
@@ -71,7 +72,8 @@ impl<'a> Layer<'a> {
         let own = tape.shape.tokens_sequence_parallel() * self.hidden;
         let norm_again = tape.shape.pieces_again().norm;
         let one_cast = self.shared.is_some() && tape.shape.tp == 1;
-        tape.cast(Pass::InputGradient, "mlp-output-gradient", own, if one_cast { 2 } else { 1 });
+        let copies = if one_cast { Copies::Both } else { Copies::Rows };
+        tape.cast_to_send(Pass::InputGradient, "mlp-output-gradient", own, copies);
         if norm_again {
             tape.norm(Pass::Recompute, "mlp-norm", own);
         }

@@ -22,8 +22,47 @@ pub struct Shape {
     pub recompute: Recompute,
     /// Whether the inputs of FP8 GEMMs are kept in FP8; else in BF16. Nothing to say where `linear` is BF16.
     pub keep_fp8: bool,
+    /// Where BF16 becomes FP8. Nothing to say where `linear` is BF16.
+    pub casting: Casting,
+    /// Whether a product can read an FP8 operand transposed, with the scales it has, so that nobody writes a 128x1 copy.
+    pub transposed_reads: bool,
     /// Pieces the logits are computed in. One: logits are kept from forward to backward. More: see [`super::head`].
     pub logit_pieces: u64,
+}
+
+/// Where BF16 activations and gradients become FP8 (arXiv:2412.19437 section 3.5.2 asks for all but the first).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Casting {
+    /// A kernel reads BF16 and writes FP8.
+    #[default]
+    Kernel,
+    /// A norm writes FP8 itself where nobody else reads its output; all other casts are kernels.
+    Norm,
+    /// Beside the memory: half the bytes of a cast or transpose cross to the device.
+    Memory,
+    /// On the way to the product, which then reads BF16. Kernels are left that write what must travel or be transposed.
+    Product,
+}
+
+/// Which copies a cast writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Copies {
+    /// 1x128 tiles along the rows: for the product, its input gradient, or the dispatch.
+    Rows,
+    /// 128x1 tiles, transposed: for the weight gradient.
+    Columns,
+    /// Both, in one read.
+    Both,
+}
+
+impl Copies {
+    /// How many that is.
+    pub(super) fn count(self) -> f64 {
+        match self {
+            Self::Rows | Self::Columns => 1.0,
+            Self::Both => 2.0,
+        }
+    }
 }
 
 /// What is computed again in the backward pass instead of kept.
@@ -112,6 +151,42 @@ impl Shape {
     #[must_use]
     pub fn pieces_again(&self) -> Recompute {
         if self.recompute.full { Recompute { full: true, ..Recompute::default() } } else { self.recompute }
+    }
+
+    /// Whether norms run again in the backward pass, so that what they gave is not kept.
+    pub(super) fn norm_again(&self) -> bool {
+        self.recompute.norm || self.recompute.full
+    }
+
+    /// The copies that a kernel still writes of those a cast is asked for. One copy serves both ways where products read it
+    /// transposed; none is needed where products cast what they read, but a transposed one for lack of transposed reads.
+    pub(super) fn copies_left(&self, asked: Copies) -> Option<Copies> {
+        match (self.casting, self.transposed_reads, asked) {
+            (Casting::Product, true, _) | (Casting::Product, false, Copies::Rows) => None,
+            (Casting::Product, false, Copies::Columns | Copies::Both) => Some(Copies::Columns),
+            (_, true, _) => Some(Copies::Rows),
+            (_, false, asked) => Some(asked),
+        }
+    }
+
+    /// The copies that products read in BF16 instead.
+    pub(super) fn read_wide(&self, asked: Copies) -> &'static [Copies] {
+        match (self.casting, self.transposed_reads, asked) {
+            (Casting::Kernel | Casting::Norm | Casting::Memory, _, _) => &[],
+            (Casting::Product, _, Copies::Rows) => &[Copies::Rows],
+            (Casting::Product, false, Copies::Columns) => &[],
+            (Casting::Product, false, Copies::Both) => &[Copies::Rows],
+            (Casting::Product, true, Copies::Columns) => &[Copies::Columns],
+            (Casting::Product, true, Copies::Both) => &[Copies::Rows, Copies::Columns],
+        }
+    }
+
+    /// Bytes an element of a cast that cross to the device.
+    pub(super) fn across_memory(&self, widths: [f64; 2]) -> [f64; 2] {
+        match self.casting {
+            Casting::Memory => widths.map(|width| width / 2.0),
+            Casting::Kernel | Casting::Norm | Casting::Product => widths,
+        }
     }
 
     /// Everything that keeps `model` from being laid out in this shape; empty where it fits.

@@ -1,8 +1,11 @@
 //! Writing ops down: the three lists of a segment, and what every linear layer has in common.
 
+use std::collections::BTreeSet;
+
 use units::Bytes;
 
-use super::{Passes, Shape};
+use super::shape::Copies;
+use super::{Casting, Passes, Shape};
 use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision, Stream};
 
 /// Bytes of an element in BF16.
@@ -14,6 +17,8 @@ pub(super) const FP32: f64 = 4.0;
 pub(super) struct Tape<'a> {
     pub(super) shape: &'a Shape,
     passes: Passes,
+    /// Operands that products read in BF16 and cast on the way, by name and copy.
+    wide: BTreeSet<(&'static str, Copies)>,
 }
 
 /// A linear layer: `[tokens, inputs] -> outputs`, the sizes of this rank.
@@ -28,7 +33,7 @@ pub(super) struct Linear {
 
 impl<'a> Tape<'a> {
     pub(super) fn new(shape: &'a Shape) -> Self {
-        Self { shape, passes: Passes::default() }
+        Self { shape, passes: Passes::default(), wide: BTreeSet::new() }
     }
 
     pub(super) fn finish(self) -> Passes {
@@ -37,12 +42,19 @@ impl<'a> Tape<'a> {
 
     /// Puts an op at the end of the list its pass belongs to.
     pub(super) fn push(&mut self, pass: Pass, name: &'static str, kind: OpKind) {
-        let list = match pass {
+        self.push_op(Op::new(name, pass, kind));
+    }
+
+    fn push_op(&mut self, op: Op) {
+        self.list(op.pass).push(op);
+    }
+
+    fn list(&mut self, pass: Pass) -> &mut Vec<Op> {
+        match pass {
             Pass::Forward => &mut self.passes.forward,
             Pass::Recompute | Pass::InputGradient => &mut self.passes.input_gradient,
             Pass::WeightGradient | Pass::Update => &mut self.passes.weight_gradient,
-        };
-        list.push(Op { name, pass, kind });
+        }
     }
 
     /// Where whole layers are computed again: the forward list, once more.
@@ -93,19 +105,58 @@ impl<'a> Tape<'a> {
         }
     }
 
-    /// BF16 to one FP8 copy (1x128), or to `copies` of them in one read. Nothing where linear layers are BF16.
-    pub(super) fn cast(&mut self, pass: Pass, name: &'static str, elements: u64, copies: u64) {
-        if self.shape.fp8() {
-            let writes = copies as f64 * self.shape.fp8_width();
-            self.stream(pass, name, Stream::Cast, elements, [BF16, writes]);
+    /// BF16 to FP8 on the way to products; the copies that nobody needs are left out, and who then reads BF16 is noted.
+    /// Nothing where linear layers are BF16.
+    pub(super) fn cast(&mut self, pass: Pass, name: &'static str, elements: u64, copies: Copies) {
+        if !self.shape.fp8() {
+            return;
+        }
+        // An input that is kept in FP8 is written in any case.
+        let kept = pass == Pass::Forward && self.shape.keep_fp8 && !self.shape.norm_again();
+        let wide = if kept { &[][..] } else { self.shape.read_wide(copies) };
+        self.wide.extend(wide.iter().map(|copy| (name, *copy)));
+        if let Some(left) = if kept { Some(copies) } else { self.shape.copies_left(copies) } {
+            self.cast_kernel(pass, name, elements, left);
         }
     }
 
-    /// An FP8 tensor read back and written anew with 128x1 tiles.
-    pub(super) fn transpose(&mut self, name: &'static str, elements: u64) {
+    /// BF16 to FP8 that travels: written whatever products could read.
+    pub(super) fn cast_to_send(&mut self, pass: Pass, name: &'static str, elements: u64, copies: Copies) {
         if self.shape.fp8() {
+            self.cast_kernel(pass, name, elements, if self.shape.transposed_reads { Copies::Rows } else { copies });
+        }
+    }
+
+    fn cast_kernel(&mut self, pass: Pass, name: &'static str, elements: u64, copies: Copies) {
+        let width = self.shape.fp8_width() * copies.count();
+        self.stream(pass, name, Stream::Cast, elements, self.shape.across_memory([BF16, width]));
+    }
+
+    /// The cast of a norm's output that no gather stands before, by `norms` themselves where they can; `shared` where others
+    /// read their BF16 output too.
+    pub(super) fn cast_normed(&mut self, pass: Pass, norms: &[&'static str], linear: Linear, shared: bool) {
+        let width = self.shape.fp8_width();
+        if !(self.shape.fp8() && self.shape.casting == Casting::Norm && self.shape.tp == 1) {
+            return if shared {
+                self.cast_to_send(pass, linear.names[1], linear.input_elements(), Copies::Rows);
+            } else {
+                self.cast(pass, linear.names[1], linear.input_elements(), Copies::Rows);
+            };
+        }
+        for name in norms {
+            let norm = self.list(pass).iter_mut().rev().find(|op| op.name == *name && op.pass == pass);
+            if let Some(OpKind::Stream { writes, .. }) = norm.map(|op| &mut op.kind) {
+                *writes = *writes * ((width + if shared { BF16 } else { 0.0 }) / BF16);
+            }
+        }
+    }
+
+    /// An FP8 tensor read back and written anew with 128x1 tiles; nothing where products read it transposed.
+    pub(super) fn transpose(&mut self, name: &'static str, elements: u64) {
+        if self.shape.fp8() && !self.shape.transposed_reads {
             let width = self.shape.fp8_width();
-            self.stream(Pass::InputGradient, name, Stream::CastTranspose, elements, [width, width]);
+            let widths = self.shape.across_memory([width, width]);
+            self.stream(Pass::InputGradient, name, Stream::CastTranspose, elements, widths);
         }
     }
 
@@ -114,24 +165,43 @@ impl<'a> Tape<'a> {
         if self.shape.keep_fp8 {
             self.transpose(linear.names[1], linear.input_elements());
         } else {
-            self.cast(Pass::InputGradient, linear.names[1], linear.input_elements(), 1);
+            self.cast(Pass::InputGradient, linear.names[1], linear.input_elements(), Copies::Columns);
         }
     }
 
     /// The cast of a linear layer's input.
-    pub(super) fn cast_input(&mut self, pass: Pass, linear: Linear, copies: u64) {
+    pub(super) fn cast_input(&mut self, pass: Pass, linear: Linear, copies: Copies) {
         self.cast(pass, linear.names[1], linear.input_elements(), copies);
     }
 
     /// The cast of its output's gradient, both ways in one read.
     pub(super) fn cast_gradient(&mut self, linear: Linear) {
-        self.cast(Pass::InputGradient, linear.names[2], linear.tokens * linear.outputs, 2);
+        self.cast(Pass::InputGradient, linear.names[2], linear.tokens * linear.outputs, Copies::Both);
+    }
+
+    /// Notes that products read one copy of a tensor in BF16.
+    pub(super) fn read_wide(&mut self, name: &'static str, copy: Copies) {
+        self.wide.insert((name, copy));
+    }
+
+    /// Bytes a product reads beyond FP8 operands: those of its operands that it casts itself.
+    fn widened(&self, pass: Pass, linear: Linear) -> Bytes {
+        let outputs = linear.tokens * linear.outputs;
+        let [input, gradient] = [(linear.names[1], linear.input_elements()), (linear.names[2], outputs)];
+        let operands = match pass {
+            Pass::Forward | Pass::Recompute | Pass::Update => vec![(input, Copies::Rows)],
+            Pass::InputGradient => vec![(gradient, Copies::Rows)],
+            Pass::WeightGradient => vec![(input, Copies::Columns), (gradient, Copies::Columns)],
+        };
+        let wide = operands.into_iter().filter(|((name, _), copy)| self.wide.contains(&(*name, *copy)));
+        Bytes::new(wide.map(|((_, elements), _)| elements as f64 * (BF16 - self.shape.fp8_width())).sum())
     }
 
     /// The product itself, in the pass asked for, with the linear layers' arithmetic.
     pub(super) fn product(&mut self, pass: Pass, linear: Linear) {
-        let precision = self.precision(pass);
-        self.gemm(pass, linear, precision, if pass == Pass::WeightGradient { ACCUMULATE } else { Output::Bf16 });
+        let output = if pass == Pass::WeightGradient { ACCUMULATE } else { Output::Bf16 };
+        let kind = linear.gemm(pass, self.precision(pass), output);
+        self.push_op(Op { widened: self.widened(pass, linear), ..Op::new(linear.names[0], pass, kind) });
     }
 
     /// A product in an arithmetic of its own.
@@ -141,8 +211,7 @@ impl<'a> Tape<'a> {
 
     /// A BF16 product of the backward pass that already runs in the forward list.
     pub(super) fn forward_early(&mut self, pass: Pass, linear: Linear, output: Output) {
-        let op = Op { name: linear.names[0], pass, kind: linear.gemm(pass, Precision::Bf16, output) };
-        self.passes.forward.push(op);
+        self.passes.forward.push(Op::new(linear.names[0], pass, linear.gemm(pass, Precision::Bf16, output)));
     }
 
     /// The products of several experts; `linear.tokens` is not read.

@@ -21,6 +21,8 @@ fn published() -> Shape {
         linear: Precision::Fp8Block,
         recompute: Recompute { norm: true, mla_up: true, swiglu: true, full: false },
         keep_fp8: true,
+        casting: Casting::Kernel,
+        transposed_reads: false,
         logit_pieces: 1,
     }
 }
@@ -384,4 +386,63 @@ fn a_shape_that_does_not_fit_says_everything_that_is_wrong() {
     assert_eq!(errors.len(), 5 + 1, "{errors:?}");
     let zero = Shape { cp: 0, linear: Precision::Fp8Tile, ..published() };
     assert_eq!(zero.check(&deepseek_v3()), [ShapeError::Zero("parallel.cp"), ShapeError::Precision]);
+}
+
+/// Bytes of all casts and transposes of a layer of experts, and what products read beyond FP8.
+fn cast_bytes(shape: &Shape) -> (f64, f64) {
+    let passes = layer(&deepseek_v3(), shape, LayerKind::Moe);
+    let ops = [passes.forward, passes.input_gradient, passes.weight_gradient].concat();
+    let casts = ops.iter().map(|op| match op.kind {
+        OpKind::Stream { what: Stream::Cast | Stream::CastTranspose, reads, writes } => (reads + writes).get(),
+        _ => 0.0,
+    });
+    (casts.sum(), ops.iter().map(|op| op.widened.get()).sum())
+}
+
+#[test]
+fn where_casts_run_moves_their_bytes() {
+    let with = |casting, transposed_reads| Shape { casting, transposed_reads, ..published() };
+    let (kernel, none) = cast_bytes(&with(Casting::Kernel, false));
+    assert_eq!(none, 0.0);
+    assert_eq!(cast_bytes(&with(Casting::Memory, false)), (kernel / 2.0, 0.0));
+    let (norm, _) = cast_bytes(&with(Casting::Norm, false));
+    let (transposed, _) = cast_bytes(&with(Casting::Kernel, true));
+    let (product, wide) = cast_bytes(&with(Casting::Product, false));
+    assert!(norm < kernel && transposed < kernel && product < kernel && wide > 0.0);
+    // What is left beside both: the two casts that travel, and the core's output to and from the form it is kept in.
+    let (both, _) = cast_bytes(&with(Casting::Product, true));
+    let (width, rows, core) = (1.0 + 4.0 / 128.0, (T * D) as f64, (T * 16384) as f64);
+    let kept = 1.5 + 4.0 / 128.0;
+    let expectation = 2.0 * rows * (2.0 + width) + core * (2.0 + kept) + core * (kept + 2.0);
+    assert!((both - expectation).abs() < 1e-6 * expectation, "expectation {expectation}, actual {both}");
+}
+
+#[test]
+fn a_product_that_casts_reads_bf16() {
+    let shape = Shape { casting: Casting::Product, transposed_reads: true, ..published() };
+    let passes = attention(&deepseek_v3(), &shape, LayerKind::Moe);
+    let wide = |ops: &[Op], name: &str, pass: Pass| {
+        ops.iter().find(|op| op.name == name && op.pass == pass).map_or(0.0, |op| op.widened.get())
+    };
+    let more = 2.0 - (1.0 + 4.0 / 128.0);
+    let expectation = (T * 1536) as f64 * more;
+    assert_eq!(wide(&passes.forward, "query-up", Pass::Forward), expectation, "its input");
+    let expectation = (T * 24576) as f64 * more;
+    assert_eq!(wide(&passes.input_gradient, "query-up", Pass::InputGradient), expectation, "its gradient");
+    let expectation = (T * (1536 + 24576)) as f64 * more;
+    let actual = wide(&passes.weight_gradient, "query-up", Pass::WeightGradient);
+    assert!((actual - expectation).abs() < 1e-6, "both: expectation {expectation}, actual {actual}");
+}
+
+#[test]
+fn a_norm_that_casts_writes_fp8_in_place_of_bf16() {
+    let shape = Shape { casting: Casting::Norm, ..published() };
+    let passes = attention(&deepseek_v3(), &shape, LayerKind::Moe);
+    let width = 1.0 + 4.0 / 128.0;
+    let rows = (T * D) as f64;
+    let (reads, writes) = bytes(&passes.forward, "attention-norm", Pass::Forward, Stream::Norm);
+    assert_eq!((reads, writes), (rows * 2.0, rows * width));
+    // The gate reads BF16 beside the dispatch's FP8.
+    let (_, writes) = bytes(&passes.forward, "mlp-norm", Pass::Forward, Stream::Norm);
+    assert!((writes - rows * (2.0 + width)).abs() < 1e-3);
 }

@@ -93,7 +93,7 @@ pub(crate) fn weight_copy_width(linear: Precision) -> f64 {
 
 fn stream(name: &'static str, what: Stream, elements: u64, widths: [f64; 2]) -> Op {
     let [reads, writes] = widths.map(|width| Bytes::new(elements as f64 * width));
-    Op { name, pass: Pass::Update, kind: OpKind::Stream { what, reads, writes } }
+    Op::new(name, Pass::Update, OpKind::Stream { what, reads, writes })
 }
 
 /// Parameters on one rank.

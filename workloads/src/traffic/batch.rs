@@ -14,6 +14,10 @@ pub struct Batch {
     /// `[relay * devices + local rank]`: distinct tokens that the relay hands to a rank of its own node, itself
     /// included. A token's relay on a node is the rank with its source's local rank; on its source's node, the source.
     pub forwarded: Vec<u32>,
+    /// `[rank]`: tokens of a rank that at least one other node wants.
+    pub leaving: Vec<u32>,
+    /// `[relay]`: tokens that the relay hands to at least one other rank of its node.
+    pub handed: Vec<u32>,
     /// `[expert]`: tokens an expert gets.
     pub expert_tokens: Vec<u32>,
     /// `[rank]`: distinct tokens a rank gets, its own included.
@@ -130,6 +134,8 @@ impl Count {
         let batch = Batch {
             to_node: vec![0; n_ranks * n_nodes],
             forwarded: vec![0; n_ranks * devices as usize],
+            leaving: vec![0; n_ranks],
+            handed: vec![0; n_ranks],
             expert_tokens: vec![0; layout.experts as usize],
             received: vec![0; n_ranks],
         };
@@ -140,14 +146,23 @@ impl Count {
     fn token(&mut self, source: u32, picks: &[u32]) {
         let relay = (source as usize % self.devices) * self.devices;
         let to_node = &mut self.batch.to_node[source as usize * self.n_nodes..][..self.n_nodes];
-        let (mut last_rank, mut last_node) = (u32::MAX, u32::MAX);
+        let (own, local) = (source / self.devices as u32, source % self.devices as u32);
+        let (mut last_rank, mut last_node, mut last_handed) = (u32::MAX, u32::MAX, u32::MAX);
+        let mut leaves = false;
         for &expert in picks {
             let home = self.homes[expert as usize];
             self.batch.expert_tokens[expert as usize] += 1;
             self.batch.forwarded[home.forwarded as usize + relay] += u32::from(home.rank != last_rank);
             to_node[home.node as usize] += u32::from(home.node != last_node);
+            leaves |= home.node != own;
+            let relay = home.node * self.devices as u32 + local;
+            if home.rank != relay && home.node != last_handed {
+                self.batch.handed[relay as usize] += 1;
+                last_handed = home.node;
+            }
             (last_rank, last_node) = (home.rank, home.node);
         }
+        self.batch.leaving[source as usize] += u32::from(leaves);
     }
 
     fn finish(mut self) -> Batch {
@@ -170,7 +185,7 @@ fn receive(batch: &mut Batch, devices: usize) {
 
 /// The batch in which all ranks are alike: expected counts, rounded once.
 fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Batch {
-    let (n_nodes, n_ranks) = expected_places(spec, layout);
+    let Places { nodes: n_nodes, ranks: n_ranks, leaving, handed } = expected_places(spec, layout);
     let ranks = layout.n_ranks as usize;
     let to_node = (f64::from(layout.tokens) * n_nodes / f64::from(layout.n_nodes)).round() as u32;
     let through = f64::from(layout.tokens) * f64::from(layout.n_nodes);
@@ -178,9 +193,13 @@ fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Batch {
     // Every rank gets the picks of as many tokens as it sends; where its experts do not divide them, the first get one more.
     let (rows, per_rank) = (layout.tokens * layout.top_k, layout.experts_per_rank());
     let expert_rows = (0..layout.experts).map(|e| rows / per_rank + u32::from(e % per_rank < rows % per_rank));
+    let tokens = |share: f64| (f64::from(layout.tokens) * share).round() as u32;
     let mut batch = Batch {
         to_node: vec![to_node; ranks * layout.n_nodes as usize],
         forwarded: vec![forwarded; ranks * layout.devices as usize],
+        leaving: vec![tokens(leaving); ranks],
+        // A relay gets the tokens of one source a node, a part of them on each.
+        handed: vec![tokens(handed); ranks],
         expert_tokens: expert_rows.collect(),
         received: vec![0; ranks],
     };
@@ -188,12 +207,30 @@ fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Batch {
     batch
 }
 
-/// Expected numbers of distinct nodes and ranks that uniform picks reach: closed without a node limit, else the mean of
-/// many picks.
-fn expected_places(spec: &TrafficSpec, layout: &ExpertLayout) -> (f64, f64) {
+/// What a token reaches, on average.
+struct Places {
+    /// Distinct nodes.
+    nodes: f64,
+    /// Distinct ranks.
+    ranks: f64,
+    /// Whether it leaves its node.
+    leaving: f64,
+    /// Nodes on which its relay hands it on.
+    handed: f64,
+}
+
+/// What uniform picks reach: closed without a node limit, else the mean of many picks.
+fn expected_places(spec: &TrafficSpec, layout: &ExpertLayout) -> Places {
     if layout.node_limit == layout.groups {
         let expected = |places| expected_distinct(layout.experts, places, layout.top_k);
-        return (expected(layout.n_nodes), expected(layout.n_ranks));
+        let reached = |experts| 1.0 - missed(layout.experts, experts, layout.top_k);
+        let of_node = layout.experts / layout.n_nodes;
+        return Places {
+            nodes: expected(layout.n_nodes),
+            ranks: expected(layout.n_ranks),
+            leaving: reached(layout.experts - of_node),
+            handed: f64::from(layout.n_nodes) * reached(of_node - layout.experts_per_rank()),
+        };
     }
     let uniform = vec![0.0; layout.experts as usize];
     let mut picker = Picker::new(layout, &uniform, &uniform);
@@ -204,7 +241,12 @@ fn expected_places(spec: &TrafficSpec, layout: &ExpertLayout) -> (f64, f64) {
     }
     let batch = count.finish();
     let mean = |counts: &[u32]| f64::from(counts.iter().sum::<u32>()) / f64::from(EXPECTATION_TOKENS);
-    (mean(&batch.to_node), mean(&batch.received))
+    Places {
+        nodes: mean(&batch.to_node),
+        ranks: mean(&batch.received),
+        leaving: mean(&batch.leaving),
+        handed: mean(&batch.handed),
+    }
 }
 
 /// Tokens behind an expectation with a node limit: a standard error of about one in a thousand.
@@ -212,8 +254,14 @@ const EXPECTATION_TOKENS: u32 = 1 << 14;
 
 /// Expected distinct places that `picks` distinct experts of `experts` lie on, `experts / places` a place:
 /// `n (1 - C(E - E/n, k) / C(E, k))`.
-pub(super) fn expected_distinct(experts: u32, places: u32, picks: u32) -> f64 {
-    let elsewhere = experts - experts / places;
-    let missed = |i| f64::from(elsewhere.saturating_sub(i)) / f64::from(experts - i);
-    f64::from(places) * (1.0 - (0..picks).map(missed).product::<f64>())
+#[must_use]
+pub fn expected_distinct(experts: u32, places: u32, picks: u32) -> f64 {
+    f64::from(places) * (1.0 - missed(experts, experts / places, picks))
+}
+
+/// The chance that none of `picks` distinct experts of `experts` is among `some` of them: `C(E - s, k) / C(E, k)`.
+fn missed(experts: u32, some: u32, picks: u32) -> f64 {
+    let elsewhere = experts.saturating_sub(some);
+    // There are no more picks than experts.
+    (0..picks.min(experts)).map(|i| f64::from(elsewhere.saturating_sub(i)) / f64::from(experts - i)).product()
 }

@@ -74,7 +74,7 @@ mod noise;
 mod pick;
 mod pool;
 
-pub use batch::{Batch, Sampler};
+pub use batch::{Batch, Sampler, expected_distinct};
 pub use pool::{Pool, Statistic};
 
 use crate::model::{Gate, GroupScore};

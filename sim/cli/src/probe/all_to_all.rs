@@ -51,7 +51,7 @@ fn answers(plan: &Plan, program: &Program) -> Result<[Answer; 2], Failure> {
             plan.name
         )));
     };
-    let layout = Layout::new(&plan.parallel, &plan.machine)?;
+    let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
     let reached = if layout.expert_nodes() > 1 { pool.nodes_per_token() } else { pool.ranks_per_token() };
     let tokens = shape.tokens_sequence_parallel() as f64 * reached.mean;
     let of = |kind: ExchangeKind, token_bytes: f64| {

@@ -154,8 +154,9 @@ pub(super) fn slowest(program: &Program, template: &ExchangeTemplate, kind: usiz
     let (mut up, mut out, mut copied) = (0.0, 0.0, 0.0);
     for flow in &template.flows {
         let copies = f64::from(flow.copies);
-        *(if flow.up { &mut up } else { &mut out }) += copies * flow.occupancy;
-        copied += copies * flow.bytes;
+        // Over all ranks ports send what ports receive, but where switches copy or sum.
+        *(if flow.up { &mut up } else { &mut out }) += copies * flow.occupied[0].max(flow.occupied[1]);
+        copied += copies * (flow.copied[0] + flow.copied[1]);
     }
     let rate = |id| program.resources.rate(id);
     let (up, out) = (up / rate(on.up_send), out / rate(on.out_send));

@@ -21,14 +21,14 @@ impl Kernel {
 }
 
 impl Flow {
-    /// A message between two ranks; `copied` is what the sender's SMs copy for a byte.
+    /// A message between two ranks; `copied` is what a byte that SMs copy takes of their capacity.
     pub(super) fn task(&self, tag: Tag, [from, to]: [&RankResources; 2], copied: f64, latency: SimSpan) -> Task<Tag> {
         let (send, receive) = if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };
         Task::new(tag)
-            .demand(send, self.occupancy)
-            .demand(receive, self.occupancy)
-            .demand(from.copy, self.bytes * copied)
-            .demand(to.copy, if self.up { self.bytes * copied } else { 0.0 })
+            .demand(send, self.occupied[0])
+            .demand(receive, self.occupied[1])
+            .demand(from.copy, self.copied[0] * copied)
+            .demand(to.copy, self.copied[1] * copied)
             .no_faster_than(self.shortest)
             .copies(self.copies)
             .latency(latency)

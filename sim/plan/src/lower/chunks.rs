@@ -28,6 +28,8 @@ const FORWARD: usize = 0;
 const INPUT: usize = 1;
 const WEIGHT: usize = 2;
 
+const KINDS: [ExchangeKind; 2] = [ExchangeKind::Dispatch, ExchangeKind::Combine];
+
 /// Templates, and the slots of each pipeline rank that refer to them.
 pub(super) fn chunks(
     context: &Context<'_>,
@@ -42,8 +44,8 @@ pub(super) fn chunks(
     let mut library = Library {
         lone: Segments::new(context, kernels, all),
         pair: Segments::new(context, kernels, pair_sms),
-        lone_comm_sms: context.lone_comm_sms(),
-        comm_sms: context.comm_sms(),
+        lone_comm_sms: KINDS.map(|kind| context.held(context.lone_comm_sms(), kind)),
+        comm_sms: KINDS.map(|kind| context.held(context.comm_sms(), kind)),
         stages: &context.stages,
         first_layers: first_layers(&context.stages),
         n_layers: plan.model.layers as u16,
@@ -156,8 +158,9 @@ impl Unit {
 struct Library<'a> {
     lone: Segments,
     pair: Segments,
-    lone_comm_sms: u32,
-    comm_sms: u32,
+    /// SMs that a dispatch and a combine hold.
+    lone_comm_sms: [u32; 2],
+    comm_sms: [u32; 2],
     stages: &'a [Stage],
     first_layers: Vec<u16>,
     n_layers: u16,
@@ -252,7 +255,7 @@ const COMMUNICATION: usize = 1;
 struct Writer<'a> {
     library: &'a Library<'a>,
     segments: &'a Segments,
-    comm_sms: u32,
+    comm_sms: [u32; 2],
     template: Template,
 }
 
@@ -410,7 +413,7 @@ impl Writer<'_> {
             stream.push(Instruction::Await(event));
         }
         if self.library.exchanges {
-            stream.push(Instruction::Exchange { kind, half, layer, sms: self.comm_sms });
+            stream.push(Instruction::Exchange { kind, half, layer, sms: self.comm_sms[kind as usize] });
         }
         self.signal(COMMUNICATION)
     }

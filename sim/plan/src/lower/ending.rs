@@ -57,7 +57,7 @@ fn reduce(
         (_, _) => "weight-gather",
     };
     let stride = if class.name == "expert" { context.layout.ep } else { context.layout.tp };
-    let op = Op { name, pass: Pass::Update, kind: OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes } };
+    let op = Op::new(name, Pass::Update, OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes });
     let op = kernels.op(&op);
     ending.push(Ending::Ring(ring::over(context, op, what, bytes, class.replicas, stride)));
 }

@@ -13,18 +13,18 @@
 //! what a rank sends, forwards and receives over the scale-up fabric and what it sends over the network. Breaks where ring buffers are
 //! too small for the latency, and for messages of a few tokens.
 
-use std::collections::BTreeMap;
-
 use calibrate::EstimateKey;
 use engine::{Capacity, Resources, Task, TaskGraph};
-use topology::{DeviceId, LinkId, LinkKind, Routing};
+use topology::{Forwarding, Ordering};
 use units::{Seconds, SimSpan};
 use workloads::step::{Exchange, Load};
 use workloads::traffic::{Batch, ExpertLayout, Router};
 
 use super::Context;
+use super::hands::{Hands, Relay};
+use super::way::{group_pairs, way_seconds};
 use crate::layout::Layout;
-use crate::program::{ExchangeTemplate, Flow};
+use crate::program::{ExchangeKind, ExchangeTemplate, Flow};
 use crate::{Plan, PlanError};
 
 /// How experts lie on ranks; `None` for a dense model.
@@ -76,18 +76,12 @@ pub(super) fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 
     };
     let wires = Wires::of(context, sizes)?;
     let templates = pool.batches().iter().map(|batch| {
-        [Way::Dispatch, Way::Combine].map(|way| {
-            let whole = whole(&wires, batch, way);
+        [ExchangeKind::Dispatch, ExchangeKind::Combine].map(|kind| {
+            let whole = whole(&wires, batch, kind);
             if context.folded() { folded(context, &wires, &whole) } else { whole }
         })
     });
     Ok(templates.collect())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Dispatch,
-    Combine,
 }
 
 /// What is the same for all batches.
@@ -95,6 +89,10 @@ struct Wires {
     n_nodes: u32,
     devices: u32,
     sizes: Exchange,
+    /// Who moves, copies and sums the bytes.
+    hands: Hands,
+    /// Bytes of a combine on the network over bytes in memory.
+    squeeze: f64,
     /// Share of the port's rate: dispatch, combine.
     up_fraction: [f64; 2],
     out_fraction: [f64; 2],
@@ -117,84 +115,136 @@ impl Wires {
             n_nodes: layout.expert_nodes(),
             devices: layout.expert_devices(),
             sizes,
+            hands: Hands::of(&plan.machine),
+            squeeze: node.nic.compression.ratio(),
             up_fraction: [value(EstimateKey::DispatchScaleUpFraction), value(EstimateKey::CombineScaleUpFraction)],
             out_fraction: [value(EstimateKey::DispatchScaleOutFraction), value(EstimateKey::CombineScaleOutFraction)],
             way: 0.0,
             up_rate: plan.machine.device.scale_up_rate().get(),
-            out_rate: node.nic.rate.get() * (f64::from(node.nic.count) / f64::from(node.devices)).min(1.0),
+            out_rate: plan.machine.nic_rate_per_device().get(),
             copy_rate: f64::from(context.comm_sms()) * value(EstimateKey::AllToAllRatePerSm),
             memory_passes: value(EstimateKey::AllToAllMemoryPasses),
             latency: SimSpan::ZERO,
         };
-        let (from, near) = (layout.device(0, 0), layout.device(0, 1 % layout.ep));
-        let mut way = context.network.path(from, near, plan.policy.routing)?.latency;
+        wires.latency = wires.latency(context)?;
         if wires.n_nodes > 1 {
-            let far = layout.device(0, layout.devices);
-            way += context.network.path(from, far, plan.policy.routing)?.latency;
             wires.way = way_seconds(context, &group_pairs(layout), layout.ep * (layout.expert_nodes() - 1))?;
         }
-        wires.latency = SimSpan::from(Seconds::new(value(EstimateKey::AllToAllNotify)) + way);
         Ok(wires)
+    }
+
+    /// Counts, barriers, and the hops of a token: to the relay and, where a kernel hands it on, one more in software. Where
+    /// writes keep their order no fence stands between data and flag: one way less.
+    fn latency(&self, context: &Context<'_>) -> Result<SimSpan, PlanError> {
+        let (plan, layout) = (context.plan, &context.layout);
+        let to = |index| {
+            let path = context.network.path(layout.device(0, 0), layout.device(0, index), plan.policy.routing);
+            path.map(|path| path.latency)
+        };
+        let near = to(1 % layout.ep)?;
+        let far = if self.n_nodes > 1 { to(layout.devices)? } else { near };
+        let hops = match plan.machine.node.nic.forwarding {
+            _ if self.n_nodes == 1 => near,
+            Forwarding::Kernel => far + near,
+            Forwarding::Hardware => far,
+        };
+        let notify = Seconds::new(plan.profile.value(EstimateKey::AllToAllNotify));
+        let unfenced = match plan.machine.node.nic.ordering {
+            Ordering::Fence => notify,
+            Ordering::Native => {
+                if notify > far {
+                    notify - far
+                } else {
+                    Seconds::ZERO
+                }
+            }
+        };
+        Ok(SimSpan::from(unfenced + hops))
     }
 }
 
 /// Every message of every rank.
-fn whole(wires: &Wires, batch: &Batch, way: Way) -> ExchangeTemplate {
+fn whole(wires: &Wires, batch: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
     let n_ranks = batch.n_ranks();
     let (n_nodes, devices) = (wires.n_nodes, wires.devices);
-    let mut flows = Vec::with_capacity((n_ranks * (n_nodes + devices)) as usize);
+    let mut draft = Draft {
+        kind,
+        flows: Vec::with_capacity((n_ranks * (n_nodes + devices)) as usize),
+        memory: vec![0.0; n_ranks as usize],
+    };
     for rank in 0..n_ranks {
         let (node, local) = (rank / devices, rank % devices);
+        let relay = Relay::of(batch, rank, n_nodes, devices);
         for other in (0..n_nodes).filter(|&other| other != node) {
             let tokens = batch.to_node[(rank * n_nodes + other) as usize];
-            wires.push(&mut flows, way, [rank, other * devices + local], tokens, false);
+            wires.push(&mut draft, &relay, [rank, other * devices + local], tokens, false);
         }
         for other in (0..devices).filter(|&other| other != local) {
             let tokens = batch.forwarded[(rank * devices + other) as usize];
-            wires.push(&mut flows, way, [rank, node * devices + other], tokens, true);
+            wires.push(&mut draft, &relay, [rank, node * devices + other], tokens, true);
         }
     }
-    wires.template(flows, n_ranks as usize, way)
+    wires.template(draft)
+}
+
+/// Messages while they are written down.
+struct Draft {
+    kind: ExchangeKind,
+    flows: Vec<Flow>,
+    /// Bytes through each member's device memory.
+    memory: Vec<f64>,
 }
 
 impl Wires {
-    /// A message of `tokens` from the first to the second rank of a dispatch; the other way round for a combine.
-    fn push(&self, flows: &mut Vec<Flow>, way: Way, [first, second]: [u32; 2], tokens: u32, up: bool) {
+    /// A message of `tokens` from the first to the second rank of a dispatch; the other way round for a combine. The first
+    /// is the token's source, or its relay, in both.
+    fn push(&self, draft: &mut Draft, relay: &Relay, [first, second]: [u32; 2], tokens: u32, up: bool) {
         if tokens == 0 {
             return;
         }
-        let (from, to, size) = match way {
-            Way::Dispatch => (first, second, self.sizes.dispatch_bytes_per_token),
-            Way::Combine => (second, first, self.sizes.combine_bytes_per_token),
+        let (from, to, size) = match draft.kind {
+            ExchangeKind::Dispatch => (first, second, self.sizes.dispatch_bytes_per_token),
+            ExchangeKind::Combine => (second, first, self.sizes.combine_bytes_per_token),
         };
-        let bytes = f64::from(tokens) * size.get();
-        let fraction = if up { self.up_fraction[way as usize] } else { self.out_fraction[way as usize] };
-        let occupancy = bytes / fraction;
+        let squeeze = if !up && draft.kind == ExchangeKind::Combine { self.squeeze } else { 1.0 };
+        let held = f64::from(tokens) * size.get();
+        let ends = self.hands.ends(draft.kind, up, relay);
+        let bytes = held * squeeze;
+        let fractions = if up { self.up_fraction } else { self.out_fraction };
+        let occupancy = bytes / fractions[draft.kind as usize];
         // Side by side with the others of its rank a message has its part of the port; it is slowed where its way has less.
         let at_port = occupancy * f64::from(self.n_nodes - 1) / self.out_rate;
         let on_way = if up { 0.0 } else { bytes * self.way };
-        let shortest = if on_way > at_port { on_way } else { 0.0 };
-        flows.push(Flow { from: from as u16, to: to as u16, up, copies: 1, occupancy, bytes, shortest });
+        for (member, end) in [from, to].into_iter().zip(&ends) {
+            draft.memory[member as usize] += held * end.memory * self.memory_passes;
+        }
+        draft.flows.push(Flow {
+            from: from as u16,
+            to: to as u16,
+            up,
+            copies: 1,
+            occupied: ends.map(|end| occupancy * end.port),
+            bytes,
+            copied: ends.map(|end| held * end.sms),
+            shortest: if on_way > at_port { on_way } else { 0.0 },
+        });
     }
 
-    fn template(&self, flows: Vec<Flow>, n_members: usize, way: Way) -> ExchangeTemplate {
-        let devices = self.devices as usize;
+    fn template(&self, draft: Draft) -> ExchangeTemplate {
+        let Draft { kind, flows, memory } = draft;
+        let (n_members, devices) = (memory.len(), self.devices as usize);
         let mut waits = vec![0; n_members];
         let mut node_waits = vec![0; n_members.div_ceil(devices)];
-        let mut memory = vec![0.0; n_members];
         let (mut up_bytes, mut out_bytes) = (0.0, 0.0);
         for flow in &flows {
             let (from, to) = (usize::from(flow.from), usize::from(flow.to));
-            let bytes = flow.bytes * f64::from(flow.copies);
             waits[from] += 1;
-            if way == Way::Dispatch && !flow.up {
+            if kind == ExchangeKind::Dispatch && !flow.up {
                 node_waits[to / devices] += 1;
             } else {
                 waits[to] += 1;
             }
-            memory[from] += bytes * self.memory_passes;
-            memory[to] += bytes * self.memory_passes;
-            *(if flow.up { &mut up_bytes } else { &mut out_bytes }) += bytes;
+            *(if flow.up { &mut up_bytes } else { &mut out_bytes }) += flow.bytes * f64::from(flow.copies);
         }
         for (member, waits) in waits.iter_mut().enumerate() {
             *waits += u32::from(node_waits[member / devices] > 0);
@@ -227,11 +277,10 @@ impl Wires {
             let (from, to) = (usize::from(flow.from), usize::from(flow.to));
             let (send, receive) =
                 if flow.up { (up_send[from], up_receive[to]) } else { (out_send[from], out_receive[to]) };
-            let mut task = Task::new(()).demand(send, flow.occupancy).demand(receive, flow.occupancy);
+            let [sent, received] = flow.occupied;
+            let mut task = Task::new(()).demand(send, sent).demand(receive, received);
             if self.copy_rate > 0.0 {
-                task = task.demand(copy[from], flow.bytes);
-                // What comes over the network is copied when it is sent on.
-                task = if flow.up { task.demand(copy[to], flow.bytes) } else { task };
+                task = task.demand(copy[from], flow.copied[0]).demand(copy[to], flow.copied[1]);
             }
             graph.add(task.no_faster_than(flow.shortest).copies(flow.copies), &[]);
         }
@@ -255,10 +304,17 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         if same && context.plan.traffic.router == Router::Balanced {
             return Some(Flow { from: 0, to: 0, copies, ..first });
         }
-        let sum =
-            of_kind.fold([0.0; 3], |sum, flow| [sum[0] + flow.bytes, sum[1] + flow.occupancy, sum[2] + flow.shortest]);
-        let [bytes, occupancy, shortest] = sum.map(|sum| sum / total);
-        Some(Flow { from: 0, to: 0, up, copies, occupancy, bytes, shortest })
+        let mean = |of: &dyn Fn(&Flow) -> f64| of_kind.clone().map(of).sum::<f64>() / total;
+        Some(Flow {
+            from: 0,
+            to: 0,
+            up,
+            copies,
+            occupied: [mean(&|flow| flow.occupied[0]), mean(&|flow| flow.occupied[1])],
+            bytes: mean(&|flow| flow.bytes),
+            copied: [mean(&|flow| flow.copied[0]), mean(&|flow| flow.copied[1])],
+            shortest: mean(&|flow| flow.shortest),
+        })
     };
     let mut flows: Vec<Flow> =
         [bundle(false, wires.n_nodes - 1), bundle(true, wires.devices - 1)].into_iter().flatten().collect();
@@ -267,13 +323,13 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         let mean = one.alone(&flows, 1);
         let stretch = if mean.get() > 0.0 { whole.alone / mean } else { 1.0 };
         for flow in &mut flows {
-            flow.occupancy *= stretch;
+            flow.occupied = flow.occupied.map(|occupied| occupied * stretch);
             flow.shortest *= stretch;
         }
-        // Ports take their time and bytes stay what they are, unless SMs bind: those copy bytes.
+        // Ports take their time and bytes stay what they are, unless SMs bind: those copy more.
         if one.alone(&flows, 1).get() < whole.alone.get() * (1.0 - 1e-9) {
             for flow in &mut flows {
-                flow.bytes *= stretch;
+                flow.copied = flow.copied.map(|copied| copied * stretch);
             }
         }
     }
@@ -287,65 +343,4 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         flows,
         ..whole.clone()
     }
-}
-
-/// Seconds a byte that the slowest of a group of messages needs on the most crowded link of its way, were all these
-/// messages, of equal size, on their way at once: the mean over groups of `together` messages. Whoever meets in a group
-/// waits for the slowest of it.
-///
-/// Links give their whole rate; what a protocol loses it loses at its ports, so a way is slower than its ports only where
-/// clearly more messages meet than a port has. `Adaptive` spreads over all lanes evenly. Assumed: all groups exchange at
-/// the same time.
-pub(super) fn way_seconds(
-    context: &Context<'_>,
-    pairs: &[(DeviceId, DeviceId)],
-    together: u32,
-) -> Result<f64, PlanError> {
-    let network = &context.network;
-    let routing = context.plan.policy.routing;
-    let mut load: BTreeMap<LinkId, f64> = BTreeMap::new();
-    let mut ways = Vec::with_capacity(pairs.len());
-    for &(from, to) in pairs {
-        let links = network.path(from, to, routing)?.links;
-        for link in &links {
-            *load.entry(*link).or_default() += 1.0;
-        }
-        ways.push(links);
-    }
-    let slowest = |links: &Vec<LinkId>| {
-        let is_port = |link: &&LinkId| matches!(network.link(**link).kind, LinkKind::NicUp | LinkKind::NicDown);
-        let port_load = links.iter().filter(is_port).map(|link| load[link]).fold(0.0, f64::max);
-        let at = |link: &LinkId| match network.link(*link).kind {
-            // Evenly spread, a lane carries what a port does.
-            LinkKind::Trunk if routing == Routing::Adaptive => port_load / network.link(*link).rate.get(),
-            LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive | LinkKind::NicUp | LinkKind::NicDown => 0.0,
-            LinkKind::Trunk | LinkKind::Pcie => load[link] / network.link(*link).rate.get(),
-        };
-        links.iter().map(at).fold(0.0, f64::max)
-    };
-    let groups = ways.chunks(together.max(1) as usize);
-    let n_groups = groups.len().max(1) as f64;
-    let sum: f64 = groups.map(|group| group.iter().map(slowest).fold(0.0, f64::max)).sum();
-    Ok(sum / n_groups)
-}
-
-/// Messages over the network of all expert-parallel groups at once.
-fn group_pairs(layout: &Layout) -> Vec<(DeviceId, DeviceId)> {
-    let (n_nodes, devices) = (layout.expert_nodes(), layout.expert_devices());
-    let mut pairs = Vec::new();
-    for first in (0..layout.pp * layout.per_stage).step_by(layout.ep as usize) {
-        for rank in 0..layout.ep {
-            let (node, local) = (rank / devices, rank % devices);
-            let others = (0..n_nodes).filter(|&other| other != node);
-            pairs.extend(others.map(|other| (DeviceId(first + rank), DeviceId(first + other * devices + local))));
-        }
-    }
-    pairs
-}
-
-/// Messages between all neighboring stages at once.
-pub(super) fn stage_pairs(context: &Context<'_>) -> Vec<(DeviceId, DeviceId)> {
-    let layout = &context.layout;
-    let hop = |p: u32, q: u32| (0..layout.per_stage).map(move |i| (layout.device(p, i), layout.device(q, i)));
-    (0..layout.pp.saturating_sub(1)).flat_map(|p| hop(p, p + 1).chain(hop(p + 1, p))).collect()
 }

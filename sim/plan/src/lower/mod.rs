@@ -3,7 +3,7 @@
 //! - `shape`: what one rank computes for one micro-batch;
 //! - `kernels`: ops on SMs;
 //! - `chunks`: kernels and exchanges in two streams, lone or overlapped;
-//! - `exchange`: dispatch and combine, message by message;
+//! - `exchange`: dispatch and combine, message by message; `hands`: who moves them; `way`: what the network leaves them;
 //! - `ring`: collectives of tensor-, context- and data-parallel groups;
 //! - `resources`: what ranks share and hold;
 //! - `ending`: what follows the last chunk.
@@ -11,20 +11,23 @@
 mod chunks;
 mod ending;
 mod exchange;
+mod hands;
 mod kernels;
 mod resources;
 mod ring;
 mod shape;
+mod way;
 
 use topology::{CommEngine, Network};
 use workloads::parallel::Stage;
 use workloads::traffic::{ExpertLayout, Pool, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
-use crate::program::{Messages, Program};
+use crate::program::{ExchangeKind, Messages, Program};
 use crate::{Folding, Plan, PlanError, PointToPoint};
 
 pub use exchange::expert_layout;
+pub use hands::comm_sms;
 pub(crate) use kernels::Kernels;
 pub use ring::{RingBytes, ring_bytes};
 pub use shape::shape;
@@ -58,10 +61,17 @@ impl Context<'_> {
 
     fn software(&self, sms: u32) -> u32 {
         match self.plan.machine.device.comm_engine {
-            CommEngine::None => sms,
-            // Reductions of the combine stay on SMs, but hold them only while they add: a memory-bound share of no
-            // weight beside the copies.
-            CommEngine::Copy | CommEngine::Full => 0,
+            // Under a copy engine they sum what a combine brings.
+            CommEngine::None | CommEngine::Copy => sms,
+            CommEngine::Full => 0,
+        }
+    }
+
+    /// Of `sms` of a communication kernel, those that this kind holds: nobody sums in a dispatch.
+    pub(crate) fn held(&self, sms: u32, kind: ExchangeKind) -> u32 {
+        match (self.plan.machine.device.comm_engine, kind) {
+            (CommEngine::None, _) | (CommEngine::Copy, ExchangeKind::Combine) => sms,
+            (CommEngine::Copy, ExchangeKind::Dispatch) | (CommEngine::Full, _) => 0,
         }
     }
 }
@@ -124,7 +134,7 @@ fn copy_binds(context: &Context<'_>) -> bool {
     let machine = &context.plan.machine;
     let sms = context.comm_sms().min(context.lone_comm_sms());
     let rate = f64::from(sms) * context.plan.profile.value(calibrate::EstimateKey::AllToAllRatePerSm);
-    sms > 0 && rate < 2.0 * machine.device.scale_up_rate().get() + machine.node.nic.rate.get()
+    sms > 0 && rate < 2.0 * (machine.device.scale_up_rate() + machine.node.nic.rate).get()
 }
 
 /// Micro-batches a pipeline runs in a step: global batch over replicas and micro-batch.
@@ -143,7 +153,7 @@ pub fn n_micro_batches(plan: &Plan) -> Result<u32, PlanError> {
 }
 
 fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, PlanError> {
-    let layout = Layout::new(&plan.parallel, &plan.machine)?;
+    let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
     let network = Network::build(&plan.machine)?;
     let shape = shape(plan);
     if let Some(error) = shape.check(&plan.model).into_iter().next() {
@@ -168,8 +178,7 @@ fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
     let bytes = workloads::step::point_to_point(&plan.model, &context.shape).get();
     let fraction = plan.profile.value(calibrate::EstimateKey::PointToPointFraction);
     let up_fraction = plan.profile.value(calibrate::EstimateKey::SendRecvFraction);
-    let node = &plan.machine.node;
-    let port = node.nic.rate.get() * (f64::from(node.nic.count) / f64::from(node.devices)).min(1.0);
+    let port = plan.machine.nic_rate_per_device().get();
     let (mut latency, mut way) = (0.0_f64, 0.0_f64);
     let mut inside = true;
     if context.layout.pp > 1 {
@@ -177,7 +186,7 @@ fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
         inside = context.network.node_of(from) == context.network.node_of(to);
         latency = context.network.path(from, to, plan.policy.routing)?.latency.get();
         if !inside {
-            way = exchange::way_seconds(context, &exchange::stage_pairs(context), context.layout.width)?;
+            way = way::way_seconds(context, &way::stage_pairs(context), context.layout.width)?;
         }
     }
     Ok(Messages {

@@ -11,7 +11,7 @@ use crate::program::RankResources;
 /// Device memory gives what memory-bound kernels reach together (`memory.peak-fraction` of its peak). Ports give their own
 /// rate; what protocols lose there is in the demands. Devices that share a NIC have an equal part of it each. Links inside
 /// the network are not capacities: a fabric of full bisection binds at its ports, and what static routes or
-/// hashes crowd together bounds the messages from below ([`super::exchange::way_seconds`]).
+/// hashes crowd together bounds the messages from below ([`super::way::way_seconds`]).
 pub(super) fn resources(context: &Context<'_>) -> (Resources, Vec<RankResources>) {
     let mut resources = Resources::default();
     let n_ranks = context.layout.pp * context.n_members;
@@ -25,9 +25,7 @@ fn rank(context: &Context<'_>, resources: &mut Resources) -> RankResources {
     let profile = &context.plan.profile;
     let memory = device.memory_rate().get() * profile.value(EstimateKey::MemoryFraction);
     let up = device.scale_up_rate().get();
-    let node = &machine.node;
-    let share = f64::from(node.nic.count) / f64::from(node.devices.max(1));
-    let out = node.nic.rate.get() * share.min(1.0);
+    let out = machine.nic_rate_per_device().get();
     let copy = f64::from(context.comm_sms().max(1)) * profile.value(EstimateKey::AllToAllRatePerSm);
     let mut add =
         |rate: f64| resources.add_capacity(Capacity { rate: if rate > 0.0 { rate } else { f64::MIN_POSITIVE } });

@@ -1,7 +1,8 @@
 //! What one rank computes for one micro-batch, from the plan's job and policies.
 
+use topology::{Cast, TransposedReads};
 use workloads::op::Precision;
-use workloads::step::Shape;
+use workloads::step::{Casting, Shape};
 
 use crate::{KeepActivations, LinearPrecision, Plan};
 
@@ -21,6 +22,16 @@ pub fn shape(plan: &Plan) -> Shape {
         },
         recompute: plan.policy.recompute,
         keep_fp8: plan.policy.keep == KeepActivations::Fp8,
+        casting: match plan.machine.device.cast {
+            Cast::Kernel => Casting::Kernel,
+            Cast::Warp => Casting::Norm,
+            Cast::NearMemory => Casting::Memory,
+            Cast::CopyEngine => Casting::Product,
+        },
+        transposed_reads: match plan.machine.device.tensor.transposed_reads {
+            TransposedReads::None => false,
+            TransposedReads::Native => true,
+        },
         logit_pieces: u64::from(plan.policy.logit_pieces),
     }
 }

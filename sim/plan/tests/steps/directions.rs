@@ -175,10 +175,56 @@ fn waiting_for_messages_never_pays_where_nothing_else_is_sent() {
 
 #[test]
 fn a_communication_engine_gives_its_sms_back() {
-    let (software, engine) = (v3(&[]), v3(&["gpu.comm-engine=copy"]));
-    assert!(engine.seconds() * 1.05 < software.seconds());
-    assert_eq!(engine.program.comm_sms, 0);
-    assert_eq!(engine.outcome.ports.out_bytes, software.outcome.ports.out_bytes, "the same bytes");
+    let (software, copy, full) = (v3(&[]), v3(&["gpu.comm-engine=copy"]), v3(&["gpu.comm-engine=full"]));
+    assert!(copy.seconds() * 1.02 < software.seconds() && full.seconds() * 1.02 < copy.seconds());
+    assert_eq!([&software, &copy, &full].map(|flown| flown.program.comm_sms), [20, 10, 0]);
+    for engine in [copy, full] {
+        assert_eq!(engine.outcome.ports.out_bytes, software.outcome.ports.out_bytes, "the same bytes");
+    }
+}
+
+/// Receivers get what they got, so where ports are full of it multicast saves no time of an exchange, only work at the sender.
+#[test]
+fn multicast_returns_no_bandwidth_where_traffic_is_balanced() {
+    let (none, multicast) = (v3(&[]), v3(&["gpu.scale-up.in-network=multicast", "fabric.in-network=multicast"]));
+    for (kind, name) in ["dispatch", "combine"].iter().enumerate() {
+        let [before, after] = [&none, &multicast].map(|flown| &flown.program.exchanges[0][kind]);
+        close(before.alone.get(), after.alone.get(), 1e-9, name);
+    }
+    let sent = |flown: &Flight| {
+        flown.program.exchanges[0][0].flows.iter().map(|flow| flow.copied[0] * f64::from(flow.copies)).sum::<f64>()
+    };
+    assert!(sent(&multicast) < 0.7 * sent(&none), "{} and {}", sent(&multicast), sent(&none));
+}
+
+/// What an ability takes off somebody shortens the step or leaves it; none of them lengthens it.
+#[test]
+fn no_ability_costs_time() {
+    let base = v3(&[]).seconds();
+    for ability in [
+        "gpu.cast=warp",
+        "gpu.cast=near-memory",
+        "gpu.cast=copy-engine",
+        "gpu.tensor.transposed-reads=native",
+        "node.nic.forwarding=hardware",
+        "node.nic.ordering=native",
+        "node.nic.compression=logfmt-10",
+        "gpu.scale-up.in-network=reduce",
+        "fabric.in-network=reduce",
+    ] {
+        let step = v3(&[ability]).seconds();
+        assert!(step < base, "{ability}: expected below {base} s, actual {step} s");
+    }
+}
+
+/// A combine of LogFMT-10 is 10.25 bits of 16 on the network and as much as before in memory.
+#[test]
+fn compression_squeezes_the_network_alone() {
+    let (plain, squeezed) = (v3(&[]), v3(&["node.nic.compression=logfmt-10"]));
+    let [before, after] = [&plain, &squeezed].map(|flown| &flown.program.exchanges[0][1]);
+    close(after.out_bytes / before.out_bytes, 10.25 / 16.0, 1e-12, "bytes on the network");
+    assert_eq!((after.up_bytes, &after.memory), (before.up_bytes, &before.memory), "and nowhere else");
+    assert_eq!(plain.program.exchanges[0][0], squeezed.program.exchanges[0][0], "a dispatch is FP8 already");
 }
 
 #[test]

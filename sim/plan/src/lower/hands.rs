@@ -1,0 +1,172 @@
+//! Who moves, copies and sums the bytes of dispatch and combine: SMs, an engine, the NIC, the switches.
+//!
+//! A token of a dispatch is sent to a relay on every node that wants it, which hands it to the ranks of its node that want it;
+//! the results of a combine come back the same ways and are summed at the relay and at the token's source. What of this
+//! hardware does is an ability, and each ability takes its bytes off somebody:
+//!
+//! | ability | takes off |
+//! |---|---|
+//! | `gpu.comm-engine = "copy"` | all copies of SMs; sums of a combine stay |
+//! | `gpu.comm-engine = "full"` | sums too |
+//! | `node.nic.forwarding = "hardware"` | what a relay hands on for others, and its memory; the relay's sums stay |
+//! | `*.in-network = "multicast"` | what a sender sends more than once: its port and its copies; receivers get as much as before |
+//! | `*.in-network = "reduce"` | also what a receiver of a combine gets more than once: its port, its sums |
+//!
+//! Breaks where a switch has no room for sums in flight, and where the ways of multicast cross trunks that are full: those carry
+//! what they did.
+
+use topology::{CommEngine, Forwarding, InNetwork, Machine};
+use workloads::model::Experts;
+use workloads::traffic::{Batch, expected_distinct};
+
+use crate::layout::Layout;
+use crate::program::ExchangeKind;
+
+/// The abilities of a machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hands {
+    engine: CommEngine,
+    forwarding: Forwarding,
+    up: InNetwork,
+    out: InNetwork,
+}
+
+/// What a message asks of one of its ends, over its own bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    /// Bytes through the port.
+    pub(super) port: f64,
+    /// Bytes that SMs copy or sum.
+    pub(super) sms: f64,
+    /// Bytes through device memory, of one pass.
+    pub(super) memory: f64,
+}
+
+/// How tokens spread from one rank, as their source and as a relay of its node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Relay {
+    /// Copies on the network of a token that leaves its node.
+    out_copies: f64,
+    /// Copies on the scale-up fabric of a token that is handed on.
+    up_copies: f64,
+    /// Share of the relay's tokens that are the rank's own.
+    own: f64,
+}
+
+impl Relay {
+    pub(super) fn of(batch: &Batch, rank: u32, n_nodes: u32, devices: u32) -> Self {
+        let (node, local) = (rank / devices, rank % devices);
+        let to = |source: u32, node: u32| f64::from(batch.to_node[(source * n_nodes + node) as usize]);
+        let out: f64 = (0..n_nodes).filter(|&other| other != node).map(|other| to(rank, other)).sum();
+        let up = (0..devices).filter(|&other| other != local);
+        let up: f64 = up.map(|other| f64::from(batch.forwarded[(rank * devices + other) as usize])).sum();
+        let through: f64 = (0..n_nodes).map(|from| to(from * devices + local, node)).sum();
+        let ratio = |copies: f64, tokens: u32| if tokens > 0 { (copies / f64::from(tokens)).max(1.0) } else { 1.0 };
+        Self {
+            out_copies: ratio(out, batch.leaving[rank as usize]),
+            up_copies: ratio(up, batch.handed[rank as usize]),
+            own: if through > 0.0 { to(rank, node) / through } else { 1.0 },
+        }
+    }
+
+    /// Of uniform picks, without sampling them.
+    fn expected(experts: &Experts, layout: &Layout) -> Self {
+        let (n_nodes, devices) = (layout.expert_nodes(), layout.expert_devices());
+        let distinct = |places| expected_distinct(experts.routed, places, experts.top_k);
+        // A limit counts groups of experts, of which a node holds one or more.
+        let nodes = distinct(n_nodes).min(f64::from(experts.node_limit));
+        let elsewhere = |places: u32| f64::from(places - 1) / f64::from(places);
+        Self {
+            out_copies: (nodes * elsewhere(n_nodes)).max(1.0),
+            up_copies: (distinct(layout.ep) / nodes * elsewhere(devices)).max(1.0),
+            own: 1.0 / f64::from(n_nodes),
+        }
+    }
+}
+
+impl Hands {
+    pub(super) fn of(machine: &Machine) -> Self {
+        Self {
+            engine: machine.device.comm_engine,
+            forwarding: machine.node.nic.forwarding,
+            up: machine.device.scale_up.in_network,
+            out: machine.fabric.in_network,
+        }
+    }
+
+    /// What a message asks of its sender and its receiver.
+    pub(super) fn ends(self, kind: ExchangeKind, up: bool, relay: &Relay) -> [End; 2] {
+        let (ability, copies) = if up { (self.up, relay.up_copies) } else { (self.out, relay.out_copies) };
+        let [copying, summing] = match self.engine {
+            CommEngine::None => [1.0, 1.0],
+            CommEngine::Copy => [0.0, 1.0],
+            CommEngine::Full => [0.0, 0.0],
+        };
+        // Of what passes the relay, the part that a kernel on it takes in hand.
+        let handled = match self.forwarding {
+            Forwarding::Kernel => 1.0,
+            Forwarding::Hardware => relay.own,
+        };
+        match (kind, up) {
+            (ExchangeKind::Dispatch, false) => {
+                let sent = if ability.multicasts() { 1.0 / copies } else { 1.0 };
+                // The relay's kernel reads what has come when it hands it on.
+                [End { port: sent, sms: copying * sent, memory: sent }, End { port: 1.0, sms: 0.0, memory: handled }]
+            }
+            (ExchangeKind::Dispatch, true) => {
+                let sent = if ability.multicasts() { 1.0 / copies } else { 1.0 };
+                let by_kernel = sent * handled;
+                [
+                    End { port: sent, sms: copying * by_kernel, memory: by_kernel },
+                    End { port: 1.0, sms: copying, memory: 1.0 },
+                ]
+            }
+            (ExchangeKind::Combine, true) => {
+                let sender = End { port: 1.0, sms: copying, memory: 1.0 };
+                if ability.reduces() {
+                    // Sums arrive, and go on without the relay where hardware forwards.
+                    let sums = handled / copies;
+                    [sender, End { port: 1.0 / copies, sms: copying * sums, memory: sums }]
+                } else {
+                    [sender, End { port: 1.0, sms: summing, memory: 1.0 }]
+                }
+            }
+            (ExchangeKind::Combine, false) => {
+                // Where hardware forwards, the kernel that sums at the relay leaves its result to it.
+                let sent = if self.forwarding == Forwarding::Hardware { 0.0 } else { 1.0 };
+                let sender = End { port: 1.0, sms: copying * sent, memory: sent };
+                if ability.reduces() {
+                    [sender, End { port: 1.0 / copies, sms: copying / copies, memory: 1.0 / copies }]
+                } else {
+                    [sender, End { port: 1.0, sms: summing, memory: 1.0 }]
+                }
+            }
+        }
+    }
+
+    /// Bytes a second that SMs copy and sum for one rank while its ports are full.
+    fn handled(self, kind: ExchangeKind, relay: &Relay, [up, out]: [f64; 2]) -> f64 {
+        let sms = |over_up| self.ends(kind, over_up, relay).iter().map(|end| end.sms).sum::<f64>();
+        up * sms(true) + out * sms(false)
+    }
+}
+
+/// SMs that dispatch and combine need: `software` where SMs do everything, and of those the share of the work that the
+/// machine's abilities leave them while both ports are full, in pairs (a channel has two).
+#[must_use]
+pub fn comm_sms(machine: &Machine, experts: &Experts, layout: &Layout, software: u32) -> u32 {
+    let relay = Relay::expected(experts, layout);
+    let hands = Hands::of(machine);
+    let alone =
+        Hands { engine: CommEngine::None, forwarding: Forwarding::Kernel, up: InNetwork::None, out: InNetwork::None };
+    let out = if layout.expert_nodes() > 1 { machine.nic_rate_per_device().get() } else { 0.0 };
+    let rates = [machine.device.scale_up_rate().get(), out];
+    let most = |hands: Hands| {
+        let of = |kind| hands.handled(kind, &relay, rates);
+        of(ExchangeKind::Dispatch).max(of(ExchangeKind::Combine))
+    };
+    let share = most(hands) / most(alone).max(f64::MIN_POSITIVE);
+    // Rounding must not ask for a pair more where nothing is taken off.
+    let pairs = (f64::from(software) * share / 2.0 - 1e-9).ceil() as u32;
+    (2 * pairs).min(software)
+}
