@@ -2,6 +2,8 @@
 
 use units::{Bytes, BytesPerSec, FlopsPerSec, Hertz, Seconds};
 
+use crate::Expense;
+
 /// One accelerator. Every leaf is a `gpu.*` key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
@@ -21,6 +23,8 @@ pub struct Device {
     pub scale_up: ScaleUp,
     /// What moves bytes between devices without SMs.
     pub comm_engine: CommEngine,
+    /// What one costs, and draws at full load.
+    pub expense: Expense,
 }
 
 /// Tensor-core rates in operations per SM and clock.

@@ -2,6 +2,8 @@
 
 use units::{BytesPerSec, Seconds};
 
+use crate::FabricExpenses;
+
 /// The scale-out network. Every leaf is a `fabric.*` key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fabric {
@@ -19,6 +21,8 @@ pub struct Fabric {
     pub switch_latency: Seconds,
     /// Latency of the two NICs and cables of a message, software included; PCIe and switches come on top.
     pub endpoint_latency: Seconds,
+    /// What its parts cost and draw.
+    pub expenses: FabricExpenses,
 }
 
 /// How switches are wired.

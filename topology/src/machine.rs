@@ -2,7 +2,10 @@
 
 use units::{Bytes, BytesPerSec, Hertz, Seconds};
 
-use crate::{BlockScaling, CommEngine, Device, Fabric, FabricKind, Fp8, Host, Memory, Nic, Node, ScaleUp, Tensor};
+use crate::{
+    BlockScaling, CommEngine, Device, Expense, Fabric, FabricExpenses, FabricKind, Fp8, Host, Memory, Nic, Node,
+    ScaleUp, Tensor,
+};
 
 /// A machine: how many nodes of one kind on which network. The `cluster.*`, `node.*`, `gpu.*`, `fabric.*` keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +23,7 @@ pub struct Machine {
 impl Machine {
     /// A machine of rates alone, for questions about the network and nothing else: `n_nodes` nodes of `n_devices`
     /// devices, each with a scale-up port of `scale_up` and its own NIC of `nic` (one direction), all NICs on one
-    /// switch that never blocks. There is no latency, PCIe never binds, and whatever computes is zero.
+    /// switch that never blocks. There is no latency, PCIe never binds, and whatever computes or costs is zero.
     #[must_use]
     pub fn bare(n_nodes: u32, n_devices: u32, scale_up: BytesPerSec, nic: BytesPerSec) -> Self {
         let ports_used = n_nodes.saturating_mul(n_devices).min(u32::MAX / 2);
@@ -28,13 +31,14 @@ impl Machine {
             device: bare_device(scale_up),
             node: Node {
                 devices: n_devices,
-                nic: Nic { count: n_devices, rate: nic },
+                nic: Nic { count: n_devices, rate: nic, expense: Expense::ZERO },
                 host: Host {
                     pcie_rate: scale_up + nic,
                     pcie_latency: Seconds::ZERO,
                     memory_rate: BytesPerSec::ZERO,
                     memory_capacity: Bytes::ZERO,
                 },
+                expense: Expense::ZERO,
             },
             fabric: Fabric {
                 kind: FabricKind::FatTree,
@@ -45,6 +49,7 @@ impl Machine {
                 link_rate: nic,
                 switch_latency: Seconds::ZERO,
                 endpoint_latency: Seconds::ZERO,
+                expenses: FabricExpenses::ZERO,
             },
             n_nodes,
         }
@@ -70,5 +75,6 @@ fn bare_device(scale_up: BytesPerSec) -> Device {
         l2: Bytes::ZERO,
         scale_up: ScaleUp { links: 1, rate_per_link: scale_up, latency: Seconds::ZERO },
         comm_engine: CommEngine::None,
+        expense: Expense::ZERO,
     }
 }

@@ -2,6 +2,8 @@
 
 use units::{Bytes, BytesPerSec, Seconds};
 
+use crate::Expense;
+
 /// One server. Every leaf is a `node.*` key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -11,6 +13,8 @@ pub struct Node {
     pub nic: Nic,
     /// The host side.
     pub host: Host,
+    /// What one costs and draws beside its devices and NICs.
+    pub expense: Expense,
 }
 
 /// The NICs of a node; NIC i serves device i x nics / devices.
@@ -20,6 +24,8 @@ pub struct Nic {
     pub count: u32,
     /// Rate of one NIC, one direction.
     pub rate: BytesPerSec,
+    /// What one costs and draws, optics apart.
+    pub expense: Expense,
 }
 
 /// The host side of a node.

@@ -1,7 +1,8 @@
 //! The machine: `gpu.*`, `node.*`, `fabric.*`, `cluster.*`.
 
 use topology::{
-    BlockScaling, CommEngine, Device, Fabric, FabricKind, Fp8, Host, Machine, Memory, Nic, Node, ScaleUp, Tensor,
+    BlockScaling, CommEngine, Device, Expense, Fabric, FabricExpenses, FabricKind, Fp8, Host, Machine, Memory, Nic,
+    Node, ScaleUp, Tensor,
 };
 use units::{BytesPerSec, Seconds};
 
@@ -36,6 +37,7 @@ pub(crate) fn one_node(reader: &mut Reader<'_>) -> Machine {
         link_rate: BytesPerSec::ZERO,
         switch_latency: Seconds::ZERO,
         endpoint_latency: Seconds::ZERO,
+        expenses: FabricExpenses::ZERO,
     };
     Machine { device: device(reader), node: node(reader), fabric, n_nodes: 1 }
 }
@@ -71,6 +73,7 @@ pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
             "gpu.comm-engine",
             &[("none", CommEngine::None), ("copy", CommEngine::Copy), ("full", CommEngine::Full)],
         ),
+        expense: expense(reader, "gpu.price", "gpu.power"),
     }
 }
 
@@ -84,6 +87,7 @@ fn node(reader: &mut Reader<'_>) -> Node {
         nic: Nic {
             count: reader.count("node.nic.count", 0..=N_DEVICES_MAX),
             rate: reader.quantity_or_zero("node.nic.rate"),
+            expense: expense(reader, "node.nic.price", "node.nic.power"),
         },
         host: Host {
             pcie_rate: reader.quantity("node.host.pcie-rate"),
@@ -91,6 +95,7 @@ fn node(reader: &mut Reader<'_>) -> Node {
             memory_rate: reader.quantity("node.host.memory-rate"),
             memory_capacity: reader.quantity("node.host.memory-capacity"),
         },
+        expense: expense(reader, "node.price", "node.power"),
     }
 }
 
@@ -110,7 +115,17 @@ fn fabric(reader: &mut Reader<'_>) -> Fabric {
         link_rate: reader.quantity_or_zero("fabric.link-rate"),
         switch_latency: reader.quantity_or_zero("fabric.switch-latency"),
         endpoint_latency: reader.quantity_or_zero("fabric.endpoint-latency"),
+        expenses: FabricExpenses {
+            switch: expense(reader, "fabric.switch-price", "fabric.switch-power"),
+            link: expense(reader, "fabric.link-price", "fabric.link-power"),
+            endpoint_link: expense(reader, "fabric.endpoint-link-price", "fabric.endpoint-link-power"),
+        },
     }
+}
+
+/// What a part costs and draws. Nothing is a value: some parts come with others.
+fn expense(reader: &mut Reader<'_>, price: &str, power: &str) -> Expense {
+    Expense { price: reader.quantity_or_zero(price), power: reader.quantity_or_zero(power) }
 }
 
 fn check(reader: &mut Reader<'_>, machine: &Machine) {
