@@ -89,6 +89,26 @@ impl FabricExpenses {
     pub fn network(&self, counts: &Counts) -> Expense {
         self.switches(counts) + self.links(counts)
     }
+
+    /// The same with the two prices of wires at which two networks cost what they are known to cost, the price of a switch
+    /// as it stands: `switches x switch + links x link + endpoints x endpoint link = cost`, twice. `None` where the two
+    /// networks tell nothing apart, or where a wire would cost less than nothing.
+    #[must_use]
+    pub fn solved(&self, known: [(Counts, Dollars); 2]) -> Option<Self> {
+        let [(a, a_cost), (b, b_cost)] = known;
+        let wires = |counts: &Counts, cost: Dollars| (cost - self.switches(counts).price).get();
+        let (a_wires, b_wires) = (wires(&a, a_cost), wires(&b, b_cost));
+        let [a_links, a_ends, b_links, b_ends] = [a.links, a.endpoints, b.links, b.endpoints].map(|count| count as f64);
+        let determinant = a_links * b_ends - b_links * a_ends;
+        let link = (a_wires * b_ends - b_wires * a_ends) / determinant;
+        let endpoint_link = (a_links * b_wires - b_links * a_wires) / determinant;
+        // Not a number, where the determinant is zero, is not above zero either.
+        (link >= 0.0 && endpoint_link >= 0.0 && determinant != 0.0).then(|| Self {
+            link: Expense { price: Dollars::new(link), ..self.link },
+            endpoint_link: Expense { price: Dollars::new(endpoint_link), ..self.endpoint_link },
+            ..*self
+        })
+    }
 }
 
 impl Machine {
@@ -203,6 +223,28 @@ mod tests {
         assert_eq!(bill.network().price, Dollars::new(96.0 * 3e4 + 2048.0 * 1.5e3));
         let sum: f64 = bill.named().iter().map(|(_, part)| part.price.get()).sum();
         assert_eq!(bill.total().price, Dollars::new(sum));
+    }
+
+    #[test]
+    fn prices_that_two_networks_were_made_with_are_found() {
+        let made = FabricExpenses {
+            switch: expense(3e4, 800.0),
+            link: expense(1900.0, 17.0),
+            endpoint_link: expense(800.0, 18.0),
+        };
+        let (tree, dragonfly) = (Counts::fat_tree(64, 2), Counts::dragonfly(511, 32, 16, 16));
+        let known = [tree, dragonfly].map(|counts| (counts, made.network(&counts).price));
+        let blank = FabricExpenses { link: expense(0.0, 17.0), endpoint_link: expense(0.0, 18.0), ..made };
+        let found = blank.solved(known).expect("they differ");
+        for counts in [tree, dragonfly, Counts::fat_tree(64, 3)] {
+            let (found, made) = (found.network(&counts), made.network(&counts));
+            assert!((found.price / made.price - 1.0).abs() < 1e-9, "{} {}", found.price, made.price);
+            assert_eq!(found.power, made.power);
+        }
+        // Eight planes are one tree eight times: nothing is told apart.
+        let planes = tree.times(8);
+        assert_eq!(blank.solved([known[0], (planes, made.network(&planes).price)]), None);
+        assert_eq!(blank.solved([(tree, Dollars::ZERO), known[1]]), None);
     }
 
     #[test]
