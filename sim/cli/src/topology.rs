@@ -119,15 +119,18 @@ fn as_text(name: &str, survey: &Survey, expenses: &Expenses) -> String {
             ("PCIe wires", Some(wires.pcie.into()), None),
         ],
     );
-    format!(
-        "{name}\n\n{counts}\n\nbisection   {}, one direction\ndiameter    {} switches, {}\n\n{}\n\na device    {}\nan endpoint {} of switches and wires\n",
+    let mut text = format!(
+        "{name}\n\n{counts}\n\nbisection   {}, one direction\ndiameter    {} switches, {}\n\n{}\n\na device    {}\n",
         survey.bisection,
         survey.diameter.switches,
         seconds(survey.diameter.latency.get()),
         expenses.table(),
         dollars(expenses.usd_per_device),
-        dollars(expenses.network_usd_per_endpoint)
-    )
+    );
+    if survey.wires.nic > 0 {
+        text.push_str(&format!("an endpoint {} of switches and wires\n", dollars(expenses.network_usd_per_endpoint)));
+    }
+    text
 }
 
 fn table(heads: [&str; 3], rows: &[(&str, Option<u64>, Option<u64>)]) -> Table {

@@ -31,7 +31,7 @@ pub struct Summary {
     pub tflops_per_gpu: Counted,
     /// The same over the BF16 peak.
     pub mfu: Counted,
-    /// GPU-hours to train on 1e12 tokens.
+    /// GPU-hours to train on 1e12 tokens, devices of the machine that hold no rank included.
     pub gpu_hours_per_trillion_tokens: f64,
     /// Mean time of a rank in chunks during which only communication runs or is waited for.
     pub exposed_communication_seconds: f64,

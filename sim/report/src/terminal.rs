@@ -133,7 +133,7 @@ fn expenses(screen: &mut Screen, summary: &Summary) {
         screen.fact(
             "cost",
             &format!(
-                "{} the machine, {} a GPU; a trillion tokens {} owned, {} rented",
+                "{}, {} a GPU; a trillion tokens {} owned, {} rented",
                 dollars(cost.cluster_usd),
                 dollars(cost.usd_per_device),
                 dollars(cost.usd_per_trillion_tokens),
@@ -344,7 +344,7 @@ mod tests {
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
         assert_eq!(
             line("cost"),
-            "cost           $66.90 million the machine, $32,680 a GPU; a trillion tokens $338,000 owned, $327,124"
+            "cost           $66.90 million, $32,680 a GPU; a trillion tokens $338,000 owned, $327,124 rented"
         );
         assert_eq!(
             line("energy"),

@@ -70,9 +70,8 @@ fn the_published_table_of_topologies_follows_from_quoted_prices() {
         assert_near(name, per_endpoint, number(&network, "/cost_usd_per_endpoint"));
         if let Some(published) = network["published"]["cost_usd_per_endpoint"].as_f64() {
             let error = number(&network, "/error/cost_per_endpoint");
-            println!("{name}: published {published} USD an endpoint, ours {per_endpoint:.0}, {:+.1} %", error * 100.0);
             assert_near(name, per_endpoint / published - 1.0, error);
-            assert!(error.abs() < 0.1, "{name}: published {published}, ours {per_endpoint}");
+            assert!(error.abs() < 0.1, "{name}: published {published}, ours {per_endpoint}, {:+.1} %", error * 100.0);
             compared += 1;
         }
     }
