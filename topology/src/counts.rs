@@ -2,8 +2,8 @@
 
 use crate::{Fabric, FabricKind};
 
-/// Endpoints, switches and switch-to-switch wires of a network with no port left free. A wire counts once, both
-/// directions together; wires from NICs to leaves are not among them.
+/// Endpoints, switches and switch-to-switch wires of a network: with no port left free, or as built for a machine. A wire
+/// counts once, both directions together; wires from NICs to leaves are not among them, and as many as endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// NICs that can be joined.

@@ -2,6 +2,8 @@
 
 use units::{Bytes, BytesPerSec, FlopsPerSec, Hertz, Seconds};
 
+use crate::Expense;
+
 /// One accelerator. Every leaf is a `gpu.*` key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
@@ -23,6 +25,8 @@ pub struct Device {
     pub comm_engine: CommEngine,
     /// Where BF16 becomes FP8.
     pub cast: Cast,
+    /// What one costs, and draws at full load.
+    pub expense: Expense,
 }
 
 /// Tensor-core rates in operations per SM and clock.

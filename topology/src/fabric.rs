@@ -2,6 +2,7 @@
 
 use units::{BytesPerSec, Seconds};
 
+use crate::FabricExpenses;
 use crate::device::InNetwork;
 
 /// The scale-out network. Every leaf is a `fabric.*` key.
@@ -23,6 +24,8 @@ pub struct Fabric {
     pub endpoint_latency: Seconds,
     /// What switches do to what they carry.
     pub in_network: InNetwork,
+    /// What its parts cost and draw.
+    pub expenses: FabricExpenses,
 }
 
 /// How switches are wired.

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! Main types, in reading order: [`Device`], [`Node`], [`Fabric`] and [`Machine`] describe; [`Counts`] says how large
-//! a network can grow; [`Network`] is built, made of [`Vertex`] and [`Link`], and answers with [`Path`], [`Survey`],
+//! a network can grow or was built, [`Bill`] what a machine costs and draws; [`Network`] is built, made of [`Vertex`] and [`Link`], and answers with [`Path`], [`Survey`],
 //! DOT and [`Picture`]; [`TopologyError`] says why not.
 //!
 //! This crate does not know models, ops, schedules, sizes of messages or time: it says which links a message takes
@@ -29,6 +29,7 @@ pub mod device;
 pub mod fabric;
 pub mod node;
 
+mod bill;
 mod builder;
 mod counts;
 mod drawing;
@@ -42,6 +43,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+pub use bill::{Bill, Expense, FabricExpenses};
 pub use counts::Counts;
 pub use device::{BlockScaling, Cast, CommEngine, Device, Fp8, InNetwork, Memory, ScaleUp, Tensor, TransposedReads};
 pub use drawing::{Detail, Picture, PictureBox, PictureLine};

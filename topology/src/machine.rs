@@ -3,8 +3,8 @@
 use units::{Bytes, BytesPerSec, Hertz, Seconds};
 
 use crate::{
-    BlockScaling, Cast, CommEngine, Compression, Device, Fabric, FabricKind, Forwarding, Fp8, Host, InNetwork, Memory,
-    Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
+    BlockScaling, Cast, CommEngine, Compression, Device, Expense, Fabric, FabricExpenses, FabricKind, Forwarding, Fp8,
+    Host, InNetwork, Memory, Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
 };
 
 /// A machine: how many nodes of one kind on which network. The `cluster.*`, `node.*`, `gpu.*`, `fabric.*` keys.
@@ -23,7 +23,7 @@ pub struct Machine {
 impl Machine {
     /// A machine of rates alone, for questions about the network and nothing else: `n_nodes` nodes of `n_devices`
     /// devices, each with a scale-up port of `scale_up` and its own NIC of `nic` (one direction), all NICs on one
-    /// switch that never blocks. There is no latency, PCIe never binds, and whatever computes is zero.
+    /// switch that never blocks. There is no latency, PCIe never binds, and whatever computes or costs is zero.
     #[must_use]
     pub fn bare(n_nodes: u32, n_devices: u32, scale_up: BytesPerSec, nic: BytesPerSec) -> Self {
         let ports_used = n_nodes.saturating_mul(n_devices).min(u32::MAX / 2);
@@ -37,6 +37,7 @@ impl Machine {
                     forwarding: Forwarding::Kernel,
                     ordering: Ordering::Native,
                     compression: Compression::None,
+                    expense: Expense::ZERO,
                 },
                 host: Host {
                     pcie_rate: scale_up + nic,
@@ -44,6 +45,7 @@ impl Machine {
                     memory_rate: BytesPerSec::ZERO,
                     memory_capacity: Bytes::ZERO,
                 },
+                expense: Expense::ZERO,
             },
             fabric: Fabric {
                 kind: FabricKind::FatTree,
@@ -55,6 +57,7 @@ impl Machine {
                 switch_latency: Seconds::ZERO,
                 endpoint_latency: Seconds::ZERO,
                 in_network: InNetwork::None,
+                expenses: FabricExpenses::ZERO,
             },
             n_nodes,
         }
@@ -89,5 +92,6 @@ fn bare_device(scale_up: BytesPerSec) -> Device {
         scale_up: ScaleUp { links: 1, rate_per_link: scale_up, latency: Seconds::ZERO, in_network: InNetwork::None },
         comm_engine: CommEngine::None,
         cast: Cast::Kernel,
+        expense: Expense::ZERO,
     }
 }

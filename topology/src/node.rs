@@ -2,6 +2,8 @@
 
 use units::{Bytes, BytesPerSec, Seconds};
 
+use crate::Expense;
+
 /// One server. Every leaf is a `node.*` key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -11,6 +13,8 @@ pub struct Node {
     pub nic: Nic,
     /// The host side.
     pub host: Host,
+    /// What one costs and draws beside its devices and NICs.
+    pub expense: Expense,
 }
 
 /// The NICs of a node; NIC i serves device i x nics / devices.
@@ -26,6 +30,8 @@ pub struct Nic {
     pub ordering: Ordering,
     /// What the results of experts are squeezed to on the network.
     pub compression: Compression,
+    /// What one costs and draws, optics apart.
+    pub expense: Expense,
 }
 
 /// Who moves bytes between the network and the scale-up fabric of a node.

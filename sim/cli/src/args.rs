@@ -113,6 +113,10 @@ pub(crate) struct ScenarioArgs {
 pub(crate) struct TopologyArgs {
     /// A cluster or a scenario: a preset's name or a file
     pub(crate) machine: String,
+    /// Instead, set networks of a file side by side, at the prices of this machine: a preset's name, such as `64-ports`, or a
+    /// file
+    #[arg(long, value_name = "NAME")]
+    pub(crate) compare: Option<String>,
     #[command(flatten)]
     pub(crate) layers: Layers,
     #[command(flatten)]

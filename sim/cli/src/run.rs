@@ -68,7 +68,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let keep = Keep { ranks: recording(prepared.plan(), folder.is_some()), streams: folder.is_some() };
     let simulated = Simulated::new(prepared.plan(), keep, &args.output)?;
     let finished = simulated.finished(&prepared);
-    let mut summary = summarize::summary(&finished);
+    let mut summary = summarize::summary(&finished)?;
     if prepared.plan().policy.folding == Folding::None {
         summary.notes.push(variants::folded(prepared.plan(), simulated.outcome.step)?);
     }

@@ -51,7 +51,7 @@ fn variant(plan: &Plan, stages: Vec<u32>) -> Result<Variant, Failure> {
     }
     let outcome = plan::run(&program, Keep { ranks: Recording::None, streams: false }, &Progress::default())?;
     let run = Finished { plan: &plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
-    let summary = summarize::summary(&run);
+    let summary = summarize::summary(&run)?;
     Ok(Variant { name, step_seconds: summary.step_seconds, phases: summary.phases })
 }
 

@@ -158,3 +158,20 @@ fn knobs_have_an_elasticity_between_its_ends() {
     }
     assert!(knob("gpu.sms")["elasticity"].as_f64().is_some_and(|size| size < 0.0));
 }
+
+#[test]
+fn money_and_energy_are_columns_of_the_table() {
+    let scene = Scene::new();
+    let out = scene.path("out");
+    stdout(&["study", &scene.path("s.toml"), "--out", &out]);
+    let table = fs::read_to_string(Path::new(&out).join("table.csv")).expect("a table");
+    let columns: Vec<&str> = table.lines().next().expect("a head").split(',').collect();
+    for name in [
+        "cost.cluster_usd",
+        "cost.usd_per_trillion_tokens",
+        "cost.rental_usd_per_trillion_tokens",
+        "energy.mwh_per_trillion_tokens",
+    ] {
+        assert!(columns.contains(&name), "{name}: {columns:?}");
+    }
+}

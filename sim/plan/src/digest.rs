@@ -7,7 +7,7 @@ use crate::Plan;
 #[must_use]
 pub fn digest(plan: &Plan) -> String {
     // `Debug` of floats is their shortest exact form, so it tells apart what differs in the last bit.
-    let Plan { name: _, machine, model, parallel, job, policy, traffic, profile } = plan;
-    let text = format!("{machine:?}{model:?}{parallel:?}{job:?}{policy:?}{traffic:?}{profile:?}");
+    let Plan { name: _, machine, model, parallel, job, policy, traffic, profile, cost } = plan;
+    let text = format!("{machine:?}{model:?}{parallel:?}{job:?}{policy:?}{traffic:?}{profile:?}{cost:?}");
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }

@@ -15,8 +15,8 @@
 //!
 //! Four steps, each pure:
 //!
-//! 1. [`Plan`] is the machine, the model, the job, what we choose ([`Policies`]), the traffic and the profile, with
-//!    nothing left open. [`digest`] is its identity.
+//! 1. [`Plan`] is the machine, the model, the job, what we choose ([`Policies`]), the traffic, the profile and what money
+//!    is taken to buy ([`CostTerms`]), with nothing left open. [`digest`] is its identity.
 //! 2. [`memory()`] and [`check_memory`] say what every pipeline rank holds at its fullest, and refuse with the table.
 //! 3. [`lower`] is the one place where hardware meets workload meets measurement. A [`Program`] is resources
 //!    ([`RankResources`]), [`Kernel`]s, all-to-alls message by message ([`ExchangeTemplate`]), collectives ([`Ring`]), and
@@ -25,6 +25,8 @@
 //!    *Columns* of ranks that meet only in the optimizer run apart, on as many threads as there are, bytes unchanged. The
 //!    [`Outcome`] holds phases, totals of ops and ports, recorded intervals and the evidence for the laws.
 //!
+//! [`JobCost`] says what holding the machine for some time costs.
+//!
 //! Where replicas are alike, [`Folding::Auto`] runs one rank a stage with the slowest load of its group: the same bits
 //! where traffic is balanced, a little late where it is not (`tests/steps/folding.rs`).
 //!
@@ -32,6 +34,7 @@
 //! not give.
 
 mod collective;
+mod cost;
 mod digest;
 mod error;
 mod execute;
@@ -43,6 +46,7 @@ mod plan;
 mod program;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
+pub use cost::{CostTerms, JobCost};
 pub use digest::digest;
 pub use error::PlanError;
 pub use execute::{

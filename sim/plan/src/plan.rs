@@ -9,6 +9,8 @@ use workloads::schedule::Schedule;
 use workloads::step::Recompute;
 use workloads::traffic::TrafficSpec;
 
+use crate::CostTerms;
+
 /// Everything decided: no default left open, no string that means a choice, no path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -28,6 +30,8 @@ pub struct Plan {
     pub traffic: TrafficSpec,
     /// What was measured.
     pub profile: Profile,
+    /// What is taken for granted about money.
+    pub cost: CostTerms,
 }
 
 /// A training job. The `job.*` keys.

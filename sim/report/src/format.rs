@@ -14,6 +14,18 @@ pub fn bytes(value: f64) -> String {
     if value.abs() < 1e3 { format!("{value:.0} B") } else { scaled(value, &units) }
 }
 
+/// Money: `$36,000`, `$66.90 million`.
+#[must_use]
+pub fn dollars(value: f64) -> String {
+    format!("${}", large(value))
+}
+
+/// A power: `2.840 MW`, `700.0 W`.
+#[must_use]
+pub fn watts(value: f64) -> String {
+    scaled(value, &[("MW", 1e6), ("kW", 1e3), ("W", 1.0)])
+}
+
 /// Bytes in GiB, as memory is sold and filled, two digits after the point and no unit.
 #[must_use]
 pub fn gib(value: f64) -> String {
@@ -73,7 +85,8 @@ pub fn significant(value: f64, digits: i32) -> String {
 
 fn scaled(value: f64, units: &[(&str, f64)]) -> String {
     if value == 0.0 {
-        return format!("0 {}", units[0].0);
+        let base = units.iter().find(|(_, scale)| *scale == 1.0).unwrap_or(&units[0]);
+        return format!("0 {}", base.0);
     }
     let fitting = units.iter().find(|(_, scale)| value.abs() >= scale * 0.999_95);
     let (unit, scale) = fitting.or(units.last()).copied().unwrap_or(("", 1.0));
@@ -92,6 +105,10 @@ mod tests {
         assert_eq!(seconds(-0.5), "-500.0 ms");
         assert_eq!(bytes(512.0), "512 B");
         assert_eq!(bytes(38.4e9), "38.40 GB");
+        assert_eq!(dollars(36_000.0), "$36,000");
+        assert_eq!(dollars(66.9e6), "$66.90 million");
+        assert_eq!(watts(700.0), "700.0 W");
+        assert_eq!(watts(0.0), "0 W");
         assert_eq!(gib(80.0 * 1024.0 * 1024.0 * 1024.0), "80.00");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(999), "999");

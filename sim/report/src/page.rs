@@ -5,7 +5,7 @@ use topology::Picture;
 
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
-use crate::format::{count, gib, large, percent, seconds};
+use crate::format::{count, gib, large, percent, seconds, watts};
 use crate::summary::{Comparison, Summary, Timeline, Variant};
 use crate::table::{
     Table, comparison_table, links_table, memory_table, ops_table, phases_table, ratio, variants_table,
@@ -172,6 +172,16 @@ fn keys(summary: &Summary) -> Vec<Key> {
             format!("{:.0} non-causal", summary.tflops_per_gpu.non_causal),
         ),
         key("GPU-hours per trillion tokens", large(summary.gpu_hours_per_trillion_tokens), String::new()),
+        key(
+            "USD per trillion tokens",
+            large(summary.cost.usd_per_trillion_tokens),
+            format!("owned; {} rented", large(summary.cost.rental_usd_per_trillion_tokens)),
+        ),
+        key(
+            "MWh per trillion tokens",
+            large(summary.energy.mwh_per_trillion_tokens),
+            format!("at most, {} at full load", watts(summary.energy.power_watts)),
+        ),
         key("bubble", seconds(summary.phases.bubble), share(summary.phases.bubble)),
         key("exposed communication", seconds(exposed), share(exposed)),
         key(

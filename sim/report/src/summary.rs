@@ -31,7 +31,7 @@ pub struct Summary {
     pub tflops_per_gpu: Counted,
     /// The same over the BF16 peak.
     pub mfu: Counted,
-    /// GPU-hours to train on 1e12 tokens.
+    /// GPU-hours to train on 1e12 tokens, devices of the machine that hold no rank included.
     pub gpu_hours_per_trillion_tokens: f64,
     /// Mean time of a rank in chunks during which only communication runs or is waited for.
     pub exposed_communication_seconds: f64,
@@ -60,6 +60,10 @@ pub struct Summary {
     pub ops: Vec<OpRow>,
     /// Use of links, by kind.
     pub links: Vec<LinkRow>,
+    /// What the machine costs, and training on it.
+    pub cost: Cost,
+    /// What the machine draws, and training on it.
+    pub energy: Energy,
     /// What a reader must know: policies found necessary, folding, things not modeled.
     pub notes: Vec<String>,
 }
@@ -88,6 +92,36 @@ pub struct Counted {
     pub causal: f64,
     /// All of it.
     pub non_causal: f64,
+}
+
+/// Money, in US dollars. The machine is all of it, devices that the job leaves idle included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Cost {
+    /// Price of the machine.
+    pub cluster_usd: f64,
+    /// Price of the machine over its devices.
+    pub usd_per_device: f64,
+    /// Price of switches and wires of the network between nodes.
+    pub network_usd: f64,
+    /// The same over its endpoints, the NICs; zero where there are none.
+    pub network_usd_per_endpoint: f64,
+    /// To train on 1e12 tokens on a machine of one's own: its price over its lifetime, and electricity.
+    pub usd_per_trillion_tokens: f64,
+    /// Of that, electricity.
+    pub electricity_usd_per_trillion_tokens: f64,
+    /// To train on 1e12 tokens on rented devices.
+    pub rental_usd_per_trillion_tokens: f64,
+}
+
+/// Power and energy at full load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Energy {
+    /// Power of the machine, its building apart.
+    pub power_watts: f64,
+    /// Energy of machine and building over that of the machine.
+    pub pue: f64,
+    /// Energy of machine and building to train on 1e12 tokens, in MWh.
+    pub mwh_per_trillion_tokens: f64,
 }
 
 /// Memory of one pipeline rank, in bytes.

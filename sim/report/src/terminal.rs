@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::format::{count, gib, large, percent, percent_signed, seconds};
+use crate::format::{count, dollars, gib, large, percent, percent_signed, seconds, watts};
 use crate::summary::{Comparison, Summary};
 use crate::table::{Table, one_line, ops_table, ratio};
 
@@ -123,6 +123,35 @@ fn facts(screen: &mut Screen, summary: &Summary) {
     if summary.sampling_error > 0.0 {
         screen.fact("sampling", &format!("standard error of the mean step {:.2} %", summary.sampling_error * 100.0));
     }
+    expenses(screen, summary);
+}
+
+/// Nothing of a machine whose parts have no price and draw no power.
+fn expenses(screen: &mut Screen, summary: &Summary) {
+    let Summary { cost, energy, .. } = summary;
+    if cost.cluster_usd > 0.0 {
+        screen.fact(
+            "cost",
+            &format!(
+                "{}, {} a GPU; a trillion tokens {} owned, {} rented",
+                dollars(cost.cluster_usd),
+                dollars(cost.usd_per_device),
+                dollars(cost.usd_per_trillion_tokens),
+                dollars(cost.rental_usd_per_trillion_tokens)
+            ),
+        );
+    }
+    if energy.power_watts > 0.0 {
+        screen.fact(
+            "energy",
+            &format!(
+                "{} at full load; a trillion tokens at most {} MWh at a PUE of {}",
+                watts(energy.power_watts),
+                large(energy.mwh_per_trillion_tokens),
+                energy.pue
+            ),
+        );
+    }
 }
 
 fn fullest(summary: &Summary) -> String {
@@ -239,7 +268,7 @@ fn wrapped(first: &str, indent: &str, text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::summary::{OpRow, Phases};
+    use crate::summary::{Cost, Energy, OpRow, Phases};
 
     fn summary() -> Summary {
         let phases = Phases {
@@ -299,6 +328,29 @@ mod tests {
         );
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.lines().count() <= 46, "{text}");
+    }
+
+    #[test]
+    fn what_it_costs_stands_in_two_lines() {
+        let cost = Cost {
+            cluster_usd: 66.9e6,
+            usd_per_device: 32_680.0,
+            usd_per_trillion_tokens: 338_000.0,
+            rental_usd_per_trillion_tokens: 327_124.0,
+            ..Cost::default()
+        };
+        let energy = Energy { power_watts: 2.84e6, pue: 1.18, mwh_per_trillion_tokens: 267.5 };
+        let text = terminal(&Summary { cost, energy, ..summary() }, &[], false);
+        let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        assert_eq!(
+            line("cost"),
+            "cost           $66.90 million, $32,680 a GPU; a trillion tokens $338,000 owned, $327,124 rented"
+        );
+        assert_eq!(
+            line("energy"),
+            "energy         2.840 MW at full load; a trillion tokens at most 267.5 MWh at a PUE of 1.18"
+        );
+        assert!(!terminal(&summary(), &[], false).contains("cost "), "nothing is said of nothing");
     }
 
     #[test]

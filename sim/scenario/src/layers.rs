@@ -164,7 +164,7 @@ impl<'a> Builder<'a> {
         self.defaults();
         let used = self.take_use(&mut file);
         let namespaces =
-            ["parallel", "job", "policy", "traffic", "cluster", "gpu", "node", "fabric", "model", "profile"];
+            ["parallel", "job", "policy", "traffic", "cost", "cluster", "gpu", "node", "fabric", "model", "profile"];
         self.keep_only(Kind::Scenario, &mut file, &namespaces);
         self.refuse_both(&file, &used);
         self.lay(file);

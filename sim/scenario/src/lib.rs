@@ -22,7 +22,7 @@
 //! 2. `parse` makes nodes of TOML, each with its [`Origin`].
 //! 3. `layers` follows `use.*` and lays defaults, scenario, cluster, hardware, fabric, model and profiles into one tree.
 //! 4. `patch` lays `[patch]` and `--set` over it. A patch changes what is there; it never adds.
-//! 5. `machine`, `model`, `job`, `policy`, `layout` and `profile` read types from it through one `reader`, which
+//! 5. `machine`, `model`, `job`, `policy`, `layout`, `cost` and `profile` read types from it through one `reader`, which
 //!    collects all [`Mistakes`] instead of stopping at the first.
 //!    An earlier profile goes before a later one, and all of them before those they are based on; a family that names its
 //!    implementation is taken whole.
@@ -30,6 +30,7 @@
 //!
 //! `scenarios/README.md` has every key. This crate does not know how a plan is run: no engine, no op, no time.
 
+mod cost;
 mod diagnostic;
 mod families;
 mod hugging_face;

@@ -35,10 +35,12 @@ pub enum Kind {
     Study,
     /// A machine or policy that does not exist, as patches: `proposals`.
     Proposal,
+    /// Networks to set side by side: `topologies`.
+    Topologies,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Scenario,
         Self::Cluster,
         Self::Hardware,
@@ -49,6 +51,7 @@ impl Kind {
         Self::Published,
         Self::Study,
         Self::Proposal,
+        Self::Topologies,
     ];
 
     /// Its folder in a library.
@@ -65,6 +68,7 @@ impl Kind {
             Self::Published => "published",
             Self::Study => "studies",
             Self::Proposal => "proposals",
+            Self::Topologies => "topologies",
         }
     }
 
@@ -82,6 +86,7 @@ impl Kind {
             Self::Published => "set of published facts",
             Self::Study => "study",
             Self::Proposal => "proposal",
+            Self::Topologies => "set of topologies",
         }
     }
 }

@@ -6,6 +6,7 @@ use calibrate::Profile;
 use plan::Plan;
 use topology::Machine;
 
+use crate::cost;
 use crate::diagnostic::Mistakes;
 use crate::job;
 use crate::layers::{self, DeviceNames, Layers};
@@ -20,8 +21,8 @@ use crate::reader::{Decided, Reader, each_leaf};
 use crate::tree::Table;
 
 /// Every namespace of a scenario, in the order of `plan.toml`.
-const NAMESPACES: [&str; 10] =
-    ["cluster", "gpu", "node", "fabric", "model", "parallel", "job", "policy", "traffic", "profile"];
+const NAMESPACES: [&str; 11] =
+    ["cluster", "gpu", "node", "fabric", "model", "parallel", "job", "policy", "traffic", "cost", "profile"];
 
 /// A scenario that became a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +106,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let parallel = layout::parallel(&mut reader, &machine, &model, &job, &policy);
     policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);
     let traffic = job::traffic(&mut reader, &model);
+    let cost = cost::terms(&mut reader);
     let profile = profile::profile(&mut reader, &layers.profiles);
     let decided = reader.finish(&NAMESPACES).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &NAMESPACES, &decided);
@@ -112,7 +114,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
     let Layers { name, .. } = layers;
-    Ok(Loaded { plan: Plan { name, machine, model, parallel, job, policy, traffic, profile }, leaves, origins })
+    Ok(Loaded { plan: Plan { name, machine, model, parallel, job, policy, traffic, profile, cost }, leaves, origins })
 }
 
 /// Loads the machine of a cluster or a scenario: the name of a cluster preset, else of a scenario, or a path to either.

@@ -1,8 +1,8 @@
 //! The machine: `gpu.*`, `node.*`, `fabric.*`, `cluster.*`.
 
 use topology::{
-    BlockScaling, Cast, CommEngine, Compression, Device, Fabric, FabricKind, Forwarding, Fp8, Host, InNetwork, Machine,
-    Memory, Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
+    BlockScaling, Cast, CommEngine, Compression, Device, Expense, Fabric, FabricExpenses, FabricKind, Forwarding, Fp8,
+    Host, InNetwork, Machine, Memory, Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
 };
 use units::{BytesPerSec, Seconds};
 
@@ -38,6 +38,7 @@ pub(crate) fn one_node(reader: &mut Reader<'_>) -> Machine {
         switch_latency: Seconds::ZERO,
         endpoint_latency: Seconds::ZERO,
         in_network: InNetwork::None,
+        expenses: FabricExpenses::ZERO,
     };
     Machine { device: device(reader), node: node(reader), fabric, n_nodes: 1 }
 }
@@ -87,6 +88,7 @@ pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
                 ("copy-engine", Cast::CopyEngine),
             ],
         ),
+        expense: expense(reader, "gpu.price", "gpu.power"),
     }
 }
 
@@ -116,6 +118,7 @@ fn node(reader: &mut Reader<'_>) -> Node {
                     ("logfmt-8", Compression::LogFmt8),
                 ],
             ),
+            expense: expense(reader, "node.nic.price", "node.nic.power"),
         },
         host: Host {
             pcie_rate: reader.quantity("node.host.pcie-rate"),
@@ -123,6 +126,7 @@ fn node(reader: &mut Reader<'_>) -> Node {
             memory_rate: reader.quantity("node.host.memory-rate"),
             memory_capacity: reader.quantity("node.host.memory-capacity"),
         },
+        expense: expense(reader, "node.price", "node.power"),
     }
 }
 
@@ -143,7 +147,17 @@ fn fabric(reader: &mut Reader<'_>) -> Fabric {
         switch_latency: reader.quantity_or_zero("fabric.switch-latency"),
         endpoint_latency: reader.quantity_or_zero("fabric.endpoint-latency"),
         in_network: in_network(reader, "fabric.in-network"),
+        expenses: FabricExpenses {
+            switch: expense(reader, "fabric.switch-price", "fabric.switch-power"),
+            link: expense(reader, "fabric.link-price", "fabric.link-power"),
+            endpoint_link: expense(reader, "fabric.endpoint-link-price", "fabric.endpoint-link-power"),
+        },
     }
+}
+
+/// What a part costs and draws. Nothing is a value: some parts come with others.
+fn expense(reader: &mut Reader<'_>, price: &str, power: &str) -> Expense {
+    Expense { price: reader.quantity_or_zero(price), power: reader.quantity_or_zero(power) }
 }
 
 fn check(reader: &mut Reader<'_>, machine: &Machine) {

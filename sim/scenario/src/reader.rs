@@ -27,7 +27,7 @@ macro_rules! quantities {
     };
 }
 
-quantities!(Bytes, BytesPerSec, Seconds, Hertz);
+quantities!(Bytes, BytesPerSec, Seconds, Hertz, Dollars, Watts, DollarsPerJoule, DollarsPerSec);
 
 /// A key that is a number or one of some words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ fn named(source: &str) -> impl Iterator<Item = &str> {
     let is_family = |family: &str| {
         [
             "hw", "net", "lat", "v3", "fp8", "num", "topo", "dgemm", "gemm", "moe", "sdpa", "deepep", "nccl", "step",
-            "trace", "llama3",
+            "trace", "llama3", "cost",
         ]
         .contains(&family)
     };
@@ -51,7 +51,7 @@ fn every_leaf_of_hardware_fabrics_and_clusters_has_a_source() {
 
 #[test]
 fn every_fact_that_is_named_exists_and_none_is_of_the_training() {
-    let inputs = ids(&["inputs", "topology", "llama-3.1-training"]);
+    let inputs = ids(&["inputs", "topology", "cost", "llama-3.1-training"]);
     let compared = ids(&["deepseek-v3-training"]);
     for folder in ["hardware", "fabrics", "clusters", "profiles", "train", "defaults"] {
         for path in files(folder) {

@@ -5,7 +5,7 @@
 //! toward less and toward more alone are the two ends `low` and `high`: where they lie far apart the knob stands at
 //! a knee, and the elasticity holds for small changes only.
 //!
-//! Every number of the hardware is a knob (what to build next), and so is every estimate (what to measure next): an
+//! Every number of the hardware but prices and powers is a knob (what to build next), and so is every estimate (what to measure next): an
 //! estimate's elasticity times its spread is how unsure it alone makes the step. Words, such as abilities, have no elasticity;
 //! they are for proposals.
 
@@ -27,6 +27,8 @@ use crate::tunnel::Tunnel;
 const TURN: f64 = 0.1;
 /// Namespaces of the machine.
 const MACHINE: [&str; 4] = ["gpu.", "node.", "fabric.", "cluster."];
+/// Ends of keys that say what a part costs or draws: no step depends on them.
+const EXPENSES: [&str; 2] = ["price", "power"];
 
 /// What moves the step of a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -119,7 +121,10 @@ impl Sensitivity {
 }
 
 fn handles(base: &Loaded) -> Vec<Handle> {
-    let of_machine = |leaf: &&Leaf| MACHINE.iter().any(|namespace| leaf.key.starts_with(namespace));
+    let of_machine = |leaf: &&Leaf| {
+        MACHINE.iter().any(|namespace| leaf.key.starts_with(namespace))
+            && !EXPENSES.iter().any(|what| leaf.key.ends_with(what))
+    };
     let leaf = |leaf: &Leaf| {
         let table: BTreeMap<String, toml::Value> = toml::from_str(&format!("value = {}", leaf.value)).ok()?;
         let amount = Amount::of(table.get("value")?).filter(|amount| amount.number > 0.0)?;

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Main types: the floating quantities ([`Bytes`], [`Flops`], [`BytesPerSec`], [`FlopsPerSec`], [`Seconds`],
-//! [`Hertz`], [`Ratio`]) and the integer clock ([`SimTime`], [`SimSpan`], picoseconds).
+//! [`Hertz`], [`Ratio`]; [`Dollars`], [`Watts`], [`Joules`] and their prices) and the integer clock ([`SimTime`], [`SimSpan`], picoseconds).
 //!
 //! This crate does not know what the quantities belong to.
 
@@ -24,5 +24,8 @@ mod quantity;
 mod time;
 
 pub use parse::ParseError;
-pub use quantity::{Bytes, BytesPerSec, Flops, FlopsPerSec, Hertz, Ratio, Seconds};
+pub use quantity::{
+    Bytes, BytesPerSec, Dollars, DollarsPerJoule, DollarsPerSec, Flops, FlopsPerSec, Hertz, Joules, Ratio, Seconds,
+    Watts,
+};
 pub use time::{SimSpan, SimTime};

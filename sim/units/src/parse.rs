@@ -63,7 +63,10 @@ fn is_exponent(text: &str, c: char) -> bool {
 
 fn hint(spellings: &[Spelling]) -> String {
     let units: Vec<String> = spellings.iter().map(|spelling| format!("`{}`", spelling.unit)).collect();
-    format!("write a number, a space and one of {}", units.join(", "))
+    match units.as_slice() {
+        [only] => format!("write a number, a space and {only}"),
+        units => format!("write a number, a space and one of {}", units.join(", ")),
+    }
 }
 
 /// Prints with the largest unit that keeps at least one digit before the point, at most three after it.

@@ -163,6 +163,26 @@ quantity!(
     Hertz, "a clock rate", &[shown("GHz", 1e9), shown("MHz", 1e6), shown("Hz", 1.0)]
 );
 quantity!(
+    /// A price or a cost.
+    Dollars, "a price", &[shown("USD", 1.0)]
+);
+quantity!(
+    /// A power.
+    Watts, "a power", &[shown("MW", 1e6), shown("kW", 1e3), shown("W", 1.0)]
+);
+quantity!(
+    /// An energy.
+    Joules, "an energy", &[shown("MWh", 3.6e9), shown("kWh", 3.6e6), shown("J", 1.0)]
+);
+quantity!(
+    /// What energy costs.
+    DollarsPerJoule, "a price of energy", &[shown("USD/kWh", 1.0 / 3.6e6), shown("USD/MWh", 1.0 / 3.6e9)]
+);
+quantity!(
+    /// What time costs.
+    DollarsPerSec, "a price of time", &[shown("USD/h", 1.0 / 3_600.0), shown("USD/d", 1.0 / 86_400.0)]
+);
+quantity!(
     /// A pure number: a fraction of a peak, a relative error.
     Ratio, "a fraction", &[shown("", 1.0)]
 );
@@ -195,6 +215,27 @@ impl Div<Seconds> for Flops {
     }
 }
 
+impl Mul<Seconds> for Watts {
+    type Output = Joules;
+    fn mul(self, time: Seconds) -> Joules {
+        Joules::new(self.0 * time.0)
+    }
+}
+
+impl Mul<DollarsPerJoule> for Joules {
+    type Output = Dollars;
+    fn mul(self, price: DollarsPerJoule) -> Dollars {
+        Dollars::new(self.0 * price.0)
+    }
+}
+
+impl Mul<DollarsPerSec> for Seconds {
+    type Output = Dollars;
+    fn mul(self, price: DollarsPerSec) -> Dollars {
+        Dollars::new(self.0 * price.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,11 +254,26 @@ mod tests {
         check::<FlopsPerSec>("989.4 TFLOP/s", "989.4 TFLOP/s");
         check::<Hertz>("1830 MHz", "1.83 GHz");
         check::<Seconds>("0 s", "0 s");
+        check::<Dollars>("36000 USD", "36000 USD");
+        check::<Watts>("10.2 kW", "10.2 kW");
+        check::<DollarsPerJoule>("0.08 USD/kWh", "80 USD/MWh");
+        check::<DollarsPerSec>("2 USD/h", "2 USD/h");
+        check::<DollarsPerSec>("0 USD/h", "0 USD/d");
     }
 
     #[test]
     fn a_size_over_a_rate_is_a_time() {
         let time = Bytes::new(1e9) / BytesPerSec::new(50e9);
         assert_eq!(time, Seconds::new(0.02));
+    }
+
+    #[test]
+    fn a_kilowatt_for_an_hour_is_a_kilowatt_hour() {
+        let (power, hour): (Watts, Seconds) = (Watts::new(1e3), Seconds::new(3600.0));
+        assert_eq!((power * hour).to_string(), "1 kWh");
+        let paid: Dollars = power * hour * "0.08 USD/kWh".parse::<DollarsPerJoule>().expect("a price");
+        assert!((paid.get() - 0.08).abs() < 1e-12, "{paid}");
+        assert!("30000".parse::<Dollars>().is_err_and(|error| error.to_string().ends_with("it has no unit")));
+        assert!("30000 W".parse::<Dollars>().is_err_and(|error| error.hint().contains("`USD`")));
     }
 }

@@ -32,8 +32,7 @@ impl Network {
     /// When a count or rate is missing, several nodes have no network, NICs or planes would idle, or the nodes do not
     /// fit the ports of the switches.
     pub fn build(machine: &Machine) -> Result<Self, TopologyError> {
-        check::check(machine)?;
-        let mut planes = Plane::all(machine)?;
+        let mut planes = planes(machine)?;
         let layout = Layout::new(machine, !planes.is_empty());
         let mut vertex = layout.n_vertices_of_nodes();
         let mut link = layout.n_links_of_nodes();
@@ -55,6 +54,12 @@ impl Network {
         }
         Ok(Self::new(wiring.graph, layout, planes, machine.fabric.full_size()))
     }
+}
+
+/// The planes of a machine that is whole, in order.
+pub(crate) fn planes(machine: &Machine) -> Result<Vec<Plane>, TopologyError> {
+    check::check(machine)?;
+    Plane::all(machine)
 }
 
 /// A graph that is being wired. Vertices and links are added in the order that [`Layout`] and [`Plane`] count them.

@@ -2,7 +2,7 @@
 
 use units::{BytesPerSec, Seconds};
 
-use crate::{Fabric, FabricKind, InNetwork, Machine, Network};
+use crate::{Fabric, FabricExpenses, FabricKind, InNetwork, Machine, Network};
 
 /// A machine of `n_nodes` nodes on this fabric.
 pub(crate) fn machine(kind: FabricKind, planes: u32, tiers: u32, switch_ports: u32, n_nodes: u32) -> Machine {
@@ -20,6 +20,7 @@ pub(crate) fn machine(kind: FabricKind, planes: u32, tiers: u32, switch_ports: u
         switch_latency: Seconds::new(0.25e-6),
         endpoint_latency: Seconds::new(2e-6),
         in_network: InNetwork::None,
+        expenses: FabricExpenses::ZERO,
     };
     machine
 }

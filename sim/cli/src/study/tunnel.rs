@@ -38,7 +38,7 @@ impl<'a> Simulator<'a> {
         let keep = Keep { ranks: Recording::None, streams: false };
         let outcome = plan::run(&program, keep, &plan::Progress::default())?;
         let finished = Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
-        Ok(results(&summarize::summary(&finished)))
+        Ok(results(&summarize::summary(&finished)?))
     }
 }
 
@@ -69,6 +69,12 @@ fn results(summary: &Summary) -> Results {
         ("memory_bytes_max", summary.memory_bytes_max),
         ("load_cv", summary.load_cv),
         ("sampling_error", summary.sampling_error),
+        ("cost.cluster_usd", summary.cost.cluster_usd),
+        ("cost.usd_per_device", summary.cost.usd_per_device),
+        ("cost.usd_per_trillion_tokens", summary.cost.usd_per_trillion_tokens),
+        ("cost.rental_usd_per_trillion_tokens", summary.cost.rental_usd_per_trillion_tokens),
+        ("energy.power_watts", summary.energy.power_watts),
+        ("energy.mwh_per_trillion_tokens", summary.energy.mwh_per_trillion_tokens),
     ];
     let plain = plain.into_iter().map(|(name, value)| (name.to_owned(), value));
     let bound = summary.binding_shares.iter().map(|(name, share)| (format!("binding_shares.{name}"), *share));

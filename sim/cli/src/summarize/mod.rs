@@ -5,12 +5,13 @@
 //! running chunk has nothing to run.
 
 mod bounds;
+mod expenses;
 mod notes;
 mod ops;
 mod shares;
 mod timeline;
 
-use plan::{Folding, Outcome, Plan, Program, RankMemory};
+use plan::{Folding, Outcome, Plan, PlanError, Program, RankMemory};
 use report::{Counted, LinkRow, MemoryRow, Phases, Summary};
 use units::SimSpan;
 
@@ -50,14 +51,18 @@ impl Finished<'_> {
 }
 
 /// The numbers of a run.
-pub(crate) fn summary(run: &Finished<'_>) -> Summary {
+///
+/// # Errors
+/// When the machine cannot be wired, which a run of it has found out before.
+pub(crate) fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
     let phases_by_rank = phases_by_rank(run);
     let phases = mean_phases(&phases_by_rank, run.step());
     let shares = Shares::of(run, &phases);
     let rates = Rates::of(run);
     let transferred = run.outcome.ranks.iter().map(|rank| rank.transferred).sum();
     let memory = memory_rows(run.memory);
-    Summary {
+    let (cost, energy) = expenses::expenses(run.plan, rates.seconds_per_trillion)?;
+    Ok(Summary {
         name: run.plan.name.clone(),
         digest: run.digest.to_owned(),
         n_ranks: run.plan.parallel.n_ranks(),
@@ -83,8 +88,10 @@ pub(crate) fn summary(run: &Finished<'_>) -> Summary {
         sampling_error: shares.sampling_error(run),
         ops: ops::rows(run),
         links: links(run),
+        cost,
+        energy,
         notes: notes::notes(run),
-    }
+    })
 }
 
 /// Time the mean rank waits in all-to-alls for the last of its group, seconds. A folded rank computes on the fullest
@@ -135,23 +142,27 @@ struct Rates {
     tflops_per_gpu: Counted,
     mfu: Counted,
     gpu_hours: f64,
+    seconds_per_trillion: f64,
 }
 
 impl Rates {
     /// Tokens of a step over its duration; model arithmetic as `Model::flops_per_token` counts it, without recomputation
-    /// and MTP; MFU over the BF16 peak of the datasheet clock.
+    /// and MTP; MFU over the BF16 peak of the datasheet clock. GPU-hours count every device of the machine, those without a
+    /// rank too.
     fn of(run: &Finished<'_>) -> Self {
         let plan = run.plan;
         let n_ranks = f64::from(plan.parallel.n_ranks());
         let tokens_per_second = plan.job.sequence as f64 * plan.job.global_batch as f64 / run.step();
         let flops = |causal| plan.model.flops_per_token(plan.job.sequence, causal) * tokens_per_second / n_ranks;
         let peak = plan.machine.device.peak_bf16().get();
+        let seconds_per_trillion = TERA / tokens_per_second;
         let counted = |over: f64| Counted { causal: flops(true) / over, non_causal: flops(false) / over };
         Self {
             tokens_per_day: tokens_per_second * SECONDS_A_DAY,
             tflops_per_gpu: counted(TERA),
             mfu: counted(peak),
-            gpu_hours: n_ranks / SECONDS_AN_HOUR * (TERA / tokens_per_second),
+            gpu_hours: plan.machine.n_devices() as f64 / SECONDS_AN_HOUR * seconds_per_trillion,
+            seconds_per_trillion,
         }
     }
 }

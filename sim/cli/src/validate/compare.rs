@@ -49,12 +49,13 @@ pub(crate) fn published(
     Ok(Vec::new())
 }
 
-/// Whether a plan differs from a scenario at most in what was measured and in how it is simulated.
+/// Whether a plan differs from a scenario at most in what was measured, in how it is simulated and in what money buys.
 fn is_same_job(plan: &Plan, scenario: &str, library: &Library) -> Result<bool, Failure> {
     let mut other = scenario::load(scenario, &[], library)?.plan;
     other.profile = plan.profile.clone();
     other.policy.folding = plan.policy.folding;
     other.policy.record = plan.policy.record;
+    other.cost = plan.cost;
     Ok(other == *plan)
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<String, Failure> {
     let keep = Keep { ranks: Recording::OnePerStage, streams: true };
     let simulated = Simulated::new(prepared.plan(), keep, &args.output)?;
     let finished = simulated.finished(&prepared);
-    let observed = Observed::of(&finished, summarize::summary(&finished))?;
+    let observed = Observed::of(&finished, summarize::summary(&finished)?)?;
     let asked = compare::answers(&predictions, &args.family);
     let comparisons = compare::compare(&predictions, asked, &facts, &observed, prepared.plan())?;
     let text = as_text(&prepared, &comparisons, facts.len());

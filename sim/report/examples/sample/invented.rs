@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use report::{
-    Comparison, Counted, Lane, LinkRow, MemoryRow, OpRow, Phases, Span, SpanKind, Summary, Timeline, Variant,
+    Comparison, Cost, Counted, Energy, Lane, LinkRow, MemoryRow, OpRow, Phases, Span, SpanKind, Summary, Timeline,
+    Variant,
 };
 use topology::{Picture, PictureBox, PictureLine};
 
@@ -156,6 +157,16 @@ pub(crate) fn summary(timeline: &Timeline) -> Summary {
         sampling_error: 0.0004,
         ops: ops(),
         links: links(),
+        cost: Cost {
+            cluster_usd: 70e6,
+            usd_per_device: 34_000.0,
+            network_usd: 8e6,
+            network_usd_per_endpoint: 3_900.0,
+            usd_per_trillion_tokens: 200_000.0,
+            electricity_usd_per_trillion_tokens: 20_000.0,
+            rental_usd_per_trillion_tokens: 352_800.0,
+        },
+        energy: Energy { power_watts: 2.9e6, pue: 1.2, mwh_per_trillion_tokens: 300.0 },
         notes: vec![
             "logits are computed in 4 pieces: in one, rank 15 would not fit".into(),
             "folded to one rank a stage with the slowest load of its group; unfolded differs by 0.03 %".into(),
