@@ -1,5 +1,6 @@
 //! `study`, `study merge` and `sensitivity` from outside, on a job of a few milliseconds.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -63,8 +64,26 @@ impl Scene {
     }
 }
 
-fn answers(folder: &str) -> [Vec<u8>; 3] {
-    ["study.json", "table.csv", "table.parquet"].map(|name| fs::read(Path::new(folder).join(name)).expect(name))
+/// Every file of a folder by its name, with those of folders in it.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            all.extend(files(&path).into_iter().map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)));
+        } else {
+            all.insert(name, fs::read(&path).expect("a file"));
+        }
+    }
+    all
+}
+
+/// All that a study leaves but what it keeps to go on.
+fn answers(folder: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut all = files(Path::new(folder));
+    all.retain(|name, _| !name.starts_with("points/"));
+    all
 }
 
 #[test]
@@ -91,7 +110,7 @@ fn jobs_shards_and_resuming_change_no_byte() {
     let (study, whole, parts) = (scene.path("s.toml"), scene.path("whole"), scene.path("parts"));
     let one = stdout(&["study", &study, "--json", "--jobs", "1", "--out", &whole]);
     assert_eq!(one, stdout(&["study", &study, "--json", "--jobs", "2"]));
-    assert_eq!(one.as_bytes(), answers(&whole)[0]);
+    assert_eq!(one.as_bytes(), answers(&whole)["study.json"]);
     windtunnel(&["study", &study, "--out", &parts, "--shard", "2/3"]).assert().success();
     let (code, message) = refused(&mut windtunnel(&["study", "merge", &parts]));
     assert!(code == 2 && message.contains("not finished"), "{message}");
@@ -157,4 +176,71 @@ fn knobs_have_an_elasticity_between_its_ends() {
         assert!(low <= size && size <= high, "{key}: {low} {size} {high}");
     }
     assert!(knob("gpu.sms")["elasticity"].as_f64().is_some_and(|size| size < 0.0));
+}
+
+#[test]
+fn the_page_says_what_the_json_says() {
+    let scene = Scene::new();
+    let study = scene.path("s.toml");
+    // Keys of the file itself stand before its tables.
+    fs::write(&study, STUDY.replacen("draws = 4", "draws = 4\nsensitivity = true\ntimeline = \"sms\"", 1))
+        .expect("written");
+    let (one, two, merged) = (scene.path("one"), scene.path("two"), scene.path("merged"));
+    for (jobs, out) in [("1", &one), ("2", &two)] {
+        windtunnel(&["study", &study, "--jobs", jobs, "--out", out]).assert().success();
+    }
+    assert_eq!(files(Path::new(&one)), files(Path::new(&two)));
+    windtunnel(&["study", &study, "--shard", "0/1", "--out", &merged]).assert().success();
+    windtunnel(&["study", "merge", &merged]).assert().success();
+    assert_eq!(answers(&one), answers(&merged));
+    let all = answers(&one);
+    for name in ["intervals", "binding", "pipeline-before", "pipeline-after", "tornado"] {
+        assert!(all.contains_key(&format!("figures/{name}.svg")), "{name}");
+    }
+    assert_eq!(all["sensitivity.json"], stdout(&["sensitivity", "tiny-moe", "--json"]).into_bytes());
+    let page = String::from_utf8(all["report.html"].clone()).expect("text");
+    let answer: Value = serde_json::from_slice(&all["study.json"]).expect("JSON");
+    let sms = &answer["points"][0];
+    let share = sms["difference"]["share"].as_f64().expect("a share") * 100.0;
+    let step = sms["step_seconds"].as_f64().expect("a step") * 1e3;
+    assert!(page.contains(&format!("<td>sms</td><td class=\"n\">{step:.1} ms</td><td class=\"n\">{share:.1} %</td>")));
+    for word in ["<script", "http", "NaN"] {
+        assert!(!page.contains(word), "{word}");
+    }
+    // What is not asked for any more goes.
+    fs::write(&study, STUDY).expect("written");
+    windtunnel(&["study", &study, "--out", &one, "--resume"]).assert().success();
+    let left = answers(&one);
+    assert!(!left.contains_key("sensitivity.json") && !left.contains_key("figures/tornado.svg"), "{:?}", left.keys());
+}
+
+#[test]
+fn a_timeline_of_nothing_known_is_refused() {
+    let scene = Scene::new();
+    let study = scene.path("s.toml");
+    fs::write(&study, STUDY.replacen("draws = 4", "draws = 4\ntimeline = \"smz\"", 1)).expect("written");
+    let (code, message) = refused(&mut windtunnel(&["study", &study]));
+    assert!(code == 2 && message.contains("`smz`") && message.contains("hint:"), "{message}");
+}
+
+#[test]
+fn a_sensitivity_is_kept_where_it_may_be() {
+    let scene = Scene::new();
+    let out = scene.path("out");
+    let json = stdout(&["sensitivity", "tiny-moe", "--json"]);
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(json, stdout(&["sensitivity", "tiny-moe", "--json", "--out", &out]));
+        kept.push(files(Path::new(&out)));
+    }
+    assert_eq!(kept[0], kept[1]);
+    let names: Vec<&String> = kept[0].keys().collect();
+    assert_eq!(names, ["report.html", "sensitivity.json", "tornado.svg"]);
+    assert_eq!(kept[0]["sensitivity.json"], json.as_bytes());
+    let other = ["sensitivity", "tiny-moe", "--set", "gpu.sms=144", "--out", &out];
+    let (code, message) = refused(&mut windtunnel(&other));
+    assert!(code == 2 && message.contains("another run"), "{message}");
+    fs::write(Path::new(&out).join("thesis.tex"), "").expect("written");
+    let (code, message) = refused(&mut windtunnel(&["sensitivity", "tiny-moe", "--out", &out]));
+    assert!(code == 2 && message.contains("thesis.tex"), "{message}");
 }

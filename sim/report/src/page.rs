@@ -72,7 +72,12 @@ pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
         comparison_table: comparison_table(input.comparisons),
         variants_table: variants_table(summary, input.variants),
     };
-    page.render().map_err(ReportError::library)
+    page.render().map(|page| printable(&page)).map_err(ReportError::library)
+}
+
+/// Control characters, which no page may hold, as the sign for what cannot be shown.
+pub(crate) fn printable(page: &str) -> String {
+    page.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Ops shown before the rest is summed up.

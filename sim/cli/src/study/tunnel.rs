@@ -32,10 +32,12 @@ impl<'a> Simulator<'a> {
         self.load(&patch.iter().map(Change::set).collect::<Vec<_>>())
     }
 
-    /// A run with its intervals.
-    pub(super) fn record(&self, plan: &Plan) -> Result<Timeline, PlanError> {
+    /// The intervals of a run, and what a reader must know of it.
+    pub(super) fn record(&self, plan: &Plan) -> Result<(Timeline, Vec<String>), PlanError> {
         let keep = Keep { ranks: plan.policy.record, streams: true };
-        self.simulate(plan, keep, |finished| summarize::timeline(finished).timeline)
+        let seen =
+            |finished: &Finished<'_>| (summarize::timeline(finished).timeline, summarize::summary(finished).notes);
+        self.simulate(plan, keep, seen)
     }
 
     fn simulate<T>(&self, plan: &Plan, keep: Keep, seen: impl FnOnce(&Finished<'_>) -> T) -> Result<T, PlanError> {

@@ -22,6 +22,7 @@ pub(crate) fn study() -> StudySummary {
         proposal("accumulate-33", 0.0, 0.0, (-0.001, 0.001), "sums of 33 bits"),
         proposal("scale-up-72", 0.021, 0.014, (-0.5, 0.0), "a bold hope"),
         ProposalRow {
+            hand: Hand { text: "it cannot run".into(), ..Hand::default() },
             result: ProposalResult::Failed("the plan needs 92.1 GiB, a device has 80 GiB".into()),
             ..proposal("too-small", 0.0, 0.0, (0.0, 0.0), "half the memory")
         },

@@ -1,6 +1,6 @@
 //! Rows of bars with a name each, on a wide sheet or on one as narrow as a phone.
 
-use super::canvas::{Anchor, Canvas, TEXT, WIDTH, draw_on, fitted};
+use super::canvas::{Anchor, Canvas, TEXT, WIDTH, draw_on, fitted, text_width};
 use super::chart::Range;
 use super::palette::Paint;
 use crate::error::ReportError;
@@ -68,7 +68,8 @@ impl Sheet {
         is_strong: bool,
     ) -> Result<(), ReportError> {
         let (at, anchor, room) = if self.is_stacked {
-            ((self.left, top + NAMES / 2.0 + 2.0), Anchor::Start, self.width - self.right - self.left - 130.0)
+            let room = self.width - self.right - self.left - text_width(words, TEXT) - 10.0;
+            ((self.left, top + NAMES / 2.0 + 2.0), Anchor::Start, room)
         } else {
             ((self.left - 12.0, top + self.pitch / 2.0), Anchor::End, self.left - 16.0)
         };

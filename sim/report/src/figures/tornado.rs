@@ -6,7 +6,7 @@ use super::chart::{AXIS, Range};
 use super::palette::{Paint, change};
 use super::rows::Sheet;
 use crate::error::{ReportError, finite};
-use crate::format::seconds;
+use crate::format::{seconds, significant};
 use crate::study::{KnobRow, SensitivitySummary};
 
 /// Knobs of a kind that are shown; the table has all.
@@ -14,6 +14,8 @@ const N_KNOBS: usize = 16;
 /// Elasticities below this move nothing that anybody could see.
 const ELASTICITY_MIN: f64 = 0.000_5;
 const WIDE: Sheet = Sheet { pitch: 26.0, ..Sheet::wide(352.0, 236.0) };
+/// What keys of estimates begin with.
+const ESTIMATES: &str = "profile.";
 /// Height of a heading between the parts.
 const HEADING: f64 = 40.0;
 
@@ -69,13 +71,15 @@ fn paint(sheet: &Sheet, title: &str, summary: &SensitivitySummary) -> Result<Str
 
 fn row(canvas: &mut Canvas<'_>, sheet: &Sheet, range: Range, top: f64, knob: &KnobRow) -> Result<(), ReportError> {
     let size = knob.elasticity.unwrap_or_default();
-    let unsure = knob.estimate.as_ref().and_then(|estimate| estimate.unsure_seconds);
+    let unsure = knob.estimate.as_ref().and_then(|estimate| estimate.unsure_seconds).filter(|unsure| *unsure > 0.0);
     let words = match (unsure, sheet.is_stacked) {
         (Some(unsure), false) => format!("{size:+.3}, unsure by {}", seconds(unsure)),
-        (Some(unsure), true) => format!("{size:+.2}, ±{}", seconds(unsure)),
+        (Some(unsure), true) => format!("{size:+.2}, ±{} s", significant(unsure, 2)),
         (None, _) => format!("{size:+.3}"),
     };
-    sheet.name(canvas, top, &knob.key, &words, false)?;
+    // On a narrow sheet the heading says that it is an estimate.
+    let short = knob.key.strip_prefix(ESTIMATES).filter(|_| sheet.is_stacked);
+    sheet.name(canvas, top, short.unwrap_or(&knob.key), &words, false)?;
     let (y, height) = sheet.plot(top);
     let (zero, end, middle) = (range.x(0.0), range.x(size), y + height / 2.0);
     let thickness = (height * 0.6).min(14.0);

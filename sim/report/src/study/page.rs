@@ -9,7 +9,7 @@ use super::{MadeOf, ProposalResult, ProposalRow, Ran, StudySummary, TogetherSumm
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
 use crate::format::{count, percent, percent_signed, seconds};
-use crate::page::{Key, Share, Shown, shares, shown, words};
+use crate::page::{Key, Share, Shown, printable, shares, shown, words};
 use crate::summary::Timeline;
 use crate::table::Table;
 
@@ -41,7 +41,7 @@ pub struct BeforeAfter<'a> {
 /// [`ReportError::NotFinite`] for a number that is none, and those of [`Timeline::check`].
 pub fn study_page(input: &StudyInput<'_>) -> Result<String, ReportError> {
     finite("", input.summary)?;
-    Page::new(input)?.render().map_err(ReportError::library)
+    Page::new(input)?.render().map(|page| printable(&page)).map_err(ReportError::library)
 }
 
 /// The pictures of the page, for files of their own.

@@ -7,7 +7,7 @@ use super::tables::knobs_table;
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
 use crate::format::seconds;
-use crate::page::{Shown, shown};
+use crate::page::{Shown, printable, shown};
 use crate::table::Table;
 
 /// What moves the step of a scenario.
@@ -69,7 +69,7 @@ pub fn sensitivity_page(summary: &SensitivitySummary, command: &str) -> Result<S
         tornado: shown(figures::tornado(summary)?),
         knobs: knobs_table(summary),
     };
-    page.render().map_err(ReportError::library)
+    page.render().map(|page| printable(&page)).map_err(ReportError::library)
 }
 
 impl SensitivitySummary {

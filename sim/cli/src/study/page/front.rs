@@ -16,7 +16,7 @@ pub(super) fn front(answer: &Answer, notes: &mut Vec<String>) -> Option<Front> {
     let priced = COSTS.iter().find(|(column, _)| answer.base.results.contains_key(*column));
     let (cost_name, mut points) = match priced {
         Some((column, name)) => ((*name).to_owned(), by_result(answer, column)),
-        None => ("cost of the proposals beyond the base, in the unit of the study".to_owned(), by_proposal(answer)),
+        None => ("cost beyond the base, in the study's unit".to_owned(), by_proposal(answer)),
     };
     if points.len() < 2 {
         notes.push(
@@ -40,9 +40,10 @@ fn point(name: &str, cost: f64, step_seconds: f64, is_base: bool) -> FrontPoint 
 /// By a column of the results, which every point has.
 fn by_result(answer: &Answer, column: &str) -> Vec<(FrontPoint, Kind)> {
     let base = answer.base.results.get(column).map(|cost| point("base", *cost, answer.base.step_seconds, true));
-    let others = answer.points.iter().filter_map(|row| {
-        Some((point(&row.name, *row.results.get(column)?, row.step_seconds?, false), row.kind))
-    });
+    let others = answer
+        .points
+        .iter()
+        .filter_map(|row| Some((point(&row.name, *row.results.get(column)?, row.step_seconds?, false), row.kind)));
     base.map(|base| (base, Kind::Base)).into_iter().chain(others).collect()
 }
 

@@ -65,7 +65,6 @@ fn summary(manifest: &Manifest, answer: &Answer, near: &Near) -> StudySummary {
     if let Some(error) = &answer.together_error {
         notes.push(format!("proposals together have no answer: {error}"));
     }
-    notes.push("a proposal is what its patch says and no more: price, power, area and yield are in no result".to_owned());
     StudySummary {
         name: manifest.name.clone(),
         about: answer.about.clone(),

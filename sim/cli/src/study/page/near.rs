@@ -39,7 +39,11 @@ impl Near {
         let (library, base) = (Library::built_in(), base.display().to_string());
         let runs = Runs { manifest, tunnel: Simulator::new(&library, &base) };
         match runs.timelines(answer) {
-            Ok(timelines) => near.timelines = timelines,
+            Ok(Some((timelines, notes))) => {
+                near.timelines = Some(timelines);
+                near.notes.extend(notes.into_iter().map(|note| format!("the base: {note}")));
+            }
+            Ok(None) => near.notes.push("no proposal surely saves anything, so there are no timelines".to_owned()),
             Err(why) => near.notes.push(format!("timelines are left out: {why}")),
         }
         if manifest.sensitivity {
@@ -58,16 +62,16 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// None where no proposal surely saves anything.
-    fn timelines(&self, answer: &Answer) -> Result<Option<Timelines>, String> {
+    /// With what a reader must know of the base; none where no proposal surely saves anything.
+    fn timelines(&self, answer: &Answer) -> Result<Option<(Timelines, Vec<String>)>, String> {
         let Some(chosen) = self.chosen(answer) else { return Ok(None) };
         let record = |entry: &Entry| self.tunnel.record(&self.same(entry)?.plan).map_err(|error| error.to_string());
-        let before = record(&self.manifest.points[0])?;
-        let after = record(chosen)?;
+        let (before, notes) = record(&self.manifest.points[0])?;
+        let (after, _) = record(chosen)?;
         if before.lanes.is_empty() || after.lanes.is_empty() {
             return Err("the base records no rank (`policy.record`)".to_owned());
         }
-        Ok(Some(Timelines { proposal: chosen.point.name.clone(), before, after }))
+        Ok(Some((Timelines { proposal: chosen.point.name.clone(), before, after }, notes)))
     }
 
     /// The proposal that the study names, or the one that surely saves most; without draws, the one that saves most.
