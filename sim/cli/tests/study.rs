@@ -215,6 +215,50 @@ fn the_page_says_what_the_json_says() {
 }
 
 #[test]
+fn maps_show_the_best_of_the_knobs_they_leave_out() {
+    let scene = Scene::new();
+    let (study, out) = (scene.path("grid.toml"), scene.path("out"));
+    let knobs = "knobs.gpu.scale-up.links = [4, 8]\nknobs.gpu.sms = [100, 132]\nknobs.policy.comm-sms = [16, 20]\n";
+    let text = format!("base = \"tiny-moe\"\ndraws = 0\n[sweep.grid]\norder = \"grid\"\n{knobs}");
+    fs::write(&study, text).expect("written");
+    windtunnel(&["study", &study, "--out", &out]).assert().success();
+    let all = answers(&out);
+    let answer: Value = serde_json::from_slice(&all["study.json"]).expect("JSON");
+    let map = String::from_utf8(all["figures/sweep-1.svg"].clone()).expect("text");
+    let points = answer["points"].as_array().expect("points");
+    for pair in [["gpu.scale-up.links", "gpu.sms"], ["gpu.scale-up.links", "policy.comm-sms"]] {
+        let mut best: BTreeMap<[u64; 2], f64> = BTreeMap::new();
+        for point in points {
+            let place = pair.map(|key| point["patch"][key].as_u64().expect(key));
+            let least = best.entry(place).or_insert(f64::INFINITY);
+            *least = least.min(point["step_seconds"].as_f64().expect("a step"));
+        }
+        assert_eq!(best.len(), 4);
+        assert!(best.values().all(|step| map.contains(&format!(">{step:.3}</text>"))), "{best:?}");
+    }
+    let page = String::from_utf8(all["report.html"].clone()).expect("text");
+    assert!(page.contains("8 points.") && page.contains("time against cost is left out"), "{page}");
+}
+
+#[test]
+fn another_build_merges_without_what_it_would_have_to_run() {
+    let scene = Scene::new();
+    let (study, out) = (scene.path("s.toml"), scene.path("out"));
+    windtunnel(&["study", &study, "--out", &out]).assert().success();
+    let before = answers(&out);
+    assert!(before.contains_key("figures/pair-after.svg"));
+    let manifest = Path::new(&out).join("manifest.toml");
+    let text = fs::read_to_string(&manifest).expect("a manifest");
+    let build = text.lines().find(|line| line.starts_with("build = ")).expect("a build");
+    fs::write(&manifest, text.replace(build, "build = \"another\"")).expect("written");
+    windtunnel(&["study", "merge", &out]).assert().success();
+    let after = answers(&out);
+    assert!(!after.contains_key("figures/pair-after.svg"));
+    assert_eq!(before["study.json"], after["study.json"]);
+    assert!(String::from_utf8_lossy(&after["report.html"]).contains("another build of the program"));
+}
+
+#[test]
 fn a_timeline_of_nothing_known_is_refused() {
     let scene = Scene::new();
     let study = scene.path("s.toml");

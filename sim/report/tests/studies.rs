@@ -6,7 +6,7 @@ mod markup;
 mod invented;
 
 use report::figures::Figure;
-use report::format::{percent_signed, seconds};
+use report::format::{change, seconds};
 use report::study::{ProposalResult, StudyBase, StudySummary};
 use report::{BeforeAfter, Lane, ReportError, Span, SpanKind, StudyInput, Timeline};
 
@@ -153,13 +153,13 @@ fn numbers_shown_are_those_given() {
             continue;
         };
         let [low, high] = ran.interval.expect("an interval");
-        let cells = [seconds(ran.step_seconds), percent_signed(ran.change), percent_signed(low), percent_signed(high)];
+        let cells = [seconds(ran.step_seconds), change(ran.change), change(low), change(high)];
         let cells: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
         let line = format!("<td>{}</td>{cells}", row.name);
         let at = page.find(&line).unwrap_or_else(|| panic!("no `{line}`"));
         assert!(at > after, "rows stand in the order given");
         after = at;
-        assert!(intervals.contains(&percent_signed(ran.change)), "{}", row.name);
+        assert!(intervals.contains(&change(ran.change)), "{}", row.name);
     }
     for (key, value) in [("proposals", "9"), ("surely shorter", "4"), ("as expected by hand", "7 of 8")] {
         assert!(page.contains(&format!("<dt>{key}</dt><dd>{value}</dd>")), "{key}");

@@ -3,15 +3,15 @@
 use super::Figure;
 use super::canvas::{Anchor, Area, Canvas, TEXT};
 use super::chart::{AXIS, Range, legend_height_on, legend_on};
-use super::palette::{LONGER, Paint, SHORTER, change};
+use super::palette::{LONGER, Paint, SHORTER, change as paint_of};
 use super::rows::{Sheet, percent_tick};
 use crate::error::{ReportError, finite};
-use crate::format::percent_signed;
+use crate::format::change;
 use crate::study::{ProposalResult, ProposalRow, Ran};
 
 /// What a person expected before the run.
 const HAND: Paint = Paint::Ink(0.13);
-const WIDE: Sheet = Sheet::wide(246.0, 258.0);
+const WIDE: Sheet = Sheet::wide(240.0, 296.0);
 
 /// Changes of the step, percent: bars with whiskers from 5 to 95 %, hollow where they are undecided, on a band that is
 /// the hand calculation.
@@ -96,14 +96,14 @@ fn row(canvas: &mut Canvas<'_>, sheet: &Sheet, range: Range, top: f64, row: &Pro
     let words = match (ran.interval, sheet.is_stacked) {
         (Some([low, high]), false) => {
             let verdict = if ran.decided == Some(false) { ", undecided" } else { "" };
-            format!("{}, {} to {}{verdict}", percent_signed(ran.change), signed(low), signed(high))
+            format!("{}, {} to {}{verdict}", change(ran.change), signed(low), signed(high))
         }
-        (Some(_), true) if ran.decided == Some(false) => format!("{}, undecided", percent_signed(ran.change)),
-        _ => percent_signed(ran.change),
+        (Some(_), true) if ran.decided == Some(false) => format!("{}, undecided", change(ran.change)),
+        _ => change(ran.change),
     };
     sheet.name(canvas, top, &row.name, &words, false)?;
     let (zero, end, middle) = (range.x(0.0), range.x(ran.change), y + height / 2.0);
-    let paint = change(ran.change);
+    let paint = paint_of(ran.change);
     let thickness = (height * 0.44).min(12.0);
     let bar = Area { left: zero.min(end), top: middle - thickness / 2.0, width: (end - zero).abs(), height: thickness };
     if ran.decided == Some(false) {
@@ -115,7 +115,7 @@ fn row(canvas: &mut Canvas<'_>, sheet: &Sheet, range: Range, top: f64, row: &Pro
 }
 
 fn signed(share: f64) -> String {
-    percent_signed(share).replace(" %", "")
+    change(share).replace(" %", "")
 }
 
 /// The hand calculation as a band, with a mark where it is cut.

@@ -8,7 +8,7 @@ use super::tables;
 use super::{MadeOf, ProposalResult, ProposalRow, Ran, StudySummary, TogetherSummary};
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
-use crate::format::{count, percent, percent_signed, seconds};
+use crate::format::{change, count, percent, seconds};
 use crate::page::{Key, Share, Shown, printable, shares, shown, words};
 use crate::summary::Timeline;
 use crate::table::Table;
@@ -179,10 +179,11 @@ fn headline(summary: &StudySummary) -> Headline {
     let fastest = summary.sweeps.iter().flat_map(|sweep| &sweep.fastest);
     let fastest = fastest.min_by(|a, b| a.change.total_cmp(&b.change));
     let (answer, answer_of) = match (best, fastest) {
-        (Some((row, ran)), _) if ran.change < 0.0 => (percent_signed(ran.change), format!("a step with {}", row.name)),
-        (None, Some(point)) if point.change < 0.0 => {
-            (percent_signed(point.change), format!("a step at {}", point.name))
+        (Some((row, ran)), _) if ran.change < 0.0 => {
+            let verdict = if ran.decided == Some(false) { ", undecided" } else { "" };
+            (change(ran.change), format!("step time with {}{verdict}", row.name))
         }
+        (None, Some(point)) if point.change < 0.0 => (change(point.change), format!("step time at {}", point.name)),
         _ => (seconds(base.step_seconds), "a step of the base, which nothing here makes shorter".to_owned()),
     };
     let lead = format!(
@@ -269,15 +270,15 @@ fn sweeps(summary: &StudySummary) -> Result<Vec<SweepPart>, ReportError> {
 }
 
 fn card(row: &ProposalRow) -> Card<'_> {
-    let hand = format!("{} to {}", percent_signed(row.hand.low), percent_signed(row.hand.high));
+    let hand = format!("{} to {}", change(row.hand.low), change(row.hand.high));
     let (result, detail, by) = match &row.result {
         ProposalResult::Failed(why) => ("no result".to_owned(), why.clone(), &[][..]),
         ProposalResult::Ran(ran) => {
             let interval = ran.interval.map(|[low, high]| {
                 let verdict = if ran.decided == Some(false) { ", undecided" } else { "" };
-                format!("{} to {}{verdict}", percent_signed(low), percent_signed(high))
+                format!("{} to {}{verdict}", change(low), change(high))
             });
-            (percent_signed(ran.change), interval.unwrap_or_default(), &ran.decided_by[..])
+            (change(ran.change), interval.unwrap_or_default(), &ran.decided_by[..])
         }
     };
     let by = by.iter().map(|(estimate, share)| format!("{estimate} ({})", percent(*share)));

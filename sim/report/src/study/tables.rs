@@ -4,7 +4,7 @@ use super::{
     ArithmeticRow, Front, MadeOf, ProposalResult, SensitivitySummary, SetRow, StudySummary, SweepSummary,
     TogetherSummary,
 };
-use crate::format::{large, percent, percent_signed, seconds, significant};
+use crate::format::{change, large, percent, seconds, significant};
 use crate::table::{Table, ratio};
 
 /// Sets of proposals that are shown.
@@ -33,16 +33,16 @@ pub(super) fn ranked(summary: &StudySummary) -> Table {
     table.push(true, row("base", seconds(base.step_seconds), empty(), "", &base.made_of, nothing()));
     for proposal in &summary.proposals {
         let hand = &proposal.hand;
-        let band = format!("{} to {}", percent_signed(hand.low), percent_signed(hand.high));
+        let band = format!("{} to {}", change(hand.low), change(hand.high));
         let cells = match &proposal.result {
             ProposalResult::Failed(_) => {
                 row(&proposal.name, "no result".to_owned(), empty(), "", &MadeOf::default(), [band, String::new()])
             }
             ProposalResult::Ran(ran) => {
-                let [low, high] = ran.interval.map_or_else(nothing, |ends| ends.map(percent_signed));
+                let [low, high] = ran.interval.map_or_else(nothing, |ends| ends.map(change));
                 let decided = ran.decided.map_or("", |decided| if decided { "yes" } else { "undecided" });
                 let agrees = hand.agrees.map_or("", |agrees| if agrees { "yes" } else { "no" }).to_owned();
-                let changes = vec![percent_signed(ran.change), low, high];
+                let changes = vec![change(ran.change), low, high];
                 row(&proposal.name, seconds(ran.step_seconds), changes, decided, &ran.made_of, [band, agrees])
             }
         };
@@ -55,7 +55,7 @@ pub(super) fn ranked(summary: &StudySummary) -> Table {
 pub(super) fn fastest(sweep: &SweepSummary) -> Table {
     let mut table = Table::new(&["point"], &["step", "change"], &["bound by", "patch"]);
     for point in &sweep.fastest {
-        let numbers = [seconds(point.step_seconds), percent_signed(point.change)];
+        let numbers = [seconds(point.step_seconds), change(point.change)];
         let words = [point.binding.clone(), point.patch.join(", ")];
         table.push(false, std::iter::once(point.name.clone()).chain(numbers).chain(words).collect());
     }
@@ -65,10 +65,10 @@ pub(super) fn fastest(sweep: &SweepSummary) -> Table {
 /// What each of several proposals is worth.
 pub(super) fn worths(together: &TogetherSummary, base: f64) -> Table {
     let mut table = Table::new(&["proposal"], &["alone", "beside others", "Shapley share"], &[]);
-    let change = |seconds: f64| percent_signed(-ratio(seconds, base));
+    let share = |seconds: f64| change(-ratio(seconds, base));
     for row in &together.shares {
-        let last = row.last_seconds.map(change).unwrap_or_default();
-        table.push(false, vec![row.proposal.clone(), change(row.alone_seconds), last, change(row.shapley_seconds)]);
+        let last = row.last_seconds.map(share).unwrap_or_default();
+        table.push(false, vec![row.proposal.clone(), share(row.alone_seconds), last, share(row.shapley_seconds)]);
     }
     table
 }
@@ -80,7 +80,7 @@ pub(super) fn sets(together: &TogetherSummary, base: f64) -> Table {
     let mut table = Table::new(&["proposals"], numbers, &[]);
     let is_cheapest = |set: &SetRow| together.cheapest.as_ref().is_some_and(|best| best.proposals == set.proposals);
     for set in together.sets.iter().take(N_SETS) {
-        let mut cells = vec![names(set), seconds(set.step_seconds), percent_signed(-ratio(set.worth_seconds, base))];
+        let mut cells = vec![names(set), seconds(set.step_seconds), change(-ratio(set.worth_seconds, base))];
         cells.extend(has_cost.then(|| set.cost.map(large).unwrap_or_default()));
         table.push(is_cheapest(set), cells);
     }
@@ -144,7 +144,7 @@ pub(super) fn arithmetic(rows: &[ArithmeticRow]) -> Table {
     );
     let error = |share: f64| format!("{} %", significant(share * 100.0, 3));
     for row in rows {
-        let numbers = [percent_signed(row.change), row.fraction_bits.to_string()];
+        let numbers = [change(row.change), row.fraction_bits.to_string()];
         let errors = [error(row.error_median), error(row.error_worst)];
         let cells = std::iter::once(row.proposal.clone()).chain(numbers).chain(errors);
         table.push(false, cells.chain([row.promotion.clone()]).collect());
