@@ -14,8 +14,9 @@ use crate::exit::Failure;
 /// What a file is called until it is complete.
 const PARTIAL: &str = ".partial";
 /// Files that say whose a folder is.
-const SIGNED: [&str; 2] = ["summary.json", "plan.toml"];
+const SIGNED: [&str; 3] = ["summary.json", "plan.toml", "sensitivity.json"];
 const OF_A_RUN: [&str; 5] = ["summary.json", "plan.toml", "report.html", "trace.pftrace", "figures"];
+const OF_A_SENSITIVITY: [&str; 3] = ["sensitivity.json", "tornado.svg", "report.html"];
 
 /// Files to be, by name; a name may have one folder in it.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,11 @@ impl Files {
     pub(crate) fn add(&mut self, name: &str, bytes: Vec<u8>) {
         self.0.insert(name.to_owned(), bytes);
     }
+
+    /// Names and contents, sorted by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+    }
 }
 
 /// A folder that may be written to.
@@ -38,11 +44,25 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     /// The folder of a run: new, empty, or with nothing in it but results of the same plan.
     pub(crate) fn of_run(path: &Path, digest: &str, library: &Library) -> Result<Self, Failure> {
+        Self::of_digest(path, ("a run", &OF_A_RUN), digest, library)
+    }
+
+    /// The folder of a sensitivity, likewise.
+    pub(crate) fn of_sensitivity(path: &Path, digest: &str, library: &Library) -> Result<Self, Failure> {
+        Self::of_digest(path, ("a sensitivity", &OF_A_SENSITIVITY), digest, library)
+    }
+
+    fn of_digest(
+        path: &Path,
+        (whose, ours): (&str, &[&str]),
+        digest: &str,
+        library: &Library,
+    ) -> Result<Self, Failure> {
         let entries = entries(path).map_err(Failure::Usage)?;
         let complete: Vec<&String> = entries.iter().filter(|name| !name.ends_with(PARTIAL)).collect();
-        let foreign = entries.iter().find(|name| !OF_A_RUN.contains(&name.trim_end_matches(PARTIAL)));
+        let foreign = entries.iter().find(|name| !ours.contains(&name.trim_end_matches(PARTIAL)));
         if let Some(foreign) = foreign {
-            return Err(refusal(path, &format!("`{foreign}` is not a file of a run")));
+            return Err(refusal(path, &format!("`{foreign}` is not a file of {whose}")));
         }
         if complete.is_empty() {
             return Ok(Self(path.to_owned()));

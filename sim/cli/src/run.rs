@@ -7,7 +7,7 @@ use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
 use topology::{Network, Picture};
 
-use crate::args::{Output, ScenarioArgs};
+use crate::args::{Layers, Output, ScenarioArgs};
 use crate::exit::{self, Failure};
 use crate::out::{Files, Folder};
 use crate::prepare::{self, Prepared};
@@ -143,7 +143,7 @@ fn files(
         variants,
         comparisons,
         picture: Some(&picture),
-        command: &command(args),
+        command: &command("run", &args.scenario, &args.layers),
         plan_toml: &plan_toml,
     })?;
     let mut files =
@@ -170,12 +170,12 @@ fn figures(summary: &Summary, timeline: &Timeline, picture: &Picture) -> Result<
 }
 
 /// The command that makes the same result again; where to is the reader's choice.
-fn command(args: &ScenarioArgs) -> String {
-    let mut words = vec!["windtunnel".to_owned(), "run".to_owned(), quoted(&args.scenario)];
-    for set in &args.layers.sets {
+pub(crate) fn command(verb: &str, what: &str, layers: &Layers) -> String {
+    let mut words = vec!["windtunnel".to_owned(), verb.to_owned(), quoted(what)];
+    for set in &layers.sets {
         words.extend(["--set".to_owned(), quoted(set)]);
     }
-    for library in &args.layers.libraries {
+    for library in &layers.libraries {
         words.extend(["--library".to_owned(), quoted(&library.display().to_string())]);
     }
     words.extend(["--out".to_owned(), "DIR".to_owned()]);

@@ -3,6 +3,7 @@
 mod args;
 mod find;
 mod folder;
+mod page;
 mod progress;
 mod text;
 mod traffic;
@@ -14,8 +15,8 @@ use serde_json::json;
 use study::{Answer, InMemory, Manifest, Progress, Shard, Store, StudyError};
 
 use crate::exit::Failure;
-use crate::prepare;
-use crate::run::pretty;
+use crate::run::{command, pretty};
+use crate::{out, prepare};
 
 use args::{MergeArgs, StudyVerb, Threads};
 pub(crate) use args::{SensitivityArgs, StudyArgs};
@@ -42,7 +43,10 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
     let tunnel = Simulator::new(&library, &base);
     let manifest = Manifest::new(&study, &tunnel, &build())?;
     let folder = match &args.output.out {
-        Some(out) => Some(Folder::claim(out, &manifest, shard, args.resume)?),
+        Some(out) => {
+            let base = tunnel.base(&manifest.patch).map_err(StudyError::Base)?;
+            Some(Folder::claim(out, &manifest, &page::base_toml(&base), shard, args.resume)?)
+        }
         None => None,
     };
     let memory = InMemory::default();
@@ -57,7 +61,7 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
     }
     let answer = Answer::new(&manifest, store)?;
     if let Some(folder) = &folder {
-        folder.finish(&answer)?;
+        folder.finish(&answer, &page::files(&manifest, &answer, &folder.base(), args.output.quiet)?)?;
     }
     shown(&answer, args.output.json)
 }
@@ -65,7 +69,7 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
 fn merged(args: &MergeArgs) -> Result<String, Failure> {
     let (folder, manifest) = Folder::open(&args.folder)?;
     let answer = Answer::new(&manifest, &folder)?;
-    folder.finish(&answer)?;
+    folder.finish(&answer, &page::files(&manifest, &answer, &folder.base(), false)?)?;
     shown(&answer, args.json)
 }
 
@@ -103,14 +107,25 @@ fn why(error: StudyError, manifest: &Manifest, tunnel: &Simulator<'_>) -> Failur
     }
 }
 
-/// `sensitivity`: what moves a step, a screen or JSON.
+/// `sensitivity`: what moves a step, a screen or JSON; with `--out` a folder.
 pub(crate) fn sensitivity(args: &SensitivityArgs) -> Result<String, Failure> {
     let library = args.layers.library()?;
     let tunnel = Simulator::new(&library, &args.scenario).under(&args.layers.sets);
+    // Refused before the work, not after it.
+    let folder = match &args.output.out {
+        Some(out) => {
+            let digest = plan::digest(&tunnel.base(&[])?.plan);
+            Some(out::Folder::of_sensitivity(out, &digest, &library)?)
+        }
+        None => None,
+    };
     let progress = Progress::default();
-    let ask = || progress::during(&progress, args.quiet, || study::sensitivity(&tunnel, &progress));
+    let ask = || progress::during(&progress, args.output.quiet, || study::sensitivity(&tunnel, &progress));
     let found = args.threads.install(ask)??;
-    if args.json { Ok(found.json()?) } else { Ok(text::sensitivity(&found)) }
+    if let Some(folder) = folder {
+        folder.write(&page::of_sensitivity(&found, &command("sensitivity", &args.scenario, &args.layers))?)?;
+    }
+    if args.output.json { Ok(found.json()?) } else { Ok(text::sensitivity(&found)) }
 }
 
 impl Threads {

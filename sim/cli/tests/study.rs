@@ -1,5 +1,6 @@
 //! `study`, `study merge` and `sensitivity` from outside, on a job of a few milliseconds.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -63,8 +64,26 @@ impl Scene {
     }
 }
 
-fn answers(folder: &str) -> [Vec<u8>; 3] {
-    ["study.json", "table.csv", "table.parquet"].map(|name| fs::read(Path::new(folder).join(name)).expect(name))
+/// Every file of a folder by its name, with those of folders in it.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            all.extend(files(&path).into_iter().map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)));
+        } else {
+            all.insert(name, fs::read(&path).expect("a file"));
+        }
+    }
+    all
+}
+
+/// All that a study leaves but what it keeps to go on.
+fn answers(folder: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut all = files(Path::new(folder));
+    all.retain(|name, _| !name.starts_with("points/"));
+    all
 }
 
 #[test]
@@ -91,7 +110,7 @@ fn jobs_shards_and_resuming_change_no_byte() {
     let (study, whole, parts) = (scene.path("s.toml"), scene.path("whole"), scene.path("parts"));
     let one = stdout(&["study", &study, "--json", "--jobs", "1", "--out", &whole]);
     assert_eq!(one, stdout(&["study", &study, "--json", "--jobs", "2"]));
-    assert_eq!(one.as_bytes(), answers(&whole)[0]);
+    assert_eq!(one.as_bytes(), answers(&whole)["study.json"]);
     windtunnel(&["study", &study, "--out", &parts, "--shard", "2/3"]).assert().success();
     let (code, message) = refused(&mut windtunnel(&["study", "merge", &parts]));
     assert!(code == 2 && message.contains("not finished"), "{message}");
@@ -174,4 +193,106 @@ fn money_and_energy_are_columns_of_the_table() {
     ] {
         assert!(columns.contains(&name), "{name}: {columns:?}");
     }
+fn the_page_says_what_the_json_says() {
+    let study = scene.path("s.toml");
+    // Keys of the file itself stand before its tables.
+    fs::write(&study, STUDY.replacen("draws = 4", "draws = 4\nsensitivity = true\ntimeline = \"sms\"", 1))
+        .expect("written");
+    let (one, two, merged) = (scene.path("one"), scene.path("two"), scene.path("merged"));
+    for (jobs, out) in [("1", &one), ("2", &two)] {
+        windtunnel(&["study", &study, "--jobs", jobs, "--out", out]).assert().success();
+    }
+    assert_eq!(files(Path::new(&one)), files(Path::new(&two)));
+    windtunnel(&["study", &study, "--shard", "0/1", "--out", &merged]).assert().success();
+    windtunnel(&["study", "merge", &merged]).assert().success();
+    assert_eq!(answers(&one), answers(&merged));
+    let all = answers(&one);
+    for name in ["intervals", "binding", "pipeline-before", "pipeline-after", "tornado"] {
+        assert!(all.contains_key(&format!("figures/{name}.svg")), "{name}");
+    }
+    assert_eq!(all["sensitivity.json"], stdout(&["sensitivity", "tiny-moe", "--json"]).into_bytes());
+    let page = String::from_utf8(all["report.html"].clone()).expect("text");
+    let answer: Value = serde_json::from_slice(&all["study.json"]).expect("JSON");
+    let sms = &answer["points"][0];
+    let share = sms["difference"]["share"].as_f64().expect("a share") * 100.0;
+    let step = sms["step_seconds"].as_f64().expect("a step") * 1e3;
+    assert!(page.contains(&format!("<td>sms</td><td class=\"n\">{step:.1} ms</td><td class=\"n\">{share:.1} %</td>")));
+    for word in ["<script", "http", "NaN"] {
+        assert!(!page.contains(word), "{word}");
+    }
+    // What is not asked for any more goes.
+    fs::write(&study, STUDY).expect("written");
+    windtunnel(&["study", &study, "--out", &one, "--resume"]).assert().success();
+    let left = answers(&one);
+    assert!(!left.contains_key("sensitivity.json") && !left.contains_key("figures/tornado.svg"), "{:?}", left.keys());
+}
+
+#[test]
+fn maps_show_the_best_of_the_knobs_they_leave_out() {
+    let (study, out) = (scene.path("grid.toml"), scene.path("out"));
+    let knobs = "knobs.gpu.scale-up.links = [4, 8]\nknobs.gpu.sms = [100, 132]\nknobs.policy.comm-sms = [16, 20]\n";
+    let text = format!("base = \"tiny-moe\"\ndraws = 0\n[sweep.grid]\norder = \"grid\"\n{knobs}");
+    fs::write(&study, text).expect("written");
+    windtunnel(&["study", &study, "--out", &out]).assert().success();
+    let all = answers(&out);
+    let answer: Value = serde_json::from_slice(&all["study.json"]).expect("JSON");
+    let map = String::from_utf8(all["figures/sweep-1.svg"].clone()).expect("text");
+    let points = answer["points"].as_array().expect("points");
+    for pair in [["gpu.scale-up.links", "gpu.sms"], ["gpu.scale-up.links", "policy.comm-sms"]] {
+        let mut best: BTreeMap<[u64; 2], f64> = BTreeMap::new();
+        for point in points {
+            let place = pair.map(|key| point["patch"][key].as_u64().expect(key));
+            let least = best.entry(place).or_insert(f64::INFINITY);
+            *least = least.min(point["step_seconds"].as_f64().expect("a step"));
+        }
+        assert_eq!(best.len(), 4);
+        assert!(best.values().all(|step| map.contains(&format!(">{step:.3}</text>"))), "{best:?}");
+    }
+    let page = String::from_utf8(all["report.html"].clone()).expect("text");
+    assert!(page.contains("8 points.") && page.contains("time against cost is left out"), "{page}");
+}
+
+#[test]
+fn another_build_merges_without_what_it_would_have_to_run() {
+    let (study, out) = (scene.path("s.toml"), scene.path("out"));
+    windtunnel(&["study", &study, "--out", &out]).assert().success();
+    let before = answers(&out);
+    assert!(before.contains_key("figures/pair-after.svg"));
+    let manifest = Path::new(&out).join("manifest.toml");
+    let text = fs::read_to_string(&manifest).expect("a manifest");
+    let build = text.lines().find(|line| line.starts_with("build = ")).expect("a build");
+    fs::write(&manifest, text.replace(build, "build = \"another\"")).expect("written");
+    windtunnel(&["study", "merge", &out]).assert().success();
+    let after = answers(&out);
+    assert!(!after.contains_key("figures/pair-after.svg"));
+    assert_eq!(before["study.json"], after["study.json"]);
+    assert!(String::from_utf8_lossy(&after["report.html"]).contains("another build of the program"));
+}
+
+#[test]
+fn a_timeline_of_nothing_known_is_refused() {
+    let study = scene.path("s.toml");
+    fs::write(&study, STUDY.replacen("draws = 4", "draws = 4\ntimeline = \"smz\"", 1)).expect("written");
+    let (code, message) = refused(&mut windtunnel(&["study", &study]));
+    assert!(code == 2 && message.contains("`smz`") && message.contains("hint:"), "{message}");
+}
+
+#[test]
+fn a_sensitivity_is_kept_where_it_may_be() {
+    let json = stdout(&["sensitivity", "tiny-moe", "--json"]);
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(json, stdout(&["sensitivity", "tiny-moe", "--json", "--out", &out]));
+        kept.push(files(Path::new(&out)));
+    }
+    assert_eq!(kept[0], kept[1]);
+    let names: Vec<&String> = kept[0].keys().collect();
+    assert_eq!(names, ["report.html", "sensitivity.json", "tornado.svg"]);
+    assert_eq!(kept[0]["sensitivity.json"], json.as_bytes());
+    let other = ["sensitivity", "tiny-moe", "--set", "gpu.sms=144", "--out", &out];
+    let (code, message) = refused(&mut windtunnel(&other));
+    assert!(code == 2 && message.contains("another run"), "{message}");
+    fs::write(Path::new(&out).join("thesis.tex"), "").expect("written");
+    let (code, message) = refused(&mut windtunnel(&["sensitivity", "tiny-moe", "--out", &out]));
+    assert!(code == 2 && message.contains("thesis.tex"), "{message}");
 }

@@ -1,7 +1,7 @@
 //! What came out: tables, figures, traces and pages, from plain data and nothing else.
 //!
-//! A run hands over a [`Summary`] (numbers) and a [`Timeline`] (intervals); every function here is pure and turns
-//! them into text or bytes, the same ones each time.
+//! A run hands over a [`Summary`] (numbers) and a [`Timeline`] (intervals), a study a [`StudySummary`]; every function here
+//! is pure and turns them into text or bytes, the same ones each time.
 //!
 //! ```
 //! use report::{Lane, Phases, Span, SpanKind, Summary, Timeline};
@@ -20,7 +20,8 @@
 //!
 //! - [`terminal()`]: what a newcomer reads in one screen; [`table`]: every table, as text or cells.
 //! - [`figures`]: SVG pictures; no fonts needed, readable on light and dark pages and by color-blind eyes.
-//! - [`trace`]: Perfetto and Chrome traces; [`page()`]: one self-contained HTML file; [`summary_json`].
+//! - [`trace`]: Perfetto and Chrome traces; [`summary_json`].
+//! - [`page()`], [`study_page`], [`sensitivity_page`]: one self-contained HTML file each.
 //!
 //! This crate does not know how a plan is made, what the model of a machine is, or where files go: a report never
 //! computes a result, it only shows one.
@@ -30,6 +31,7 @@ pub mod figures;
 pub mod format;
 mod json;
 pub mod page;
+pub mod study;
 pub mod summary;
 pub mod table;
 pub mod terminal;
@@ -38,6 +40,9 @@ pub mod trace;
 pub use error::ReportError;
 pub use json::summary_json;
 pub use page::{PageInput, page};
+pub use study::{
+    BeforeAfter, SensitivitySummary, StudyInput, StudySummary, sensitivity_page, study_figures, study_page,
+};
 pub use summary::*;
 pub use table::{Column, Row, Table};
 pub use terminal::terminal;

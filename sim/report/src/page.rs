@@ -72,7 +72,12 @@ pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
         comparison_table: comparison_table(input.comparisons),
         variants_table: variants_table(summary, input.variants),
     };
-    page.render().map_err(ReportError::library)
+    page.render().map(|page| printable(&page)).map_err(ReportError::library)
+}
+
+/// Control characters, which no page may hold, as the sign for what cannot be shown.
+pub(crate) fn printable(page: &str) -> String {
+    page.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Ops shown before the rest is summed up.
@@ -111,17 +116,17 @@ struct Page<'a> {
 }
 
 /// A figure as the page shows it, its caption as runs of words and code.
-struct Shown {
-    figure: Figure,
-    words: Vec<(bool, String)>,
+pub(crate) struct Shown {
+    pub(crate) figure: Figure,
+    pub(crate) words: Vec<(bool, String)>,
 }
 
-fn shown(figure: Figure) -> Shown {
+pub(crate) fn shown(figure: Figure) -> Shown {
     Shown { words: words(&figure.caption), figure }
 }
 
 /// Runs of words and, between backticks, code.
-fn words(text: &str) -> Vec<(bool, String)> {
+pub(crate) fn words(text: &str) -> Vec<(bool, String)> {
     text.split('`').enumerate().map(|(index, text)| (index % 2 == 1, text.to_owned())).collect()
 }
 
@@ -130,18 +135,18 @@ fn some_if(is_there: bool, figure: impl FnOnce() -> Result<Figure, ReportError>)
 }
 
 /// A key number.
-struct Key {
-    name: &'static str,
-    value: String,
-    note: String,
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    pub(crate) note: String,
 }
 
 /// A part of a whole, as a bar.
-struct Share {
-    name: String,
-    percent: String,
+pub(crate) struct Share {
+    pub(crate) name: String,
+    pub(crate) percent: String,
     /// Width in percent of the whole.
-    width: String,
+    pub(crate) width: String,
 }
 
 fn lead(summary: &Summary) -> String {
@@ -219,7 +224,7 @@ fn fitted(comparisons: &[Comparison]) -> String {
     }
 }
 
-fn shares(shares: &std::collections::BTreeMap<String, f64>) -> Vec<Share> {
+pub(crate) fn shares(shares: &std::collections::BTreeMap<String, f64>) -> Vec<Share> {
     let mut sorted: Vec<(&String, f64)> =
         shares.iter().map(|(name, share)| (name, *share)).filter(|(_, share)| *share > 0.0).collect();
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1));

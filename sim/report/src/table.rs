@@ -35,13 +35,13 @@ pub struct Row {
 }
 
 impl Table {
-    fn new(text: &[&str], numbers: &[&str], more_text: &[&str]) -> Self {
+    pub(crate) fn new(text: &[&str], numbers: &[&str], more_text: &[&str]) -> Self {
         let of = |numeric| move |name: &&str| Column { name: (*name).to_owned(), numeric };
         let columns = text.iter().map(of(false)).chain(numbers.iter().map(of(true)));
         Self { columns: columns.chain(more_text.iter().map(of(false))).collect(), rows: Vec::new() }
     }
 
-    fn push(&mut self, strong: bool, cells: Vec<String>) {
+    pub(crate) fn push(&mut self, strong: bool, cells: Vec<String>) {
         self.rows.push(Row { cells, strong });
     }
 }

@@ -24,6 +24,8 @@ const N_TOGETHER_MAX: usize = 20;
 /// A question over many runs: a base scenario, proposals, sweeps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Study {
+    /// Its file's name without folders and ending.
+    pub name: String,
     /// The question, for people.
     pub about: String,
     /// The base scenario: a preset's name, or a path relative to the study file.
@@ -36,6 +38,10 @@ pub struct Study {
     pub proposals: Vec<(String, Proposal)>,
     /// What to ask of several proposals at once.
     pub together: Option<Together>,
+    /// Whether its page also says what moves the base.
+    pub sensitivity: bool,
+    /// The proposal whose timelines its page sets beside the base's; `None`: the one that surely saves most.
+    pub timeline: Option<String>,
     sweeps: BTreeMap<String, Sweep>,
     place: String,
 }
@@ -65,6 +71,9 @@ struct StudyTable {
     draws: Option<u32>,
     #[serde(default = "one")]
     seed: u64,
+    #[serde(default)]
+    sensitivity: bool,
+    timeline: Option<String>,
     #[serde(default)]
     proposals: Vec<String>,
     #[serde(default)]
@@ -114,13 +123,20 @@ impl Study {
         }
         let proposals = proposals(place, &table, find)?;
         let together = table.together.map(|asked| asked.checked(place, &proposals)).transpose()?;
+        if let Some(name) = table.timeline.as_ref().filter(|name| !proposals.iter().any(|(known, _)| known == *name)) {
+            let message = format!("`timeline`: `{name}` is no proposal of this study");
+            return Err(StudyError::file(place, message, "add it to `proposals`, or leave `timeline` out"));
+        }
         let study = Self {
+            name: stem(place),
             about: table.about,
             base: table.base,
             patch: changes(&table.patch),
             draws: Draws { seed: table.seed, n: draws },
             proposals,
             together,
+            sensitivity: table.sensitivity,
+            timeline: table.timeline,
             sweeps: table.sweep,
             place: place.to_owned(),
         };
@@ -192,7 +208,7 @@ fn proposals(
     Ok(proposals)
 }
 
-/// A proposal's name: its file without folders and ending.
+/// The name of a proposal or study: its file without folders and ending.
 fn stem(reference: &str) -> String {
     let name = reference.rsplit(['/', '\\']).next().unwrap_or(reference);
     name.strip_suffix(".toml").unwrap_or(name).to_owned()

@@ -17,6 +17,8 @@ use crate::{Draws, StudyError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Manifest {
+    /// The study's name.
+    pub name: String,
     /// The question.
     pub about: String,
     /// The base's name.
@@ -27,6 +29,10 @@ pub struct Manifest {
     pub draws: u32,
     /// Their seed.
     pub seed: u64,
+    /// Whether its page also says what moves the base.
+    pub sensitivity: bool,
+    /// The proposal whose timelines its page sets beside the base's; `None`: the one that surely saves most.
+    pub timeline: Option<String>,
     /// What to ask of several proposals at once.
     pub together: Option<TogetherEntry>,
     /// What is laid over the base everywhere.
@@ -88,11 +94,14 @@ impl Manifest {
             target: asked.target.map(units::Seconds::get),
         });
         Ok(Self {
+            name: study.name.clone(),
             about: study.about.clone(),
             base: base.plan.name,
             build: build.to_owned(),
             draws: study.draws.n,
             seed: study.draws.seed,
+            sensitivity: study.sensitivity,
+            timeline: study.timeline.clone(),
             together,
             patch: study.patch.clone(),
             proposals: study.proposals.iter().cloned().collect(),

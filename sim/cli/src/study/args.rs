@@ -59,12 +59,8 @@ pub(crate) struct SensitivityArgs {
     pub(crate) layers: Layers,
     #[command(flatten)]
     pub(crate) threads: Threads,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]

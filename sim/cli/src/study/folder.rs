@@ -4,13 +4,32 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::out::Files;
 use study::{Answer, Finished, Manifest, Shard, Store, StudyError, Table};
 
 /// What a file is called until it is complete.
 const PARTIAL: &str = ".partial";
 const MANIFEST: &str = "manifest.toml";
+const BASE: &str = "base.toml";
 const POINTS: &str = "points";
-const OF_A_STUDY: [&str; 5] = [MANIFEST, POINTS, "study.json", "table.csv", "table.parquet"];
+const FIGURES: &str = "figures";
+const SENSITIVITY: &str = "sensitivity.json";
+const OF_A_STUDY: [&str; 9] =
+    [MANIFEST, BASE, POINTS, FIGURES, SENSITIVITY, "study.json", "table.csv", "table.parquet", "report.html"];
+/// Figures that a study may have; those of sweeps are numbered.
+const FIGURES_OF_A_STUDY: [&str; 10] = [
+    "intervals",
+    "binding",
+    "tornado",
+    "front",
+    "matrix",
+    "shapley",
+    "pair-before",
+    "pair-after",
+    "pipeline-before",
+    "pipeline-after",
+];
+const OF_A_SWEEP: &str = "sweep-";
 
 /// A folder that may be written to.
 #[derive(Debug)]
@@ -22,14 +41,23 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// The folder of a study: new, empty, or of the same study before. Under `resume` it may be of an earlier version of the study: points that are still
-    /// asked for are kept.
-    pub(crate) fn claim(path: &Path, manifest: &Manifest, shard: Shard, resume: bool) -> Result<Self, StudyError> {
+    /// asked for are kept. `base` is the base as a file.
+    pub(crate) fn claim(
+        path: &Path,
+        manifest: &Manifest,
+        base: &str,
+        shard: Shard,
+        resume: bool,
+    ) -> Result<Self, StudyError> {
         let writer = format!("{}-{}", shard.index, std::process::id());
         let folder = Self { path: path.to_owned(), writer };
         folder.refuse_foreign()?;
         let text = manifest.to_toml()?;
         match read(&path.join(MANIFEST))? {
-            Some(there) if there == text => return Ok(folder),
+            Some(there) if there == text => {
+                folder.write(BASE, base.as_bytes())?;
+                return Ok(folder);
+            }
             Some(_) if !resume => {
                 return Err(
                     folder.refusal("it holds another study, or this one as another build of the program has it")
@@ -38,6 +66,7 @@ impl Folder {
             Some(_) | None => {}
         }
         folder.write(MANIFEST, text.as_bytes())?;
+        folder.write(BASE, base.as_bytes())?;
         Ok(folder)
     }
 
@@ -52,17 +81,38 @@ impl Folder {
         Ok((Self { path: path.to_owned(), writer: format!("merge-{}", std::process::id()) }, manifest))
     }
 
-    /// Writes the answer and its tables, and takes away what killed shards left.
-    pub(crate) fn finish(&self, answer: &Answer) -> Result<(), StudyError> {
+    /// The base as a file, which `claim` has written.
+    pub(crate) fn base(&self) -> PathBuf {
+        self.path.join(BASE)
+    }
+
+    /// Writes the answer, its tables and its page, and takes away what killed shards and an earlier version of the study
+    /// left.
+    pub(crate) fn finish(&self, answer: &Answer, page: &Files) -> Result<(), StudyError> {
         let table = Table::of(answer);
         self.write("table.csv", &table.csv()?)?;
         self.write("table.parquet", &table.parquet()?)?;
         self.write("study.json", answer.json()?.as_bytes())?;
-        for folder in [self.path.clone(), self.path.join(POINTS)] {
-            for name in names(&folder)?.into_iter().filter(|name| name.ends_with(PARTIAL)) {
-                // Somebody else may have been faster.
-                let _ = fs::remove_file(folder.join(name));
+        page.iter().try_for_each(|(name, bytes)| self.write(name, bytes))?;
+        self.tidy(page)
+    }
+
+    fn tidy(&self, page: &Files) -> Result<(), StudyError> {
+        let mut idle = Vec::new();
+        for folder in [None, Some(POINTS), Some(FIGURES)] {
+            let path = folder.map_or_else(|| self.path.clone(), |folder| self.path.join(folder));
+            for name in names(&path)? {
+                let whole = folder.map_or_else(|| name.clone(), |folder| format!("{folder}/{name}"));
+                let is_figure = folder == Some(FIGURES) && is_figure(&name);
+                let is_stale = is_figure || whole == SENSITIVITY;
+                if name.ends_with(PARTIAL) || is_stale && page.iter().all(|(ours, _)| ours != whole) {
+                    idle.push(path.join(name));
+                }
             }
+        }
+        for file in idle {
+            // Somebody else may have been faster.
+            let _ = fs::remove_file(file);
         }
         Ok(())
     }
@@ -111,6 +161,12 @@ impl Store for Folder {
         let text = finished.to_toml().map_err(StudyError::Fault)?;
         self.write(&format!("{POINTS}/{key}.toml"), text.as_bytes())
     }
+}
+
+/// Whether a study may have written a file of this name among its figures.
+fn is_figure(name: &str) -> bool {
+    let stem = name.strip_suffix(".svg");
+    stem.is_some_and(|stem| FIGURES_OF_A_STUDY.contains(&stem) || stem.starts_with(OF_A_SWEEP))
 }
 
 fn read(path: &Path) -> Result<Option<String>, StudyError> {

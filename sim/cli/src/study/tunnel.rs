@@ -1,7 +1,7 @@
 //! Points of a study through the model: load, lower, memory, run, sum up.
 
 use plan::{Keep, Plan, PlanError, Recording};
-use report::Summary;
+use report::{Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
 use study::{Change, Results, Tunnel};
 
@@ -32,13 +32,24 @@ impl<'a> Simulator<'a> {
         self.load(&patch.iter().map(Change::set).collect::<Vec<_>>())
     }
 
-    fn try_run(&self, plan: &Plan) -> Result<Results, PlanError> {
+    /// The intervals of a run, and what a reader must know of it.
+    pub(super) fn record(&self, plan: &Plan) -> Result<(Timeline, Vec<String>), PlanError> {
+        let keep = Keep { ranks: plan.policy.record, streams: true };
+        self.simulate(plan, keep, |finished| {
+            Ok((summarize::timeline(finished).timeline, summarize::summary(finished)?.notes))
+        })
+    }
+
+    fn simulate<T>(
+        &self,
+        plan: &Plan,
+        keep: Keep,
+        seen: impl FnOnce(&Finished<'_>) -> Result<T, PlanError>,
+    ) -> Result<T, PlanError> {
         let program = plan::lower_with(plan, &|spec, layout| self.traffic.sample(spec, layout))?;
         let memory = plan::check_memory(plan, program.pool.as_ref())?;
-        let keep = Keep { ranks: Recording::None, streams: false };
         let outcome = plan::run(&program, keep, &plan::Progress::default())?;
-        let finished = Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
-        Ok(results(&summarize::summary(&finished)?))
+        seen(&Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome })
     }
 }
 
@@ -48,7 +59,9 @@ impl Tunnel for Simulator<'_> {
     }
 
     fn run(&self, plan: &Plan) -> Result<Results, String> {
-        self.try_run(plan).map_err(|error| error.to_string())
+        let keep = Keep { ranks: Recording::None, streams: false };
+        let summed = self.simulate(plan, keep, |finished| Ok(results(&summarize::summary(finished)?)));
+        summed.map_err(|error| error.to_string())
     }
 }
 
@@ -78,8 +91,9 @@ fn results(summary: &Summary) -> Results {
     ];
     let plain = plain.into_iter().map(|(name, value)| (name.to_owned(), value));
     let bound = summary.binding_shares.iter().map(|(name, share)| (format!("binding_shares.{name}"), *share));
+    let rests = summary.basis_shares.iter().map(|(name, share)| (format!("basis_shares.{name}"), *share));
     let words = [("binding", &summary.binding), ("basis", &summary.basis)];
-    let numbers = plain.chain(phases).chain(counted).chain(bound);
+    let numbers = plain.chain(phases).chain(counted).chain(bound).chain(rests);
     Results {
         numbers: numbers.map(|(name, value)| (name.replace(' ', "_"), value)).collect(),
         words: words.into_iter().map(|(name, word)| (name.to_owned(), word.clone())).collect(),

@@ -3,12 +3,13 @@
 //! The numbers are made up to look like a large training step, so that pages and pictures can be looked at without a
 //! simulation; they mean nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use report::{PageInput, figures};
+use report::{BeforeAfter, PageInput, StudyInput, Timeline, figures};
 
 mod invented;
+mod study;
 
 use invented::{comparisons, picture, summary, timeline, variants};
 
@@ -51,5 +52,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for figure in figures.into_iter().flatten() {
         fs::write(folder.join(format!("{}.svg", figure.name)), figure.file())?;
     }
+    of_a_study(&folder.join("study"), &timeline)
+}
+
+/// The pages of an invented study; both of its timelines are the same.
+fn of_a_study(folder: &Path, timeline: &Timeline) -> Result<(), Box<dyn std::error::Error>> {
+    fs::create_dir_all(folder)?;
+    let summary = study::study();
+    let timelines = BeforeAfter { proposal: "comm-coprocessor", before: timeline, after: timeline };
+    let command = "windtunnel study sample --out DIR";
+    let input = StudyInput { summary: &summary, timelines: Some(timelines), command };
+    fs::write(folder.join("report.html"), report::study_page(&input)?)?;
+    for figure in report::study_figures(&input)? {
+        fs::write(folder.join(format!("{}.svg", figure.name)), figure.file())?;
+    }
+    let sensitivity = summary.sensitivity.unwrap_or_default();
+    let page = report::sensitivity_page(&sensitivity, "windtunnel sensitivity an-invented-job --out DIR")?;
+    fs::write(folder.join("sensitivity.html"), page)?;
     Ok(())
 }

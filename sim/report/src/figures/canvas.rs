@@ -42,8 +42,17 @@ pub(super) fn draw(
     height: f64,
     paint: impl FnOnce(&mut Canvas<'_>) -> Result<(), ReportError>,
 ) -> Result<String, ReportError> {
+    draw_on((WIDTH, height), title, paint)
+}
+
+/// The same on a sheet of another width.
+pub(super) fn draw_on(
+    (width, height): (f64, f64),
+    title: &str,
+    paint: impl FnOnce(&mut Canvas<'_>) -> Result<(), ReportError>,
+) -> Result<String, ReportError> {
     let mut raw = String::new();
-    let size = (units(WIDTH) as u32, units(height) as u32);
+    let size = (units(width) as u32, units(height) as u32);
     let mut canvas = Canvas { backend: SVGBackend::with_string(&mut raw, size) };
     paint(&mut canvas)?;
     canvas.backend.present().map_err(ReportError::library)?;
@@ -86,6 +95,19 @@ impl Canvas<'_> {
     ) -> Result<(), ReportError> {
         let ends = [from, to].map(|(x, y)| (units(x), units(y)));
         let result = self.backend.draw_line(ends[0], ends[1], &style(paint, width));
+        result.map_err(ReportError::library)
+    }
+
+    /// A disk, or where it is hollow its rim on the ground of the page.
+    pub(super) fn dot(
+        &mut self,
+        (x, y): (f64, f64),
+        radius: f64,
+        paint: Paint,
+        is_hollow: bool,
+    ) -> Result<(), ReportError> {
+        let style = if is_hollow { style(paint, 1.5) } else { style(paint, 1.0).filled() };
+        let result = self.backend.draw_circle((units(x), units(y)), units(radius) as u32, &style, !is_hollow);
         result.map_err(ReportError::library)
     }
 

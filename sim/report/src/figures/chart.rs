@@ -24,6 +24,45 @@ impl Scale {
     }
 }
 
+/// A horizontal scale between two values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub(super) left: f64,
+    pub(super) width: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+}
+
+impl Range {
+    /// The x of a value, at the edge where it lies beyond.
+    pub(super) fn x(self, value: f64) -> f64 {
+        let share = (value - self.min) / (self.max - self.min);
+        self.left + self.width * if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    /// Round values within, about `n` of them, with the decimals that tell them apart.
+    pub(super) fn ticks(self, n: usize) -> (Vec<f64>, usize) {
+        let extent = self.max - self.min;
+        if !(extent > 0.0 && extent.is_finite()) {
+            return (vec![self.min], 0);
+        }
+        let (step, decimals) = round_step(extent / n as f64);
+        let first = (self.min / step - 1e-9).ceil();
+        let n_ticks = ((self.max / step + 1e-9).floor() - first).max(0.0) as usize;
+        // Adding zero takes the sign off a negative one.
+        ((0..=n_ticks).map(|index| (first + index as f64) * step + 0.0).collect(), decimals)
+    }
+}
+
+/// The smallest round number that is no smaller, and the decimals that write it.
+fn round_step(rough: f64) -> (f64, usize) {
+    let power = 10.0_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
+    let step = step.unwrap_or(rough);
+    let coarse = if (step / power - 2.5).abs() < 0.1 { step / 10.0 } else { step };
+    (step, (-coarse.log10().floor()).clamp(0.0, 9.0) as usize)
+}
+
 /// Vertical grid lines from `top` to `bottom`, tick labels and the axis' name below.
 pub(super) fn axis(
     canvas: &mut Canvas<'_>,
@@ -45,29 +84,35 @@ pub(super) fn ticks(max: f64) -> Vec<(f64, String)> {
     if !(max > 0.0 && max.is_finite()) {
         return vec![(0.0, "0".to_owned())];
     }
-    let rough = max / 9.0;
-    let power = 10.0_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
-    let step = step.unwrap_or(rough);
-    let coarse = if (step / power - 2.5).abs() < 0.1 { step / 10.0 } else { step };
-    let decimals = (-coarse.log10().floor()).clamp(0.0, 9.0) as usize;
+    let (step, decimals) = round_step(max / 9.0);
     let n_ticks = (max / step + 1e-9).floor() as usize;
     (0..=n_ticks).map(|index| index as f64 * step).map(|value| (value, format!("{value:.decimals$}"))).collect()
 }
 
 /// Height that a legend of these names takes from `left`.
 pub(super) fn legend_height(left: f64, names: &[(String, Paint)]) -> f64 {
-    let lines = placed(left, names).last().map_or(0.0, |(_, line, ..)| line + 1.0);
+    legend_height_on(WIDTH, left, names)
+}
+
+/// The same on a sheet of another width.
+pub(super) fn legend_height_on(width: f64, left: f64, names: &[(String, Paint)]) -> f64 {
+    let lines = placed(width, left, names).last().map_or(0.0, |(_, line, ..)| line + 1.0);
     lines * LEGEND_LINE + 8.0
 }
 
 /// Swatches and names from left to right, as many lines as needed.
-pub(super) fn legend(
+pub(super) fn legend(canvas: &mut Canvas<'_>, place: (f64, f64), names: &[(String, Paint)]) -> Result<(), ReportError> {
+    legend_on(WIDTH, canvas, place, names)
+}
+
+/// The same on a sheet of another width.
+pub(super) fn legend_on(
+    width: f64,
     canvas: &mut Canvas<'_>,
     (left, top): (f64, f64),
     names: &[(String, Paint)],
 ) -> Result<(), ReportError> {
-    for (x, line, name, paint) in placed(left, names) {
+    for (x, line, name, paint) in placed(width, left, names) {
         let y = top + line * LEGEND_LINE + LEGEND_LINE / 2.0;
         let swatch = Area { left: x, top: y - 7.0, width: 14.0, height: 14.0 };
         canvas.fill(swatch, paint)?;
@@ -77,12 +122,12 @@ pub(super) fn legend(
     Ok(())
 }
 
-fn placed(left: f64, names: &[(String, Paint)]) -> Vec<(f64, f64, &str, Paint)> {
+fn placed(sheet: f64, left: f64, names: &[(String, Paint)]) -> Vec<(f64, f64, &str, Paint)> {
     let (mut x, mut line) = (left, 0.0);
     let mut places = Vec::with_capacity(names.len());
     for (name, paint) in names {
         let width = 21.0 + text_width(name, TEXT) + 22.0;
-        if x + width > WIDTH && x > left {
+        if x + width > sheet && x > left {
             (x, line) = (left, line + 1.0);
         }
         places.push((x, line, name.as_str(), *paint));

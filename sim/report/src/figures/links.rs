@@ -36,7 +36,8 @@ pub fn links(rows: &[LinkRow]) -> Result<Figure, ReportError> {
         Ok(())
     })?;
     Ok(Figure {
-        name: "links",
+        name: "links".into(),
+        narrow: None,
         caption: "The bar is the share of their own rate that links of a kind carry, averaged over links and over \
                   the whole step; the mark is the busiest link. A link can be full at times and have a low mean."
             .into(),

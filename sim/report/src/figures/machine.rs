@@ -42,7 +42,8 @@ pub fn machine(picture: &Picture) -> Result<Figure, ReportError> {
         picture.boxes.iter().try_for_each(|part| grid.part(canvas, part))
     })?;
     Ok(Figure {
-        name: "machine",
+        name: "machine".into(),
+        narrow: None,
         caption: "The devices of one node side by side, the tiers of switches above them. A box stands for as many as \
                   its number says, over the whole machine. At the left, between tiers: how many wires in all, and the \
                   rate of one in one direction."

@@ -19,13 +19,28 @@ const PITCH: f64 = 62.0;
 /// # Errors
 /// Those of [`Timeline::check`].
 pub fn pair(timeline: &Timeline) -> Result<Option<Figure>, ReportError> {
+    pair_called("pair", "One overlapped pair from near", timeline, 0.0)
+}
+
+/// How long the pair is that [`pair`] shows, seconds.
+pub(super) fn pair_seconds(timeline: &Timeline) -> Option<f64> {
+    choose(timeline).map(|chosen| chosen.window.end - chosen.window.start)
+}
+
+/// The same under another name, with room for `room` seconds at least, so that two of them have one scale.
+pub(super) fn pair_called(
+    name: &str,
+    title: &str,
+    timeline: &Timeline,
+    room: f64,
+) -> Result<Option<Figure>, ReportError> {
     timeline.check()?;
     let Some(chosen) = choose(timeline) else {
         return Ok(None);
     };
     let (start, end) = (chosen.window.start, chosen.window.end);
-    let title = "One overlapped pair from near".to_owned();
-    let svg = paint(&title, &chosen)?;
+    let title = title.to_owned();
+    let svg = paint(&title, &chosen, room)?;
     let busy = |lane: &Lane| {
         let spans = lane.spans.iter().filter(|span| span.kind != SpanKind::Wait);
         let time: f64 = spans.map(|span| (span.end.min(end) - span.start.max(start)).max(0.0)).sum();
@@ -41,7 +56,7 @@ pub fn pair(timeline: &Timeline) -> Result<Option<Figure>, ReportError> {
         busy(chosen.streams[0]),
         busy(chosen.streams[1]),
     );
-    Ok(Some(Figure { name: "pair", svg, caption, title }))
+    Ok(Some(Figure { name: name.to_owned(), narrow: None, svg, caption, title }))
 }
 
 struct Chosen<'a> {
@@ -70,12 +85,12 @@ fn choose(timeline: &Timeline) -> Option<Chosen<'_>> {
     candidates.into_iter().nth(middle)
 }
 
-fn paint(title: &str, chosen: &Chosen<'_>) -> Result<String, ReportError> {
+fn paint(title: &str, chosen: &Chosen<'_>, room: f64) -> Result<String, ReportError> {
     let window = chosen.window;
     let is_visible = |span: &&Span| span.end > window.start && span.start < window.end;
     let visible = chosen.streams.map(|lane| lane.spans.iter().filter(is_visible).collect::<Vec<_>>());
     let keys = keys(&visible);
-    let scale = Scale { left: LEFT, width: WIDTH - LEFT - RIGHT, max: (window.end - window.start) * 1e3 };
+    let scale = Scale { left: LEFT, width: WIDTH - LEFT - RIGHT, max: (window.end - window.start).max(room) * 1e3 };
     let top = legend_height(LEFT, &keys);
     let bottom = top + PITCH * 2.0;
     draw(title, bottom + AXIS, |canvas| {
@@ -85,7 +100,8 @@ fn paint(title: &str, chosen: &Chosen<'_>) -> Result<String, ReportError> {
             let y = top + PITCH * index as f64;
             let name = fitted(&lane.thread, TEXT, LEFT - 14.0);
             canvas.text((LEFT - 10.0, y + PITCH / 2.0), Anchor::End, TEXT, Paint::TEXT, &name)?;
-            let ground = Area { left: LEFT, top: y + 5.0, width: scale.width, height: PITCH - 10.0 };
+            let width = scale.x((window.end - window.start) * 1e3) - LEFT;
+            let ground = Area { left: LEFT, top: y + 5.0, width, height: PITCH - 10.0 };
             canvas.fill(ground, Paint::IDLE)?;
             spans.iter().try_for_each(|span| block(canvas, scale, ground, window, span))?;
         }

@@ -70,3 +70,36 @@ pub(super) const MEMORY: [Paint; 7] = [
     Paint::Data(RGBColor(0xF5, 0xE8, 0xDC)),
     Paint::Data(RGBColor(0x6B, 0x5B, 0x4E)),
 ];
+
+/// What makes a step shorter.
+pub(super) const SHORTER: Paint = Paint::Data(RGBColor(0x1B, 0x7F, 0x8C));
+/// What makes a step longer.
+pub(super) const LONGER: Paint = Paint::Data(RGBColor(0xC8, 0x5A, 0x17));
+
+/// The color of a change: below zero the step is shorter.
+pub(super) fn change(value: f64) -> Paint {
+    if value <= 0.0 { SHORTER } else { LONGER }
+}
+
+/// A change in a map: pale where there is none, full at `-1` and `1`.
+pub(super) fn ramp(part: f64) -> Paint {
+    let (Paint::Data(end), pale) = (change(part), RGBColor(0xF2, 0xF0, 0xEA)) else { return Paint::IDLE };
+    let share = part.abs().min(1.0);
+    let mix = |from: u8, to: u8| (f64::from(from) + (f64::from(to) - f64::from(from)) * share).round() as u8;
+    Paint::Data(RGBColor(mix(pale.0, end.0), mix(pale.1, end.1), mix(pale.2, end.2)))
+}
+
+/// The color of what binds a step, by the name it has in results; the same as of intervals where they mean the same.
+pub(super) fn binding(name: &str) -> Paint {
+    match name {
+        "tensor cores" => kind(SpanKind::Tensor),
+        "memory" => kind(SpanKind::Memory),
+        "all-to-all" => kind(SpanKind::Transfer),
+        "collectives" => Paint::Data(RGBColor(0xB9, 0xA3, 0xE3)),
+        "kernel latency" => Paint::Data(RGBColor(0x8A, 0x8D, 0x2E)),
+        "waiting for other ranks" => kind(SpanKind::Wait),
+        "optimizer" => kind(SpanKind::Optimizer),
+        "bubble" => Paint::IDLE,
+        _ => Paint::Ink(0.35),
+    }
+}

@@ -22,14 +22,24 @@ const RIGHT: f64 = 24.0;
 /// # Errors
 /// Those of [`Timeline::check`].
 pub fn pipeline(timeline: &Timeline) -> Result<Figure, ReportError> {
+    pipeline_called("pipeline", "The pipeline over one step", timeline, 0.0)
+}
+
+/// The same under another name, with room for `seconds` at least, so that two of them have one scale.
+pub(super) fn pipeline_called(
+    name: &str,
+    title: &str,
+    timeline: &Timeline,
+    seconds: f64,
+) -> Result<Figure, ReportError> {
     timeline.check()?;
     let all: Vec<&Lane> = timeline.lanes.iter().filter(|lane| lane.thread == "chunks").collect();
     let stride = all.len().div_ceil(N_LANES).max(1);
     let lanes: Vec<&Lane> = all.iter().step_by(stride).copied().collect();
-    let end = all.iter().flat_map(|lane| &lane.spans).map(|span| span.end).fold(0.0, f64::max);
+    let end = all.iter().flat_map(|lane| &lane.spans).map(|span| span.end).fold(seconds, f64::max);
     let scale = Scale { left: LEFT, width: WIDTH - LEFT - RIGHT, max: end };
     let bars = merged(&lanes, end / scale.width);
-    let title = "The pipeline over one step".to_owned();
+    let title = title.to_owned();
     let mut caption = String::from(
         "One lane for each pipeline rank, time to the right. A colored block is one chunk, one stage's work on one \
          micro-batch; where the plain ground shows, the rank idles.",
@@ -37,7 +47,7 @@ pub fn pipeline(timeline: &Timeline) -> Result<Figure, ReportError> {
     if stride > 1 {
         caption.push_str(&format!(" Of {} recorded ranks, one in {stride} is shown.", all.len()));
     }
-    Ok(Figure { name: "pipeline", svg: paint(&title, &lanes, &bars, scale)?, caption, title })
+    Ok(Figure { name: name.to_owned(), narrow: None, svg: paint(&title, &lanes, &bars, scale)?, caption, title })
 }
 
 /// A stretch of a lane in one color.

@@ -33,7 +33,8 @@ pub fn phases(summary: &Summary) -> Result<Figure, ReportError> {
         number: |value| format!("{value:.2}"),
     };
     Ok(Figure {
-        name: "phases",
+        name: "phases".into(),
+        narrow: None,
         caption: "Each bar is one pipeline rank's step, the first their mean, whose seconds stand in the legend. \
                   Bubble is all time that no chunk and no optimizer work fills; a pair counts as overlapped even \
                   while one of its streams waits."
@@ -51,7 +52,8 @@ pub fn memory(rows: &[MemoryRow]) -> Result<Figure, ReportError> {
     finite("memory_by_rank", &rows)?;
     let title = "What takes memory".to_owned();
     Ok(Figure {
-        name: "memory",
+        name: "memory".into(),
+        narrow: None,
         caption: "Each bar is the memory of one pipeline rank when it is fullest; the line at the right is what the \
                   device has. A bar past the line does not fit."
             .into(),

@@ -1,0 +1,92 @@
+//! Base and proposals.
+
+use std::collections::BTreeMap;
+
+use report::study::{Hand, MadeOf, ProposalResult, ProposalRow, Ran, StudyBase};
+use study::{Answer, Expectation, Kind, Row};
+
+/// What stands before the name of what binds, and of a basis, among results.
+const BINDING: &str = "binding_shares.";
+const BASIS: &str = "basis_shares.";
+
+pub(super) fn base(answer: &Answer) -> StudyBase {
+    let base = &answer.base;
+    let interval = base.intervals.get(study::STEP).map(|interval| [interval.low, interval.high]);
+    StudyBase {
+        name: base.name.clone(),
+        digest: base.digest.clone(),
+        patch: patch(&base.patch),
+        step_seconds: base.step_seconds,
+        interval,
+        made_of: made_of(&base.results, &base.words, base.step_seconds),
+    }
+}
+
+/// What saves most first, what has no result last; equal ones in the order of the study.
+pub(super) fn proposals(answer: &Answer) -> Vec<ProposalRow> {
+    let mut rows: Vec<&Row> = answer.points.iter().filter(|row| row.kind == Kind::Proposal).collect();
+    rows.sort_by(|a, b| saving(a).total_cmp(&saving(b)));
+    rows.into_iter().map(|row| proposal(row, answer.base.step_seconds)).collect()
+}
+
+fn saving(row: &Row) -> f64 {
+    row.difference.as_ref().map_or(f64::INFINITY, |difference| difference.share)
+}
+
+fn proposal(row: &Row, base: f64) -> ProposalRow {
+    let about = row.proposal.as_ref();
+    ProposalRow {
+        name: row.name.clone(),
+        about: about.map(|about| about.about.clone()).unwrap_or_default(),
+        source: about.map(|about| about.source.clone()).unwrap_or_default(),
+        assumes: about.map(|about| about.assumes.clone()).unwrap_or_default(),
+        patch: patch(&row.patch),
+        hand: row.hand_calculation.as_ref().map(hand).unwrap_or_default(),
+        result: result(row, base),
+    }
+}
+
+fn hand(hand: &Expectation) -> Hand {
+    Hand { text: hand.text.clone(), low: hand.low, high: hand.high, agrees: hand.agrees }
+}
+
+fn result(row: &Row, base: f64) -> ProposalResult {
+    let (Some(step_seconds), Some(difference)) = (row.step_seconds, &row.difference) else {
+        return ProposalResult::Failed(row.error.clone().unwrap_or_else(|| "the run gave no step".to_owned()));
+    };
+    let interval = difference.low.zip(difference.high);
+    let by = difference.decided_by.iter().map(|by| (by.estimate.clone(), by.share));
+    ProposalResult::Ran(Ran {
+        step_seconds,
+        change: difference.share,
+        interval: interval.map(|(low, high)| [low / base, high / base]),
+        decided: difference.decided,
+        decided_by: by.collect(),
+        made_of: made_of(&row.results, &row.words, step_seconds),
+    })
+}
+
+fn made_of(results: &BTreeMap<String, f64>, words: &BTreeMap<String, String>, step: f64) -> MadeOf {
+    let word = |name: &str| words.get(name).cloned().unwrap_or_default();
+    let shares = |prefix: &str| -> BTreeMap<String, f64> {
+        // Names of results have no blanks.
+        let named = |(name, share): (&String, &f64)| Some((name.strip_prefix(prefix)?.replace('_', " "), *share));
+        results.iter().filter_map(named).collect()
+    };
+    MadeOf {
+        binding: word("binding"),
+        basis: word("basis"),
+        binding_seconds: shares(BINDING).into_iter().map(|(name, share)| (name, share * step)).collect(),
+        basis_shares: shares(BASIS),
+    }
+}
+
+/// Changes as `key=value`, text without its quotes.
+pub(super) fn patch(patch: &BTreeMap<String, toml::Value>) -> Vec<String> {
+    patch.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect()
+}
+
+/// A value as people write it.
+pub(super) fn plain(value: &toml::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,299 @@
+//! The co-design report: one self-contained HTML page a study.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use super::tables;
+use super::{MadeOf, ProposalResult, ProposalRow, Ran, StudySummary, TogetherSummary};
+use crate::error::{ReportError, finite};
+use crate::figures::{self, Figure};
+use crate::format::{change, count, percent, seconds};
+use crate::page::{Key, Share, Shown, printable, shares, shown, words};
+use crate::summary::Timeline;
+use crate::table::Table;
+
+/// What the page of a study is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct StudyInput<'a> {
+    /// The numbers.
+    pub summary: &'a StudySummary,
+    /// Timelines of the base and of one proposal, where there are any.
+    pub timelines: Option<BeforeAfter<'a>>,
+    /// The command that makes the page again.
+    pub command: &'a str,
+}
+
+/// Timelines of two runs.
+#[derive(Clone, Copy, Debug)]
+pub struct BeforeAfter<'a> {
+    /// The proposal's name.
+    pub proposal: &'a str,
+    /// The base's.
+    pub before: &'a Timeline,
+    /// The proposal's.
+    pub after: &'a Timeline,
+}
+
+/// A page that opens without a network, in light and dark, on a phone and on paper; equal input gives equal bytes.
+///
+/// # Errors
+/// [`ReportError::NotFinite`] for a number that is none, and those of [`Timeline::check`].
+pub fn study_page(input: &StudyInput<'_>) -> Result<String, ReportError> {
+    finite("", input.summary)?;
+    Page::new(input)?.render().map(|page| printable(&page)).map_err(ReportError::library)
+}
+
+/// The pictures of the page, for files of their own.
+///
+/// # Errors
+/// As [`study_page`].
+pub fn study_figures(input: &StudyInput<'_>) -> Result<Vec<Figure>, ReportError> {
+    finite("", input.summary)?;
+    let Page { intervals, binding, timelines, front, together, sweeps, tornado, .. } = Page::new(input)?;
+    let of_together = together.into_iter().flat_map(|together| [together.matrix, together.shapley]);
+    let of_sweeps = sweeps.into_iter().filter_map(|sweep| sweep.map);
+    let several = timelines.into_iter().chain(of_together).chain(of_sweeps);
+    let all = [intervals, binding, front, tornado].into_iter().flatten().chain(several);
+    Ok(all.map(|shown| shown.figure).collect())
+}
+
+#[derive(Template)]
+#[template(path = "study.html")]
+struct Page<'a> {
+    summary: &'a StudySummary,
+    command: &'a str,
+    headline: Headline,
+    keys: Vec<Key>,
+    intervals: Option<Shown>,
+    ranked: Table,
+    binding: Option<Shown>,
+    timelines: Vec<Shown>,
+    after: &'a str,
+    front: Option<Shown>,
+    front_table: Table,
+    together: Option<TogetherPart>,
+    sweeps: Vec<SweepPart>,
+    tornado: Option<Shown>,
+    knobs: Table,
+    arithmetic: Table,
+    cards: Vec<Card<'a>>,
+    bases: Vec<BasisPart<'a>>,
+    notes: Vec<Vec<(bool, String)>>,
+}
+
+/// The question and the shortest answer to it.
+struct Headline {
+    question: String,
+    /// A number, and what it is of.
+    answer: String,
+    answer_of: String,
+    lead: String,
+}
+
+struct TogetherPart {
+    matrix: Shown,
+    shapley: Shown,
+    worths: Table,
+    sets: Table,
+    /// What the cheapest set is, or that there is none; empty without a target.
+    target: String,
+    sampled: bool,
+}
+
+struct SweepPart {
+    name: String,
+    words: String,
+    map: Option<Shown>,
+    fastest: Table,
+}
+
+/// A proposal with all its words.
+struct Card<'a> {
+    row: &'a ProposalRow,
+    /// Its change, or that there is none.
+    result: String,
+    /// The interval, or why there is no result.
+    detail: String,
+    hand: String,
+    /// Empty, `as expected` or `not as expected`.
+    verdict: &'static str,
+    decided_by: String,
+}
+
+/// What a step rests on.
+struct BasisPart<'a> {
+    name: &'a str,
+    weakest: &'a str,
+    shares: Vec<Share>,
+}
+
+impl<'a> Page<'a> {
+    fn new(input: &StudyInput<'a>) -> Result<Self, ReportError> {
+        let summary = input.summary;
+        let base = summary.base.step_seconds;
+        let has = !summary.proposals.is_empty();
+        let timelines = match input.timelines {
+            Some(BeforeAfter { proposal, before, after }) => figures::before_after(before, after, proposal)?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            summary,
+            command: input.command,
+            headline: headline(summary),
+            keys: keys(summary),
+            intervals: some_if(has, || figures::intervals(&summary.proposals))?,
+            ranked: tables::ranked(summary),
+            binding: some_if(has, || figures::binding(summary))?,
+            timelines: timelines.into_iter().map(shown).collect(),
+            after: input.timelines.map_or("", |timelines| timelines.proposal),
+            front: summary.front.as_ref().map(figures::front).transpose()?.map(shown),
+            front_table: summary.front.as_ref().map(tables::front).unwrap_or_default(),
+            together: summary.together.as_ref().map(|together| TogetherPart::new(together, base)).transpose()?,
+            sweeps: sweeps(summary)?,
+            tornado: summary.sensitivity.as_ref().map(figures::tornado).transpose()?.map(shown),
+            knobs: summary.sensitivity.as_ref().map(tables::knobs_table).unwrap_or_default(),
+            arithmetic: tables::arithmetic(&summary.arithmetic),
+            cards: summary.proposals.iter().map(card).collect(),
+            bases: bases(summary, input.timelines.map(|timelines| timelines.proposal)),
+            notes: summary.notes.iter().map(|note| words(note)).collect(),
+        })
+    }
+}
+
+fn some_if(is_there: bool, figure: impl FnOnce() -> Result<Figure, ReportError>) -> Result<Option<Shown>, ReportError> {
+    is_there.then(figure).transpose().map(|figure| figure.map(shown))
+}
+
+fn ran(row: &ProposalRow) -> Option<&Ran> {
+    match &row.result {
+        ProposalResult::Ran(ran) => Some(ran),
+        ProposalResult::Failed(_) => None,
+    }
+}
+
+fn headline(summary: &StudySummary) -> Headline {
+    let base = &summary.base;
+    // Rows stand by what they save.
+    let best = summary.proposals.iter().find_map(|row| Some((row, ran(row)?)));
+    let fastest = summary.sweeps.iter().flat_map(|sweep| &sweep.fastest);
+    let fastest = fastest.min_by(|a, b| a.change.total_cmp(&b.change));
+    let (answer, answer_of) = match (best, fastest) {
+        (Some((row, ran)), _) if ran.change < 0.0 => {
+            let verdict = if ran.decided == Some(false) { ", undecided" } else { "" };
+            (change(ran.change), format!("step time with {}{verdict}", row.name))
+        }
+        (None, Some(point)) if point.change < 0.0 => (change(point.change), format!("step time at {}", point.name)),
+        _ => (seconds(base.step_seconds), "a step of the base, which nothing here makes shorter".to_owned()),
+    };
+    let lead = format!(
+        "The base is {}, {} a step, bound most by {}. Every result is a discrete-event simulation; nothing on this page \
+         was timed on a machine.",
+        base.name,
+        seconds(base.step_seconds),
+        base.made_of.binding
+    );
+    let question = if summary.about.is_empty() { summary.name.clone() } else { summary.about.clone() };
+    Headline { question, answer, answer_of, lead }
+}
+
+fn keys(summary: &StudySummary) -> Vec<Key> {
+    let key = |name, value, note| Key { name, value, note };
+    let base = &summary.base;
+    let interval = base.interval.map(|[low, high]| format!("{} to {} over draws", seconds(low), seconds(high)));
+    let mut keys = vec![key("step of the base", seconds(base.step_seconds), interval.unwrap_or_default())];
+    let n = summary.proposals.len();
+    if n > 0 {
+        let results: Vec<&Ran> = summary.proposals.iter().filter_map(ran).collect();
+        let n_failed = n - results.len();
+        let failed = if n_failed > 0 { format!("{n_failed} without a result") } else { String::new() };
+        keys.push(key("proposals", n.to_string(), failed));
+        if summary.draws > 0 {
+            let decided = |ran: &&&Ran| ran.decided == Some(true);
+            let (shorter, others): (Vec<&Ran>, Vec<&Ran>) =
+                results.iter().filter(decided).partition(|ran| ran.change < 0.0);
+            keys.push(key(
+                "surely shorter",
+                shorter.len().to_string(),
+                format!("{} surely not, {} undecided", others.len(), results.len() - shorter.len() - others.len()),
+            ));
+        }
+        let agrees = summary.proposals.iter().filter(|row| row.hand.agrees == Some(true)).count();
+        keys.push(key("as expected by hand", format!("{agrees} of {}", results.len()), String::new()));
+    }
+    let n_points: u64 = summary.sweeps.iter().map(|sweep| sweep.n_points).sum();
+    if n_points > 0 {
+        keys.push(key("points of sweeps", count(n_points), String::new()));
+    }
+    if summary.draws > 0 {
+        keys.push(key("draws", summary.draws.to_string(), "of what is not known, common to all points".to_owned()));
+    }
+    keys.push(key("weakest basis", base.made_of.basis.clone(), "that the base rests on".to_owned()));
+    keys
+}
+
+impl TogetherPart {
+    fn new(together: &TogetherSummary, base: f64) -> Result<Self, ReportError> {
+        let target = match (&together.cheapest, together.target_seconds) {
+            (Some(set), Some(target)) => format!(
+                "The cheapest set within {} is {}, at {} a step.",
+                seconds(target),
+                tables::names(set),
+                seconds(set.step_seconds)
+            ),
+            (None, Some(target)) => format!("No set that was run reaches {}.", seconds(target)),
+            (_, None) => String::new(),
+        };
+        Ok(Self {
+            matrix: shown(figures::matrix(together, base)?),
+            shapley: shown(figures::shapley(together, base)?),
+            worths: tables::worths(together, base),
+            sets: tables::sets(together, base),
+            target,
+            sampled: together.sampled,
+        })
+    }
+}
+
+fn sweeps(summary: &StudySummary) -> Result<Vec<SweepPart>, ReportError> {
+    let part = |(index, sweep): (usize, &super::SweepSummary)| {
+        let failed =
+            if sweep.n_failed > 0 { format!(", {} without a result", count(sweep.n_failed)) } else { String::new() };
+        Ok(SweepPart {
+            name: sweep.name.clone(),
+            words: format!("{} points{failed}.", count(sweep.n_points)),
+            map: some_if(!sweep.maps.is_empty(), || figures::heat(sweep, index + 1))?,
+            fastest: tables::fastest(sweep),
+        })
+    };
+    summary.sweeps.iter().enumerate().map(part).collect()
+}
+
+fn card(row: &ProposalRow) -> Card<'_> {
+    let hand = format!("{} to {}", change(row.hand.low), change(row.hand.high));
+    let (result, detail, by) = match &row.result {
+        ProposalResult::Failed(why) => ("no result".to_owned(), why.clone(), &[][..]),
+        ProposalResult::Ran(ran) => {
+            let interval = ran.interval.map(|[low, high]| {
+                let verdict = if ran.decided == Some(false) { ", undecided" } else { "" };
+                format!("{} to {}{verdict}", change(low), change(high))
+            });
+            (change(ran.change), interval.unwrap_or_default(), &ran.decided_by[..])
+        }
+    };
+    let by = by.iter().map(|(estimate, share)| format!("{estimate} ({})", percent(*share)));
+    let verdict = row.hand.agrees.map_or("", |agrees| if agrees { "as expected" } else { "not as expected" });
+    Card { row, result, detail, hand, verdict, decided_by: by.collect::<Vec<_>>().join(", ") }
+}
+
+/// What the base rests on, and the proposal that is shown from near, or else the one that saves most.
+fn bases<'a>(summary: &'a StudySummary, near: Option<&str>) -> Vec<BasisPart<'a>> {
+    let part = |name: &'a str, made_of: &'a MadeOf| {
+        let known: &BTreeMap<String, f64> = &made_of.basis_shares;
+        BasisPart { name, weakest: &made_of.basis, shares: shares(known) }
+    };
+    let chosen = summary.proposals.iter().find(|row| near.is_none_or(|name| row.name == name));
+    let chosen = chosen.and_then(|row| Some(part(&row.name, &ran(row)?.made_of)));
+    let parts = std::iter::once(part("base", &summary.base.made_of)).chain(chosen);
+    parts.filter(|part| !part.shares.is_empty()).collect()
+}

@@ -1,0 +1,153 @@
+//! Tables of a study.
+
+use super::{
+    ArithmeticRow, Front, MadeOf, ProposalResult, SensitivitySummary, SetRow, StudySummary, SweepSummary,
+    TogetherSummary,
+};
+use crate::format::{change, large, percent, seconds, significant};
+use crate::table::{Table, ratio};
+
+/// Sets of proposals that are shown.
+const N_SETS: usize = 24;
+
+/// Base and proposals, what saves most first.
+pub(super) fn ranked(summary: &StudySummary) -> Table {
+    let has_draws = summary.draws > 0;
+    let numbers: &[&str] = if has_draws { &["step", "change", "5 %", "95 %"] } else { &["step", "change"] };
+    let words: &[&str] = if has_draws {
+        &["decided", "bound by", "rests on", "by hand", "as expected"]
+    } else {
+        &["bound by", "rests on", "by hand", "as expected"]
+    };
+    let mut table = Table::new(&["proposal"], numbers, words);
+    let row = |name: &str, step: String, changes: Vec<String>, decided: &str, made_of: &MadeOf, hand: [String; 2]| {
+        let mut cells = vec![name.to_owned(), step];
+        cells.extend(changes.into_iter().take(numbers.len() - 1));
+        cells.extend(has_draws.then(|| decided.to_owned()));
+        cells.extend([made_of.binding.clone(), made_of.basis.clone()]);
+        cells.into_iter().chain(hand).collect::<Vec<String>>()
+    };
+    let base = &summary.base;
+    let empty = || vec![String::new(); 3];
+    let nothing = || [String::new(), String::new()];
+    table.push(true, row("base", seconds(base.step_seconds), empty(), "", &base.made_of, nothing()));
+    for proposal in &summary.proposals {
+        let hand = &proposal.hand;
+        let band = format!("{} to {}", change(hand.low), change(hand.high));
+        let cells = match &proposal.result {
+            ProposalResult::Failed(_) => {
+                row(&proposal.name, "no result".to_owned(), empty(), "", &MadeOf::default(), [band, String::new()])
+            }
+            ProposalResult::Ran(ran) => {
+                let [low, high] = ran.interval.map_or_else(nothing, |ends| ends.map(change));
+                let decided = ran.decided.map_or("", |decided| if decided { "yes" } else { "undecided" });
+                let agrees = hand.agrees.map_or("", |agrees| if agrees { "yes" } else { "no" }).to_owned();
+                let changes = vec![change(ran.change), low, high];
+                row(&proposal.name, seconds(ran.step_seconds), changes, decided, &ran.made_of, [band, agrees])
+            }
+        };
+        table.push(false, cells);
+    }
+    table
+}
+
+/// The fastest points of a sweep.
+pub(super) fn fastest(sweep: &SweepSummary) -> Table {
+    let mut table = Table::new(&["point"], &["step", "change"], &["bound by", "patch"]);
+    for point in &sweep.fastest {
+        let numbers = [seconds(point.step_seconds), change(point.change)];
+        let words = [point.binding.clone(), point.patch.join(", ")];
+        table.push(false, std::iter::once(point.name.clone()).chain(numbers).chain(words).collect());
+    }
+    table
+}
+
+/// What each of several proposals is worth.
+pub(super) fn worths(together: &TogetherSummary, base: f64) -> Table {
+    let mut table = Table::new(&["proposal"], &["alone", "beside others", "Shapley share"], &[]);
+    let share = |seconds: f64| change(-ratio(seconds, base));
+    for row in &together.shares {
+        let last = row.last_seconds.map(share).unwrap_or_default();
+        table.push(false, vec![row.proposal.clone(), share(row.alone_seconds), last, share(row.shapley_seconds)]);
+    }
+    table
+}
+
+/// Sets of proposals, the shortest step first.
+pub(super) fn sets(together: &TogetherSummary, base: f64) -> Table {
+    let has_cost = together.sets.iter().any(|set| set.cost.is_some());
+    let numbers: &[&str] = if has_cost { &["step", "change", "cost"] } else { &["step", "change"] };
+    let mut table = Table::new(&["proposals"], numbers, &[]);
+    let is_cheapest = |set: &SetRow| together.cheapest.as_ref().is_some_and(|best| best.proposals == set.proposals);
+    for set in together.sets.iter().take(N_SETS) {
+        let mut cells = vec![names(set), seconds(set.step_seconds), change(-ratio(set.worth_seconds, base))];
+        cells.extend(has_cost.then(|| set.cost.map(large).unwrap_or_default()));
+        table.push(is_cheapest(set), cells);
+    }
+    let rest = together.sets.len().saturating_sub(N_SETS);
+    if rest > 0 {
+        table.push(false, vec![format!("{rest} more, all longer")]);
+    }
+    table
+}
+
+/// The proposals of a set in words.
+pub(super) fn names(set: &SetRow) -> String {
+    if set.proposals.is_empty() { "none".to_owned() } else { set.proposals.join(" + ") }
+}
+
+/// Points of time against cost, the cheapest first.
+pub(super) fn front(front: &Front) -> Table {
+    let mut table = Table::new(&["point"], &["cost", "step"], &["on the front"]);
+    let mut points: Vec<_> = front.points.iter().collect();
+    points.sort_by(|a, b| a.cost.total_cmp(&b.cost).then(a.step_seconds.total_cmp(&b.step_seconds)));
+    for point in points {
+        let on_front = if point.on_front { "yes" } else { "" };
+        let cells = vec![point.name.clone(), large(point.cost), seconds(point.step_seconds), on_front.to_owned()];
+        table.push(point.is_base, cells);
+    }
+    table
+}
+
+/// Every knob.
+pub(super) fn knobs_table(summary: &SensitivitySummary) -> Table {
+    let mut table =
+        Table::new(&["knob"], &["value", "elasticity", "low", "high", "spread", "unsure"], &["basis", "note"]);
+    let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:+.3}"));
+    for knob in &summary.knobs {
+        let [low, high] = [0, 1].map(|end| number(knob.ends.map(|ends| ends[end])));
+        let estimate = knob.estimate.as_ref();
+        table.push(
+            false,
+            vec![
+                knob.key.clone(),
+                knob.value.clone(),
+                number(knob.elasticity),
+                low,
+                high,
+                estimate.map(|estimate| percent(estimate.spread)).unwrap_or_default(),
+                estimate.and_then(|estimate| estimate.unsure_seconds).map(seconds).unwrap_or_default(),
+                estimate.map(|estimate| estimate.basis.clone()).unwrap_or_default(),
+                knob.note.clone().unwrap_or_default(),
+            ],
+        );
+    }
+    table
+}
+
+/// Speed and arithmetic side by side.
+pub(super) fn arithmetic(rows: &[ArithmeticRow]) -> Table {
+    let mut table = Table::new(
+        &["proposal"],
+        &["change of the step", "fraction bits", "median error", "worst error"],
+        &["sums are promoted"],
+    );
+    let error = |share: f64| format!("{} %", significant(share * 100.0, 3));
+    for row in rows {
+        let numbers = [change(row.change), row.fraction_bits.to_string()];
+        let errors = [error(row.error_median), error(row.error_worst)];
+        let cells = std::iter::once(row.proposal.clone()).chain(numbers).chain(errors);
+        table.push(false, cells.chain([row.promotion.clone()]).collect());
+    }
+    table
+}
