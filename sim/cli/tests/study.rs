@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command as Process, Stdio};
+use std::time::Duration;
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -133,6 +135,91 @@ fn what_cannot_be_is_refused_with_a_way_out() {
     assert!(code == 2 && message.contains("thesis.tex"), "{message}");
     let (code, _) = refused(&mut windtunnel(&["study", &study, "--set", "gpu.memory.capacity-per-stack=512 MiB"]));
     assert_eq!(code, 3, "a base that cannot run ends as `run` does");
+}
+
+#[test]
+fn parts_that_are_none_say_what_would_be_one() {
+    let scene = Scene::new();
+    let (study, out) = (scene.path("s.toml"), scene.path("out"));
+    for (shard, said) in [
+        ("3/3", "numbered from 0"),
+        ("-1/3", "I from 0 to N - 1"),
+        ("1/0", "I from 0 to N - 1"),
+        ("one/3", "I from 0 to N - 1"),
+        ("auto/3", "SLURM_ARRAY_TASK_ID, HQ_TASK_ID, JOB_COMPLETION_INDEX"),
+    ] {
+        let (code, message) = refused(&mut windtunnel(&["study", &study, "--out", &out, "--shard", shard]));
+        assert!(code == 2 && message.contains(said), "--shard {shard}: {message}");
+    }
+    for jobs in ["0", "-1", "many"] {
+        let (code, message) = refused(&mut windtunnel(&["study", &study, "--jobs", jobs]));
+        assert!(code == 2 && message.contains("from 1 on"), "--jobs {jobs}: {message}");
+    }
+    assert!(!Path::new(&out).exists(), "what is refused leaves nothing");
+}
+
+#[test]
+fn any_number_of_shards_merges_to_the_same_bytes() {
+    let scene = Scene::new();
+    let (study, whole) = (scene.path("s.toml"), scene.path("whole"));
+    windtunnel(&["study", &study, "--out", &whole]).assert().success();
+    for (of, variable) in [(1, "SLURM_ARRAY_TASK_ID"), (3, "HQ_TASK_ID"), (7, "JOB_COMPLETION_INDEX")] {
+        let parts = scene.path(&format!("parts-{of}"));
+        // Backwards, since no order is promised.
+        for index in (0..of).rev() {
+            let mut shard = windtunnel(&["study", &study, "--out", &parts, "--shard", &format!("auto/{of}")]);
+            shard.env(variable, index.to_string()).assert().success();
+        }
+        windtunnel(&["study", "merge", &parts]).assert().success();
+        assert_eq!(answers(&whole), answers(&parts), "{of} shards");
+    }
+}
+
+#[test]
+fn a_killed_study_goes_on_where_it_was() {
+    let scene = Scene::new();
+    let (study, out) = (scene.path("s.toml"), scene.path("out"));
+    // Draws enough that it is still at work when the first point is finished.
+    fs::write(&study, STUDY.replace("draws = 4", "draws = 64")).expect("written");
+    let mut running = Process::new(assert_cmd::cargo::cargo_bin!("windtunnel"))
+        .args(["study", &study, "--out", &out, "--jobs", "1", "--quiet"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("started");
+    let finished = || {
+        let entries = fs::read_dir(Path::new(&out).join("points")).into_iter().flatten();
+        let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+        names.filter(|name| name.ends_with(".toml")).collect::<Vec<_>>()
+    };
+    while finished().is_empty() && running.try_wait().expect("a child").is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.kill().expect("killed");
+    running.wait().expect("ended");
+    let kept = finished();
+    assert!(!kept.is_empty() && kept.len() < 5 && !Path::new(&out).join("study.json").exists(), "{kept:?}");
+    let time = |name: &String| fs::metadata(Path::new(&out).join("points").join(name)).and_then(|file| file.modified());
+    let before: Vec<_> = kept.iter().map(|name| time(name).expect("a time")).collect();
+    let resumed = stdout(&["study", &study, "--out", &out, "--resume", "--json"]);
+    assert_eq!(resumed, stdout(&["study", &study, "--json"]));
+    let after: Vec<_> = kept.iter().map(|name| time(name).expect("a time")).collect();
+    assert_eq!(before, after, "what was finished is not run again");
+    let names: Vec<String> = fs::read_dir(&out)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert!(!names.iter().any(|name| name.ends_with(".partial")), "{names:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused_before_anything_runs() {
+    let scene = Scene::new();
+    let study = scene.path("s.toml");
+    let inside_a_file = format!("{study}/out");
+    for out in [&study, &inside_a_file] {
+        let (code, message) = refused(&mut windtunnel(&["study", &study, "--out", out]));
+        assert!(code == 2 && message.contains(out.as_str()) && message.contains("hint: name a folder"), "{message}");
+    }
 }
 
 #[test]

@@ -24,7 +24,8 @@
 //! - [`Operands`]: a matrix of codes, ready to be multiplied; [`exact`] multiplies without loss.
 //! - [`Accumulator`]: how a tensor core adds products, with promotion to FP32 or without.
 //! - [`Quantized`], [`ScaledDot`]: scales by tensor, tile or block, and products of matrices that have them.
-//! - [`Question`] to [`Loss`]: relative error and bias of long sums of random products.
+//! - [`Question`] to [`Loss`]: relative error and bias of long sums of random products; [`ScaledQuestion`]: of a GEMM
+//!   whose operands are quantized under scales first.
 //!
 //! This crate does not know GPUs, models or time: widths, groups and intervals come from whoever asks.
 
@@ -34,6 +35,7 @@ mod format;
 mod loss;
 mod operands;
 mod scale;
+mod scaled_loss;
 
 pub use accumulator::Accumulator;
 pub use error::NumericsError;
@@ -41,3 +43,4 @@ pub use format::{Format, Specials};
 pub use loss::{Distribution, Loss, Question};
 pub use operands::{Operands, exact};
 pub use scale::{Granularity, Quantized, ScaleAt, ScaleKind, ScaledDot};
+pub use scaled_loss::ScaledQuestion;
