@@ -30,6 +30,20 @@ pub enum Pass {
     Update,
 }
 
+impl Pass {
+    /// Its name in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Recompute => "recompute",
+            Self::InputGradient => "input-gradient",
+            Self::WeightGradient => "weight-gradient",
+            Self::Update => "update",
+        }
+    }
+}
+
 /// Arithmetic of a matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Precision {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::{Command as Process, Stdio};
+use std::time::Duration;
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -155,6 +157,91 @@ fn what_cannot_be_is_refused_with_a_way_out() {
 }
 
 #[test]
+fn parts_that_are_none_say_what_would_be_one() {
+    let scene = Scene::new();
+    let (study, out) = (scene.path("s.toml"), scene.path("out"));
+    for (shard, said) in [
+        ("3/3", "numbered from 0"),
+        ("-1/3", "I from 0 to N - 1"),
+        ("1/0", "I from 0 to N - 1"),
+        ("one/3", "I from 0 to N - 1"),
+        ("auto/3", "SLURM_ARRAY_TASK_ID, HQ_TASK_ID, JOB_COMPLETION_INDEX"),
+    ] {
+        let (code, message) = refused(&mut windtunnel(&["study", &study, "--out", &out, "--shard", shard]));
+        assert!(code == 2 && message.contains(said), "--shard {shard}: {message}");
+    }
+    for jobs in ["0", "-1", "many"] {
+        let (code, message) = refused(&mut windtunnel(&["study", &study, "--jobs", jobs]));
+        assert!(code == 2 && message.contains("from 1 on"), "--jobs {jobs}: {message}");
+    }
+    assert!(!Path::new(&out).exists(), "what is refused leaves nothing");
+}
+
+#[test]
+fn any_number_of_shards_merges_to_the_same_bytes() {
+    let scene = Scene::new();
+    let (study, whole) = (scene.path("s.toml"), scene.path("whole"));
+    windtunnel(&["study", &study, "--out", &whole]).assert().success();
+    for (of, variable) in [(1, "SLURM_ARRAY_TASK_ID"), (3, "HQ_TASK_ID"), (7, "JOB_COMPLETION_INDEX")] {
+        let parts = scene.path(&format!("parts-{of}"));
+        // Backwards, since no order is promised.
+        for index in (0..of).rev() {
+            let mut shard = windtunnel(&["study", &study, "--out", &parts, "--shard", &format!("auto/{of}")]);
+            shard.env(variable, index.to_string()).assert().success();
+        }
+        windtunnel(&["study", "merge", &parts]).assert().success();
+        assert_eq!(answers(&whole), answers(&parts), "{of} shards");
+    }
+}
+
+#[test]
+fn a_killed_study_goes_on_where_it_was() {
+    let scene = Scene::new();
+    let (study, out) = (scene.path("s.toml"), scene.path("out"));
+    // Draws enough that it is still at work when the first point is finished.
+    fs::write(&study, STUDY.replace("draws = 4", "draws = 64")).expect("written");
+    let mut running = Process::new(assert_cmd::cargo::cargo_bin!("windtunnel"))
+        .args(["study", &study, "--out", &out, "--jobs", "1", "--quiet"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("started");
+    let finished = || {
+        let entries = fs::read_dir(Path::new(&out).join("points")).into_iter().flatten();
+        let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+        names.filter(|name| name.ends_with(".toml")).collect::<Vec<_>>()
+    };
+    while finished().is_empty() && running.try_wait().expect("a child").is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.kill().expect("killed");
+    running.wait().expect("ended");
+    let kept = finished();
+    assert!(!kept.is_empty() && kept.len() < 5 && !Path::new(&out).join("study.json").exists(), "{kept:?}");
+    let time = |name: &String| fs::metadata(Path::new(&out).join("points").join(name)).and_then(|file| file.modified());
+    let before: Vec<_> = kept.iter().map(|name| time(name).expect("a time")).collect();
+    let resumed = stdout(&["study", &study, "--out", &out, "--resume", "--json"]);
+    assert_eq!(resumed, stdout(&["study", &study, "--json"]));
+    let after: Vec<_> = kept.iter().map(|name| time(name).expect("a time")).collect();
+    assert_eq!(before, after, "what was finished is not run again");
+    let names: Vec<String> = fs::read_dir(&out)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert!(!names.iter().any(|name| name.ends_with(".partial")), "{names:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused_before_anything_runs() {
+    let scene = Scene::new();
+    let study = scene.path("s.toml");
+    let inside_a_file = format!("{study}/out");
+    for out in [&study, &inside_a_file] {
+        let (code, message) = refused(&mut windtunnel(&["study", &study, "--out", out]));
+        assert!(code == 2 && message.contains(out.as_str()) && message.contains("hint: name a folder"), "{message}");
+    }
+}
+
+#[test]
 fn another_study_in_the_folder_is_refused_and_resumed() {
     let scene = Scene::new();
     let (study, out) = (scene.path("s.toml"), scene.path("out"));
@@ -179,21 +266,8 @@ fn knobs_have_an_elasticity_between_its_ends() {
 }
 
 #[test]
-fn money_and_energy_are_columns_of_the_table() {
-    let scene = Scene::new();
-    let out = scene.path("out");
-    stdout(&["study", &scene.path("s.toml"), "--out", &out]);
-    let table = fs::read_to_string(Path::new(&out).join("table.csv")).expect("a table");
-    let columns: Vec<&str> = table.lines().next().expect("a head").split(',').collect();
-    for name in [
-        "cost.cluster_usd",
-        "cost.usd_per_trillion_tokens",
-        "cost.rental_usd_per_trillion_tokens",
-        "energy.mwh_per_trillion_tokens",
-    ] {
-        assert!(columns.contains(&name), "{name}: {columns:?}");
-    }
 fn the_page_says_what_the_json_says() {
+    let scene = Scene::new();
     let study = scene.path("s.toml");
     // Keys of the file itself stand before its tables.
     fs::write(&study, STUDY.replacen("draws = 4", "draws = 4\nsensitivity = true\ntimeline = \"sms\"", 1))
@@ -229,6 +303,7 @@ fn the_page_says_what_the_json_says() {
 
 #[test]
 fn maps_show_the_best_of_the_knobs_they_leave_out() {
+    let scene = Scene::new();
     let (study, out) = (scene.path("grid.toml"), scene.path("out"));
     let knobs = "knobs.gpu.scale-up.links = [4, 8]\nknobs.gpu.sms = [100, 132]\nknobs.policy.comm-sms = [16, 20]\n";
     let text = format!("base = \"tiny-moe\"\ndraws = 0\n[sweep.grid]\norder = \"grid\"\n{knobs}");
@@ -254,6 +329,7 @@ fn maps_show_the_best_of_the_knobs_they_leave_out() {
 
 #[test]
 fn another_build_merges_without_what_it_would_have_to_run() {
+    let scene = Scene::new();
     let (study, out) = (scene.path("s.toml"), scene.path("out"));
     windtunnel(&["study", &study, "--out", &out]).assert().success();
     let before = answers(&out);
@@ -271,6 +347,7 @@ fn another_build_merges_without_what_it_would_have_to_run() {
 
 #[test]
 fn a_timeline_of_nothing_known_is_refused() {
+    let scene = Scene::new();
     let study = scene.path("s.toml");
     fs::write(&study, STUDY.replacen("draws = 4", "draws = 4\ntimeline = \"smz\"", 1)).expect("written");
     let (code, message) = refused(&mut windtunnel(&["study", &study]));
@@ -279,6 +356,8 @@ fn a_timeline_of_nothing_known_is_refused() {
 
 #[test]
 fn a_sensitivity_is_kept_where_it_may_be() {
+    let scene = Scene::new();
+    let out = scene.path("out");
     let json = stdout(&["sensitivity", "tiny-moe", "--json"]);
     let mut kept = Vec::new();
     for _ in 0..2 {
@@ -295,4 +374,21 @@ fn a_sensitivity_is_kept_where_it_may_be() {
     fs::write(Path::new(&out).join("thesis.tex"), "").expect("written");
     let (code, message) = refused(&mut windtunnel(&["sensitivity", "tiny-moe", "--out", &out]));
     assert!(code == 2 && message.contains("thesis.tex"), "{message}");
+}
+
+#[test]
+fn money_and_energy_are_columns_of_the_table() {
+    let scene = Scene::new();
+    let out = scene.path("out");
+    stdout(&["study", &scene.path("s.toml"), "--out", &out]);
+    let table = fs::read_to_string(Path::new(&out).join("table.csv")).expect("a table");
+    let columns: Vec<&str> = table.lines().next().expect("a head").split(',').collect();
+    for name in [
+        "cost.cluster_usd",
+        "cost.usd_per_trillion_tokens",
+        "cost.rental_usd_per_trillion_tokens",
+        "energy.mwh_per_trillion_tokens",
+    ] {
+        assert!(columns.contains(&name), "{name}: {columns:?}");
+    }
 }

@@ -25,7 +25,8 @@
 //! - [`Accumulator`]: how a tensor core adds products, with promotion to FP32 or without.
 //! - [`Quantized`], [`ScaledDot`]: scales by tensor, tile or block, and products of matrices that have them.
 //! - [`LogFormat`]: steps on a logarithmic scale, tile by tile.
-//! - [`Question`] to [`Loss`]: relative error and bias of long sums of random products.
+//! - [`Question`] to [`Loss`]: relative error and bias of long sums of random products; [`ScaledQuestion`]: of a GEMM
+//!   whose operands are quantized under scales first.
 //!
 //! This crate does not know GPUs, models or time: widths, groups and intervals come from whoever asks.
 
@@ -36,6 +37,7 @@ mod log_format;
 mod loss;
 mod operands;
 mod scale;
+mod scaled_loss;
 
 pub use accumulator::Accumulator;
 pub use error::NumericsError;
@@ -44,3 +46,4 @@ pub use log_format::LogFormat;
 pub use loss::{Distribution, Loss, Question};
 pub use operands::{Operands, exact};
 pub use scale::{Granularity, Quantized, ScaleAt, ScaleKind, ScaledDot};
+pub use scaled_loss::ScaledQuestion;

@@ -17,7 +17,7 @@ const N_TRIALS_MAX: usize = 64;
 /// Products of an output over all trials, where that leaves enough trials and not too many.
 const K_SUM: usize = 1 << 17;
 /// The longest sum: a thousandfold of any GEMM's K, and still answered in seconds.
-const K_MAX: usize = 1 << 20;
+pub(crate) const K_MAX: usize = 1 << 20;
 
 /// What the elements of both matrices are drawn from, before they are scaled to the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ impl Distribution {
         Self::ALL.into_iter().find(|distribution| distribution.name() == name)
     }
 
-    fn draw(self, rng: &mut impl Rng) -> f64 {
+    pub(crate) fn draw(self, rng: &mut impl Rng) -> f64 {
         match self {
             Self::Normal => StandardNormal.sample(rng),
             Self::HalfNormal => f64::abs(StandardNormal.sample(rng)),
@@ -112,15 +112,7 @@ impl Question {
         }
         let n_trials = (K_SUM / self.k).clamp(N_TRIALS_MIN, N_TRIALS_MAX);
         let sums: Vec<Sums> = (0..n_trials as u64).map(|trial| self.trial(trial)).collect::<Result<_, _>>()?;
-        let all = sums.iter().fold(Sums::default(), |all, trial| all.plus(trial, 1.0));
-        let without: Vec<Sums> = sums.iter().map(|trial| all.plus(trial, -1.0)).collect();
-        Ok(Loss {
-            relative_error: all.relative_error(),
-            relative_error_standard_error: jackknife(&without, Sums::relative_error),
-            bias: all.bias(),
-            bias_standard_error: jackknife(&without, Sums::bias),
-            n_outputs: sums.len() * EDGE * EDGE,
-        })
+        Ok(Loss::of(&sums))
     }
 
     fn trial(&self, trial: u64) -> Result<Sums, NumericsError> {
@@ -128,8 +120,7 @@ impl Question {
         rng.set_stream(trial);
         let (a, b) = (self.operands(&mut rng)?, self.operands(&mut rng)?);
         let outputs = self.accumulator.multiply(&a, &b)?;
-        let pairs = outputs.into_iter().map(f64::from).zip(exact(&a, &b)?);
-        Ok(pairs.fold(Sums::default(), |sums, (output, exact)| sums.with(output - exact, exact)))
+        Ok(Sums::of(outputs, exact(&a, &b)?))
     }
 
     fn operands(&self, rng: &mut impl Rng) -> Result<Operands, NumericsError> {
@@ -150,9 +141,25 @@ fn magnitude_max(format: Format) -> f64 {
     }
 }
 
+impl Loss {
+    /// From the sums of every trial.
+    pub(crate) fn of(trials: &[Sums]) -> Self {
+        let all = trials.iter().fold(Sums::default(), |all, trial| all.plus(trial, 1.0));
+        let without: Vec<Sums> = trials.iter().map(|trial| all.plus(trial, -1.0)).collect();
+        Self {
+            relative_error: all.relative_error(),
+            relative_error_standard_error: jackknife(&without, Sums::relative_error),
+            bias: all.bias(),
+            bias_standard_error: jackknife(&without, Sums::bias),
+            n_outputs: trials.iter().map(|trial| trial.n_outputs).sum(),
+        }
+    }
+}
+
 /// Sums over outputs, of which both answers are made.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sums {
+pub(crate) struct Sums {
+    n_outputs: usize,
     error_squares: f64,
     exact_squares: f64,
     errors: f64,
@@ -160,8 +167,15 @@ struct Sums {
 }
 
 impl Sums {
+    /// Over the outputs of one product, beside what they should be.
+    pub(crate) fn of(outputs: Vec<f32>, exact: Vec<f64>) -> Self {
+        let pairs = outputs.into_iter().map(f64::from).zip(exact);
+        pairs.fold(Self::default(), |sums, (output, exact)| sums.with(output - exact, exact))
+    }
+
     fn with(self, error: f64, exact: f64) -> Self {
         Self {
+            n_outputs: self.n_outputs + 1,
             error_squares: self.error_squares + error * error,
             exact_squares: self.exact_squares + exact * exact,
             errors: self.errors + error,
@@ -171,6 +185,7 @@ impl Sums {
 
     fn plus(self, other: &Self, times: f64) -> Self {
         Self {
+            n_outputs: self.n_outputs,
             error_squares: self.error_squares + times * other.error_squares,
             exact_squares: self.exact_squares + times * other.exact_squares,
             errors: self.errors + times * other.errors,

@@ -30,6 +30,8 @@
 //! Where replicas are alike, [`Folding::Auto`] runs one rank a stage with the slowest load of its group: the same bits
 //! where traffic is balanced, a little late where it is not (`tests/steps/folding.rs`).
 //!
+//! Beside the way lies [`sums()`]: how a plan adds the products of its linear layers, for whoever asks what that loses.
+//!
 //! This crate does not know files, spans, units of people or printing; it draws no random number that the plan's seed does
 //! not give.
 
@@ -44,6 +46,7 @@ mod lower;
 mod memory;
 mod plan;
 mod program;
+mod sums;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
 pub use cost::{CostTerms, JobCost};
@@ -58,3 +61,4 @@ pub use lower::{RingBytes, Sampling, comm_sms, expert_layout, lower, lower_with,
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording};
 pub use program::*;
+pub use sums::{Length, Scales, Sums, sums};

@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
-# The whole path of a study on a real Slurm, on one machine that plays two nodes: an array of shards, one of which fails once and
-# is requeued, the merge after all of them, and the same bytes as a run without Slurm. For a throwaway container: it wants root,
-# installs packages of Debian and writes /etc/slurm. A requeued task waits about two minutes for Slurm.
+# The whole path of a study on a real Slurm, on one machine that plays two nodes: `sweep.sbatch` with 1, 3 and 7 shards, the last
+# of which is killed once and requeued each time, the merges after them, and the same bytes as a run in one piece. And an array
+# that does not start at 0, which must be refused. For a throwaway container: it wants root, installs packages of Debian and writes
+# /etc/slurm.
 #
-#   sim/study/examples/slurm-on-one-machine.sh PATH/TO/windtunnel [STUDY [SHARDS]]
+#   sim/study/examples/slurm-on-one-machine.sh PATH/TO/windtunnel [STUDY [SHARDS ...]]
 set -euo pipefail
 
 program=$(realpath "${1:?name the program}")
 study=$(realpath "${2:-scenarios/studies/sweep-1000.toml}")
-shards=${3:-8}
+shards=("${@:3}")
+[ "${#shards[@]}" -gt 0 ] || shards=(1 3 7)
+sbatch_file=$(dirname "$(realpath "$0")")/sweep.sbatch
 work=$(mktemp -d)
-here=$PWD
+# Seconds until all jobs must have ended.
+patience=900
 
 install_slurm() {
     command -v slurmctld >/dev/null ||
         DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends slurm-wlm munge >"$work/apt.log"
 }
 
+# Slurm holds a requeued task back until the credential of its first run is void: ten seconds here, else two minutes.
 configure() {
     mkdir -p /etc/slurm /run/munge /var/lib/slurm/slurmctld /var/lib/slurm/slurmd-n{1,2} /var/log/slurm
     cat >/etc/slurm/slurm.conf <<'CONF'
@@ -24,6 +29,7 @@ ClusterName=local
 SlurmctldHost=localhost(127.0.0.1)
 SlurmUser=slurm
 AuthType=auth/munge
+AuthInfo=cred_expire=10
 StateSaveLocation=/var/lib/slurm/slurmctld
 SlurmdSpoolDir=/var/lib/slurm/slurmd-%n
 SlurmctldPidFile=/run/slurmctld.pid
@@ -49,6 +55,8 @@ CONF
 
 start() {
     pids=()
+    # Only what was started here, by its number.
+    trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
     runuser -u munge -- /usr/sbin/munged --foreground >"$work/munged.log" 2>&1 &
     pids+=($!)
     sleep 1
@@ -59,39 +67,69 @@ start() {
         slurmd -D -N "$node" >"$work/$node.log" 2>&1 &
         pids+=($!)
     done
-    # Only what was started here, by its number.
-    trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
     sleep 3
     sinfo -N -l
 }
 
-# Task 1 fails when it is run for the first time, before it has finished its points.
-submit() {
-    cat >"$work/shard.sbatch" <<SBATCH
+# What tasks find as `windtunnel`: the program, but the last shard's first run is killed in the midst of its points.
+fail_once() {
+    mkdir "$work/bin"
+    cat >"$work/bin/windtunnel" <<FAIL
 #!/usr/bin/env bash
-#SBATCH --array=0-$((shards - 1))
-#SBATCH --cpus-per-task=1
-#SBATCH --requeue
-#SBATCH --chdir=$here
-#SBATCH --output=$work/%a.log
-if [ "\$SLURM_ARRAY_TASK_ID" = 1 ] && [ "\${SLURM_RESTART_COUNT:-0}" = 0 ]; then
-    scontrol requeue "\${SLURM_ARRAY_JOB_ID}_1"
-    sleep 60
+case "\$*" in *"study merge"*) exec "$program" "\$@" ;; esac
+if [ "\$SLURM_ARRAY_TASK_ID" != "\$((SHARDS - 1))" ] || [ "\${SLURM_RESTART_COUNT:-0}" != 0 ]; then
+    exec "$program" "\$@"
 fi
-exec "$program" study "$study" --out "$work/parts" --shard auto/$shards --jobs 1 --quiet
-SBATCH
-    local array
-    array=$(sbatch --parsable "$work/shard.sbatch")
-    sbatch --dependency="afterok:$array" --chdir="$here" --output="$work/merge.log" \
-        --wrap "'$program' study merge '$work/parts' --json"
+"$program" "\$@" &
+pid=\$!
+until ls "\$OUT"/points/*.toml >/dev/null 2>&1 || ! kill -0 \$pid 2>/dev/null; do sleep 0.01; done
+kill -9 \$pid 2>/dev/null && echo "killed with \$(ls "\$OUT/points" | wc -l) points finished"
+wait \$pid
+exit
+FAIL
+    chmod +x "$work/bin/windtunnel"
+}
+
+submit() {
+    export PATH="$work/bin:$PATH"
+    for n in "${shards[@]}"; do
+        local array
+        array=$(STUDY=$study OUT=$work/parts-$n SHARDS=$n sbatch --parsable --array="0-$((n - 1))" --cpus-per-task=1 \
+            --output="$work/$n-%a.log" "$sbatch_file")
+        sbatch --dependency="afterok:$array" --output="$work/$n-merge.log" --wrap "windtunnel study merge '$work/parts-$n'"
+    done
+    STUDY=$study OUT=$work/from-1 SHARDS=3 sbatch --array=1-2 --cpus-per-task=1 --output="$work/from-1-%a.log" "$sbatch_file"
+}
+
+wait_for_jobs() {
+    local waited=0
+    until [ -z "$(squeue -h)" ]; do
+        if [ "$waited" -ge "$patience" ] || squeue -h -o %r | grep -q DependencyNeverSatisfied; then
+            squeue
+            echo "failed: jobs did not end as they should; logs in $work" >&2
+            exit 1
+        fi
+        sleep 2
+        waited=$((waited + 2))
+    done
+}
+
+compare() {
+    "$program" study "$study" --out "$work/whole" --quiet >/dev/null
+    for n in "${shards[@]}"; do
+        for name in study.json table.csv table.parquet; do cmp "$work/whole/$name" "$work/parts-$n/$name"; done
+        grep -H killed "$work/$n-$((n - 1)).log"
+        echo "$n shards: requeued, merged, the same bytes"
+    done
+    grep -h "starts at" "$work"/from-1-*.log
+    [ ! -e "$work/from-1" ]
 }
 
 install_slurm
 configure
 start
+fail_once
 submit
-until [ -z "$(squeue -h)" ]; do sleep 5; done
-
-"$program" study "$study" --out "$work/whole" --quiet >/dev/null
-for name in study.json table.csv table.parquet; do cmp "$work/whole/$name" "$work/parts/$name"; done
-echo "ok: $shards shards on two nodes, one requeued, and the same bytes; logs in $work"
+wait_for_jobs
+compare
+echo "ok: the whole path on two nodes; logs in $work"

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::arithmetic::{self, Arithmetic, Asked};
 use crate::decide::{Decider, deciders};
 use crate::interval::{Interval, Verdict};
 use crate::manifest::{Entry, Manifest};
@@ -31,6 +32,9 @@ pub struct Answer {
     pub base: Base,
     /// All others, in the order of the study.
     pub points: Vec<Row>,
+    /// The base and every proposal that adds the products of its GEMMs otherwise, with what their sums lose; empty where
+    /// none does. What that is of, and what not, says [`crate::ARITHMETIC`].
+    pub arithmetic: Vec<Arithmetic>,
     /// Proposals together, where the study asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub together: Option<TogetherAnswer>,
@@ -174,6 +178,7 @@ impl Answer {
             Some(Ok(answer)) => (Some(answer), None),
             Some(Err(error)) => (None, Some(error)),
         };
+        let arithmetic = arithmetic::arithmetic(&asked_of_arithmetic(manifest, step, &points));
         Ok(Self {
             about: manifest.about.clone(),
             draws: manifest.draws,
@@ -190,6 +195,7 @@ impl Answer {
                 knobs: entry.knobs.clone(),
             },
             points,
+            arithmetic,
             together,
             together_error,
         })
@@ -203,6 +209,15 @@ impl Answer {
         let text = serde_json::to_string_pretty(self).map_err(|error| StudyError::Fault(error.to_string()))?;
         Ok(text + "\n")
     }
+}
+
+fn asked_of_arithmetic<'a>(manifest: &'a Manifest, base: f64, rows: &[Row]) -> Vec<Asked<'a>> {
+    let steps = std::iter::once(Some(base)).chain(rows.iter().map(|row| row.step_seconds));
+    let asked = manifest.points.iter().zip(steps).filter_map(|(entry, step)| {
+        let sums = entry.sums.as_ref()?;
+        Some(Asked { name: &entry.point.name, step, sums })
+    });
+    asked.collect()
 }
 
 /// Whether every point is finished.

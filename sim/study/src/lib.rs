@@ -44,11 +44,14 @@
 //!    draws and build, so what is finished is never run again, and two shards never differ.
 //! 4. [`Answer`]: JSON; [`Table`]: CSV and Parquet. Both are functions of manifest and store: not of jobs, shards or interruptions.
 //!
+//! Proposals of precision also stand in [`Answer::arithmetic`], their steps beside what the sums of their GEMMs lose.
+//!
 //! [`sensitivity()`] asks another question of the same tunnel: what moves a step, knob by knob.
 //!
 //! This crate does not know what a plan is made of, how it is run, what its results mean (but for [`STEP`]), or where files are.
 
 mod answer;
+mod arithmetic;
 mod decide;
 mod draws;
 mod error;
@@ -67,6 +70,7 @@ mod together;
 mod tunnel;
 
 pub use answer::{About, Answer, Base, Difference, Expectation, Row};
+pub use arithmetic::{ARITHMETIC, Arithmetic, Gemm, How, Length, ScalesName, Sums};
 pub use decide::{Decider, deciders};
 pub use draws::Draws;
 pub use error::StudyError;

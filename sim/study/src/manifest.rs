@@ -6,9 +6,10 @@ use rayon::prelude::*;
 use scenario::{Loaded, Mistakes};
 use serde::{Deserialize, Serialize};
 
+use crate::arithmetic::Sums;
 use crate::file::Study;
 use crate::knob::Change;
-use crate::point::Point;
+use crate::point::{Kind, Point};
 use crate::proposal::Proposal;
 use crate::tunnel::Tunnel;
 use crate::{Draws, StudyError};
@@ -71,6 +72,9 @@ pub struct Entry {
     /// Why it has no plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mistake: Option<String>,
+    /// How its FP8 products are added, where the study compares arithmetic: of the base, and of proposals that add otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sums: Option<Sums>,
     /// Every knob of the study at this point, in base units.
     pub knobs: BTreeMap<String, String>,
 }
@@ -93,6 +97,8 @@ impl Manifest {
             orders: crate::together::orders(asked),
             target: asked.target.map(units::Seconds::get),
         });
+        let mut points: Vec<Entry> = points.par_iter().map(entry).collect();
+        keep_sums_that_differ(&mut points);
         Ok(Self {
             name: study.name.clone(),
             about: study.about.clone(),
@@ -105,7 +111,7 @@ impl Manifest {
             together,
             patch: study.patch.clone(),
             proposals: study.proposals.iter().cloned().collect(),
-            points: points.par_iter().map(entry).collect(),
+            points,
             deviations: study.draws.deviations(&base.plan.profile),
         })
     }
@@ -142,15 +148,31 @@ impl Manifest {
 
 impl Entry {
     fn new(point: &Point, knobs: &BTreeSet<&String>, loaded: Result<Loaded, Mistakes>, build: &str, seed: u64) -> Self {
-        let (digest, mistake, values) = match loaded {
-            Ok(loaded) => (plan::digest(&loaded.plan), None, values(&loaded, knobs)),
-            Err(mistakes) => (String::new(), Some(short(&mistakes)), BTreeMap::new()),
+        let of_arithmetic = matches!(point.kind, Kind::Base | Kind::Proposal);
+        let (digest, mistake, values, sums) = match loaded {
+            Ok(loaded) => {
+                let sums = of_arithmetic.then(|| Sums::of(&loaded.plan));
+                (plan::digest(&loaded.plan), None, values(&loaded, knobs), sums)
+            }
+            Err(mistakes) => (String::new(), Some(short(&mistakes)), BTreeMap::new(), None),
         };
         // What cannot be loaded has no digest; its patch tells it from others.
         let who = if digest.is_empty() { format!("{:?}", point.patch) } else { digest.clone() };
         let seed = if point.n_draws == 0 { 0 } else { seed };
         let key = blake3::hash(format!("{build} {who} {} {seed}", point.n_draws).as_bytes()).to_hex().to_string();
-        Self { point: point.clone(), digest, key, mistake, knobs: values }
+        Self { point: point.clone(), digest, key, mistake, sums, knobs: values }
+    }
+}
+
+/// A proposal that adds as the base does says nothing of arithmetic, and the base alone neither.
+fn keep_sums_that_differ(points: &mut [Entry]) {
+    let Some((base, others)) = points.split_first_mut() else { return };
+    let how = base.sums.as_ref().map(|sums| sums.how.clone());
+    for entry in others.iter_mut() {
+        entry.sums.take_if(|sums| Some(&sums.how) == how.as_ref());
+    }
+    if others.iter().all(|entry| entry.sums.is_none()) {
+        base.sums = None;
     }
 }
 

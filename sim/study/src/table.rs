@@ -1,8 +1,8 @@
 //! The answer as one table: a row a point, every knob and every result a column. As CSV and as Parquet.
 //!
 //! Columns are those that any row has, in the order: who (`name`, `kind`, `digest`, `error`), knobs by their keys, in base units where
-//! they have one; words and numbers of the result; intervals over the draws (`.low`, `.high`); the step less the
-//! base's. What a row lacks is empty.
+//! they have one; words and numbers of the result; intervals over the draws (`.low`, `.high`); what sums lose, where the
+//! study compares it; the step less the base's. What a row lacks is empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 
 use crate::answer::{Answer, Base, Difference, Row};
+use crate::arithmetic::Arithmetic;
 use crate::interval::Interval;
 use crate::{Kind, StudyError};
 
@@ -37,6 +38,17 @@ enum Cells {
     Text(Vec<Option<String>>),
 }
 
+type OfArithmetic = fn(&Arithmetic) -> Option<f64>;
+
+/// Of the base and of proposals that add otherwise.
+const ARITHMETIC_COLUMNS: [(&str, OfArithmetic); 5] = [
+    ("fraction_bits", |row| Some(f64::from(row.fraction_bits))),
+    ("promote", |row| row.promote.map(f64::from)),
+    ("relative_error_median", |row| row.relative_error_median),
+    ("relative_error_worst", |row| row.relative_error_worst),
+    ("bias_worst", |row| row.bias_worst),
+];
+
 /// Base and points alike.
 struct Line<'a> {
     who: [Option<&'a str>; 4],
@@ -45,6 +57,7 @@ struct Line<'a> {
     results: &'a BTreeMap<String, f64>,
     intervals: &'a BTreeMap<String, Interval>,
     difference: Option<&'a Difference>,
+    arithmetic: Option<&'a Arithmetic>,
 }
 
 impl<'a> Line<'a> {
@@ -56,6 +69,7 @@ impl<'a> Line<'a> {
             results: &base.results,
             intervals: &base.intervals,
             difference: None,
+            arithmetic: None,
         }
     }
 
@@ -68,6 +82,7 @@ impl<'a> Line<'a> {
             results: &row.results,
             intervals: &row.intervals,
             difference: row.difference.as_ref(),
+            arithmetic: None,
         }
     }
 }
@@ -76,8 +91,11 @@ impl Table {
     /// The table of an answer, the base first.
     #[must_use]
     pub fn of(answer: &Answer) -> Self {
-        let lines: Vec<Line<'_>> =
+        let mut lines: Vec<Line<'_>> =
             std::iter::once(Line::of_base(&answer.base)).chain(answer.points.iter().map(Line::of_row)).collect();
+        for line in &mut lines {
+            line.arithmetic = answer.arithmetic.iter().find(|row| Some(row.name.as_str()) == line.who[0]);
+        }
         let mut columns = Vec::new();
         for (index, name) in ["name", "kind", "digest", "error"].into_iter().enumerate() {
             let cells = lines.iter().map(|line| line.who[index].map(str::to_owned)).collect();
@@ -100,6 +118,11 @@ impl Table {
         for key in keys(&lines, |line| line.intervals.keys()) {
             numbers(format!("{key}.low"), &|line| line.intervals.get(key).map(|interval| interval.low));
             numbers(format!("{key}.high"), &|line| line.intervals.get(key).map(|interval| interval.high));
+        }
+        if !answer.arithmetic.is_empty() {
+            for (name, of) in ARITHMETIC_COLUMNS {
+                numbers(format!("arithmetic.{name}"), &|line| line.arithmetic.and_then(of));
+            }
         }
         numbers("difference.nominal".to_owned(), &|line| line.difference.map(|difference| difference.nominal));
         numbers("difference.mean".to_owned(), &|line| line.difference.map(|difference| difference.mean));

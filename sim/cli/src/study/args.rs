@@ -30,7 +30,7 @@ pub(crate) struct StudyArgs {
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
     /// Run every N-th point from the I-th on; auto takes I from the variables of Slurm, HyperQueue or Kubernetes
-    #[arg(long, value_name = "I/N", requires = "out")]
+    #[arg(long, value_name = "I/N", requires = "out", allow_hyphen_values = true)]
     pub(crate) shard: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,
@@ -66,6 +66,10 @@ pub(crate) struct SensitivityArgs {
 #[derive(Debug, Args)]
 pub(crate) struct Threads {
     /// Runs at a time; the result does not depend on it [default: one a processor]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = jobs)]
     pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+fn jobs(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "take a whole number from 1 on")
 }

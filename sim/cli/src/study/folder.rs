@@ -192,5 +192,6 @@ fn names(path: &Path) -> Result<Vec<String>, StudyError> {
 }
 
 fn failure(what: &str, path: &Path, error: &io::Error) -> StudyError {
-    StudyError::Store(format!("`{}` cannot be {what}: {error}", path.display()))
+    let hint = "name a folder that is there, or can be made, and may be written to";
+    StudyError::Store(format!("`{}` cannot be {what}: {error}\nhint: {hint}", path.display()))
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use report::format::{percent, percent_signed, seconds};
 use report::{Column, Row, Table};
-use study::{Answer, Kind, Sensitivity, TogetherAnswer};
+use study::{ARITHMETIC, Answer, Arithmetic, Kind, Sensitivity, TogetherAnswer};
 
 /// Points of sweeps that are shown: the fastest.
 const N_SWEEP: usize = 10;
@@ -45,6 +45,12 @@ pub(super) fn study(answer: &Answer) -> String {
         let _ = writeln!(text, "\n{title}{shown}\n{}", points(&rows, base.step_seconds));
         for row in rows.iter().filter(|row| row.error.is_some()) {
             let _ = writeln!(text, "{}: {}", row.name, row.error.as_deref().unwrap_or_default());
+        }
+    }
+    if !answer.arithmetic.is_empty() {
+        let _ = writeln!(text, "\nArithmetic of the proposals of precision\n{}{ARITHMETIC}", arithmetic(answer));
+        for row in &answer.arithmetic {
+            let _ = row.error.as_ref().map(|error| writeln!(text, "{}: {error}", row.name));
         }
     }
     if let Some(together) = &answer.together {
@@ -116,6 +122,50 @@ fn without_empty(mut table: Table) -> Table {
         row.cells.retain(|_| keeps.next() == Some(&true));
     }
     table
+}
+
+/// Speed and what sums lose, side by side.
+fn arithmetic(answer: &Answer) -> Table {
+    let columns = [
+        ("point", false),
+        ("change", true),
+        ("fraction bits", true),
+        ("promoted every", true),
+        ("scales by", false),
+        ("error, median", true),
+        ("worst", true),
+        ("of", false),
+        ("bias, worst", true),
+    ];
+    let mut table = table(&columns);
+    let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{share:.1e}"));
+    for row in &answer.arithmetic {
+        push(
+            &mut table,
+            [
+                row.name.clone(),
+                row.change.map_or_else(|| "-".to_owned(), percent_signed),
+                row.fraction_bits.to_string(),
+                row.promote.map_or_else(|| "never".to_owned(), |every| every.to_string()),
+                scales_by(row),
+                share(row.relative_error_median),
+                share(row.relative_error_worst),
+                row.worst.clone().unwrap_or_else(|| "no FP8 products".to_owned()),
+                share(row.bias_worst),
+            ],
+        );
+    }
+    table
+}
+
+/// Who applies scales, and how often sums leave the tensor core for it.
+fn scales_by(row: &Arithmetic) -> String {
+    let scaled = row.gemms.iter().find(|gemm| gemm.scales != study::ScalesName::Tensor);
+    match scaled.map(|gemm| gemm.leaves_every) {
+        None => String::new(),
+        Some(_) if row.scales_inside => "tensor cores".to_owned(),
+        Some(every) => every.map_or_else(String::new, |every| format!("CUDA cores, every {every}")),
+    }
 }
 
 fn shares(together: &TogetherAnswer, base: f64) -> Table {

@@ -3,7 +3,6 @@
 use calibrate::EstimateKey;
 use plan::ExchangeKind;
 use report::OpRow;
-use workloads::op::Pass;
 
 use super::Finished;
 use super::bounds::bounds;
@@ -21,7 +20,7 @@ pub(super) fn rows(run: &Finished<'_>) -> Vec<OpRow> {
         let (binding, key) = bounds.most(total);
         OpRow {
             op: format!("{}{}", name.name, if name.overlapped { IN_PAIRS } else { "" }),
-            pass: pass(name.pass).to_owned(),
+            pass: name.pass.name().to_owned(),
             count: total.count as f64 / n,
             seconds_each: total.span.seconds() / total.count as f64,
             seconds: run.mean(total.span),
@@ -55,14 +54,4 @@ fn exchange(run: &Finished<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow>
         binding: binding.to_owned(),
         basis: run.plan.profile.get(key).basis.name().to_owned(),
     })
-}
-
-fn pass(pass: Pass) -> &'static str {
-    match pass {
-        Pass::Forward => "forward",
-        Pass::Recompute => "recompute",
-        Pass::InputGradient => "input-gradient",
-        Pass::WeightGradient => "weight-gradient",
-        Pass::Update => "update",
-    }
 }

@@ -72,7 +72,7 @@ pub(crate) const HOUSE: [Room; 11] = [
         name: "study",
         folder: "sim/study",
         floor: 5,
-        rooms: &["calibrate", "plan", "scenario", "units"],
+        rooms: &["calibrate", "numerics", "plan", "scenario", "units"],
         packages: &[
             "blake3",
             "csv",
