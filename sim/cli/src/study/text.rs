@@ -48,7 +48,7 @@ pub(super) fn study(answer: &Answer) -> String {
         }
     }
     if !answer.arithmetic.is_empty() {
-        let _ = writeln!(text, "\nArithmetic of the proposals of precision\n{}{ARITHMETIC}", arithmetic(answer));
+        let _ = writeln!(text, "\nArithmetic of the proposals of precision\n{}\n{ARITHMETIC}", arithmetic(answer));
         for row in &answer.arithmetic {
             let _ = row.error.as_ref().map(|error| writeln!(text, "{}: {error}", row.name));
         }

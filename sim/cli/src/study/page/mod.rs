@@ -11,10 +11,10 @@ mod together;
 
 use std::path::Path;
 
-use report::study::{EstimateRow, KnobRow, SensitivitySummary, StudySummary};
+use report::study::{ArithmeticRow, EstimateRow, KnobRow, SensitivitySummary, StudySummary};
 use report::{BeforeAfter, StudyInput};
 use scenario::Loaded;
-use study::{Answer, Manifest, Sensitivity};
+use study::{Answer, Arithmetic, Manifest, Sensitivity};
 
 use crate::exit::Failure;
 use crate::out::Files;
@@ -75,9 +75,25 @@ fn summary(manifest: &Manifest, answer: &Answer, near: &Near) -> StudySummary {
         together: answer.together.as_ref().map(together::together),
         front,
         sensitivity: near.sensitivity.as_ref().map(knobs),
-        arithmetic: Vec::new(),
+        arithmetic: answer.arithmetic.iter().filter_map(arithmetic).collect(),
         notes,
     }
+}
+
+/// `None` without FP8 products, or without a step.
+fn arithmetic(row: &Arithmetic) -> Option<ArithmeticRow> {
+    Some(ArithmeticRow {
+        proposal: row.name.clone(),
+        change: row.change?,
+        fraction_bits: row.fraction_bits,
+        promotion: match (row.promote, row.scales_inside) {
+            (Some(every), _) => format!("every {every} products"),
+            (None, true) => "never".to_owned(),
+            (None, false) => "where a scale changes".to_owned(),
+        },
+        error_median: row.relative_error_median?,
+        error_worst: row.relative_error_worst?,
+    })
 }
 
 fn knobs(found: &Sensitivity) -> SensitivitySummary {
