@@ -223,6 +223,20 @@ impl<'a> Column<'a> {
         1
     }
 
+    /// Runs the kernels that the open instructions begin with; how many.
+    fn kernels(&mut self, rank: u32, stream: usize, open: &[Instruction], actions: &mut Actions<Tag>) -> usize {
+        self.ranks[rank as usize].busy[stream] = true;
+        let is_kernel = |what: &&Instruction| matches!(what, Instruction::Kernel(_) | Instruction::Loaded { .. });
+        let n_kernels = open.iter().take_while(is_kernel).count();
+        let on = &self.program.ranks[rank as usize];
+        let indices = open[..n_kernels].iter().filter_map(|instruction| self.kernel(rank, instruction));
+        actions.submit_in_turn(indices.enumerate().map(|(i, kernel)| {
+            let tag = Tag::Kernel { rank, kernel, last: i + 1 == n_kernels };
+            self.program.kernels[kernel as usize].task(tag, on)
+        }));
+        n_kernels
+    }
+
     /// Which kernel an instruction runs; none if it runs another thing.
     fn kernel(&self, rank: u32, instruction: &Instruction) -> Option<u32> {
         match *instruction {
@@ -238,19 +252,6 @@ impl<'a> Column<'a> {
             | Instruction::Await(_)
             | Instruction::Send(_) => None,
         }
-    }
-
-    /// Runs the kernels that the open instructions begin with; how many.
-    fn kernels(&mut self, rank: u32, stream: usize, open: &[Instruction], actions: &mut Actions<Tag>) -> usize {
-        self.ranks[rank as usize].busy[stream] = true;
-        let n_kernels = open.iter().take_while(|instruction| self.kernel(rank, instruction).is_some()).count();
-        let on = &self.program.ranks[rank as usize];
-        let chain = open[..n_kernels].iter().filter_map(|instruction| self.kernel(rank, instruction)).enumerate();
-        actions.submit_in_turn(chain.map(|(i, kernel)| {
-            let tag = Tag::Kernel { rank, kernel, last: i + 1 == n_kernels };
-            self.program.kernels[kernel as usize].task(tag, on)
-        }));
-        n_kernels
     }
 
     /// The sampled batch that a layer of a half's micro-batch takes.
