@@ -25,6 +25,7 @@
 //!
 //! This crate does not know what a GPU, a network, a model, an op or a file is, and it draws no random numbers.
 
+mod chain;
 mod driver;
 mod fill;
 mod graph;

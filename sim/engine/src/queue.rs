@@ -18,6 +18,8 @@ pub(crate) enum Due {
     Start { batch: u32 },
     /// The next tasks of this batch end, if it is still replayed.
     Step { batch: u32, version: u32 },
+    /// What this chain foresees is over, if it still goes by it.
+    Course { chain: u32, version: u32 },
     /// The driver asked to be woken.
     Wake { token: u64 },
 }
@@ -65,7 +67,8 @@ impl Queue {
             Due::Group { group, version } => (2, pair(group, version)),
             Due::Start { batch } => (3, pair(batch, 0)),
             Due::Step { batch, version } => (4, pair(batch, version)),
-            Due::Wake { token } => (5, token),
+            Due::Course { chain, version } => (5, pair(chain, version)),
+            Due::Wake { token } => (6, token),
         };
         self.sequence += 1;
         self.heap.push(Entry { time: time.picos(), order: self.sequence << 3 | kind, what });
@@ -89,6 +92,7 @@ impl Queue {
             2 => Due::Group { group: high, version: low },
             3 => Due::Start { batch: high },
             4 => Due::Step { batch: high, version: low },
+            5 => Due::Course { chain: high, version: low },
             _ => Due::Wake { token: what },
         })
     }

@@ -4,21 +4,25 @@ use std::collections::VecDeque;
 
 use units::SimTime;
 
-use crate::driver::{Actions, Driver, Finished};
+use crate::chain::Chain;
+use crate::driver::{Actions, Driver, Finished, Submission};
 use crate::queue::{Due, Queue};
 use crate::record::{Laws, Record};
 use crate::replay::{Batch, Trajectories};
 use crate::resource::{PoolId, Resources};
-use crate::share::{NO_BATCH, NO_GROUP, Sharing};
+use crate::share::{NO_GROUP, Occupant, Sharing};
 use crate::task::{MAX_CLAIMS, Task};
 
 mod batches;
+mod chains;
 mod groups;
 
 use groups::Group;
 
 /// Up to so many tasks solved together get an event each; more share one for the first to end.
 const EVENT_EACH: usize = 4;
+/// No chain.
+const NO_CHAIN: u32 = u32::MAX;
 
 /// The run cannot go on: tasks wait for claims that nobody will release.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +67,8 @@ struct Entry<T> {
     class: u8,
     n_claims: u8,
     claims: [(PoolId, u32); MAX_CLAIMS],
+    /// The chain it is of.
+    chain: u32,
 }
 
 /// Something that ends at this instant, in the order it is told: class, then sequence of submission.
@@ -77,13 +83,22 @@ struct Ended {
 enum Ending {
     Slot(u32),
     Replayed { batch: u32, index: u32 },
+    Course { chain: u32, version: u32 },
 }
 
-#[derive(Default)]
 struct PoolState {
     count: u32,
     free: u32,
     waiting: VecDeque<u32>,
+    /// The chain on course that claims from it.
+    chain: u32,
+}
+
+impl PoolState {
+    /// Whether nobody waits and no chain is on course here.
+    fn is_quiet(&self) -> bool {
+        self.waiting.is_empty() && self.chain == NO_CHAIN
+    }
 }
 
 struct Engine<T> {
@@ -103,6 +118,10 @@ struct Engine<T> {
     batches: Vec<Batch<T>>,
     free_batches: Vec<u32>,
     trajectories: Trajectories,
+    chains: Vec<Chain<T>>,
+    free_chains: Vec<u32>,
+    /// Chains whose next task got its claims in this instant.
+    hopeful: Vec<u32>,
     ended: Vec<Ended>,
     woken: Vec<u64>,
     sequence: u64,
@@ -115,7 +134,7 @@ impl<T: Copy> Engine<T> {
         let pools = resources
             .pools
             .iter()
-            .map(|pool| PoolState { count: pool.count, free: pool.count, waiting: VecDeque::new() })
+            .map(|pool| PoolState { count: pool.count, free: pool.count, waiting: VecDeque::new(), chain: NO_CHAIN })
             .collect();
         Self {
             now: SimTime::ZERO,
@@ -132,6 +151,9 @@ impl<T: Copy> Engine<T> {
             batches: Vec::new(),
             free_batches: Vec::new(),
             trajectories: Trajectories::default(),
+            chains: Vec::new(),
+            free_chains: Vec::new(),
+            hopeful: Vec::new(),
             ended: Vec::new(),
             woken: Vec::new(),
             sequence: 0,
@@ -147,11 +169,7 @@ impl<T: Copy> Engine<T> {
         let mut ended = std::mem::take(&mut self.ended);
         ended.sort_unstable();
         for ended in &ended {
-            let finished = match ended.what {
-                Ending::Slot(slot) => self.end(slot),
-                Ending::Replayed { batch, index } => self.end_replayed(batch, index),
-            };
-            driver.finished(&finished, &mut self.actions);
+            self.tell(ended.what, driver);
         }
         ended.clear();
         self.ended = ended;
@@ -162,6 +180,33 @@ impl<T: Copy> Engine<T> {
         self.woken = woken;
         self.apply();
         self.solve();
+    }
+
+    /// Ends a task and tells the driver.
+    fn tell<D: Driver<Tag = T>>(&mut self, what: Ending, driver: &mut D) {
+        match what {
+            Ending::Slot(slot) => {
+                let chain = self.entries[slot as usize].chain;
+                let finished = self.end(slot);
+                if chain == NO_CHAIN {
+                    driver.finished(&finished, &mut self.actions);
+                } else {
+                    self.end_link(chain, &finished);
+                    self.go_on(chain, driver);
+                }
+            }
+            Ending::Replayed { batch, index } => {
+                let finished = self.end_replayed(batch, index);
+                driver.finished(&finished, &mut self.actions);
+            }
+            // It may have been disturbed in this very instant.
+            Ending::Course { chain, version } => {
+                if self.chains[chain as usize].version == version {
+                    self.end_course(chain);
+                    self.go_on(chain, driver);
+                }
+            }
+        }
     }
 
     /// Takes this instant's events off the queue.
@@ -180,6 +225,7 @@ impl<T: Copy> Engine<T> {
                 Due::Group { group, version } => self.collect_group(group, version),
                 Due::Start { batch } => self.start_batch(batch),
                 Due::Step { batch, version } => self.collect_step(batch, version),
+                Due::Course { chain, version } => self.collect_course(chain, version),
                 Due::Wake { token } => self.woken.push(token),
             }
         }
@@ -193,57 +239,78 @@ impl<T: Copy> Engine<T> {
 
     fn end(&mut self, slot: u32) -> Finished<T> {
         self.leave_group(slot);
+        self.clear_way(slot);
         self.sharing.finish(slot, self.now);
         let entry = &self.entries[slot as usize];
-        for &(pool, count) in &entry.claims[..usize::from(entry.n_claims)] {
-            self.pools[pool.0 as usize].free += count;
-            self.released.push(pool);
-        }
+        let (claims, n_claims) = (entry.claims, usize::from(entry.n_claims));
         // Events made stale by a new rate may still come later: the run ends with its last task.
         self.record.end = self.now;
         self.record.n_tasks += 1;
         self.record.n_copies += self.sharing.draws[slot as usize].copies as u64;
         self.n_open -= 1;
         self.free.push(slot);
-        Finished { tag: entry.tag, start: entry.start, end: self.now, bound: self.sharing.draws[slot as usize].bound }
+        let bound = self.sharing.draws[slot as usize].bound;
+        let finished = Finished { tag: entry.tag, start: entry.start, end: self.now, bound };
+        self.release(&claims[..n_claims]);
+        finished
+    }
+
+    fn release(&mut self, claims: &[(PoolId, u32)]) {
+        for &(pool, count) in claims {
+            self.pools[pool.0 as usize].free += count;
+            self.released.push(pool);
+        }
     }
 
     /// Carries out what the driver asked for, and grants claims that became free.
     fn apply(&mut self) {
         for (capacity, rate) in std::mem::take(&mut self.actions.rates) {
-            let id = self.sharing.occupant(capacity);
-            if id != NO_BATCH {
-                self.disturb(id);
-            }
+            self.disturb(self.sharing.occupant(capacity));
             self.sharing.set_rate(capacity, rate);
         }
         for (at, token) in std::mem::take(&mut self.actions.wakes) {
             self.queue.push(at.max(self.now), Due::Wake { token });
         }
         self.grant();
-        let mut tasks = std::mem::take(&mut self.actions.tasks);
-        for task in tasks.drain(..) {
-            self.submit(&task);
+        let mut submissions = std::mem::take(&mut self.actions.submissions);
+        for submission in submissions.drain(..) {
+            match submission {
+                Submission::Alone(task) => self.submit(&task),
+                Submission::Together(tasks) => self.submit_batch(tasks),
+                Submission::InTurn(tasks) => self.submit_chain(tasks),
+                Submission::Next { chain } => self.submit_next(chain),
+            }
         }
-        self.actions.tasks = tasks;
-        let mut batches = std::mem::take(&mut self.actions.batches);
-        for tasks in batches.drain(..) {
-            self.submit_batch(tasks);
-        }
-        self.actions.batches = batches;
+        self.actions.submissions = submissions;
     }
 
     fn submit(&mut self, task: &Task<T>) {
         self.sequence += 1;
         self.n_open += 1;
         let slot = self.enter(task, self.sequence, self.now);
-        // Nobody overtakes in a queue for a pool.
-        let must_wait = task.claims().iter().find(|(pool, _)| !self.pools[pool.0 as usize].waiting.is_empty());
-        let short = task.claims().iter().find(|(pool, count)| self.pools[pool.0 as usize].free < *count);
-        match must_wait.or(short) {
-            Some(&(pool, _)) => self.pools[pool.0 as usize].waiting.push_back(slot),
+        self.claim(slot);
+    }
+
+    /// A task asks for its claims: it begins, or waits for them.
+    fn claim(&mut self, slot: u32) {
+        let entry = &self.entries[slot as usize];
+        match self.lacking(&entry.claims[..usize::from(entry.n_claims)]) {
+            Some(pool) => {
+                let chain = self.pools[pool.0 as usize].chain;
+                if chain != NO_CHAIN {
+                    self.disturb_chain(chain);
+                }
+                self.pools[pool.0 as usize].waiting.push_back(slot);
+            }
             None => self.begin(slot),
         }
+    }
+
+    /// The pool to wait at for some claims; nobody overtakes in a queue for a pool.
+    fn lacking(&self, claims: &[(PoolId, u32)]) -> Option<PoolId> {
+        let must_wait = claims.iter().find(|(pool, _)| !self.pools[pool.0 as usize].waiting.is_empty());
+        let short = claims.iter().find(|(pool, count)| self.pools[pool.0 as usize].free < *count);
+        must_wait.or(short).map(|&(pool, _)| pool)
     }
 
     /// Gives a task a slot.
@@ -257,6 +324,7 @@ impl<T: Copy> Engine<T> {
             class: task.class,
             n_claims: task.n_claims,
             claims: task.claims,
+            chain: NO_CHAIN,
         };
         if slot as usize == self.entries.len() {
             self.entries.push(entry);
@@ -293,18 +361,22 @@ impl<T: Copy> Engine<T> {
     fn begin(&mut self, slot: u32) {
         let entry = &mut self.entries[slot as usize];
         entry.start = self.now;
-        for &(pool, count) in &entry.claims[..usize::from(entry.n_claims)] {
+        let (claims, n_claims, latency) = (entry.claims, usize::from(entry.n_claims), entry.latency);
+        self.take(&claims[..n_claims]);
+        if latency.picos() > 0 {
+            self.queue.push(self.now + latency, Due::Draw { slot });
+        } else {
+            self.draw(slot);
+        }
+    }
+
+    fn take(&mut self, claims: &[(PoolId, u32)]) {
+        for &(pool, count) in claims {
             let state = &mut self.pools[pool.0 as usize];
             let over = count.saturating_sub(state.free);
             self.record.laws.overclaim_max = self.record.laws.overclaim_max.max(over);
             state.free -= count.min(state.free);
             debug_assert!(state.free <= state.count);
-        }
-        let latency = entry.latency;
-        if latency.picos() > 0 {
-            self.queue.push(self.now + latency, Due::Draw { slot });
-        } else {
-            self.draw(slot);
         }
     }
 
@@ -313,13 +385,23 @@ impl<T: Copy> Engine<T> {
             let version = self.sharing.draws[slot as usize].version;
             self.queue.push(self.now, Due::End { slot, version });
         } else {
-            for i in 0..self.sharing.n_uses(slot) {
-                let id = self.sharing.occupant(self.sharing.used(slot, i));
-                if id != NO_BATCH {
-                    self.disturb(id);
-                }
-            }
+            self.clear_way(slot);
             self.sharing.start(slot, self.now);
+        }
+    }
+
+    /// Before a task starts or ends, nobody's future is known on its capacities any more.
+    fn clear_way(&mut self, slot: u32) {
+        for i in 0..self.sharing.n_uses(slot) {
+            self.disturb(self.sharing.occupant(self.sharing.used(slot, i)));
+        }
+    }
+
+    fn disturb(&mut self, occupant: Occupant) {
+        match occupant {
+            Occupant::Nobody => {}
+            Occupant::Batch(batch) => self.disturb_batch(batch),
+            Occupant::Chain(chain) => self.disturb_chain(chain),
         }
     }
 
@@ -337,6 +419,11 @@ impl<T: Copy> Engine<T> {
         for (id, version) in std::mem::take(&mut self.due_groups) {
             self.schedule_rest(id, version);
         }
+        let mut hopeful = std::mem::take(&mut self.hopeful);
+        for chain in hopeful.drain(..) {
+            self.look_ahead(chain);
+        }
+        self.hopeful = hopeful;
     }
 
     fn close(mut self) -> Result<Record, Stuck> {

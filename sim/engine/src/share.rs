@@ -16,6 +16,9 @@ use crate::resource::{Capacity, CapacityId};
 use crate::task::{Bound, MAX_DEMANDS, Task};
 
 mod batch;
+mod course;
+
+pub(crate) use course::{Course, Turn};
 
 /// A capacity this close to its rate is full.
 pub(crate) const FULL: f64 = 1.0 - 1e-9;
@@ -70,12 +73,19 @@ struct Shared {
     /// The filling that touched it last, and its lane there.
     pass: u32,
     lane: u32,
-    /// The batch that is replayed on it.
-    pub(crate) batch: u32,
+    /// Whose future here is known, as long as nobody else comes.
+    occupant: Occupant,
 }
 
-/// No batch is replayed here.
-pub(crate) const NO_BATCH: u32 = u32::MAX;
+/// Whose future on a capacity is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occupant {
+    Nobody,
+    /// A batch that is replayed.
+    Batch(u32),
+    /// A chain on its course.
+    Chain(u32),
+}
 
 /// All drawing tasks and the capacities between them.
 #[derive(Debug)]
@@ -105,7 +115,7 @@ impl Sharing {
             taken: 0,
             pass: 0,
             lane: 0,
-            batch: NO_BATCH,
+            occupant: Occupant::Nobody,
         };
         Self {
             draws: Vec::new(),

@@ -4,7 +4,7 @@ use super::{Ended, Ending, Engine};
 use crate::driver::Finished;
 use crate::queue::Due;
 use crate::replay::Batch;
-use crate::share::NO_BATCH;
+use crate::share::Occupant;
 use crate::task::Task;
 
 impl<T: Copy> Engine<T> {
@@ -40,7 +40,7 @@ impl<T: Copy> Engine<T> {
                     self.sharing.overload_max = self.sharing.overload_max.max(trajectory.overload_max);
                     self.sharing.residue_max = self.sharing.residue_max.max(trajectory.residue_max);
                 }
-                self.sharing.occupy(&batch.tasks, id);
+                self.sharing.occupy(&batch.tasks, Occupant::Batch(id));
                 let first = trajectory.steps.first().map_or(self.now, |step| self.now + step.at);
                 let version = batch.version;
                 batch.replay = Some(trajectory);
@@ -87,31 +87,30 @@ impl<T: Copy> Engine<T> {
         if batch.n_open == 0 {
             let tasks = std::mem::take(&mut batch.tasks);
             if batch.replay.is_some() {
-                self.sharing.occupy(&tasks, NO_BATCH);
+                self.sharing.occupy(&tasks, Occupant::Nobody);
             }
             self.close_batch(id, tasks);
         }
         finished
     }
 
-    fn close_batch(&mut self, id: u32, mut tasks: Vec<Task<T>>) {
+    fn close_batch(&mut self, id: u32, tasks: Vec<Task<T>>) {
         let batch = &mut self.batches[id as usize];
         batch.replay = None;
         batch.version = batch.version.wrapping_add(1);
         self.free_batches.push(id);
-        tasks.clear();
-        self.actions.spare.push(tasks);
+        self.actions.put_back(tasks);
     }
 
     /// Somebody else comes to the capacities of a replayed batch: its tasks go on as ordinary ones. Those that end at this
     /// instant have been or will be told so.
-    pub(super) fn disturb(&mut self, id: u32) {
+    pub(super) fn disturb_batch(&mut self, id: u32) {
         let batch = &mut self.batches[id as usize];
         let Some(trajectory) = batch.replay.take() else { return };
         let (start, sequence, submitted, n_steps) = (batch.start, batch.sequence, batch.submitted, batch.n_steps);
         // Tasks told to end at this very instant still stand in `ended`, by their index: the batch stays until then.
         let tasks = std::mem::take(&mut batch.tasks);
-        self.sharing.occupy(&tasks, NO_BATCH);
+        self.sharing.occupy(&tasks, Occupant::Nobody);
         let told = n_steps.checked_sub(1).map_or(0, |last| trajectory.steps[last].until as usize);
         let mut open = vec![true; tasks.len()];
         for &index in &trajectory.ended[..told] {

@@ -2,7 +2,7 @@
 
 use units::SimTime;
 
-use super::{NO_BATCH, Sharing};
+use super::{Occupant, Sharing};
 use crate::replay::{Leg, mix};
 use crate::resource::{Capacity, CapacityId};
 use crate::task::{Bound, Task};
@@ -24,7 +24,7 @@ impl Sharing {
             for &(capacity, amount) in task.demands() {
                 let shared = &mut self.shared[capacity.0 as usize];
                 if shared.pass != self.pass {
-                    if !shared.users.is_empty() || shared.batch != NO_BATCH {
+                    if !shared.users.is_empty() || shared.occupant != Occupant::Nobody {
                         return None;
                     }
                     shared.pass = self.pass;
@@ -39,18 +39,18 @@ impl Sharing {
         Some(hash)
     }
 
-    /// Says which batch is replayed on the capacities of its tasks.
-    pub(crate) fn occupy<T>(&mut self, tasks: &[Task<T>], batch: u32) {
+    /// Says whose future is known on the capacities of tasks.
+    pub(crate) fn occupy<T>(&mut self, tasks: &[Task<T>], occupant: Occupant) {
         for task in tasks {
             for &(capacity, _) in task.demands() {
-                self.shared[capacity.0 as usize].batch = batch;
+                self.shared[capacity.0 as usize].occupant = occupant;
             }
         }
     }
 
-    /// The batch that is replayed on a capacity.
-    pub(crate) fn occupant(&self, id: CapacityId) -> u32 {
-        self.shared[id.0 as usize].batch
+    /// Whose future on a capacity is known.
+    pub(crate) fn occupant(&self, id: CapacityId) -> Occupant {
+        self.shared[id.0 as usize].occupant
     }
 
     /// Counts what a replayed task drew.

@@ -20,11 +20,29 @@ const COMMUNICATION: usize = 1;
 /// What the driver calls a task.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Tag {
-    Kernel { rank: u32, kernel: u32 },
-    Ring { rank: u32, ring: u32 },
-    Flow { exchange: u32, flow: u32 },
-    Copying { exchange: u32, member: u32 },
-    Message { from: u32, to: u32, key: u32 },
+    /// `last` of those the stream runs without waiting for anything.
+    Kernel {
+        rank: u32,
+        kernel: u32,
+        last: bool,
+    },
+    Ring {
+        rank: u32,
+        ring: u32,
+    },
+    Flow {
+        exchange: u32,
+        flow: u32,
+    },
+    Copying {
+        exchange: u32,
+        member: u32,
+    },
+    Message {
+        from: u32,
+        to: u32,
+        key: u32,
+    },
 }
 
 /// Runs one column.
@@ -151,11 +169,15 @@ impl<'a> Column<'a> {
         loop {
             let mut moved = false;
             for stream in [COMPUTE, COMMUNICATION] {
-                while let Some(instruction) = template.streams[stream].get(self.ranks[rank as usize].at[stream]) {
-                    if self.ranks[rank as usize].busy[stream] || !self.step(rank, stream, instruction, now, actions) {
+                while let Some(open) = template.streams[stream].get(self.ranks[rank as usize].at[stream]..) {
+                    if open.is_empty() || self.ranks[rank as usize].busy[stream] {
                         break;
                     }
-                    self.ranks[rank as usize].at[stream] += 1;
+                    let n_done = self.step(rank, stream, open, now, actions);
+                    if n_done == 0 {
+                        break;
+                    }
+                    self.ranks[rank as usize].at[stream] += n_done;
                     moved = true;
                 }
             }
@@ -170,22 +192,23 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// Carries out one instruction; whether it could.
-    fn step(&mut self, rank: u32, stream: usize, what: &Instruction, now: SimTime, actions: &mut Actions<Tag>) -> bool {
-        match *what {
+    /// Carries out the first of the open instructions, or all kernels before the next of another kind; how many it could.
+    fn step(
+        &mut self,
+        rank: u32,
+        stream: usize,
+        open: &[Instruction],
+        now: SimTime,
+        actions: &mut Actions<Tag>,
+    ) -> usize {
+        match open[0] {
             Instruction::Signal(event) => {
                 self.ranks[rank as usize].reached[usize::from(event) / 64] |= 1 << (event % 64);
             }
             Instruction::Await(event) => {
-                return self.ranks[rank as usize].reached[usize::from(event) / 64] >> (event % 64) & 1 == 1;
+                return (self.ranks[rank as usize].reached[usize::from(event) / 64] >> (event % 64) & 1) as usize;
             }
-            Instruction::Kernel(kernel) => self.kernel(rank, stream, kernel, actions),
-            Instruction::Loaded { table, half, layer } => {
-                let batch = self.batch(rank, half, layer);
-                let member = rank % self.program.n_members;
-                let first = self.program.tables[table as usize].first;
-                self.kernel(rank, stream, first + batch * self.program.n_members + member, actions);
-            }
+            Instruction::Kernel(_) | Instruction::Loaded { .. } => return self.kernels(rank, stream, open, actions),
             Instruction::Exchange { kind, half, layer, sms } => {
                 let batch = self.batch(rank, half, layer);
                 self.ranks[rank as usize].busy[stream] = true;
@@ -197,7 +220,38 @@ impl<'a> Column<'a> {
             }
             Instruction::Send(half) => self.send(rank, half, actions),
         }
-        true
+        1
+    }
+
+    /// Runs the kernels that the open instructions begin with; how many.
+    fn kernels(&mut self, rank: u32, stream: usize, open: &[Instruction], actions: &mut Actions<Tag>) -> usize {
+        self.ranks[rank as usize].busy[stream] = true;
+        let is_kernel = |what: &&Instruction| matches!(what, Instruction::Kernel(_) | Instruction::Loaded { .. });
+        let n_kernels = open.iter().take_while(is_kernel).count();
+        let on = &self.program.ranks[rank as usize];
+        let indices = open[..n_kernels].iter().filter_map(|instruction| self.kernel(rank, instruction));
+        actions.submit_in_turn(indices.enumerate().map(|(i, kernel)| {
+            let tag = Tag::Kernel { rank, kernel, last: i + 1 == n_kernels };
+            self.program.kernels[kernel as usize].task(tag, on)
+        }));
+        n_kernels
+    }
+
+    /// Which kernel an instruction runs; none if it runs another thing.
+    fn kernel(&self, rank: u32, instruction: &Instruction) -> Option<u32> {
+        match *instruction {
+            Instruction::Kernel(kernel) => Some(kernel),
+            Instruction::Loaded { table, half, layer } => {
+                let batch = self.batch(rank, half, layer);
+                let n_members = self.program.n_members;
+                Some(self.program.tables[table as usize].first + batch * n_members + rank % n_members)
+            }
+            Instruction::Exchange { .. }
+            | Instruction::Ring(_)
+            | Instruction::Signal(_)
+            | Instruction::Await(_)
+            | Instruction::Send(_) => None,
+        }
     }
 
     /// The sampled batch that a layer of a half's micro-batch takes.
@@ -208,12 +262,6 @@ impl<'a> Column<'a> {
         let group = self.index * self.exchanges.per_rank(self.program.n_members)
             + self.exchanges.group_in(rank, self.program.n_members);
         self.program.pool.as_ref().map_or(0, |pool| pool.draw(u32::from(layer), micro_batch, group) as u32)
-    }
-
-    fn kernel(&mut self, rank: u32, stream: usize, index: u32, actions: &mut Actions<Tag>) {
-        self.ranks[rank as usize].busy[stream] = true;
-        let kernel = &self.program.kernels[index as usize];
-        actions.submit(kernel.task(Tag::Kernel { rank, kernel: index }, &self.program.ranks[rank as usize]));
     }
 
     fn arrive(
@@ -351,7 +399,7 @@ impl<'a> Column<'a> {
         self.try_begin(rank, now, actions);
     }
 
-    fn kernel_ended(&mut self, rank: u32, index: u32, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
+    fn kernel_ended(&mut self, rank: u32, index: u32, task: &Finished<Tag>) {
         let kernel = &self.program.kernels[index as usize];
         let took = task.end.since(task.start);
         let resources = &self.program.ranks[rank as usize];
@@ -359,7 +407,7 @@ impl<'a> Column<'a> {
         let totals = &mut self.ranks[rank as usize].totals;
         totals.compute += took;
         totals.loaded += if kernel.loaded { took } else { SimSpan::ZERO };
-        self.compute_ended(rank, kernel.op, tensor, task, actions);
+        self.computed(rank, kernel.op, tensor, task);
     }
 
     fn ring_ended(&mut self, rank: u32, index: u32, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
@@ -368,15 +416,19 @@ impl<'a> Column<'a> {
         total.count += 1;
         total.span += task.end.since(task.start);
         total.links += task.end.since(task.start);
-        self.compute_ended(rank, ring.op, false, task, actions);
+        self.computed(rank, ring.op, false, task);
+        self.compute_ended(rank, task.end, actions);
     }
 
-    fn compute_ended(&mut self, rank: u32, op: u16, tensor: bool, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
-        self.ranks[rank as usize].busy[COMPUTE] = false;
+    fn computed(&mut self, rank: u32, op: u16, tensor: bool, task: &Finished<Tag>) {
         if self.keep.streams && self.records(rank) {
             self.span(rank, COMPUTE, Ran::Op { op, tensor }, task.start, task.end);
         }
-        self.advance(rank, task.end, actions);
+    }
+
+    fn compute_ended(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        self.ranks[rank as usize].busy[COMPUTE] = false;
+        self.advance(rank, now, actions);
     }
 
     fn flow_ended(&mut self, id: u32, index: u32, now: SimTime, actions: &mut Actions<Tag>) {
@@ -430,7 +482,12 @@ impl Driver for Column<'_> {
 
     fn finished(&mut self, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
         match task.tag {
-            Tag::Kernel { rank, kernel } => self.kernel_ended(rank, kernel, task, actions),
+            Tag::Kernel { rank, kernel, last } => {
+                self.kernel_ended(rank, kernel, task);
+                if last {
+                    self.compute_ended(rank, task.end, actions);
+                }
+            }
             Tag::Ring { rank, ring } => self.ring_ended(rank, ring, task, actions),
             Tag::Flow { exchange, flow } => self.flow_ended(exchange, flow, task.end, actions),
             Tag::Copying { exchange, member } => self.part_done(exchange, member, task.end, actions),

@@ -1,7 +1,5 @@
 //! What the network between the ports leaves a message.
 
-use std::collections::BTreeMap;
-
 use topology::{DeviceId, LinkId, LinkKind, Routing};
 
 use super::Context;
@@ -22,23 +20,23 @@ pub(super) fn way_seconds(
 ) -> Result<f64, PlanError> {
     let network = &context.network;
     let routing = context.plan.policy.routing;
-    let mut load: BTreeMap<LinkId, f64> = BTreeMap::new();
+    let mut load = vec![0.0_f64; network.n_links()];
     let mut ways = Vec::with_capacity(pairs.len());
     for &(from, to) in pairs {
         let links = network.path(from, to, routing)?.links;
         for link in &links {
-            *load.entry(*link).or_default() += 1.0;
+            load[link.index()] += 1.0;
         }
         ways.push(links);
     }
     let slowest = |links: &Vec<LinkId>| {
         let is_port = |link: &&LinkId| matches!(network.link(**link).kind, LinkKind::NicUp | LinkKind::NicDown);
-        let port_load = links.iter().filter(is_port).map(|link| load[link]).fold(0.0, f64::max);
+        let port_load = links.iter().filter(is_port).map(|link| load[link.index()]).fold(0.0, f64::max);
         let at = |link: &LinkId| match network.link(*link).kind {
             // Evenly spread, a lane carries what a port does.
             LinkKind::Trunk if routing == Routing::Adaptive => port_load / network.link(*link).rate.get(),
             LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive | LinkKind::NicUp | LinkKind::NicDown => 0.0,
-            LinkKind::Trunk | LinkKind::Pcie => load[link] / network.link(*link).rate.get(),
+            LinkKind::Trunk | LinkKind::Pcie => load[link.index()] / network.link(*link).rate.get(),
         };
         links.iter().map(at).fold(0.0, f64::max)
     };

@@ -1,0 +1,331 @@
+//! What sharing knows of chains: how their tasks will fare, one after the other, while nobody else comes.
+//!
+//! A task of a chain shares its capacities with nobody, or one of them with a *neighbor* that draws from nothing else.
+//! Then nothing but these two moves, and their future is plain arithmetic: for each task what [`Sharing::solve`]
+//! would do when it starts to draw and when it ends, in the same order of operations, so that the bits are the same.
+
+use units::SimTime;
+
+use super::{Draw, FULL, NO_GROUP, Occupant, Sharing, residue, time_to};
+use crate::resource::CapacityId;
+use crate::task::{Bound, MAX_DEMANDS, Task};
+
+/// The capacities of a chain as its tasks come and go, ahead of the clock.
+#[derive(Debug, Default)]
+pub(crate) struct Course {
+    lanes: Vec<Lane>,
+    neighbor: Option<Neighbor>,
+    /// The neighbor as it was at the beginning.
+    before: Option<Neighbor>,
+    /// The neighbor's share grew again at the end of the last task.
+    felt: bool,
+}
+
+/// How a task fares.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// When it gets its claims.
+    pub(crate) start: SimTime,
+    pub(crate) end: SimTime,
+    /// Progress a second while it draws.
+    pub(crate) rate: f64,
+    pub(crate) bound: Bound,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    capacity: u32,
+    rate: f64,
+    used: f64,
+    /// Whether the neighbor draws from it.
+    beside: bool,
+}
+
+/// Who else draws from a lane.
+#[derive(Clone, Copy, Debug)]
+struct Neighbor {
+    slot: u32,
+    lane: usize,
+    draw: Moving,
+    /// Units of all copies; units a level.
+    amount: f64,
+    load: f64,
+    per_level: f64,
+    limit: f64,
+}
+
+/// What a new rate changes in a task that draws; as in [`Draw`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Moving {
+    rate: f64,
+    left: f64,
+    since: SimTime,
+    end: SimTime,
+    bound: Bound,
+}
+
+/// Which lanes a task's demands are.
+type Places = [usize; MAX_DEMANDS];
+
+impl Course {
+    pub(crate) fn clear(&mut self) {
+        self.lanes.clear();
+        (self.neighbor, self.before, self.felt) = (None, None, false);
+    }
+
+    /// Back to where the capacities stand: nothing of the course is committed.
+    pub(crate) fn rewind(&mut self, sharing: &Sharing) {
+        (self.neighbor, self.felt) = (self.before, false);
+        for lane in &mut self.lanes {
+            lane.used = sharing.shared[lane.capacity as usize].used;
+        }
+    }
+
+    /// The neighbor's slot, if its rate changes on the way.
+    pub(crate) fn moved(&self) -> Option<u32> {
+        let (neighbor, before) = (self.neighbor?, self.before?);
+        (neighbor.draw != before.draw).then_some(neighbor.slot)
+    }
+
+    /// Whether the neighbor ends before a moment, or then.
+    fn is_over_by(&self, now: SimTime) -> bool {
+        self.neighbor.is_some_and(|neighbor| neighbor.draw.end <= now)
+    }
+}
+
+impl Lane {
+    /// What is left for a task that comes.
+    fn rest(&self) -> f64 {
+        let held = if self.beside { self.used.max(0.0) } else { 0.0 };
+        (self.rate - held).max(0.0)
+    }
+}
+
+impl Sharing {
+    /// How a task fares that gets its claims at `start`; its use is then part of the course. None where a third task would
+    /// be felt, or the neighbor ends meanwhile; the course is then as it was.
+    pub(crate) fn foresee<T>(&mut self, course: &mut Course, task: &Task<T>, start: SimTime) -> Option<Turn> {
+        let places = self.places(course, task)?;
+        let from = start + task.latency;
+        if course.is_over_by(from) || (from == start && course.felt) {
+            return None;
+        }
+        if task.n_demands == 0 && task.limit.is_infinite() {
+            return Some(Turn { start, end: from, rate: 0.0, bound: Bound::Latency });
+        }
+        let per_level = task.weight / if task.n_demands == 0 { 1.0 } else { task.demands[0].1 };
+        let mut rests = [0.0; MAX_DEMANDS];
+        let (mut level, mut bound, mut meets) = (task.limit / per_level, Bound::Limit, false);
+        for (i, &(capacity, amount)) in task.demands().iter().enumerate() {
+            let lane = &course.lanes[places[i]];
+            rests[i] = lane.rest();
+            let at = rests[i] / (task.copies * (amount * per_level));
+            if at < level {
+                (level, bound, meets) = (at, Bound::Capacity(capacity), lane.beside);
+            }
+        }
+        let mut rate = if bound == Bound::Limit { task.limit } else { level * per_level };
+        let before = course.neighbor;
+        if meets {
+            (rate, bound) = self.meet(course, task, &places, per_level, from)?;
+        }
+        let end = from + time_to(1.0, rate);
+        if course.is_over_by(end) {
+            course.neighbor = before;
+            return None;
+        }
+        for (i, &(_, amount)) in task.demands().iter().enumerate() {
+            let lane = &mut course.lanes[places[i]];
+            let rest = if meets { self.filling.lanes[i].rest } else { rests[i] - task.copies * amount * rate };
+            if meets {
+                self.overload_max = self.overload_max.max(-rest / lane.rate);
+            }
+            lane.used = lane.rate - rest.max(0.0);
+        }
+        course.felt = false;
+        Some(Turn { start, end, rate, bound })
+    }
+
+    /// A task and the neighbor share a lane that both together fill: rate and bound of the task; the neighbor has its new
+    /// rate.
+    fn meet<T>(
+        &mut self,
+        course: &mut Course,
+        task: &Task<T>,
+        places: &Places,
+        per_level: f64,
+        now: SimTime,
+    ) -> Option<(f64, Bound)> {
+        let neighbor = course.neighbor.as_mut()?;
+        self.filling.clear();
+        self.filling.add_task(per_level, task.limit, false);
+        let mut shared = 0;
+        for (&place, &(capacity, amount)) in places.iter().zip(task.demands()) {
+            let lane = self.filling.add_lane(capacity.0);
+            if place == neighbor.lane {
+                shared = lane;
+            }
+            self.filling.add_use(lane, task.copies * amount, task.copies * (amount * per_level), 0.0);
+        }
+        self.filling.add_task(neighbor.per_level, neighbor.limit, false);
+        self.filling.add_use(shared, neighbor.amount, neighbor.load, neighbor.amount * neighbor.draw.rate);
+        // Everybody there is takes part, so all of a lane is to be had.
+        for (lane, &place) in self.filling.lanes.iter_mut().zip(places) {
+            lane.rest = course.lanes[place].rate;
+        }
+        self.filling.index();
+        self.filling.fill();
+        let of =
+            |(rate, stop): (f64, Option<u32>)| (rate, stop.map_or(Bound::Limit, |id| Bound::Capacity(CapacityId(id))));
+        let (rate, bound) = of(self.filling.rates[1]);
+        neighbor.draw.settle(rate, bound, now);
+        Some(of(self.filling.rates[0]))
+    }
+
+    /// The task that was foreseen last ends: the course has what it used back.
+    pub(crate) fn pass<T>(&mut self, course: &mut Course, task: &Task<T>, turn: &Turn) {
+        if turn.bound == Bound::Latency {
+            return;
+        }
+        let drawn = turn.end.since(turn.start + task.latency).seconds();
+        if turn.rate.is_finite() {
+            self.residue_max = self.residue_max.max(residue(1.0, turn.rate * drawn, turn.rate));
+        }
+        for &(capacity, amount) in task.demands() {
+            let Some(lane) = course.lanes.iter_mut().find(|lane| lane.capacity == capacity.0) else { continue };
+            if !lane.beside {
+                lane.used = 0.0;
+                continue;
+            }
+            let full = lane.used >= lane.rate * FULL;
+            lane.used -= task.copies * amount * turn.rate;
+            if let Some(neighbor) = course.neighbor.as_mut().filter(|_| full) {
+                neighbor.alone(lane, turn.end);
+                course.felt = true;
+            }
+        }
+    }
+
+    /// Finds the lanes of a task, laying new ones; none where a course cannot be foreseen.
+    fn places<T>(&self, course: &mut Course, task: &Task<T>) -> Option<Places> {
+        let mut places = [usize::MAX; MAX_DEMANDS];
+        for (i, &(capacity, _)) in task.demands().iter().enumerate() {
+            let known = course.lanes.iter().position(|lane| lane.capacity == capacity.0);
+            let place = known.or_else(|| self.lay(course, capacity));
+            // Twice the same capacity is a matter for the solve.
+            match place.filter(|place| !places[..i].contains(place)) {
+                Some(place) => places[i] = place,
+                None => return None,
+            }
+        }
+        Some(places)
+    }
+
+    /// A new lane, on a capacity with one user at most, and where that one draws from nothing else and leaves something.
+    fn lay(&self, course: &mut Course, id: CapacityId) -> Option<usize> {
+        let shared = &self.shared[id.0 as usize];
+        let lane = course.lanes.len();
+        match *shared.users {
+            _ if shared.occupant != Occupant::Nobody => return None,
+            [] => {}
+            [(slot, _)] if course.neighbor.is_none() && shared.used < shared.rate * FULL => {
+                let neighbor = self.draws[slot as usize].neighbor(slot, lane)?;
+                (course.neighbor, course.before) = (Some(neighbor), Some(neighbor));
+            }
+            _ => return None,
+        }
+        let beside = !shared.users.is_empty();
+        course.lanes.push(Lane { capacity: id.0, rate: shared.rate, used: shared.used, beside });
+        Some(lane)
+    }
+
+    /// Says whether a chain is on a course over its lanes.
+    pub(crate) fn occupy_course(&mut self, course: &Course, occupant: Occupant) {
+        for lane in &course.lanes {
+            self.shared[lane.capacity as usize].occupant = occupant;
+        }
+    }
+
+    /// The course is what happened; where it `ends` with its last task, the neighbor is to hear of that.
+    pub(crate) fn commit(&mut self, course: &Course, ends: bool) {
+        for lane in &course.lanes {
+            self.shared[lane.capacity as usize].used = lane.used;
+            if ends && course.felt && lane.beside {
+                self.felt.push(lane.capacity);
+            }
+        }
+    }
+
+    /// The end of a neighbor whose rate changes on a course is not known before the course is over.
+    pub(crate) fn withhold(&mut self, slot: u32) {
+        let draw = &mut self.draws[slot as usize];
+        debug_assert!(draw.group == NO_GROUP);
+        draw.end = SimTime::MAX;
+        draw.version = draw.version.wrapping_add(1);
+        draw.scheduled = draw.version;
+    }
+
+    /// The neighbor as it stands on the course.
+    pub(crate) fn give_back(&mut self, course: &Course) {
+        if let Some(Neighbor { slot, draw: moving, .. }) = course.neighbor {
+            let draw = &mut self.draws[slot as usize];
+            (draw.rate, draw.left, draw.since, draw.end) = (moving.rate, moving.left, moving.since, moving.end);
+            draw.bound = moving.bound;
+            draw.version = draw.version.wrapping_add(1);
+            draw.scheduled = draw.version;
+        }
+    }
+
+    /// A task of a course goes on as an ordinary one in this slot, as it was foreseen.
+    pub(crate) fn resume(&mut self, slot: u32, turn: &Turn, from: SimTime) {
+        let draw = &mut self.draws[slot as usize];
+        draw.drawing = true;
+        (draw.rate, draw.since, draw.end, draw.bound) = (turn.rate, from, turn.end, turn.bound);
+        draw.scheduled = draw.version;
+        for (i, entry) in draw.uses[..usize::from(draw.n_uses)].iter_mut().enumerate() {
+            let shared = &mut self.shared[entry.capacity as usize];
+            entry.place = shared.users.len() as u32;
+            shared.users.push((slot, i as u8));
+        }
+    }
+}
+
+impl Neighbor {
+    /// It has the lane to itself again; as [`Sharing::solve`] does for one task.
+    fn alone(&mut self, lane: &mut Lane, now: SimTime) {
+        let own = self.limit / self.per_level;
+        let at = lane.rate / self.load;
+        let stop = Bound::Capacity(CapacityId(lane.capacity));
+        let (rate, bound) = if at < own { (at * self.per_level, stop) } else { (self.limit, Bound::Limit) };
+        let rest = lane.rate - self.amount * rate;
+        lane.used = lane.rate - rest.max(0.0);
+        self.draw.settle(rate, bound, now);
+    }
+}
+
+impl Moving {
+    /// As [`Draw::settle`].
+    fn settle(&mut self, rate: f64, bound: Bound, now: SimTime) {
+        self.bound = bound;
+        if rate.to_bits() != self.rate.to_bits() {
+            self.left = (self.left - self.rate * now.since(self.since).seconds()).max(0.0);
+            (self.since, self.rate) = (now, rate);
+            self.end = now + time_to(self.left, rate);
+        }
+    }
+}
+
+impl Draw {
+    /// As a neighbor of a chain, if it draws from one capacity only.
+    fn neighbor(&self, slot: u32, lane: usize) -> Option<Neighbor> {
+        (self.n_uses == 1).then(|| Neighbor {
+            slot,
+            lane,
+            draw: Moving { rate: self.rate, left: self.left, since: self.since, end: self.end, bound: self.bound },
+            amount: self.copies * self.uses[0].amount,
+            load: self.copies * (self.uses[0].amount * self.per_level),
+            per_level: self.per_level,
+            limit: self.limit,
+        })
+    }
+}
