@@ -153,4 +153,19 @@ mod tests {
         assert_eq!(ticks(0.0).len(), 1);
         assert_eq!(ticks(f64::NAN).len(), 1);
     }
+
+    #[test]
+    fn ticks_between_two_values_are_round_and_within() {
+        for (min, max) in [(-0.137, 0.012), (17.3, 18.6), (-0.9, -0.1), (61.2, 75.0), (0.0, 1e-6)] {
+            let range = Range { left: 0.0, width: 100.0, min, max };
+            let (ticks, decimals) = range.ticks(8);
+            assert!((4..=9).contains(&ticks.len()), "{min} to {max}: {ticks:?}");
+            assert!(ticks.iter().all(|value| *value >= min - 1e-9 && *value <= max + 1e-9), "{ticks:?}");
+            let mut labels: Vec<String> = ticks.iter().map(|value| format!("{value:.decimals$}")).collect();
+            labels.dedup();
+            assert_eq!(labels.len(), ticks.len(), "labels that read the same: {ticks:?}");
+        }
+        let nothing = Range { left: 0.0, width: 100.0, min: 1.0, max: 1.0 };
+        assert_eq!((nothing.ticks(8).0, nothing.x(1.0)), (vec![1.0], 0.0));
+    }
 }

@@ -100,7 +100,7 @@ struct Place {
 fn panel(canvas: &mut Canvas<'_>, place: Place, map: &HeatMap, most: f64) -> Result<(), ReportError> {
     let (n_x, n_y) = (map.x.values.len().max(1), map.y.values.len());
     let cell = (place.width - place.values) / n_x as f64;
-    let heading = format!("↑ {}   → {}", map.y.key, map.x.key);
+    let heading = format!("↑ {},  → {}", map.y.key, map.x.key);
     let size = [TEXT, TEXT - 1.5, TEXT - 3.0].into_iter().find(|size| text_width(&heading, *size) <= place.width);
     let size = size.unwrap_or(TEXT - 3.0);
     let at = (place.left, place.top + HEAD / 2.0);

@@ -43,6 +43,7 @@ impl Near {
                 near.timelines = Some(timelines);
                 near.notes.extend(notes.into_iter().map(|note| format!("the base: {note}")));
             }
+            Ok(None) if manifest.proposals.is_empty() => {}
             Ok(None) => near.notes.push("no proposal surely saves anything, so there are no timelines".to_owned()),
             Err(why) => near.notes.push(format!("timelines are left out: {why}")),
         }
