@@ -238,11 +238,7 @@ fn row(asked: &Asked<'_>, base: Option<f64>, answers: &BTreeMap<ScaledQuestion, 
     }
 }
 
-fn gemm(
-    how: &How,
-    length: &Length,
-    answers: &BTreeMap<ScaledQuestion, Answered>,
-) -> Result<Gemm, NumericsError> {
+fn gemm(how: &How, length: &Length, answers: &BTreeMap<ScaledQuestion, Answered>) -> Result<Gemm, NumericsError> {
     let [normal, positive] = KINDS.map(|kind| {
         let question = how.question(length, kind)?;
         answers.get(&question).cloned().unwrap_or_else(|| question.loss())

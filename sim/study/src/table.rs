@@ -14,8 +14,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 
-use crate::arithmetic::Arithmetic;
 use crate::answer::{Answer, Base, Difference, Row};
+use crate::arithmetic::Arithmetic;
 use crate::interval::Interval;
 use crate::{Kind, StudyError};
 

@@ -29,7 +29,9 @@ fn nowhere(name: &str) -> Result<Proposal, StudyError> {
 fn answer(proposals: &[(&str, &str)]) -> Answer {
     let names: Vec<&str> = proposals.iter().map(|(name, _)| *name).collect();
     let mut text = format!("base = \"tiny-moe\"\ndraws = 0\nproposals = {names:?}\n");
-    text.push_str("patch.model = { hidden = 1024, ffn = 2048, attention = { heads = 16 } }\npatch.job.sequence = 1024\n");
+    text.push_str(
+        "patch.model = { hidden = 1024, ffn = 2048, attention = { heads = 16 } }\npatch.job.sequence = 1024\n",
+    );
     for (name, patch) in proposals {
         text.push_str(&format!(
             "[proposal.{name}]\nabout = \"a\"\nsource = \"a\"\nassumes = \"a\"\npatch.{patch}\n\
