@@ -15,6 +15,8 @@ mod progress;
 mod run;
 mod study;
 mod summarize;
+#[cfg(test)]
+mod tests;
 mod topology;
 mod validate;
 mod variants;
