@@ -32,9 +32,9 @@ fn parse(value: &str) -> Value {
 
 fn whole(number: i64) -> Vec<Value> {
     let scaled = FACTORS.map(|factor| (number as f64 * factor).round() as i64);
-    let all = scaled.into_iter().chain([number + 1, number - 1, number + 8, 128]).filter(|other| *other != number);
+    let all = scaled.into_iter().chain([number + 1, number - 1, number + 8, 1, 128]).filter(|other| *other != number);
     // A share may be written as a whole number too.
-    all.map(Value::Integer).chain([Value::Float(0.5)]).collect()
+    all.map(Value::Integer).chain([0.5, 0.02].map(Value::Float)).collect()
 }
 
 fn bare(number: f64) -> Vec<Value> {

@@ -59,7 +59,7 @@ fn loaded(result: Result<Loaded, String>, what: &str) -> Loaded {
 /// The leaves that a preset gives, but for those of spreads and bases, of which there are hundreds: they are changed together.
 fn own(base: &Loaded, file: &str) -> Vec<Leaf> {
     let own = base.leaves.iter().filter(|leaf| leaf.origin.file() == file && !leaf.is_label());
-    own.filter(|leaf| !(leaf.key.starts_with("profile.") && !leaf.key.ends_with(".value"))).cloned().collect()
+    own.filter(|leaf| !leaf.key.starts_with("profile.") || leaf.key.ends_with(".value")).cloned().collect()
 }
 
 /// Whether some other legal value of a leaf is another plan; `None` where no other value is legal.
