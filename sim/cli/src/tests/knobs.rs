@@ -118,7 +118,7 @@ fn a_spread_moves_an_interval_and_a_basis_what_results_rest_on() {
     };
     let (narrow, wide) = (width(&format!("{key}.spread=0.0")), width(&format!("{key}.spread=0.4")));
     assert!(narrow < wide, "{estimate}: {narrow} s and {wide} s");
-    let other = scene.with(&format!("{key}.basis=measured")).expect("a basis");
+    let other = scene.with(&format!("{key}.basis=assumed")).expect("a basis");
     assert!(differ(&numbers(&other.plan).expect("it runs"), &scene.numbers), "the shares of bases move");
 }
 

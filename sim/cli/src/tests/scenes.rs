@@ -84,7 +84,8 @@ pub(super) fn numbers(plan: &Plan) -> Result<Numbers, String> {
     let keep = Keep { ranks: Recording::None, streams: false };
     let outcome = plan::run(&program, keep, &plan::Progress::default()).map_err(|error| error.to_string())?;
     let finished = Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
-    let summary = serde_json::to_value(summarize::summary(&finished)).map_err(|error| error.to_string())?;
+    let summary = summarize::summary(&finished).map_err(|error| error.to_string())?;
+    let summary = serde_json::to_value(summary).map_err(|error| error.to_string())?;
     let mut numbers = Numbers::new();
     collect("", &summary, &mut numbers);
     Ok(numbers)
