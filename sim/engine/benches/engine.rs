@@ -1,51 +1,66 @@
-//! Throughput of the engine: simple tasks, and messages that share links.
+//! Throughput of the engine: simple tasks, alone and in turn, and messages that share links.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::{Actions, Capacity, CapacityId, Driver, Finished, Resources, Task, run};
 use std::hint::black_box;
+use units::SimSpan;
 
 /// Chains of tasks, each on a capacity of its own: a start, an end and a small solve each.
 struct Chains {
     capacities: Vec<CapacityId>,
     left: Vec<u32>,
+    /// Tasks that are submitted at once, in turn; none: each at the end of the one before.
+    in_turn: Option<u32>,
 }
 
 impl Driver for Chains {
     type Tag = u32;
     fn begin(&mut self, actions: &mut Actions<u32>) {
         for chain in 0..self.capacities.len() as u32 {
-            actions.submit(self.task(chain));
+            self.go_on(chain, actions);
         }
     }
     fn finished(&mut self, task: &Finished<u32>, actions: &mut Actions<u32>) {
-        let chain = task.tag as usize;
-        if self.left[chain] > 0 {
-            self.left[chain] -= 1;
-            actions.submit(self.task(task.tag));
+        let left = &mut self.left[task.tag as usize];
+        *left -= 1;
+        if *left > 0 && self.in_turn.is_none_or(|n| left.is_multiple_of(n)) {
+            self.go_on(task.tag, actions);
         }
     }
 }
 
 impl Chains {
-    fn task(&self, chain: u32) -> Task<u32> {
-        let amount = 1.0 + f64::from(chain % 7) + f64::from(self.left[chain as usize] % 5);
-        Task::new(chain).demand(self.capacities[chain as usize], amount).no_faster_than(amount)
+    fn go_on(&self, chain: u32, actions: &mut Actions<u32>) {
+        let left = self.left[chain as usize];
+        match self.in_turn {
+            None => actions.submit(self.task(chain, left)),
+            Some(n) => actions.submit_in_turn((0..n.min(left)).map(|i| self.task(chain, left - i))),
+        }
+    }
+
+    fn task(&self, chain: u32, left: u32) -> Task<u32> {
+        let amount = 1.0 + f64::from(chain % 7) + f64::from(left % 5);
+        let latency = SimSpan::from_picos(if self.in_turn.is_some() { 1000 } else { 0 });
+        Task::new(chain).demand(self.capacities[chain as usize], amount).no_faster_than(amount).latency(latency)
     }
 }
 
 fn simple_tasks(c: &mut Criterion) {
     let mut group = c.benchmark_group("simple tasks");
-    for n_chains in [16_u32, 2048] {
-        let n_each = 400_000 / n_chains;
+    let cases = [(16_u32, None), (2048, None), (16, Some(20)), (2048, Some(20))];
+    for (n_chains, in_turn) in cases {
+        // A multiple of what is submitted at once.
+        let n_each = 400_000 / n_chains / 20 * 20;
         group.throughput(Throughput::Elements(u64::from(n_chains * n_each)));
         group.sample_size(10);
-        group.bench_function(format!("{n_chains} chains"), |b| {
+        let how = if in_turn.is_some() { ", 20 in turn" } else { "" };
+        group.bench_function(format!("{n_chains} at a time{how}"), |b| {
             let mut resources = Resources::default();
             let capacities: Vec<CapacityId> =
                 (0..n_chains).map(|_| resources.add_capacity(Capacity { rate: 2.0 })).collect();
             b.iter(|| {
-                let left = vec![n_each - 1; n_chains as usize];
-                black_box(run(&resources, &mut Chains { capacities: capacities.clone(), left }))
+                let left = vec![n_each; n_chains as usize];
+                black_box(run(&resources, &mut Chains { capacities: capacities.clone(), left, in_turn }))
             });
         });
     }

@@ -5,14 +5,17 @@
 //! all-to-all begins when the last of its ranks arrives.
 
 use engine::{Actions, Driver, Finished, Task};
-use units::{SimSpan, SimTime};
+use units::SimTime;
 use workloads::schedule::Slot;
 
 use super::meet::{Exchanges, Rings};
 use super::outcome::{ChunkSpan, ColumnOutcome, OpTotal, Ran, RankTotals, StreamSpan};
 use super::{Keep, Progress};
-use crate::program::{ExchangeKind, Half, Instruction, Program, SlotPlan};
+use crate::program::{Half, Instruction, Program, SlotPlan};
 use crate::{PlanError, Recording};
+
+mod compute;
+mod exchange;
 
 const COMPUTE: usize = 0;
 const COMMUNICATION: usize = 1;
@@ -223,37 +226,6 @@ impl<'a> Column<'a> {
         1
     }
 
-    /// Runs the kernels that the open instructions begin with; how many.
-    fn kernels(&mut self, rank: u32, stream: usize, open: &[Instruction], actions: &mut Actions<Tag>) -> usize {
-        self.ranks[rank as usize].busy[stream] = true;
-        let is_kernel = |what: &&Instruction| matches!(what, Instruction::Kernel(_) | Instruction::Loaded { .. });
-        let n_kernels = open.iter().take_while(is_kernel).count();
-        let on = &self.program.ranks[rank as usize];
-        let indices = open[..n_kernels].iter().filter_map(|instruction| self.kernel(rank, instruction));
-        actions.submit_in_turn(indices.enumerate().map(|(i, kernel)| {
-            let tag = Tag::Kernel { rank, kernel, last: i + 1 == n_kernels };
-            self.program.kernels[kernel as usize].task(tag, on)
-        }));
-        n_kernels
-    }
-
-    /// Which kernel an instruction runs; none if it runs another thing.
-    fn kernel(&self, rank: u32, instruction: &Instruction) -> Option<u32> {
-        match *instruction {
-            Instruction::Kernel(kernel) => Some(kernel),
-            Instruction::Loaded { table, half, layer } => {
-                let batch = self.batch(rank, half, layer);
-                let n_members = self.program.n_members;
-                Some(self.program.tables[table as usize].first + batch * n_members + rank % n_members)
-            }
-            Instruction::Exchange { .. }
-            | Instruction::Ring(_)
-            | Instruction::Signal(_)
-            | Instruction::Await(_)
-            | Instruction::Send(_) => None,
-        }
-    }
-
     /// The sampled batch that a layer of a half's micro-batch takes.
     fn batch(&self, rank: u32, half: Half, layer: u16) -> u32 {
         let plan = self.slot(rank);
@@ -262,70 +234,6 @@ impl<'a> Column<'a> {
         let group = self.index * self.exchanges.per_rank(self.program.n_members)
             + self.exchanges.group_in(rank, self.program.n_members);
         self.program.pool.as_ref().map_or(0, |pool| pool.draw(u32::from(layer), micro_batch, group) as u32)
-    }
-
-    fn arrive(
-        &mut self,
-        rank: u32,
-        kind: ExchangeKind,
-        batch: u32,
-        sms: u32,
-        now: SimTime,
-        actions: &mut Actions<Tag>,
-    ) {
-        let sequence = self.ranks[rank as usize].n_exchanges;
-        self.ranks[rank as usize].n_exchanges += 1;
-        let template = &self.program.exchanges[batch as usize][kind as usize];
-        if let Some(id) = self.exchanges.arrive(rank, sequence, (batch, kind), template, now) {
-            self.start_exchange(id, sms, actions);
-        }
-    }
-
-    /// All ranks are there: every message of the all-to-all starts.
-    fn start_exchange(&mut self, id: u32, sms: u32, actions: &mut Actions<Tag>) {
-        let exchange = self.exchanges.get(id);
-        let template = &self.program.exchanges[exchange.batch as usize][exchange.kind as usize];
-        let first = exchange.first;
-        // The capacity is that of a pair's SMs; fewer or more of them make a byte cost more or less of it.
-        let copied =
-            if self.program.copy_binds && sms > 0 { f64::from(self.program.comm_sms) / f64::from(sms) } else { 0.0 };
-        let ranks = &self.program.ranks[first as usize..];
-        actions.submit_together(template.flows.iter().enumerate().map(|(i, flow)| {
-            let tag = Tag::Flow { exchange: id, flow: i as u32 };
-            let ends = [flow.from, flow.to].map(|member| &ranks[usize::from(member)]);
-            flow.task(tag, ends, copied, template.latency)
-        }));
-        for (member, &bytes) in template.memory.iter().enumerate() {
-            let tag = Tag::Copying { exchange: id, member: member as u32 };
-            let resources = &self.program.ranks[first as usize + member];
-            let task = Task::new(tag)
-                .demand(resources.memory, bytes)
-                .weight(f64::from(sms.max(1)))
-                .no_faster_than(template.alone.get())
-                .latency(template.latency)
-                .claim(resources.sms, sms);
-            actions.submit(task);
-        }
-    }
-
-    /// Something a member waits for has ended.
-    fn part_done(&mut self, id: u32, member: u32, now: SimTime, actions: &mut Actions<Tag>) {
-        let Some(met) = self.exchanges.part_done(id, member) else { return };
-        let rank = met.rank;
-        let state = &mut self.ranks[rank as usize];
-        state.totals.waited += met.last.since(met.arrived);
-        state.totals.transferred += now.since(met.last);
-        let total = &mut self.outcome.exchanges[met.kind as usize];
-        total.count += 1;
-        total.waited += met.last.since(met.arrived);
-        total.transferred += now.since(met.last);
-        state.busy[COMMUNICATION] = false;
-        if self.keep.streams && self.records(rank) {
-            let what = if met.kind == ExchangeKind::Dispatch { Ran::Dispatch } else { Ran::Combine };
-            self.span(rank, COMMUNICATION, Ran::Wait, met.arrived, met.last);
-            self.span(rank, COMMUNICATION, what, met.last, now);
-        }
-        self.advance(rank, now, actions);
     }
 
     fn ring(&mut self, rank: u32, index: u32, actions: &mut Actions<Tag>) {
@@ -399,17 +307,6 @@ impl<'a> Column<'a> {
         self.try_begin(rank, now, actions);
     }
 
-    fn kernel_ended(&mut self, rank: u32, index: u32, task: &Finished<Tag>) {
-        let kernel = &self.program.kernels[index as usize];
-        let took = task.end.since(task.start);
-        let resources = &self.program.ranks[rank as usize];
-        let tensor = self.outcome.ops[usize::from(kernel.op)].add_kernel(kernel, took, task.bound, resources);
-        let totals = &mut self.ranks[rank as usize].totals;
-        totals.compute += took;
-        totals.loaded += if kernel.loaded { took } else { SimSpan::ZERO };
-        self.computed(rank, kernel.op, tensor, task);
-    }
-
     fn ring_ended(&mut self, rank: u32, index: u32, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
         let ring = &self.program.rings[index as usize];
         let total = &mut self.outcome.ops[usize::from(ring.op)];
@@ -418,38 +315,6 @@ impl<'a> Column<'a> {
         total.links += task.end.since(task.start);
         self.computed(rank, ring.op, false, task);
         self.compute_ended(rank, task.end, actions);
-    }
-
-    fn computed(&mut self, rank: u32, op: u16, tensor: bool, task: &Finished<Tag>) {
-        if self.keep.streams && self.records(rank) {
-            self.span(rank, COMPUTE, Ran::Op { op, tensor }, task.start, task.end);
-        }
-    }
-
-    fn compute_ended(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
-        self.ranks[rank as usize].busy[COMPUTE] = false;
-        self.advance(rank, now, actions);
-    }
-
-    fn flow_ended(&mut self, id: u32, index: u32, now: SimTime, actions: &mut Actions<Tag>) {
-        let exchange = self.exchanges.get(id);
-        let template = &self.program.exchanges[exchange.batch as usize][exchange.kind as usize];
-        let flow = template.flows[index as usize];
-        let devices = template.devices;
-        self.outcome.n_flows += u64::from(flow.copies);
-        self.outcome.ports.count(&flow);
-        let node = u32::from(flow.to) / devices;
-        let node_done = self.exchanges.node_part_done(id, node, &flow);
-        self.part_done(id, u32::from(flow.from), now, actions);
-        match node_done {
-            None => self.part_done(id, u32::from(flow.to), now, actions),
-            Some(true) => {
-                for member in node * devices..(node + 1) * devices {
-                    self.part_done(id, member, now, actions);
-                }
-            }
-            Some(false) => {}
-        }
     }
 
     fn records(&self, rank: u32) -> bool {
