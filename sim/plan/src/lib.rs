@@ -41,6 +41,7 @@ mod lower;
 mod memory;
 mod plan;
 mod program;
+mod token_limit;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
 pub use digest::digest;
@@ -54,3 +55,4 @@ pub use lower::{RingBytes, Sampling, expert_layout, lower, lower_with, n_micro_b
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording};
 pub use program::*;
+pub use token_limit::{TokenLimit, token_limit};

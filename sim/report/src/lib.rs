@@ -21,6 +21,7 @@
 //! - [`terminal()`]: what a newcomer reads in one screen; [`table`]: every table, as text or cells.
 //! - [`figures`]: SVG pictures; no fonts needed, readable on light and dark pages and by color-blind eyes.
 //! - [`trace`]: Perfetto and Chrome traces; [`page()`]: one self-contained HTML file; [`summary_json`].
+//! - [`Validation`]: many published figures beside ours; its scores, page and picture.
 //!
 //! This crate does not know how a plan is made, what the model of a machine is, or where files go: a report never
 //! computes a result, it only shows one.
@@ -34,6 +35,7 @@ pub mod summary;
 pub mod table;
 pub mod terminal;
 pub mod trace;
+mod validation;
 
 pub use error::ReportError;
 pub use json::summary_json;
@@ -41,3 +43,7 @@ pub use page::{PageInput, page};
 pub use summary::*;
 pub use table::{Column, Row, Table};
 pub use terminal::terminal;
+pub use validation::{
+    Case, FamilyOf, Score, Uncovered, Validation, Worst, validation_json, validation_markdown, validation_page,
+    validation_text,
+};

@@ -111,12 +111,12 @@ struct Page<'a> {
 }
 
 /// A figure as the page shows it, its caption as runs of words and code.
-struct Shown {
-    figure: Figure,
-    words: Vec<(bool, String)>,
+pub(crate) struct Shown {
+    pub(crate) figure: Figure,
+    pub(crate) words: Vec<(bool, String)>,
 }
 
-fn shown(figure: Figure) -> Shown {
+pub(crate) fn shown(figure: Figure) -> Shown {
     Shown { words: words(&figure.caption), figure }
 }
 

@@ -9,12 +9,14 @@ mod links;
 mod machine;
 mod pair;
 mod palette;
+mod parity;
 mod pipeline;
 mod stacks;
 
 pub use links::links;
 pub use machine::machine;
 pub use pair::pair;
+pub use parity::parity;
 pub use pipeline::pipeline;
 pub use stacks::{memory, phases};
 
