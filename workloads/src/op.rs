@@ -217,7 +217,9 @@ impl Op {
                 2.0 * (tokens.iter().sum::<u64>() as f64) * (*n as f64) * (*k as f64)
             }
             OpKind::Attention { heads, queries, keys, qk, value, causal, .. } => {
-                let pairs = (*heads as f64) * (*queries as f64) * (*keys as f64) * if *causal { 0.5 } else { 1.0 };
+                // Under the mask a query sees the keys up to its own: the last sees all, the first all but those of the others.
+                let seen = *keys as f64 - if *causal { *queries as f64 / 2.0 } else { 0.0 };
+                let pairs = (*heads as f64) * (*queries as f64) * seen.max(0.0);
                 // Forward: QK^T and PV. Backward: QK^T again, dP, dQ, dK (query-key width thrice) and dV.
                 let width = if backward { 3 * qk + 2 * value } else { qk + value };
                 2.0 * pairs * (width as f64)

@@ -31,7 +31,8 @@ const ALL_TO_ALL: &str = "\
 `scale_up_bytes` and `scale_out_bytes` are summed over the ranks of one group; what stays on a device is in neither.
 
 `algorithm_bandwidth` is what the public kernels report, in bytes per second and rank: tokens of a rank x nodes a token \
-reaches, its own included, x bytes of a token / seconds. In a group within one node, ranks take the place of nodes.";
+reaches, its own included, x bytes of a token / seconds. In a group within one node, ranks take the place of nodes. \
+`transfer_seconds` and `transfer_bandwidth` leave counts and barriers out, as most published benchmarks do.";
 
 const COLLECTIVE: &str = "\
 Two forms. With `--nodes`, `--devices`, `--scale-up` and `--nic`, links of bare rates: one direction, no latency, no share of the \
@@ -42,6 +43,21 @@ all-to-all (its own share does not travel); the whole gathered output of one ran
 rank for reduce-scatter; the message for send-recv.
 
 In an all-to-all every ordered pair of ranks is one flow; in a ring, every step of every rank.";
+
+const VALIDATE: &str = "\
+Every fact of `scenarios/published/` that names a command of this program as its `ask` is compared with what the command answers; \
+the error is simulated less published, over published. A fact that an input of its own prediction names as its source is marked as \
+used and counts in no median. With `--family`, every case is printed.
+
+`--set` goes over every scenario that is asked. `--out` writes `validation.json`, `validation.html`, `cases.md` and `parity.svg`.";
+
+const MODEL: &str = "\
+Parameters without multi-token-prediction modules; the key-value cache in BF16; training arithmetic as MFU counts it, forward and \
+backward, without recomputation and MTP.
+
+With `--hardware` also the least time of a token in decoding, were nothing but dispatch and combine to take time: `--tokens` a \
+device, FP8 out and BF16 back, one expert a device, two micro-batches in turns, over the scale-up fabric where it holds \
+`--ranks`, else over the NICs, each at its whole rate.";
 
 /// A wind tunnel for GPU clusters: describe a machine and a job, run the job through a simulation, change one line.
 #[derive(Debug, Parser)]
@@ -65,7 +81,8 @@ pub(crate) enum Verb {
     /// Ask the model one question
     #[command(subcommand)]
     Probe(Probe),
-    /// Set a run beside what was published about it
+    /// Hold the model against what was published
+    #[command(after_long_help = VALIDATE)]
     Validate(ValidateArgs),
     /// Ask what proposals, sweeps and draws come to beside a base scenario
     Study(StudyArgs),
@@ -136,6 +153,9 @@ pub(crate) enum Probe {
     /// How long a collective takes: on links of bare rates, or on known hardware
     #[command(after_long_help = COLLECTIVE)]
     Collective(CollectiveArgs),
+    /// What follows from a model's dimensions: parameters, cache, arithmetic, the least time of a token
+    #[command(after_long_help = MODEL)]
+    Model(ModelArgs),
     /// What a long sum loses in a tensor core's accumulator
     #[command(after_long_help = ACCUMULATE)]
     Accumulate(AccumulateArgs),
@@ -176,6 +196,29 @@ pub(crate) struct ScheduleArgs {
 pub(crate) struct AllToAllArgs {
     /// A preset's name or a file
     pub(crate) scenario: String,
+    #[command(flatten)]
+    pub(crate) layers: Layers,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// A preset's name or a file
+    pub(crate) model: String,
+    /// Tokens of a sequence in training
+    #[arg(long, default_value_t = 4096)]
+    pub(crate) sequence: u64,
+    /// A hardware preset's name or a file
+    #[arg(long, requires = "ranks")]
+    pub(crate) hardware: Option<String>,
+    /// Ranks that the experts are spread over
+    #[arg(long, requires = "hardware")]
+    pub(crate) ranks: Option<u32>,
+    /// Tokens of a device in one micro-batch
+    #[arg(long, default_value_t = 32)]
+    pub(crate) tokens: u64,
     #[command(flatten)]
     pub(crate) layers: Layers,
     /// Print JSON
@@ -254,9 +297,9 @@ pub(crate) struct ValidateArgs {
     /// Compare with facts of this family only; may be given again
     #[arg(long, value_name = "NAME")]
     pub(crate) family: Vec<String>,
-    /// The file that says which figure of ours answers which fact: a preset's name or a file
-    #[arg(long, default_value = "deepseek-v3", value_name = "NAME")]
-    pub(crate) predictions: String,
+    /// Compare with this file of facts instead of all: a preset's name or a file; may be given again
+    #[arg(long, value_name = "NAME")]
+    pub(crate) published: Vec<String>,
     /// An earlier `validate --json`: exit 1 where the median error of a family is worse by more than two points
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
@@ -264,6 +307,16 @@ pub(crate) struct ValidateArgs {
     pub(crate) layers: Layers,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+impl ValidateArgs {
+    /// The command line that makes the same again.
+    pub(crate) fn command(&self) -> String {
+        let of = |flag: &str, values: &[String]| values.iter().map(|value| format!(" {flag} {value}")).collect();
+        let parts: [String; 3] =
+            [of("--family", &self.family), of("--published", &self.published), of("--set", &self.layers.sets)];
+        format!("windtunnel validate{} --out DIR", parts.concat())
+    }
 }
 
 impl Layers {

@@ -45,6 +45,19 @@ impl Failure {
         Self::Absent(anyhow::Error::msg(message.into()))
     }
 
+    /// The same with the place it was met before its message, in words.
+    pub(crate) fn within(self, place: &str) -> Self {
+        let before = |error: anyhow::Error| anyhow::Error::msg(format!("{place}: {error:#}"));
+        match self {
+            Self::Mistakes(mistakes) => Self::usage(format!("{place}:\n{}", mistakes.render(false))),
+            Self::Plan(error) => Self::usage(format!("{place}: {error}")),
+            Self::Usage(error) => Self::Usage(before(error)),
+            Self::Absent(error) => Self::Absent(before(error)),
+            Self::Fault(error) => Self::Fault(before(error)),
+            Self::Missed { .. } => self,
+        }
+    }
+
     /// Says it on stderr, after the result if there is one; the code to leave with.
     pub(crate) fn report(&self) -> ExitCode {
         if let Self::Missed { result, .. } = self {

@@ -46,6 +46,7 @@ fn verb(cli: &Cli) -> Result<String, Failure> {
         Verb::Probe(Probe::AllToAll(question)) => probe::all_to_all(question),
         Verb::Probe(Probe::Kernel(question)) => probe::kernel::kernel(question),
         Verb::Probe(Probe::Collective(question)) => probe::collective(question),
+        Verb::Probe(Probe::Model(question)) => probe::model(question),
         Verb::Probe(Probe::Accumulate(question)) => probe::accumulate::accumulate(question),
         Verb::Validate(validate) => validate::validate(validate),
         Verb::Study(asked) => study::study(asked),

@@ -90,6 +90,16 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
+    /// A folder of a validation: new, empty, or with nothing in it but files of these names, of any validation.
+    pub(crate) fn of_validation(path: &Path, files: &Files) -> Result<Self, Failure> {
+        let entries = entries(path).map_err(Failure::Usage)?;
+        let is_ours = |name: &String| files.0.contains_key(name.trim_end_matches(PARTIAL));
+        if let Some(foreign) = entries.iter().find(|name| !is_ours(name)) {
+            return Err(refusal(path, &format!("`{foreign}` is not a file of a validation")));
+        }
+        Ok(Self(path.to_owned()))
+    }
+
     /// Writes every file under another name, then renames all; the file that says whose the folder is comes first.
     pub(crate) fn write(&self, files: &Files) -> Result<(), Failure> {
         self.try_write(files).map_err(Failure::Usage)

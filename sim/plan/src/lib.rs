@@ -47,6 +47,7 @@ mod memory;
 mod plan;
 mod program;
 mod sums;
+mod token_limit;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
 pub use cost::{CostTerms, JobCost};
@@ -62,3 +63,4 @@ pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording};
 pub use program::*;
 pub use sums::{Length, Scales, Sums, sums};
+pub use token_limit::{TokenLimit, token_limit};

@@ -22,6 +22,7 @@
 //! - [`figures`]: SVG pictures; no fonts needed, readable on light and dark pages and by color-blind eyes.
 //! - [`trace`]: Perfetto and Chrome traces; [`summary_json`].
 //! - [`page()`], [`study_page`], [`sensitivity_page`]: one self-contained HTML file each.
+//! - [`Validation`]: many published figures beside ours; its scores, page and picture.
 //!
 //! This crate does not know how a plan is made, what the model of a machine is, or where files go: a report never
 //! computes a result, it only shows one.
@@ -36,6 +37,7 @@ pub mod summary;
 pub mod table;
 pub mod terminal;
 pub mod trace;
+mod validation;
 
 pub use error::ReportError;
 pub use json::summary_json;
@@ -46,3 +48,7 @@ pub use study::{
 pub use summary::*;
 pub use table::{Column, Row, Table};
 pub use terminal::terminal;
+pub use validation::{
+    Case, FamilyOf, Score, Uncovered, Validation, Worst, validation_json, validation_markdown, validation_page,
+    validation_text,
+};

@@ -74,6 +74,33 @@ pub(crate) fn read_device(
     builder.finish(stem(names.hardware), file.unwrap_or_else(|| argument("hardware", names.hardware).origin))
 }
 
+/// Reads hardware alone, named by an argument.
+pub(crate) fn read_hardware(
+    hardware: &str,
+    sets: &[String],
+    library: &Library,
+) -> Result<(Layers, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut builder = Builder::new(library);
+    builder.patches = patch::collect(&mut Table::new(), sets, &mut builder.mistakes);
+    let node = argument("hardware", hardware);
+    let origin = node.origin.clone();
+    builder.machine_parts(&[("hardware".to_owned(), node)].into());
+    builder.finish(stem(hardware), origin)
+}
+
+/// Reads a model alone, named by an argument.
+pub(crate) fn read_model(
+    name: &str,
+    sets: &[String],
+    library: &Library,
+) -> Result<(Layers, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut builder = Builder::new(library);
+    builder.patches = patch::collect(&mut Table::new(), sets, &mut builder.mistakes);
+    let origin = argument("model", name).origin;
+    builder.model(name, &origin);
+    builder.finish(stem(name), origin)
+}
+
 /// What names a device and what is known of its kernels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DeviceNames<'a> {

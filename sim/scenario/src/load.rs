@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use calibrate::Profile;
 use plan::Plan;
 use topology::Machine;
+use workloads::model::Model;
 
 use crate::cost;
 use crate::diagnostic::Mistakes;
@@ -155,6 +156,30 @@ pub fn load_device(
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
     Ok(LoadedDevice { machine, profile, leaves })
+}
+
+/// Loads one node of some hardware, without what is known of its kernels. `sets` may patch `gpu.*` and `node.*`.
+///
+/// # Errors
+/// Every mistake in its keys and the patches, at once.
+pub fn load_hardware(reference: &str, sets: &[String], library: &Library) -> Result<Machine, Mistakes> {
+    let (layers, mistakes) = layers::read_hardware(reference, sets, library).map_err(Mistakes::new)?;
+    let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
+    let machine = machine::one_node(&mut reader);
+    reader.finish(&["gpu", "node"]).map_err(Mistakes::new)?;
+    Ok(machine)
+}
+
+/// Loads a model alone: a preset name, a path, or a path to a Hugging Face `config.json`. `sets` may patch `model.*`.
+///
+/// # Errors
+/// Every mistake in its keys and the patches, at once.
+pub fn load_model(reference: &str, sets: &[String], library: &Library) -> Result<Model, Mistakes> {
+    let (layers, mistakes) = layers::read_model(reference, sets, library).map_err(Mistakes::new)?;
+    let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
+    let model = model::model(&mut reader);
+    reader.finish(&["model"]).map_err(Mistakes::new)?;
+    Ok(model)
 }
 
 /// A file that has a job is a scenario; a name is first a cluster.

@@ -99,6 +99,18 @@ impl Origin {
         1 + before[line_start..].chars().count()
     }
 
+    /// Names of published facts that the line of the value gives for it, in a comment or as an estimate's `source`: words
+    /// with a dot, of which only those that are facts mean anything.
+    #[must_use]
+    pub fn sources(&self) -> Vec<&str> {
+        let start = self.before().rfind('\n').map_or(0, |newline| newline + 1);
+        let line = self.source.text[start..].lines().next().unwrap_or_default();
+        let said = [line.find("source"), line.find('#')].into_iter().flatten().min();
+        let words = said.map_or("", |at| &line[at..]);
+        let words = words.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')));
+        words.map(|word| word.trim_matches('.')).filter(|word| word.contains('.')).collect()
+    }
+
     fn before(&self) -> &str {
         &self.source.text[..self.span.start]
     }

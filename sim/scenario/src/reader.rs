@@ -194,6 +194,26 @@ impl<'a> Reader<'a> {
         text.clone()
     }
 
+    /// A string, or a list of them.
+    pub(crate) fn texts(&mut self, key: &str) -> Vec<String> {
+        const EXPECTED: &str = "a string or a list of strings";
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let texts = match &node.value {
+            Value::String(text) => vec![text.clone()],
+            Value::Array(items) => {
+                let mut texts = Vec::with_capacity(items.len());
+                for item in items {
+                    let Value::String(text) = &item.value else { return self.wrong(key, item, EXPECTED, None) };
+                    texts.push(text.clone());
+                }
+                texts
+            }
+            _ => return self.wrong(key, node, EXPECTED, None),
+        };
+        self.keep(key, node.value.to_string(), node);
+        texts
+    }
+
     /// A list of whole numbers in a range, or `"auto"` (`None`).
     pub(crate) fn auto_or_counts(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<Vec<u32>> {
         let node = self.node(key)?;

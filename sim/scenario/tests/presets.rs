@@ -1,10 +1,10 @@
 //! Every number among the presets has a source that exists, and datasheet totals agree with the primitives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scenario::{Kind, Library, load_machine, published};
+use scenario::{Family, Kind, Library, Published, Standing, load_machine, published};
 use units::{Bytes, BytesPerSec, FlopsPerSec};
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -17,10 +17,13 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-fn ids(names: &[&str]) -> BTreeSet<String> {
-    let facts = names.iter().flat_map(|name| published(name, &Library::built_in()).expect("it can be read"));
+fn ids(names: &[String]) -> BTreeSet<String> {
+    let facts = names.iter().flat_map(|name| published(name, &Library::built_in()).expect("it can be read").facts);
     facts.map(|fact| fact.id).collect()
 }
+
+/// What was published about the training that is compared with first of all.
+const COMPARED: &str = "deepseek-v3-training";
 
 /// Words of a source that name a fact: a family, a dot, a name.
 fn named(source: &str) -> impl Iterator<Item = &str> {
@@ -51,8 +54,9 @@ fn every_leaf_of_hardware_fabrics_and_clusters_has_a_source() {
 
 #[test]
 fn every_fact_that_is_named_exists_and_none_is_of_the_training() {
-    let inputs = ids(&["inputs", "topology", "cost", "llama-3.1-training"]);
-    let compared = ids(&["deepseek-v3-training"]);
+    let (compared, inputs): (Vec<String>, Vec<String>) =
+        Library::built_in().names(Kind::Published).into_iter().partition(|name| name == COMPARED);
+    let [compared, inputs] = [compared, inputs].map(|names| ids(&names));
     for folder in ["hardware", "fabrics", "clusters", "profiles", "train", "defaults"] {
         for path in files(folder) {
             let text = fs::read_to_string(&path).expect("a file of the repository");
@@ -103,7 +107,7 @@ fn datasheet_totals_agree_with_the_primitives() {
 fn every_file_of_published_facts_can_be_read() {
     for path in files("published") {
         let facts = published(&path.display().to_string(), &Library::built_in());
-        assert!(!facts.unwrap_or_else(|mistakes| panic!("{mistakes}")).is_empty());
+        assert!(!facts.unwrap_or_else(|mistakes| panic!("{mistakes}")).facts.is_empty());
     }
 }
 
@@ -114,5 +118,31 @@ fn every_cluster_can_be_wired() {
         let machine = load_machine(&name, &[], &library).unwrap_or_else(|mistakes| panic!("{mistakes}")).machine;
         let network = topology::Network::build(&machine).unwrap_or_else(|error| panic!("{name}: {error}"));
         network.survey().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[test]
+fn every_fact_is_of_a_family_and_asked_or_left_out_for_a_reason() {
+    let library = Library::built_in();
+    let files: Vec<Published> = library
+        .names(Kind::Published)
+        .iter()
+        .map(|name| published(name, &library).unwrap_or_else(|mistakes| panic!("{mistakes}")))
+        .collect();
+    let families: BTreeMap<&str, &Family> =
+        files.iter().flat_map(|file| &file.families).map(|family| (family.name.as_str(), family)).collect();
+    for fact in files.iter().flat_map(|file| &file.facts) {
+        let id = &fact.id;
+        let family = families.get(fact.family.as_str()).unwrap_or_else(|| panic!("{id}: no family `{}`", fact.family));
+        match &fact.standing {
+            Standing::Asked(ask) => {
+                assert!(!family.group.is_empty(), "{id}: `{}` has facts that are asked and no group", fact.family);
+                assert!(files.iter().any(|file| file.units.contains_key(&fact.unit)), "{id}: unit `{}`", fact.unit);
+                assert!(!ask.commands.is_empty(), "{id}: asks nothing");
+            }
+            Standing::Unpredicted(reason) => {
+                assert!(!(reason.is_empty() && family.unpredicted.is_empty()), "{id}: left out without a reason");
+            }
+        }
     }
 }

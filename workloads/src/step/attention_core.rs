@@ -108,13 +108,25 @@ impl Core {
         tape.collective(pass, "key-value-gather", Axis::Cp, Collective::AllGather, keys);
     }
 
+    /// A context-parallel rank holds two pieces of the sequence, as far from its start as from its end, so that all ranks have
+    /// an even share of the causal triangle: here the first and the last of `2 cp` pieces, whose queries see their own keys
+    /// and all keys.
     fn op(self, tape: &mut Tape<'_>, pass: Pass) {
-        let shape = tape.shape;
+        let &Shape { sequence, cp, .. } = tape.shape;
+        if cp <= 1 {
+            return self.core(tape, pass, sequence, sequence);
+        }
+        let own = sequence / cp;
+        self.core(tape, pass, own / 2, own / 2);
+        self.core(tape, pass, own - own / 2, sequence);
+    }
+
+    fn core(self, tape: &mut Tape<'_>, pass: Pass, queries: u64, keys: u64) {
         let kind = OpKind::Attention {
-            heads: self.heads * shape.micro_batch,
-            kv_heads: self.kv_heads * shape.micro_batch,
-            queries: shape.sequence / shape.cp.max(1),
-            keys: shape.sequence,
+            heads: self.heads * tape.shape.micro_batch,
+            kv_heads: self.kv_heads * tape.shape.micro_batch,
+            queries,
+            keys,
             qk: self.qk,
             value: self.value,
             causal: true,

@@ -349,6 +349,19 @@ fn context_parallel_gathers_keys_and_values() {
 }
 
 #[test]
+fn context_parallel_ranks_share_the_causal_triangle_evenly() {
+    let model = llama_405b();
+    let scores = |cp: u64| {
+        let shape = Shape { cp, ep: 1, sequence: 131_072, ..published() };
+        let ops = attention(&model, &shape, LayerKind::Dense).forward;
+        let cores = ops.iter().filter(|op| matches!(op.kind, OpKind::Attention { .. }));
+        cores.map(|op| op.flops().get()).sum::<f64>()
+    };
+    let (expected, actual) = (scores(1), scores(16) * 16.0);
+    assert!((actual / expected - 1.0).abs() < 1e-12, "expected {expected}, actual {actual}");
+}
+
+#[test]
 fn pieces_of_logits_move_the_work_and_do_not_add_to_it() {
     let flops = |pieces| {
         let passes = head(&deepseek_v3(), &Shape { logit_pieces: pieces, ..published() });

@@ -13,9 +13,11 @@ use crate::run::pretty;
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     seconds: f64,
+    transfer_seconds: f64,
     scale_up_bytes: f64,
     scale_out_bytes: f64,
     algorithm_bandwidth: f64,
+    transfer_bandwidth: f64,
 }
 
 /// One dispatch and one combine of a scenario's expert-parallel group, message by message.
@@ -59,12 +61,15 @@ fn answers(plan: &Plan, program: &Program) -> Result<[Answer; 2], Failure> {
             let all = program.exchanges.iter().map(|batch| of(&batch[kind as usize]));
             all.sum::<f64>() / program.exchanges.len() as f64
         };
+        let transfer_seconds = mean(|template| template.alone.get());
         let seconds = mean(|template| template.alone.get() + template.latency.seconds());
         Answer {
             seconds,
+            transfer_seconds,
             scale_up_bytes: mean(|template| template.up_bytes),
             scale_out_bytes: mean(|template| template.out_bytes),
             algorithm_bandwidth: tokens * token_bytes / seconds,
+            transfer_bandwidth: tokens * token_bytes / transfer_seconds,
         }
     };
     let answers = [
@@ -80,8 +85,10 @@ fn answers(plan: &Plan, program: &Program) -> Result<[Answer; 2], Failure> {
 fn as_json(answer: Answer) -> serde_json::Value {
     json!({
         "seconds": answer.seconds,
+        "transfer_seconds": answer.transfer_seconds,
         "scale_up_bytes": answer.scale_up_bytes,
         "scale_out_bytes": answer.scale_out_bytes,
         "algorithm_bandwidth": answer.algorithm_bandwidth,
+        "transfer_bandwidth": answer.transfer_bandwidth,
     })
 }

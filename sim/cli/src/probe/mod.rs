@@ -4,8 +4,10 @@ pub(crate) mod accumulate;
 mod all_to_all;
 mod collective;
 pub(crate) mod kernel;
+mod model;
 mod schedule;
 
 pub(crate) use all_to_all::all_to_all;
 pub(crate) use collective::collective;
+pub(crate) use model::model;
 pub(crate) use schedule::schedule;

@@ -2,7 +2,7 @@
 
 use report::format::significant;
 use serde_json::json;
-use workloads::schedule::{Costs, Replay, Schedule, replay};
+use workloads::schedule::{Costs, Replay, Schedule, in_flight_max, replay};
 
 use crate::args::ScheduleArgs;
 use crate::exit::Failure;
@@ -20,7 +20,13 @@ pub(crate) fn schedule(args: &ScheduleArgs) -> Result<String, Failure> {
         replay(&slots, schedule, pp, &|_, slot| costs.of(slot)).map_err(|error| Failure::Fault(error.into()))?;
     let Replay { makespan, bubble, idle, .. } = &replay;
     if args.json {
-        return Ok(pretty(&json!({ "makespan": makespan, "bubble": bubble, "idle": idle })));
+        return Ok(pretty(&json!({
+            "makespan": makespan,
+            "bubble": bubble,
+            "bubble_rate": bubble / makespan,
+            "idle": idle,
+            "in_flight_max": slots.iter().map(|slots| in_flight_max(slots).iter().sum::<u32>()).max(),
+        })));
     }
     Ok(text(schedule, pp, &costs, &replay))
 }

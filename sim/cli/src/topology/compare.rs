@@ -60,7 +60,7 @@ pub(super) fn compare(reference: &str, machine: &str, fabric: &Fabric, library: 
             expense: prices.network(&counts),
             solved: None,
             used: false,
-            published: network.published(name, &networks, &facts)?,
+            published: network.published(name, &networks, &facts.facts)?,
         });
     }
     let solved = solve(&networks, &prices, &lines)?;

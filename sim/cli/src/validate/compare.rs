@@ -1,11 +1,15 @@
-//! Published figures and ours, row by row.
+//! Published figures and ours, fact by fact.
+
+use std::collections::BTreeMap;
 
 use plan::Plan;
-use report::{Comparison, Summary};
-use scenario::{Fact, Library};
+use report::{Case, Comparison, FamilyOf, Summary, Uncovered, Validation};
+use scenario::{Ask, Fact, Figure, Library, Standing};
 
+use super::answer::{Answered, Asker, drawn};
+use super::facts::Facts;
 use super::observed::Observed;
-use super::predictions::{Answer, Predictions, presets, read};
+use super::words::words;
 use crate::args::Layers;
 use crate::exit::Failure;
 use crate::prepare::Prepared;
@@ -20,8 +24,80 @@ pub(crate) enum Asked {
     All,
 }
 
-/// What was published about the job of a run, where some predictions name its scenario and no patch makes it another
-/// job; else nothing.
+/// Every fact asked, repeated or left out.
+pub(super) fn validation(facts: &Facts, asker: &Asker<'_>) -> Result<Validation, Failure> {
+    let mut validation = Validation::default();
+    let mut uncovered: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for fact in facts.facts.iter().filter(|fact| !fact.family.is_empty()) {
+        match &fact.standing {
+            Standing::Asked(ask) => {
+                let case = case(fact, ask, facts, asker)?;
+                if ask.repeats.is_some() { validation.repeats.push(case) } else { validation.cases.push(case) }
+            }
+            Standing::Unpredicted(reason) => {
+                let family = facts.families.get(&fact.family);
+                let of_family = family.map_or("", |family| family.unpredicted.as_str());
+                *uncovered.entry((&fact.family, if reason.is_empty() { of_family } else { reason })).or_default() += 1;
+            }
+        }
+    }
+    let is_compared = |name: &str| validation.cases.iter().any(|case| case.row.family == name);
+    let shown = facts.families.values().filter(|family| is_compared(&family.name));
+    validation.families = shown
+        .map(|family| FamilyOf { name: family.name.clone(), about: family.about.clone(), group: family.group.clone() })
+        .collect();
+    validation.families.sort_by(|a, b| a.group.cmp(&b.group).then_with(|| a.name.cmp(&b.name)));
+    let row = |((family, reason), n): ((&str, &str), usize)| Uncovered {
+        family: family.to_owned(),
+        n,
+        reason: reason.to_owned(),
+    };
+    validation.uncovered = uncovered.into_iter().map(row).collect();
+    Ok(validation)
+}
+
+fn case(fact: &Fact, ask: &Ask, facts: &Facts, asker: &Asker<'_>) -> Result<Case, Failure> {
+    let mut sum = 0.0;
+    let mut used = false;
+    for command in &ask.commands {
+        let answered = asker.answer(command).map_err(|failure| failure.within(&format!("`{}`", fact.id)))?;
+        sum += figure(fact, ask, &answered.observed)?;
+        used |= answered.drawn.contains(&fact.id);
+    }
+    let row = row(fact, ask, sum, used, facts)?;
+    Ok(Case::new(row, fact.conditions.clone(), ask.commands.clone()))
+}
+
+fn figure(fact: &Fact, ask: &Ask, observed: &Observed) -> Result<f64, Failure> {
+    observed
+        .figure(&ask.figure)
+        .map_err(|reason| Failure::usage(format!("the prediction of `{}` cannot be formed: {reason}", fact.id)))
+}
+
+/// A row of a fact whose answer came to `sum`, base units.
+fn row(fact: &Fact, ask: &Ask, sum: f64, used: bool, facts: &Facts) -> Result<Comparison, Failure> {
+    let value = match ask.over {
+        Some(work) => work / sum,
+        None => sum * ask.times,
+    };
+    Ok(Comparison {
+        id: fact.id.clone(),
+        family: fact.family.clone(),
+        quantity: fact.quantity.clone(),
+        unit: fact.unit.clone(),
+        published: fact.value,
+        simulated: value * facts.scale(&fact.unit)?,
+        source: fact.source.clone(),
+        key: match &ask.figure {
+            Figure::Key(key) if ask.times == 1.0 && ask.over.is_none() => Some(key.clone()),
+            _ => None,
+        },
+        used,
+    })
+}
+
+/// What was published about the job of a run, where facts ask its scenario and no patch makes it another job; else
+/// nothing.
 pub(crate) fn published(
     prepared: &Prepared,
     run: &Finished<'_>,
@@ -30,83 +106,44 @@ pub(crate) fn published(
     asked: Asked,
 ) -> Result<Vec<Comparison>, Failure> {
     let library = layers.library()?;
-    for preset in presets() {
-        let predictions = read(preset, &layers.libraries)?;
-        if predictions.scenario != prepared.plan().name
-            || !is_same_job(prepared.plan(), &predictions.scenario, &library)?
-        {
-            continue;
-        }
-        let facts = scenario::published(&predictions.facts, &library)?;
-        predictions.check(&[], &facts)?;
-        let observed = Observed::of(run, summary.clone())?;
-        let answers = answers(&predictions, &[]).filter(|(_, _, answer)| match asked {
-            Asked::Summary => answer.summary.is_some(),
-            Asked::All => answer.pair.is_none() || !run.outcome.streams.is_empty(),
-        });
-        return compare(&predictions, answers, &facts, &observed, prepared.plan());
+    let name = &prepared.plan().name;
+    let facts = Facts::read(&[], &library)?;
+    let is_of_run = |ask: &Ask| matches!(&ask.commands[..], [command] if is_run(command, name));
+    let of_run = |fact: &'_ Fact| match &fact.standing {
+        Standing::Asked(ask) if is_of_run(ask) => Some(ask.clone()),
+        _ => None,
+    };
+    let asks: Vec<(&Fact, Ask)> = facts.facts.iter().filter_map(|fact| Some((fact, of_run(fact)?))).collect();
+    if asks.is_empty() || !is_same_job(prepared.plan(), name, &library) {
+        return Ok(Vec::new());
     }
-    Ok(Vec::new())
+    let observed = Observed::of_run(run, summary)?;
+    let answered = Answered { observed, drawn: drawn(&prepared.loaded.leaves) };
+    let has_pairs = !run.outcome.streams.is_empty();
+    let wanted = |ask: &Ask| match (asked, &ask.figure) {
+        (Asked::Summary, figure) => matches!(figure, Figure::Key(_)),
+        (Asked::All, Figure::Pair(_)) => has_pairs,
+        (Asked::All, Figure::Key(_) | Figure::Ops(_)) => true,
+    };
+    let row = |(fact, ask): (&Fact, Ask)| {
+        let value = figure(fact, &ask, &answered.observed)?;
+        row(fact, &ask, value, answered.drawn.contains(&fact.id), &facts)
+    };
+    asks.into_iter().filter(|(_, ask)| wanted(ask)).map(row).collect()
+}
+
+/// Whether a command runs a scenario as it is.
+fn is_run(command: &str, scenario: &str) -> bool {
+    words(command).is_ok_and(|words| words == ["run", scenario])
 }
 
 /// Whether a plan differs from a scenario at most in what was measured, in how it is simulated and in what money buys.
-fn is_same_job(plan: &Plan, scenario: &str, library: &Library) -> Result<bool, Failure> {
-    let mut other = scenario::load(scenario, &[], library)?.plan;
+fn is_same_job(plan: &Plan, scenario: &str, library: &Library) -> bool {
+    let Ok(loaded) = scenario::load(scenario, &[], library) else { return false };
+    let mut other = loaded.plan;
     other.profile = plan.profile.clone();
     other.policy.folding = plan.policy.folding;
     other.policy.record = plan.policy.record;
     other.cost = plan.cost;
-    Ok(other == *plan)
-}
-
-/// Answers of some families, or of all where none is named: family, fact, answer, in their order.
-pub(super) fn answers<'a>(
-    predictions: &'a Predictions,
-    families: &'a [String],
-) -> impl Iterator<Item = (&'a str, &'a str, &'a Answer)> {
-    let is_asked = |family: &String| families.is_empty() || families.contains(family);
-    let families = predictions.family.iter().filter(move |(family, _)| is_asked(family));
-    families.flat_map(|(family, answers)| {
-        answers.iter().map(move |(fact, answer)| (family.as_str(), fact.as_str(), answer))
-    })
-}
-
-/// One row an answer: by family, then in the order of the facts.
-pub(super) fn compare<'a>(
-    predictions: &Predictions,
-    answers: impl Iterator<Item = (&'a str, &'a str, &'a Answer)>,
-    facts: &[Fact],
-    observed: &Observed,
-    plan: &Plan,
-) -> Result<Vec<Comparison>, Failure> {
-    let used = sources(plan);
-    let mut rows = Vec::new();
-    for (family, id, answer) in answers {
-        let Some(place) = facts.iter().position(|fact| fact.id == id) else { continue };
-        let fact = &facts[place];
-        let simulated = observed
-            .answer(answer)
-            .map_err(|reason| Failure::usage(format!("the prediction of `{id}` cannot be formed: {reason}")))?;
-        let row = Comparison {
-            id: fact.id.clone(),
-            family: family.to_owned(),
-            quantity: fact.quantity.clone(),
-            unit: fact.unit.clone(),
-            published: fact.value,
-            simulated: simulated * predictions.scale(&fact.unit)?,
-            source: fact.source.clone(),
-            key: answer.summary.clone().filter(|_| answer.times.is_none()),
-            used: used.contains(&id),
-        };
-        rows.push((place, row));
-    }
-    rows.sort_by(|(a, x), (b, y)| x.family.cmp(&y.family).then(a.cmp(b)));
-    Ok(rows.into_iter().map(|(_, row)| row).collect())
-}
-
-/// Words of the sources of all estimates a plan rests on; ids of facts are among them.
-fn sources(plan: &Plan) -> Vec<&str> {
-    let is_of_id = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
-    let sources = plan.profile.iter().flat_map(move |(_, estimate)| estimate.source.split(move |c| !is_of_id(c)));
-    sources.map(|word| word.trim_matches('.')).filter(|word| word.contains('.')).collect()
+    other == *plan
 }

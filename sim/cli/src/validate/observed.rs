@@ -1,20 +1,26 @@
-//! Figures of a run, by the names that predictions use.
+//! Figures of what a command came to, by the names that facts use.
 
 use plan::{ChunkSpan, Ran, StreamSpan};
-use report::Summary;
+use report::{OpRow, Summary};
+use scenario::Figure;
 use serde_json::Value;
 use units::SimSpan;
 use workloads::schedule::Slot;
 
-use super::predictions::{Answer, PairFigure, Sum};
 use crate::exit::Failure;
 use crate::summarize::{Finished, IN_PAIRS};
 
-/// What a run can be asked.
+/// What a command can be asked.
 #[derive(Debug)]
 pub(super) struct Observed {
-    summary: Summary,
-    as_json: Value,
+    json: Value,
+    run: Option<OfRun>,
+}
+
+/// What only a run can be asked.
+#[derive(Debug)]
+struct OfRun {
+    ops: Vec<OpRow>,
     pair: PairMeans,
 }
 
@@ -28,40 +34,48 @@ struct PairMeans {
 }
 
 impl Observed {
-    pub(super) fn of(run: &Finished<'_>, summary: Summary) -> Result<Self, Failure> {
-        let as_json = serde_json::to_value(&summary).map_err(|error| Failure::Fault(error.into()))?;
-        Ok(Self { summary, as_json, pair: PairMeans::of(run) })
+    pub(super) fn of_json(json: Value) -> Self {
+        Self { json, run: None }
     }
 
-    /// The figure an answer asks for, in base units; or why there is none.
-    pub(super) fn answer(&self, answer: &Answer) -> Result<f64, String> {
-        let Answer { summary, op, ops, pair, times } = answer;
-        let value = match (summary, op, ops, pair) {
-            (Some(key), None, None, None) => self.key(key)?,
-            (None, Some(op), None, None) => self.op(op).map(|(seconds, count)| seconds / count)?,
-            (None, None, Some(sums), None) => sums.iter().map(|sum| self.sum(sum)).sum::<Result<f64, String>>()?,
-            (None, None, None, Some(figure)) => self.pair.of_figure(*figure)?,
-            _ => return Err("it takes exactly one of `summary`, `op`, `ops` and `pair`".to_owned()),
-        };
-        Ok(value * times.unwrap_or(1.0))
+    pub(super) fn of_run(run: &Finished<'_>, summary: &Summary) -> Result<Self, Failure> {
+        let json = serde_json::to_value(summary).map_err(|error| Failure::Fault(error.into()))?;
+        Ok(Self { json, run: Some(OfRun { ops: summary.ops.clone(), pair: PairMeans::of(run) }) })
+    }
+
+    /// A figure, in base units; or why there is none.
+    pub(super) fn figure(&self, figure: &Figure) -> Result<f64, String> {
+        let run = || self.run.as_ref().ok_or("only of a `run` are ops and pairs known");
+        match figure {
+            Figure::Key(key) => self.key(key),
+            Figure::Ops(sums) => {
+                let run = run()?;
+                sums.iter().map(|sum| run.ops(sum)).sum()
+            }
+            Figure::Pair(name) => run()?.pair.named(name),
+        }
     }
 
     fn key(&self, key: &str) -> Result<f64, String> {
-        let value = self.as_json.pointer(&format!("/{}", key.replace('.', "/")));
-        value.and_then(Value::as_f64).ok_or_else(|| format!("the summary has no number `{key}`"))
+        let value = self.json.pointer(&format!("/{}", key.replace('.', "/")));
+        value.and_then(Value::as_f64).ok_or_else(|| format!("the answer has no number `{key}`"))
+    }
+}
+
+impl OfRun {
+    /// All runs of some ops over the runs of the first, or of the one after a slash.
+    fn ops(&self, sum: &str) -> Result<f64, String> {
+        let (sum, per) = sum.split_once(" / ").map_or((sum, None), |(sum, per)| (sum, Some(per)));
+        let ops: Vec<&OpRow> = sum.split(" + ").map(|op| self.op(op.trim())).collect::<Result<_, _>>()?;
+        let per = per.map(|op| self.op(op.trim())).transpose()?.or(ops.first().copied());
+        Ok(ops.iter().map(|op| op.seconds).sum::<f64>() / per.map_or(0.0, |op| op.count))
     }
 
-    fn sum(&self, sum: &Sum) -> Result<f64, String> {
-        let seconds = sum.sum.iter().map(|op| self.op(op).map(|(seconds, _)| seconds)).sum::<Result<f64, String>>()?;
-        Ok(seconds / self.op(&sum.per)?.1)
-    }
-
-    /// Seconds and runs of an op in pairs, by name and pass.
-    fn op(&self, reference: &str) -> Result<(f64, f64), String> {
+    /// An op in pairs, by name and pass.
+    fn op(&self, reference: &str) -> Result<&OpRow, String> {
         let (name, pass) = reference.split_once(' ').ok_or_else(|| format!("`{reference}` is not `NAME PASS`"))?;
-        let is_it = |row: &&report::OpRow| row.op.strip_suffix(IN_PAIRS) == Some(name) && row.pass == pass;
-        let row = self.summary.ops.iter().find(is_it);
-        row.map(|row| (row.seconds, row.count)).ok_or_else(|| format!("no op `{reference}` ran in a pair"))
+        let is_it = |row: &&OpRow| row.op.strip_suffix(IN_PAIRS) == Some(name) && row.pass == pass;
+        self.ops.iter().find(is_it).ok_or_else(|| format!("no op `{reference}` ran in a pair"))
     }
 }
 
@@ -92,12 +106,17 @@ impl PairMeans {
         }
     }
 
-    fn of_figure(&self, figure: PairFigure) -> Result<f64, String> {
-        let value = match figure {
-            PairFigure::Duration => self.duration,
-            PairFigure::Compute => self.compute,
-            PairFigure::Dispatch => self.dispatch,
-            PairFigure::Combine => self.combine,
+    fn named(&self, name: &str) -> Result<f64, String> {
+        let value = match name {
+            "duration" => self.duration,
+            "compute" => self.compute,
+            "dispatch" => self.dispatch,
+            "combine" => self.combine,
+            _ => {
+                return Err(format!(
+                    "`{name}` is no figure of a pair: there are `duration`, `compute`, `dispatch` and `combine`"
+                ));
+            }
         };
         if value.is_finite() { Ok(value) } else { Err("the middle pipeline rank ran no such pair".to_owned()) }
     }

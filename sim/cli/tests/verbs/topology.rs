@@ -14,7 +14,7 @@ fn full_sizes_are_those_of_the_published_table() {
         let counts = json(&["topology", "h800-2048-mpft", "--set", &set, "--json"]);
         for what in ["endpoints", "switches", "links"] {
             let id = format!("topo.{network}_{what}");
-            let fact = facts.iter().find(|fact| fact.id == id).unwrap_or_else(|| panic!("no fact {id}"));
+            let fact = facts.facts.iter().find(|fact| fact.id == id).unwrap_or_else(|| panic!("no fact {id}"));
             assert_near(&id, fact.value, number(&counts, &format!("/full_size/{what}")));
         }
     }
