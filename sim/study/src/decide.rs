@@ -2,15 +2,15 @@
 //!
 //! The difference over all draws is explained by how far each estimate was off in each: forward selection by least squares.
 //! Each step takes the estimate that explains most of the variance that is left, and takes it out of difference and of all
-//! other estimates. It stops when the next explains little. Right while the difference is near linear in the
+//! other estimates. It stops when the next explains no more than the luckiest of all estimates would by chance. Right while the difference is near linear in the
 //! logarithms of the estimates; what it leaves unexplained is the rest to one.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Shares of the variance below this are what chance gives one of some thirty estimates over 64 draws.
-const SHARE_MIN: f64 = 0.1;
+/// One study in so many names an estimate that has nothing to do with a difference.
+const CHANCE: f64 = 0.05;
 /// The few that decide.
 const N_MAX: usize = 4;
 /// Fewer draws tell estimates apart no more.
@@ -45,8 +45,10 @@ pub fn deciders(difference: &[f64], deviations: &BTreeMap<String, Vec<f64>>) -> 
     let mut columns: Vec<(&String, Vec<f64>)> = of_all_draws.map(|(name, column)| (name, centered(column))).collect();
     let mut deciders = Vec::new();
     while deciders.len() < N_MAX {
-        let shares = columns.iter().map(|(_, column)| explained(&rest, column) / total);
-        let Some((index, share)) = largest(shares).filter(|(_, share)| *share >= SHARE_MIN) else { break };
+        let least = by_chance(columns.len(), difference.len() - deciders.len()) * dot(&rest, &rest);
+        let shares = columns.iter().map(|(_, column)| explained(&rest, column));
+        let Some((index, part)) = largest(shares).filter(|(_, part)| *part > least) else { break };
+        let share = part / total;
         let (name, column) = columns.remove(index);
         let size = dot(&column, &column);
         let slope = dot(&rest, &column) / size * (size / column.len() as f64).sqrt();
@@ -55,6 +57,12 @@ pub fn deciders(difference: &[f64], deviations: &BTreeMap<String, Vec<f64>>) -> 
         columns.iter_mut().for_each(|(_, other)| without(other, &column));
     }
     deciders
+}
+
+/// The share of a variance over `n_draws` that the luckiest of `n_columns` unrelated columns explains in one study of twenty:
+/// one column explains more than `x` with the chance `(1 - x)^((n - 2) / 2)`, as the square of a correlation does.
+fn by_chance(n_columns: usize, n_draws: usize) -> f64 {
+    1.0 - (CHANCE / n_columns.max(1) as f64).powf(2.0 / (n_draws as f64 - 2.0))
 }
 
 fn centered(values: &[f64]) -> Vec<f64> {
@@ -91,6 +99,9 @@ fn largest(values: impl Iterator<Item = f64>) -> Option<(usize, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     /// Columns that have nothing in common: waves of different lengths.
@@ -113,6 +124,17 @@ mod tests {
             assert!((decider.share - share).abs() < 1e-9, "expectation {share}, actual {}", decider.share);
             assert!((decider.slope - slope).abs() < 1e-9, "expectation {slope}, actual {}", decider.slope);
         }
+    }
+
+    #[test]
+    fn unrelated_estimates_decide_nothing() {
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        // A sum of twelve even numbers is near enough to normal.
+        let mut normal = || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+        let mut draws = || -> Vec<f64> { (0..64).map(|_| normal()).collect() };
+        let columns: BTreeMap<String, Vec<f64>> = (0..150).map(|index| (format!("e{index}"), draws())).collect();
+        let n_named = (0..200).filter(|_| !deciders(&draws(), &columns).is_empty()).count();
+        assert!(n_named <= 20, "{n_named} of 200 differences name an estimate; one in twenty may");
     }
 
     #[test]
