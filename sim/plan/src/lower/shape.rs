@@ -22,5 +22,8 @@ pub fn shape(plan: &Plan) -> Shape {
         recompute: plan.policy.recompute,
         keep_fp8: plan.policy.keep == KeepActivations::Fp8,
         logit_pieces: u64::from(plan.policy.logit_pieces),
+        sequence_parallel: plan.policy.sequence_parallel,
+        attention: plan.policy.attention,
+        dropout: plan.policy.dropout,
     }
 }
