@@ -28,6 +28,8 @@
 //! Where replicas are alike, [`Folding::Auto`] runs one rank a stage with the slowest load of its group: the same bits
 //! where traffic is balanced, a little late where it is not (`tests/steps/folding.rs`).
 //!
+//! Jobs that other tools wrote ([`workloads::import::Job`]) have no model and no plan: [`replay()`] runs them on a machine.
+//!
 //! This crate does not know files, spans, units of people or printing; it draws no random number that the plan's seed does
 //! not give.
 
@@ -41,6 +43,7 @@ mod lower;
 mod memory;
 mod plan;
 mod program;
+mod replay;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
 pub use digest::digest;
@@ -54,3 +57,4 @@ pub use lower::{RingBytes, Sampling, expert_layout, lower, lower_with, n_micro_b
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording};
 pub use program::*;
+pub use replay::{RankReplay, Replayed, replay};

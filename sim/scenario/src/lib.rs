@@ -52,7 +52,7 @@ mod tree;
 
 pub use diagnostic::{Diagnostic, Mistakes, Severity};
 pub use library::{Disk, Kind, Library, Sources, Text};
-pub use load::{Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_device, load_machine};
+pub use load::{Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_cluster, load_device, load_machine};
 pub use origin::Origin;
 pub use print::{canonical_text, plan_toml};
 pub use published::{Fact, published};

@@ -58,6 +58,17 @@ fn the_json_form_says_the_same() {
 }
 
 #[test]
+fn what_the_host_calls_is_time_on_the_host() {
+    let call = vec![attribute("is_cpu_op", Value::Bool(true))];
+    let called = wire::Node { duration_micros: 85, ..node(1, "c10d::broadcast_", 7, &[], call) };
+    let job = read(&[vec![called]]).expect("it can be read");
+    assert_eq!(job.traces[0].nodes[0].work, Work::Host(Seconds::new(85e-6)));
+    let json = br#"{"workload_graph": [{"Id": 1, "NodeType": 4, "runtime": 5, "ctrlDeps": [7]}], "ngpus": 8}"#;
+    let job = chakra::read(&[File { name: "a.json", bytes: json }], &BTreeMap::new()).expect("it can be read");
+    assert!(job.traces[0].nodes[0].after.is_empty(), "a caller is not waited for");
+}
+
+#[test]
 fn unknown_kinds_are_refused_by_name_and_all_at_once() {
     let broadcast = node(3, "weights", 7, &[], vec![attribute("comm_type", Value::Int64(5))]);
     let text =

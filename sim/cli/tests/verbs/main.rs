@@ -1,8 +1,10 @@
 //! The program from outside: what it prints, what it writes, how it ends.
 
+mod disk;
 mod folders;
 mod mistakes;
 mod probe;
+mod replay;
 mod run;
 mod study;
 mod topology;

@@ -7,8 +7,12 @@ use crate::import::Mistakes;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "labels say nothing about time")]
 struct Graph {
     workload_graph: Vec<Node>,
+    workload_name: Option<String>,
+    ngpus: Option<u64>,
+    soc: Option<String>,
 }
 
 /// A node; a key that is not here is refused by name.
@@ -28,7 +32,8 @@ struct Node {
     runtime: u64,
     #[serde(default)]
     data_deps: Vec<u64>,
-    #[serde(default)]
+    #[serde(default, alias = "ctrlDeps")]
+    #[expect(dead_code, reason = "the caller of an op, not what it waits for")]
     ctrl_deps: Vec<u64>,
     #[serde(default)]
     num_ops: u64,
@@ -66,7 +71,7 @@ fn raw(node: Node) -> Raw {
         id: node.id,
         name: node.name,
         kind: node.kind,
-        after: [node.ctrl_deps, node.data_deps].concat(),
+        after: node.data_deps,
         duration_micros: node.runtime,
         is_cpu_op: node.is_cpu_op,
         num_ops: node.num_ops,

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `METADATA_NODE` | a mark: it only orders others |
 //! | `COMP_NODE` | its `duration_micros` on the device, or on the host where `is_cpu_op`; without a duration, its `num_ops` operations over `tensor_size` bytes |
+//! | any of those below where `is_cpu_op` | its `duration_micros` on the host: the call, not the message |
 //! | `COMM_COLL_NODE` | a collective of its `pg_name`'s ranks, of all where there is none |
 //! | `COMM_SEND_NODE`, `COMM_RECV_NODE` | a message, matched by ranks and `comm_tag` |
 //!
 //! All others, and collectives that no ring of ours does, are refused by name. `comm_size` is what a rank puts in (the reading
-//! of ASTRA-sim): for an all-gather its own share, so that nccl-tests would report ranks x `comm_size`. `comm_priority` and times of
-//! start are not read: order follows from dependencies.
+//! of ASTRA-sim): for an all-gather its own share, so that nccl-tests would report ranks x `comm_size`. What a node waits for are
+//! its `data_deps`, as Chakra's own feeder has it: `ctrl_deps` name the caller of an op. `comm_priority` and times of start are not
+//! read: order follows from dependencies.
 
 pub mod json;
 mod resolve;
@@ -41,7 +43,7 @@ pub struct Raw {
     pub name: String,
     /// Its kind, by number in the schema.
     pub kind: i32,
-    /// Control and data dependencies, by identifier.
+    /// Data dependencies, by identifier.
     pub after: Vec<u64>,
     /// Microseconds.
     pub duration_micros: u64,

@@ -63,7 +63,7 @@ impl<'a> Ranks<'a> {
 
     pub(super) fn finish(self) -> (Vec<Group>, Vec<String>) {
         let notes = if self.n_empty > 0 {
-            vec![format!("{} compute nodes have neither a duration nor arithmetic and take no time", self.n_empty)]
+            vec![format!("{} nodes have neither a duration nor arithmetic and take no time", self.n_empty)]
         } else {
             Vec::new()
         };
@@ -102,6 +102,9 @@ impl<'a> Ranks<'a> {
 
     fn work(&mut self, rank: u32, raw: &Raw, mistakes: &mut Mistakes<'_>) -> Work {
         match KINDS.get(usize::try_from(raw.kind).unwrap_or(usize::MAX)).copied() {
+            Some("COMP_NODE" | "COMM_COLL_NODE" | "COMM_SEND_NODE" | "COMM_RECV_NODE") if raw.is_cpu_op => {
+                self.host(raw)
+            }
             Some("METADATA_NODE") => Work::Mark,
             Some("COMP_NODE") => self.compute(raw),
             Some("COMM_COLL_NODE") => self.collective(rank, raw, mistakes),
@@ -122,19 +125,27 @@ impl<'a> Ranks<'a> {
         }
     }
 
-    fn compute(&mut self, raw: &Raw) -> Work {
-        let duration = Seconds::new(raw.duration_micros as f64 * 1e-6);
-        match (raw.is_cpu_op, raw.duration_micros > 0, raw.num_ops > 0 || raw.tensor_size > 0) {
-            (true, true, _) => Work::Host(duration),
-            (false, true, _) => Work::Device(duration),
-            (false, false, true) => {
-                Work::Arithmetic { flops: Flops::new(raw.num_ops as f64), bytes: Bytes::new(raw.tensor_size as f64) }
-            }
-            _ => {
-                self.n_empty += 1;
-                Work::Mark
-            }
+    fn host(&mut self, raw: &Raw) -> Work {
+        if raw.duration_micros == 0 {
+            return self.empty();
         }
+        Work::Host(Seconds::new(raw.duration_micros as f64 / 1e6))
+    }
+
+    fn compute(&mut self, raw: &Raw) -> Work {
+        if raw.duration_micros > 0 {
+            return Work::Device(Seconds::new(raw.duration_micros as f64 / 1e6));
+        }
+        if raw.num_ops > 0 || raw.tensor_size > 0 {
+            let [flops, bytes] = [raw.num_ops, raw.tensor_size].map(|count| count as f64);
+            return Work::Arithmetic { flops: Flops::new(flops), bytes: Bytes::new(bytes) };
+        }
+        self.empty()
+    }
+
+    fn empty(&mut self) -> Work {
+        self.n_empty += 1;
+        Work::Mark
     }
 
     fn collective(&mut self, rank: u32, raw: &Raw, mistakes: &mut Mistakes<'_>) -> Work {

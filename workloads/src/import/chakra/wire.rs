@@ -29,9 +29,6 @@ pub struct Node {
     /// Kind.
     #[prost(int32, tag = "3")]
     pub kind: i32,
-    /// Control dependencies.
-    #[prost(uint64, repeated, tag = "4")]
-    pub ctrl_deps: Vec<u64>,
     /// Data dependencies.
     #[prost(uint64, repeated, tag = "5")]
     pub data_deps: Vec<u64>,
@@ -156,9 +153,9 @@ pub(super) fn read(mut bytes: &[u8], mistakes: &mut Mistakes<'_>) -> Vec<Raw> {
 }
 
 fn raw(node: Node, mistakes: &mut Mistakes<'_>) -> Raw {
-    let Node { id, name, kind, ctrl_deps, data_deps, duration_micros, attr } = node;
+    let Node { id, name, kind, data_deps, duration_micros, attr } = node;
     let place = format!("node {id} `{name}`");
-    let mut raw = Raw { id, name, kind, after: [ctrl_deps, data_deps].concat(), duration_micros, ..Raw::default() };
+    let mut raw = Raw { id, name, kind, after: data_deps, duration_micros, ..Raw::default() };
     for Attribute { name, value } in attr {
         let mut count = || {
             let count = value.as_ref().and_then(Value::whole).and_then(|whole| u64::try_from(whole).ok());
