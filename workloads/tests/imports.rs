@@ -27,7 +27,7 @@ fn survives(result: Result<Job, ImportError>) {
 fn read(bytes: &[&[u8]]) -> Result<Job, ImportError> {
     let names: Vec<String> = (0..bytes.len()).map(|rank| format!("job.{rank}.et")).collect();
     let files: Vec<File<'_>> = names.iter().zip(bytes).map(|(name, bytes)| File { name, bytes }).collect();
-    chakra::read(&files, &BTreeMap::from([("pair".to_owned(), vec![0, 1])]))
+    chakra::read(&files, &BTreeMap::from([("pair".to_owned(), vec![0, 1])]), None)
 }
 
 fn attribute() -> impl Strategy<Value = Attribute> {

@@ -30,6 +30,14 @@ pub struct Job {
     pub notes: Vec<String>,
 }
 
+impl Job {
+    /// Whether one trace stands for all ranks.
+    #[must_use]
+    pub fn lockstep(&self) -> bool {
+        self.traces.len() == 1
+    }
+}
+
 /// What a rank does.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {

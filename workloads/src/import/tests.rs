@@ -28,7 +28,7 @@ fn read(traces: &[Vec<wire::Node>]) -> Result<Job, ImportError> {
     let bytes: Vec<Vec<u8>> = traces.iter().map(|nodes| wire::write(nodes)).collect();
     let names: Vec<String> = (0..traces.len()).map(|rank| format!("job.{rank}.et")).collect();
     let files: Vec<File<'_>> = names.iter().zip(&bytes).map(|(name, bytes)| File { name, bytes }).collect();
-    chakra::read(&files, &BTreeMap::new())
+    chakra::read(&files, &BTreeMap::new(), None)
 }
 
 fn refusal(result: Result<Job, ImportError>) -> String {
@@ -52,8 +52,9 @@ fn the_json_form_says_the_same() {
     let json = br#"{"workload_graph": [
         {"Id": 3, "Name": "product", "NodeType": 4, "runtime": 250},
         {"Id": 9, "Name": "gather", "NodeType": 7, "data_deps": [3], "comm_type": 2, "comm_size": 1000}]}"#;
-    let one = chakra::read(&[File { name: "a.json", bytes: json }], &BTreeMap::new()).expect("it can be read");
-    let other = read(&[vec![compute(3, 250, &[]), all_gather(9, &[3])]]).expect("it can be read");
+    let bytes = wire::write(&[compute(3, 250, &[]), all_gather(9, &[3])]);
+    let [one, other] = [&json[..], &bytes]
+        .map(|bytes| chakra::read(&[File { name: "a", bytes }], &BTreeMap::new(), Some(2)).expect("it can be read"));
     assert_eq!(one.traces[0].nodes, other.traces[0].nodes);
 }
 
@@ -64,17 +65,42 @@ fn what_the_host_calls_is_time_on_the_host() {
     let job = read(&[vec![called]]).expect("it can be read");
     assert_eq!(job.traces[0].nodes[0].work, Work::Host(Seconds::new(85e-6)));
     let json = br#"{"workload_graph": [{"Id": 1, "NodeType": 4, "runtime": 5, "ctrlDeps": [7]}], "ngpus": 8}"#;
-    let job = chakra::read(&[File { name: "a.json", bytes: json }], &BTreeMap::new()).expect("it can be read");
+    let job = chakra::read(&[File { name: "a.json", bytes: json }], &BTreeMap::new(), None).expect("it can be read");
     assert!(job.traces[0].nodes[0].after.is_empty(), "a caller is not waited for");
 }
 
 #[test]
+fn one_trace_may_stand_for_ranks_in_lockstep() {
+    let bytes = wire::write(&[all_gather(1, &[])]);
+    let file = [File { name: "a.et", bytes: &bytes }];
+    let text = refusal(chakra::read(&file, &BTreeMap::new(), None));
+    assert!(text.contains("a collective, but the job has one rank") && text.contains("`--ranks N`"), "{text}");
+    let job = chakra::read(&file, &BTreeMap::new(), Some(4)).expect("it can be read");
+    assert_eq!((job.n_ranks, job.traces.len()), (4, 1));
+    let gathered = Work::Collective { group: 0, what: Collective::AllGather, bytes: Bytes::new(4000.0) };
+    assert_eq!(job.traces[0].nodes[0].work, gathered);
+    let send = vec![attribute("comm_dst", Value::Int32(1)), attribute("comm_size", Value::Uint64(8))];
+    let bytes = wire::write(&[node(1, "activations", 5, &[], send)]);
+    let text = refusal(chakra::read(&[File { name: "a.et", bytes: &bytes }], &BTreeMap::new(), Some(4)));
+    assert!(text.contains("a message tells ranks apart"), "{text}");
+}
+
+#[test]
+fn a_broadcast_passes_everything_on() {
+    let attr = vec![attribute("comm_type", Value::Int64(5)), attribute("comm_size", Value::Uint64(300))];
+    let bytes = wire::write(&[node(1, "weights", 7, &[], attr)]);
+    let job = chakra::read(&[File { name: "a.et", bytes: &bytes }], &BTreeMap::new(), Some(4)).expect("it can be read");
+    let passed = Work::Collective { group: 0, what: Collective::AllGather, bytes: Bytes::new(400.0) };
+    assert_eq!(job.traces[0].nodes[0].work, passed);
+}
+
+#[test]
 fn unknown_kinds_are_refused_by_name_and_all_at_once() {
-    let broadcast = node(3, "weights", 7, &[], vec![attribute("comm_type", Value::Int64(5))]);
+    let scatter = node(3, "weights", 7, &[], vec![attribute("comm_type", Value::Int64(4))]);
     let text =
-        refusal(read(&[vec![node(1, "load", 2, &[], Vec::new()), broadcast, node(4, "odd", 17, &[], Vec::new())]]));
+        refusal(read(&[vec![node(1, "load", 2, &[], Vec::new()), scatter, node(4, "odd", 17, &[], Vec::new())]]));
     assert!(text.contains("job.0.et: node 1 `load`: the node kind `MEM_LOAD_NODE` is not modeled"), "{text}");
-    assert!(text.contains("job.0.et: node 3 `weights`: the collective `BROADCAST` is not modeled"), "{text}");
+    assert!(text.contains("job.0.et: node 3 `weights`: the collective `SCATTER` is not modeled"), "{text}");
     assert!(text.contains("the node kind `17` is not modeled\n  hint: known are METADATA_NODE"), "{text}");
 }
 
@@ -102,12 +128,12 @@ fn partners_must_agree() {
 fn files_must_be_whole_and_of_every_rank() {
     let bytes = wire::write(&[compute(1, 5, &[])]);
     let cut = File { name: "a.0.et", bytes: &bytes[..bytes.len() - 1] };
-    let text = refusal(chakra::read(&[cut], &BTreeMap::new()));
+    let text = refusal(chakra::read(&[cut], &BTreeMap::new(), None));
     assert!(text.contains("a.0.et: byte 8: no node can be read"), "{text}");
     let gzip = File { name: "a.et", bytes: &[0x1f, 0x8b, 8, 0] };
-    assert!(refusal(chakra::read(&[gzip], &BTreeMap::new())).contains("`gunzip`"));
+    assert!(refusal(chakra::read(&[gzip], &BTreeMap::new(), None)).contains("`gunzip`"));
     let files = ["a.0.et", "a.2.et"].map(|name| File { name, bytes: &bytes });
-    assert!(refusal(chakra::read(&files, &BTreeMap::new())).contains("there is no file of rank 1"));
+    assert!(refusal(chakra::read(&files, &BTreeMap::new(), None)).contains("there is no file of rank 1"));
 }
 
 #[test]
@@ -118,9 +144,9 @@ fn groups_are_named_and_hold_whom_they_should() {
         wire::write(&[node])
     };
     let file = [File { name: "a.0.et", bytes: &bytes }];
-    assert!(refusal(chakra::read(&file, &BTreeMap::new())).contains("the group `pair` is not known"));
+    assert!(refusal(chakra::read(&file, &BTreeMap::new(), None)).contains("the group `pair` is not known"));
     let wrong = BTreeMap::from([("pair".to_owned(), vec![0, 4])]);
-    assert!(refusal(chakra::read(&file, &wrong)).contains("names rank 4, but the job has ranks 0 to 0"));
+    assert!(refusal(chakra::read(&file, &wrong, None)).contains("names rank 4, but the job has ranks 0 to 0"));
 }
 
 const LAYOUT: &str = "HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 2 ep: 2 pp: 1 vpp: 1 ga: 1 \

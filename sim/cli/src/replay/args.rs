@@ -44,6 +44,9 @@ pub(crate) struct ReplayArgs {
     /// Chakra: a JSON file with the ranks of each `pg_name`, `{"name": [0, 1]}`
     #[arg(long, value_name = "FILE")]
     pub(crate) groups: Option<PathBuf>,
+    /// Chakra: ranks that all run the one trace given, in lockstep
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub(crate) ranks: Option<u32>,
     /// SimAI: of a file of several pipeline ranks, take the layers of one, without messages and bubbles
     #[arg(long)]
     pub(crate) one_pipeline_rank: bool,

@@ -52,7 +52,10 @@ fn job(args: &ReplayArgs, files: &[(String, Vec<u8>)]) -> Result<(&'static str, 
         }
         let groups = args.groups.as_deref().map(groups).transpose()?.unwrap_or_default();
         let files: Vec<File<'_>> = files.iter().map(|(name, bytes)| File { name, bytes }).collect();
-        return Ok(("chakra", chakra::read(&files, &groups)?));
+        return Ok(("chakra", chakra::read(&files, &groups, args.ranks)?));
+    }
+    if args.ranks.is_some() {
+        return Err(Failure::usage("`--ranks` is of Chakra traces\nhint: a SimAI file says its ranks in line 1"));
     }
     if args.groups.is_some() {
         return Err(Failure::usage("`--groups` is of Chakra traces\nhint: a SimAI file says its degrees in line 1"));

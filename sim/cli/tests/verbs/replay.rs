@@ -38,6 +38,8 @@ fn a_chakra_trace_runs_on_a_cluster() {
     assert!((early - number(&value, "/ranks/1/exposed_seconds") - 2e-3).abs() < 1e-12, "{value:#}");
     assert!((makespan - 1e-3 - early).abs() < 1e-12, "{value:#}");
     assert_eq!(stdout(&args), stdout(&args));
+    let lockstep = json(&[&["replay", &files[1], "--json", "--ranks", "2"][..], &MACHINE].concat());
+    assert!((number(&lockstep, "/makespan_seconds") - makespan).abs() < 1e-12, "{lockstep:#}");
     let shown = stdout(&[&args[..3], &MACHINE].concat());
     assert!(shown.contains("2 of 2 ranks simulated on h800-64-mpft"), "{shown}");
 }
@@ -58,10 +60,10 @@ fn a_simai_workload_runs_on_a_cluster() {
 #[test]
 fn what_is_not_understood_is_refused_by_name() {
     let root = tempfile::tempdir().expect("a folder");
-    let file = trace(root.path(), 0, 1, 5);
+    let file = trace(root.path(), 0, 1, 4);
     let (code, message) = refused(&[&["replay", &file][..], &MACHINE].concat());
     assert_eq!(code, 2, "{message}");
-    assert!(message.contains("job.0.et: node 2 `reduce`: the collective `BROADCAST` is not modeled"), "{message}");
+    assert!(message.contains("job.0.et: node 2 `reduce`: the collective `SCATTER` is not modeled"), "{message}");
     let path = root.path().join("w.txt");
     fs::write(&path, format!("{}\n0\n", LAYOUT.replace("pp: 1 ", "pp: 4 "))).expect("written");
     let (code, message) = refused(&[&["replay", text(&path)][..], &MACHINE].concat());
@@ -70,7 +72,8 @@ fn what_is_not_understood_is_refused_by_name() {
     let (code, message) = refused(&[&["replay", "/nowhere/a.0.et"][..], &MACHINE].concat());
     assert_eq!(code, 2, "{message}");
     assert!(message.contains("`/nowhere/a.0.et` cannot be read"), "{message}");
-    let (code, message) = refused(&["replay", &trace(root.path(), 0, 1, 0), "--cluster", "h800-64-mtfp"]);
+    let (code, message) =
+        refused(&["replay", &trace(root.path(), 0, 1, 0), "--ranks", "2", "--cluster", "h800-64-mtfp"]);
     assert_eq!(code, 2, "{message}");
     assert!(message.contains("h800-64-mpft"), "{message}");
 }

@@ -152,8 +152,8 @@ impl<'a> Replay<'a> {
         let here = self.meetings.entry(key).or_default();
         here.push(at);
         let expected = match &self.job.groups[group as usize] {
-            Group::Ranks(ranks) => ranks.len(),
-            Group::Even { .. } => 1,
+            Group::Ranks(ranks) if !self.job.lockstep() => ranks.len(),
+            Group::Ranks(_) | Group::Even { .. } => 1,
         };
         if here.len() < expected {
             return;

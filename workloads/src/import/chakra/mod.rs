@@ -12,7 +12,8 @@
 //! | `COMM_SEND_NODE`, `COMM_RECV_NODE` | a message, matched by ranks and `comm_tag` |
 //!
 //! All others, and collectives that no ring of ours does, are refused by name. `comm_size` is what a rank puts in (the reading
-//! of ASTRA-sim): for an all-gather its own share, so that nccl-tests would report ranks x `comm_size`. What a node waits for are
+//! of ASTRA-sim): for an all-gather its own share, so that nccl-tests would report ranks x `comm_size`. A broadcast goes round a ring, and so does a reduction
+//! to one rank: every rank passes all of it on, as in an all-gather or a reduce-scatter of n / (n - 1) times its size. What a node waits for are
 //! its `data_deps`, as Chakra's own feeder has it: `ctrl_deps` name the caller of an op. `comm_priority` and times of start are not
 //! read: order follows from dependencies.
 
@@ -69,15 +70,25 @@ pub struct Raw {
     pub involved_dim: Vec<bool>,
 }
 
-/// Reads the traces of a job, one file a rank. `groups` says which ranks a `pg_name` is.
+/// Reads the traces of a job, one file a rank; a single file may stand for `lockstep` ranks that all do the same. `groups` says
+/// which ranks a `pg_name` is.
 ///
 /// # Errors
 /// Every mistake of all files.
-pub fn read(files: &[File<'_>], groups: &BTreeMap<String, Vec<u32>>) -> Result<Job, ImportError> {
+pub fn read(
+    files: &[File<'_>],
+    groups: &BTreeMap<String, Vec<u32>>,
+    lockstep: Option<u32>,
+) -> Result<Job, ImportError> {
     let mut mistakes = Vec::new();
+    if let (Some(file), Some(n)) = (files.get(1), lockstep) {
+        let message = format!("{n} ranks in lockstep are one trace, but there are {} files", files.len());
+        let hint = "give one file, or one a rank without `--ranks`".to_owned();
+        mistakes.push(Mistake { place: file.name.to_owned(), message, hint });
+    }
     let ordered = by_rank(files, &mut mistakes);
-    let n_ranks = files.len() as u32;
-    let mut ranks = Ranks::new(n_ranks, groups, &mut mistakes);
+    let n_ranks = lockstep.unwrap_or(files.len() as u32).max(1);
+    let mut ranks = Ranks::new(n_ranks, lockstep.is_some(), groups, &mut mistakes);
     let mut traces = Vec::new();
     for (rank, file) in (0_u32..).zip(ordered) {
         let mut told = Mistakes::new(file.name);

@@ -38,6 +38,8 @@ const N_SHOWN_MAX: usize = 6;
 /// Ranks, and the groups that nodes have named so far.
 pub(super) struct Ranks<'a> {
     n_ranks: u32,
+    /// Whether one trace stands for all ranks.
+    lockstep: bool,
     named: &'a BTreeMap<String, Vec<u32>>,
     index: BTreeMap<String, u32>,
     groups: Vec<Group>,
@@ -45,7 +47,12 @@ pub(super) struct Ranks<'a> {
 }
 
 impl<'a> Ranks<'a> {
-    pub(super) fn new(n_ranks: u32, named: &'a BTreeMap<String, Vec<u32>>, mistakes: &mut Vec<Mistake>) -> Self {
+    pub(super) fn new(
+        n_ranks: u32,
+        lockstep: bool,
+        named: &'a BTreeMap<String, Vec<u32>>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Self {
         for (name, ranks) in named {
             let twice = (1..ranks.len()).find(|&i| ranks[..i].contains(&ranks[i])).map(|i| ranks[i]);
             let beyond = ranks.iter().find(|rank| **rank >= n_ranks);
@@ -58,15 +65,17 @@ impl<'a> Ranks<'a> {
             let hint = "list each rank of the group once, as a file of its own has it".to_owned();
             mistakes.push(Mistake { place: format!("group `{name}`"), message, hint });
         }
-        Self { n_ranks, named, index: BTreeMap::new(), groups: Vec::new(), n_empty: 0 }
+        Self { n_ranks, lockstep, named, index: BTreeMap::new(), groups: Vec::new(), n_empty: 0 }
     }
 
     pub(super) fn finish(self) -> (Vec<Group>, Vec<String>) {
-        let notes = if self.n_empty > 0 {
-            vec![format!("{} nodes have neither a duration nor arithmetic and take no time", self.n_empty)]
-        } else {
-            Vec::new()
-        };
+        let mut notes = Vec::new();
+        if self.lockstep {
+            notes.push(format!("one trace stands for {} ranks in lockstep", self.n_ranks));
+        }
+        if self.n_empty > 0 {
+            notes.push(format!("{} nodes have neither a duration nor arithmetic and take no time", self.n_empty));
+        }
         (self.groups, notes)
     }
 
@@ -152,16 +161,17 @@ impl<'a> Ranks<'a> {
         let name = raw.comm_type.and_then(|kind| COLLECTIVES.get(usize::try_from(kind).ok()?).copied());
         let what = match name {
             Some("ALL_REDUCE" | "BARRIER") => Collective::AllReduce,
-            Some("ALL_GATHER") => Collective::AllGather,
+            Some("ALL_GATHER" | "BROADCAST") => Collective::AllGather,
             Some("ALL_TO_ALL") => Collective::AllToAll,
-            Some("REDUCE_SCATTER") => Collective::ReduceScatter,
+            Some("REDUCE_SCATTER" | "REDUCE") => Collective::ReduceScatter,
             other => {
                 let kind = match (other, raw.comm_type) {
                     (Some(name), _) => format!("the collective `{name}` is not modeled"),
                     (None, Some(number)) => format!("the collective `{number}` is not known"),
                     (None, None) => "`comm_type` is missing".to_owned(),
                 };
-                let hint = "known are ALL_REDUCE, ALL_GATHER, ALL_TO_ALL, REDUCE_SCATTER and BARRIER";
+                let hint =
+                    "known are ALL_REDUCE, ALL_GATHER, ALL_TO_ALL, REDUCE_SCATTER, BROADCAST, REDUCE and BARRIER";
                 mistakes.add(&place(raw), kind, hint);
                 return Work::Mark;
             }
@@ -172,8 +182,12 @@ impl<'a> Ranks<'a> {
         }
         let group = self.group(rank, raw, mistakes);
         let own = if name == Some("BARRIER") { Bytes::ZERO } else { size(raw, mistakes) };
-        let n_ranks = self.groups.get(group as usize).map_or(1, Group::n_ranks);
-        let bytes = if what == Collective::AllGather { own * f64::from(n_ranks) } else { own };
+        let n = f64::from(self.groups.get(group as usize).map_or(1, Group::n_ranks));
+        let bytes = match name {
+            Some("ALL_GATHER") => own * n,
+            Some("BROADCAST" | "REDUCE") if n > 1.0 => own * (n / (n - 1.0)),
+            _ => own,
+        };
         Work::Collective { group, what, bytes }
     }
 
@@ -189,6 +203,10 @@ impl<'a> Ranks<'a> {
                 return 0;
             }
         };
+        if ranks.len() == 1 && self.n_ranks == 1 {
+            let hint = "give the traces of all ranks, one file each, or `--ranks N` for N ranks that all do the same";
+            mistakes.add(&place(raw), "a collective, but the job has one rank", hint);
+        }
         if !ranks.contains(&rank) {
             let message = format!("rank {rank} calls a collective of the group `{name}`, which it is not in");
             mistakes.add(&place(raw), message, "correct `pg_name` or the group");
@@ -202,6 +220,11 @@ impl<'a> Ranks<'a> {
     }
 
     fn peer(&self, rank: u32, raw: &Raw, key: &str, peer: Option<u64>, mistakes: &mut Mistakes<'_>) -> Option<u32> {
+        if self.lockstep {
+            let hint = "give one file a rank";
+            mistakes.add(&place(raw), "a message tells ranks apart that should be in lockstep", hint);
+            return None;
+        }
         let hint = format!("write the other rank as `{key}`");
         let Some(peer) = peer else {
             mistakes.add(&place(raw), format!("`{key}` is missing"), hint);
