@@ -1,6 +1,6 @@
 //! Models the tests of this crate share.
 
-use crate::model::{Attention, Experts, Gate, GroupScore, Model};
+use crate::model::{Activation, Attention, Experts, Gate, GroupScore, Model};
 
 const V3_ATTENTION: Attention =
     Attention::Mla { heads: 128, query_latent: 1536, kv_latent: 512, nope: 128, rope: 64, value: 128 };
@@ -11,6 +11,7 @@ pub(crate) fn deepseek_v3() -> Model {
         layers: 61,
         hidden: 7168,
         ffn: 18432,
+        activation: Activation::SwiGlu,
         vocabulary: 129_280,
         tied: false,
         attention: V3_ATTENTION,
@@ -35,6 +36,7 @@ pub(crate) fn deepseek_v2() -> Model {
         layers: 60,
         hidden: 5120,
         ffn: 12288,
+        activation: Activation::SwiGlu,
         vocabulary: 102_400,
         tied: false,
         attention: V3_ATTENTION,
@@ -59,9 +61,26 @@ pub(crate) fn llama_405b() -> Model {
         layers: 126,
         hidden: 16384,
         ffn: 53248,
+        activation: Activation::SwiGlu,
         vocabulary: 128_256,
         tied: false,
-        attention: Attention::Gqa { heads: 128, kv_heads: 8, head: 128, bias: false },
+        attention: Attention::Gqa { heads: 128, kv_heads: 8, head: 128, bias: false, rotary: true },
+        experts: None,
+        mtp_modules: 0,
+    }
+}
+
+/// The 22B model of arXiv:2205.05198.
+pub(crate) fn megatron_22b() -> Model {
+    Model {
+        name: "megatron-22b".to_owned(),
+        layers: 48,
+        hidden: 6144,
+        ffn: 24576,
+        activation: Activation::Gelu,
+        vocabulary: 51_200,
+        tied: true,
+        attention: Attention::Gqa { heads: 64, kv_heads: 64, head: 96, bias: true, rotary: false },
         experts: None,
         mtp_modules: 0,
     }

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use workloads::op::Precision;
-//! use workloads::step::{self, Casting, LayerKind, Load, Recompute, Shape};
+//! use workloads::step::{self, AttentionKernel, Casting, LayerKind, Load, Recompute, Shape};
 //!
 //! let config = r#"{ "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336,
 //!     "vocab_size": 128256, "num_attention_heads": 32, "num_key_value_heads": 8 }"#;
@@ -11,6 +11,7 @@
 //!     sequence: 8192, micro_batch: 1, tp: 2, cp: 1, ep: 1, linear: Precision::Bf16,
 //!     recompute: Recompute::default(), keep_fp8: false, casting: Casting::Kernel, transposed_reads: false,
 //!     logit_pieces: 1,
+//!     sequence_parallel: true, attention: AttentionKernel::Fused, dropout: false,
 //! };
 //! assert!(shape.check(&model).is_empty());
 //! let passes = step::mlp(&model, &shape, LayerKind::Dense, &Load::default());
@@ -30,9 +31,12 @@
 //! - [`schedule`]: in which order a pipeline rank runs its chunks.
 //! - [`memory`]: what all of it takes on one rank.
 //!
+//! Apart from that: [`import`] reads jobs that other tools wrote, as graphs of work and messages.
+//!
 //! This crate does not know bandwidths, peaks, links, GPU names or how long anything takes.
 
 pub mod hf;
+pub mod import;
 pub mod memory;
 pub mod model;
 pub mod op;

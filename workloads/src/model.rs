@@ -27,6 +27,8 @@ pub struct Model {
     pub hidden: u64,
     /// Width of a dense feed-forward layer.
     pub ffn: u64,
+    /// What a feed-forward layer does between its products.
+    pub activation: Activation,
     /// Vocabulary.
     pub vocabulary: u64,
     /// Whether embedding and head share weights.
@@ -37,6 +39,27 @@ pub struct Model {
     pub experts: Option<Experts>,
     /// Multi-token-prediction modules after the last layer.
     pub mtp_modules: u32,
+}
+
+/// What a feed-forward layer does between its products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// Gated: one half of the first product, through SiLU, times the other half. Three matrices.
+    SwiGlu,
+    /// Not gated. Two matrices; dense models only.
+    Gelu,
+}
+
+impl Activation {
+    /// Vectors of the layer's width that it reads for one that it writes: the outputs of the first product.
+    #[must_use]
+    pub fn inputs(self) -> u64 {
+        match self {
+            Self::SwiGlu => 2,
+            Self::Gelu => 1,
+        }
+    }
 }
 
 /// Attention and its projections.
@@ -68,6 +91,8 @@ pub enum Attention {
         head: u64,
         /// Whether query, key and value projections have biases.
         bias: bool,
+        /// Whether queries and keys turn with their position; else positions are learned and added to the embedding.
+        rotary: bool,
     },
 }
 

@@ -148,6 +148,12 @@ pub enum Stream {
     Rope,
     /// Gated activation.
     SwiGlu,
+    /// Activation without a gate.
+    Gelu,
+    /// Scale, causal mask and softmax of attention scores.
+    Softmax,
+    /// Dropout, or its gradient.
+    Dropout,
     /// To FP8 with one scale per 1x128 tile; also stores the 128x1 transpose where the weight gradient needs it.
     Cast,
     /// Reading an FP8 tensor back, transposing and casting it anew with 128x1 tiles.

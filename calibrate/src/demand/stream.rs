@@ -59,13 +59,19 @@ fn keys(what: Stream, reads: Bytes, writes: Bytes) -> (EstimateKey, EstimateKey)
         Stream::CastTranspose => (Key::StreamCastTransposeFraction, Key::StreamCastTransposeLatency),
         Stream::Permute => (Key::StreamPermuteFraction, Key::StreamPermuteLatency),
         Stream::Unpermute => (Key::StreamUnpermuteFraction, Key::StreamUnpermuteLatency),
-        Stream::Residual | Stream::Gate | Stream::Embedding | Stream::CrossEntropy | Stream::Update | Stream::Copy => {
-            match (reads > Bytes::ZERO, writes > Bytes::ZERO) {
-                (true, false) => (Key::StreamReadFraction, Key::StreamReadLatency),
-                (false, true) => (Key::StreamWriteFraction, Key::StreamWriteLatency),
-                _ => (Key::StreamCopyFraction, Key::StreamCopyLatency),
-            }
-        }
+        Stream::Gelu
+        | Stream::Softmax
+        | Stream::Dropout
+        | Stream::Residual
+        | Stream::Gate
+        | Stream::Embedding
+        | Stream::CrossEntropy
+        | Stream::Update
+        | Stream::Copy => match (reads > Bytes::ZERO, writes > Bytes::ZERO) {
+            (true, false) => (Key::StreamReadFraction, Key::StreamReadLatency),
+            (false, true) => (Key::StreamWriteFraction, Key::StreamWriteLatency),
+            _ => (Key::StreamCopyFraction, Key::StreamCopyLatency),
+        },
     }
 }
 

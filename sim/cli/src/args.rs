@@ -9,6 +9,7 @@ use crate::calibrate::args::{AFTER as CALIBRATE, CalibrateArgs};
 use crate::exit::Failure;
 use crate::probe::accumulate::{AFTER as ACCUMULATE, AccumulateArgs};
 use crate::probe::kernel::args::{AFTER as KERNEL, KernelArgs};
+use crate::replay::args::{AFTER as REPLAY, ReplayArgs};
 use crate::study::{SensitivityArgs, StudyArgs};
 
 const EXAMPLES: &str = "\
@@ -81,6 +82,9 @@ pub(crate) enum Verb {
     /// Ask the model one question
     #[command(subcommand)]
     Probe(Probe),
+    /// Run a job that another tool wrote: a Chakra execution trace or a SimAI workload file
+    #[command(after_long_help = REPLAY)]
+    Replay(ReplayArgs),
     /// Hold the model against what was published
     #[command(after_long_help = VALIDATE)]
     Validate(ValidateArgs),

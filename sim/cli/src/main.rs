@@ -12,6 +12,7 @@ mod out;
 mod prepare;
 mod probe;
 mod progress;
+mod replay;
 mod run;
 mod study;
 mod summarize;
@@ -48,6 +49,7 @@ fn verb(cli: &Cli) -> Result<String, Failure> {
         Verb::Probe(Probe::Collective(question)) => probe::collective(question),
         Verb::Probe(Probe::Model(question)) => probe::model(question),
         Verb::Probe(Probe::Accumulate(question)) => probe::accumulate::accumulate(question),
+        Verb::Replay(asked) => replay::replay(asked),
         Verb::Validate(validate) => validate::validate(validate),
         Verb::Study(asked) => study::study(asked),
         Verb::Sensitivity(asked) => study::sensitivity(asked),

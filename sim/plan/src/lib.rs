@@ -31,6 +31,7 @@
 //! where traffic is balanced, a little late where it is not (`tests/steps/folding.rs`).
 //!
 //! Beside the way lies [`sums()`]: how a plan adds the products of its linear layers, for whoever asks what that loses.
+//! Jobs that other tools wrote ([`workloads::import::Job`]) have no model and no plan: [`replay()`] runs them on a machine.
 //!
 //! This crate does not know files, spans, units of people or printing; it draws no random number that the plan's seed does
 //! not give.
@@ -46,6 +47,7 @@ mod lower;
 mod memory;
 mod plan;
 mod program;
+mod replay;
 mod sums;
 mod token_limit;
 
@@ -62,5 +64,6 @@ pub use lower::{RingBytes, Sampling, comm_sms, expert_layout, lower, lower_with,
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording};
 pub use program::*;
+pub use replay::{RankReplay, Replayed, replay};
 pub use sums::{Length, Scales, Sums, sums};
 pub use token_limit::{TokenLimit, token_limit};

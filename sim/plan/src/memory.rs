@@ -41,6 +41,7 @@ pub fn memory(plan: &Plan, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanE
         load: &load,
         copies: schedule.n_weight_copies(),
         keep_bf16_weights: plan.policy.keep_bf16_weights,
+        moments: plan.policy.moments,
         reserved: plan.policy.reserved,
     };
     let capacity = plan.machine.device.memory_capacity();

@@ -6,7 +6,7 @@ use units::Bytes;
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
-use workloads::step::Recompute;
+use workloads::step::{AttentionKernel, Moments, Recompute};
 use workloads::traffic::TrafficSpec;
 
 use crate::CostTerms;
@@ -80,6 +80,14 @@ pub struct Policies {
     pub promote: Option<u32>,
     /// What is computed again in the backward pass (`policy.recompute.*`).
     pub recompute: Recompute,
+    /// How the core of attention is computed (`policy.attention`): `fused` or `unfused`.
+    pub attention: AttentionKernel,
+    /// Whether tensor parallelism is also over tokens where it splits nothing else (`policy.sequence-parallel`).
+    pub sequence_parallel: bool,
+    /// Whether there is dropout (`policy.dropout`).
+    pub dropout: bool,
+    /// How the optimizer keeps its moments (`policy.moments`): `bf16` or `fp32`.
+    pub moments: Moments,
     /// How activations are kept (`policy.keep-activations`): `fp8` or `bf16`.
     pub keep: KeepActivations,
     /// Whether the BF16 weights of FP8 layers stay beside their FP8 copies (`policy.keep-bf16-weights`).

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use workloads::model::{Attention, Gate, GroupScore, Model};
+use workloads::model::{Activation, Attention, Gate, GroupScore, Model};
 
 use crate::diagnostic::Diagnostic;
 use crate::origin::{Origin, Source};
@@ -28,6 +28,13 @@ impl Keys {
             ("layers", self.count(model.layers)),
             ("hidden", self.count(model.hidden)),
             ("ffn", self.count(model.ffn)),
+            (
+                "activation",
+                self.text(match model.activation {
+                    Activation::SwiGlu => "swiglu",
+                    Activation::Gelu => "gelu",
+                }),
+            ),
             ("vocabulary", self.count(model.vocabulary)),
             ("tied", self.node(Value::Boolean(model.tied))),
             ("mtp-modules", self.count(model.mtp_modules)),
@@ -78,12 +85,13 @@ impl Keys {
                 ("rope", self.count(rope)),
                 ("value", self.count(value)),
             ]),
-            Attention::Gqa { heads, kv_heads, head, bias } => self.table([
+            Attention::Gqa { heads, kv_heads, head, bias, rotary } => self.table([
                 ("kind", self.text("gqa")),
                 ("heads", self.count(heads)),
                 ("kv-heads", self.count(kv_heads)),
                 ("head", self.count(head)),
                 ("bias", self.node(Value::Boolean(bias))),
+                ("rotary", self.node(Value::Boolean(rotary))),
             ]),
         }
     }

@@ -101,6 +101,28 @@ pub(crate) fn read_model(
     builder.finish(stem(name), origin)
 }
 
+/// Reads a cluster and profiles, the latter named by arguments; none: the one named like its hardware.
+pub(crate) fn read_cluster(
+    reference: &str,
+    profiles: &[String],
+    sets: &[String],
+    library: &Library,
+) -> Result<(Layers, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let source = library.open(Kind::Cluster, reference, None).map_err(|absent| vec![absent])?;
+    let mut builder = Builder::new(library);
+    let Some(mut file) = parse::file(&source, &mut builder.mistakes) else { return Err(builder.mistakes) };
+    builder.patches = patch::collect(&mut file, sets, &mut builder.mistakes);
+    file.remove("about");
+    builder.cluster(file);
+    let hardware = builder.hardware.clone().unwrap_or_default();
+    let mut used = DeviceNames { hardware: &hardware, profiles, implementations: &[] }.used();
+    used.remove("hardware");
+    patch::apply_to_use(&mut used, &builder.patches);
+    builder.used.extend(used.clone());
+    builder.profiles(&used);
+    builder.finish(stem(reference), Origin::whole(&source))
+}
+
 /// What names a device and what is known of its kernels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DeviceNames<'a> {

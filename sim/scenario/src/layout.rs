@@ -183,6 +183,9 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
         casting: workloads::step::Casting::default(),
         transposed_reads: false,
         logit_pieces: u64::from(policy.logit_pieces),
+        sequence_parallel: policy.sequence_parallel,
+        attention: policy.attention,
+        dropout: policy.dropout,
     };
     for error in shape.check(model) {
         let key = match &error {
@@ -190,8 +193,10 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
             ShapeError::Uneven { by_what, .. } => by_what.trim_matches('`'),
             ShapeError::TooLarge(_) => "job.micro-batch",
             ShapeError::Precision => "job.precision",
+            ShapeError::ReplicatedTokens(_) => "policy.sequence-parallel",
         };
-        let key = if keys.contains(&key) { key } else { "parallel.tp" };
+        let known = keys.contains(&key) || key == "policy.sequence-parallel";
+        let key = if known { key } else { "parallel.tp" };
         reader.refuse(key, error.to_string(), None);
     }
 }

@@ -53,7 +53,9 @@ mod tree;
 
 pub use diagnostic::{Diagnostic, Mistakes, Severity};
 pub use library::{Disk, Kind, Library, Sources, Text};
-pub use load::{Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_device, load_hardware, load_machine, load_model};
+pub use load::{
+    Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_cluster, load_device, load_hardware, load_machine, load_model,
+};
 pub use origin::Origin;
 pub use print::{canonical_text, plan_toml};
 pub use published::{Ask, Fact, Family, Figure, Published, Standing, published};

@@ -47,10 +47,10 @@ pub struct LoadedMachine {
     pub leaves: Vec<Leaf>,
 }
 
-/// A node of some hardware, and what is known of its kernels.
+/// A machine of some hardware, and what is known of its kernels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadedDevice {
-    /// One node without a network.
+    /// One node without a network, or a cluster.
     pub machine: Machine,
     /// Every estimate.
     pub profile: Profile,
@@ -180,6 +180,29 @@ pub fn load_model(reference: &str, sets: &[String], library: &Library) -> Result
     let model = model::model(&mut reader);
     reader.finish(&["model"]).map_err(Mistakes::new)?;
     Ok(model)
+}
+
+/// Loads a cluster and profiles without a job. Each is a preset name or a path; an earlier profile goes before a later one, and
+/// without any the profile named like the cluster's hardware is taken. `sets` may patch all of them.
+///
+/// # Errors
+/// Every mistake in the names, their files and the patches, at once.
+pub fn load_cluster(
+    reference: &str,
+    profiles: &[String],
+    sets: &[String],
+    library: &Library,
+) -> Result<LoadedDevice, Mistakes> {
+    let (layers, mistakes) = layers::read_cluster(reference, profiles, sets, library).map_err(Mistakes::new)?;
+    let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
+    let machine = machine::machine(&mut reader);
+    let profile = profile::profile(&mut reader, &layers.profiles);
+    let namespaces = ["cluster", "gpu", "node", "fabric", "profile"];
+    let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;
+    let leaves = leaves(&layers.root, &namespaces, &decided);
+    // A missing estimate is a mistake, and with a mistake `finish` has returned.
+    let profile = profile.ok_or_else(Mistakes::default)?;
+    Ok(LoadedDevice { machine, profile, leaves })
 }
 
 /// A file that has a job is a scenario; a name is first a cluster.

@@ -1,6 +1,6 @@
 //! The model: `model.*`.
 
-use workloads::model::{Attention, Experts, Gate, GroupScore, Model};
+use workloads::model::{Activation, Attention, Experts, Gate, GroupScore, Model};
 
 use crate::reader::{Reader, WordOr};
 
@@ -21,6 +21,7 @@ pub(crate) fn model(reader: &mut Reader<'_>) -> Model {
         layers: reader.count("model.layers", 1..=N_PARTS_MAX),
         hidden: width(reader, "model.hidden"),
         ffn: reader.count("model.ffn", 0..=WIDTH_MAX),
+        activation: reader.choice("model.activation", &[("swiglu", Activation::SwiGlu), ("gelu", Activation::Gelu)]),
         vocabulary: width(reader, "model.vocabulary"),
         tied: reader.flag("model.tied"),
         attention: attention(reader),
@@ -53,6 +54,7 @@ fn attention(reader: &mut Reader<'_>) -> Attention {
             kv_heads: width(reader, "model.attention.kv-heads"),
             head: width(reader, "model.attention.head"),
             bias: reader.flag("model.attention.bias"),
+            rotary: reader.flag("model.attention.rotary"),
         },
     }
 }
@@ -101,6 +103,13 @@ fn check(reader: &mut Reader<'_>, model: &Model) {
         );
     }
     let Some(experts) = &model.experts else { return };
+    if model.activation == Activation::Gelu && reader.sound(&["model.activation"]) {
+        reader.refuse(
+            "model.activation",
+            "experts without a gate are not modeled",
+            Some("take `swiglu`, or `model.experts = \"none\"`".to_owned()),
+        );
+    }
     if reader.sound(&["model.layers", "model.experts.first-dense"]) && experts.first_dense > model.layers {
         reader.refuse(
             "model.experts.first-dense",

@@ -5,7 +5,7 @@ use topology::{Device, Machine, Routing};
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
-use workloads::step::Recompute;
+use workloads::step::{AttentionKernel, Moments, Recompute};
 
 use crate::reader::{Reader, WordOr};
 
@@ -32,8 +32,14 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
             norm: reader.flag("policy.recompute.norm"),
             mla_up: reader.flag("policy.recompute.mla-up"),
             swiglu: reader.flag("policy.recompute.swiglu"),
+            core: reader.flag("policy.recompute.core"),
             full: reader.flag("policy.recompute.full"),
         },
+        attention: reader
+            .choice("policy.attention", &[("fused", AttentionKernel::Fused), ("unfused", AttentionKernel::Unfused)]),
+        sequence_parallel: reader.flag("policy.sequence-parallel"),
+        dropout: reader.flag("policy.dropout"),
+        moments: reader.choice("policy.moments", &[("bf16", Moments::Bf16), ("fp32", Moments::Fp32)]),
         keep: reader
             .choice("policy.keep-activations", &[("fp8", KeepActivations::Fp8), ("bf16", KeepActivations::Bf16)]),
         keep_bf16_weights: reader.flag("policy.keep-bf16-weights"),

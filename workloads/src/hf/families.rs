@@ -2,7 +2,7 @@
 
 use super::Problem;
 use super::fields::Fields;
-use crate::model::{Attention, Experts, Gate, GroupScore, Model};
+use crate::model::{Activation, Attention, Experts, Gate, GroupScore, Model};
 
 /// Kinds of model that can be read.
 pub const MODEL_TYPES: [&str; 9] =
@@ -32,6 +32,8 @@ pub(super) fn model(fields: &mut Fields<'_>) -> Option<Model> {
         layers: fields.small("num_hidden_layers"),
         hidden: fields.count("hidden_size"),
         ffn: fields.count("intermediate_size"),
+        // Every kind above is gated.
+        activation: Activation::SwiGlu,
         vocabulary: fields.count("vocab_size"),
         // None of these kinds ties by default.
         tied: fields.flag_or("tie_word_embeddings", false),
@@ -106,7 +108,7 @@ fn grouped(fields: &mut Fields<'_>, bias: bool, head: Head) -> Attention {
             head
         }
     };
-    Attention::Gqa { heads, kv_heads, head, bias }
+    Attention::Gqa { heads, kv_heads, head, bias, rotary: true }
 }
 
 fn mixtral(fields: &mut Fields<'_>) -> Experts {

@@ -1,18 +1,19 @@
 //! What is kept from forward to backward.
 
 use super::{Item, item};
-use crate::model::{Attention, LayerKind, Model};
+use crate::model::{Activation, Attention, LayerKind, Model};
 use crate::parallel::Stage;
-use crate::step::{Load, Shape, kept_core_width};
+use crate::step::{AttentionKernel, Load, Shape, kept_core_width};
 
 const BF16: f64 = 2.0;
 const FP32: f64 = 4.0;
+const MASK: f64 = 1.0;
 
 /// What one layer keeps of one micro-batch on one rank, item by item.
 ///
 /// Inputs of both norms always (BF16). Norm outputs, up-projected queries, keys and values, and SwiGLU outputs only
 /// where they are not computed again. Inputs of FP8 GEMMs and of SwiGLU in FP8 where the policy keeps them so, the
-/// core's output in 12 bits; the rows of the experts in the format of the dispatch. Whole-layer recomputation keeps the
+/// core's output in 12 bits; scores of unfused attention unless it is computed again; the rows of the experts in the format of the dispatch. Whole-layer recomputation keeps the
 /// layer's input.
 #[must_use]
 pub fn kept(model: &Model, shape: &Shape, kind: LayerKind, load: &Load) -> Vec<Item> {
@@ -31,13 +32,20 @@ pub fn kept(model: &Model, shape: &Shape, kind: LayerKind, load: &Load) -> Vec<I
             let gate = f64::from(experts.routed) * FP32 + f64::from(experts.top_k) * 12.0;
             items.push(item("gate", own * gate));
             let shared = u64::from(experts.shared) * experts.width / shape.tp.max(1);
-            items.push(item("shared experts", gated(shape, shape.tokens(), shared)));
+            items.push(item("shared experts", activated(shape, Activation::SwiGlu, shape.tokens(), shared)));
             let rows = load.n_rows();
             let arrived = if shape.fp8() { shape.fp8_width() } else { BF16 };
             items.push(item("expert inputs", (rows * model.hidden) as f64 * arrived));
-            items.push(item("experts", gated(shape, rows, experts.width)));
+            items.push(item("experts", activated(shape, Activation::SwiGlu, rows, experts.width)));
         }
-        _ => items.push(item("feed-forward", gated(shape, shape.tokens(), model.ffn / shape.tp.max(1)))),
+        _ => {
+            let width = model.ffn / shape.tp.max(1);
+            items.push(item("feed-forward", activated(shape, model.activation, shape.tokens(), width)));
+        }
+    }
+    if shape.dropout {
+        // One for each branch of the residual stream.
+        items.push(item("dropout masks", stream / BF16 * 2.0 * MASK));
     }
     items
 }
@@ -75,14 +83,22 @@ fn attention(model: &Model, shape: &Shape, items: &mut Vec<Item>) {
         }
     };
     items.push(item("attention output", tokens * (heads * value) as f64 * kept_core_width(shape)));
-    // One FP32 logarithm of the softmax's sum a query and head.
-    items.push(item("softmax sums", tokens * heads as f64 * FP32));
+    match shape.attention {
+        // One FP32 logarithm of the softmax's sum a query and head.
+        AttentionKernel::Fused => items.push(item("softmax sums", tokens * heads as f64 * FP32)),
+        AttentionKernel::Unfused if shape.recompute.core => {}
+        AttentionKernel::Unfused => {
+            // Probabilities, and where there is dropout its mask and what is left of them.
+            let width = if shape.dropout { 2.0 * BF16 + MASK } else { BF16 };
+            items.push(item("attention scores", tokens * (heads * shape.sequence) as f64 * width));
+        }
+    }
 }
 
-/// SwiGLU's input, and its output where it is not computed again.
-fn gated(shape: &Shape, rows: u64, width: u64) -> f64 {
-    let vectors = if shape.recompute.swiglu { 2.0 } else { 3.0 };
-    (rows * width) as f64 * vectors * shape.kept_width()
+/// The activation's input, and its output where it is not computed again.
+fn activated(shape: &Shape, activation: Activation, rows: u64, width: u64) -> f64 {
+    let vectors = activation.inputs() + u64::from(!shape.recompute.swiglu);
+    (rows * width * vectors) as f64 * shape.kept_width()
 }
 
 /// What a stage keeps of a chunk outside its layers: the two norm inputs of each MTP module (and their outputs, where

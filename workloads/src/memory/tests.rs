@@ -7,7 +7,7 @@ use crate::fixtures::{deepseek_v3, llama_405b};
 use crate::model::LayerKind;
 use crate::op::Precision;
 use crate::parallel::{default_stages, stage_layers};
-use crate::step::{Casting, Recompute};
+use crate::step::{AttentionKernel, Casting, Moments, Recompute};
 
 fn published() -> Shape {
     Shape {
@@ -17,11 +17,14 @@ fn published() -> Shape {
         cp: 1,
         ep: 64,
         linear: Precision::Fp8Block,
-        recompute: Recompute { norm: true, mla_up: true, swiglu: true, full: false },
+        recompute: Recompute { norm: true, mla_up: true, swiglu: true, ..Recompute::default() },
         keep_fp8: true,
         casting: Casting::Kernel,
         transposed_reads: false,
         logit_pieces: 1,
+        sequence_parallel: true,
+        attention: AttentionKernel::Fused,
+        dropout: false,
     }
 }
 
@@ -40,7 +43,16 @@ fn with_bf16_weights(shape: &Shape, rank: u32, keep_bf16_weights: bool) -> Footp
     let held = [(rank, 16 - rank), (15 - rank, rank + 1)]
         .map(|(stage, chunks)| Held { stage: layers[stage as usize].clone(), chunks });
     let reserved = Bytes::new(2e9);
-    let job = Job { model: &model, parallel: &parallel, shape, load: &load, copies: 2, keep_bf16_weights, reserved };
+    let job = Job {
+        model: &model,
+        parallel: &parallel,
+        shape,
+        load: &load,
+        copies: 2,
+        keep_bf16_weights,
+        moments: Moments::Bf16,
+        reserved,
+    };
     footprint(&job, &held)
 }
 

@@ -11,6 +11,9 @@ pub enum ModelError {
     /// The model is beyond counting.
     #[error("the model has about {0:e} parameters, beyond what is counted exactly (2^53)")]
     TooLarge(f64),
+    /// Experts without a gate are not modeled.
+    #[error("`model.activation` is `gelu`, but experts are gated; take `swiglu`")]
+    Ungated,
     /// One count exceeds another.
     #[error("`model.{what}` is {is}, more than `model.{limit}`, which is {max}")]
     TooMany {
@@ -99,6 +102,9 @@ impl Model {
         let Some(experts) = &self.experts else {
             return;
         };
+        if self.activation == super::Activation::Gelu {
+            errors.0.push(ModelError::Ungated);
+        }
         let routed = u64::from(experts.routed);
         let groups = u64::from(experts.groups);
         errors.positive("experts.routed", routed);

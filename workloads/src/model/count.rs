@@ -114,7 +114,7 @@ impl Model {
                 }
             }
             _ => {
-                let ffn = 3 * self.hidden * self.ffn / tp;
+                let ffn = (self.activation.inputs() + 1) * self.hidden * self.ffn / tp;
                 HeldParams { common: linear + rest + ffn, experts: 0, linear: linear + ffn }
             }
         }
@@ -143,7 +143,7 @@ impl Model {
                     norms: q + kv,
                 }
             }
-            Attention::Gqa { heads, kv_heads, head, bias } => {
+            Attention::Gqa { heads, kv_heads, head, bias, .. } => {
                 let (heads, kv_heads) = (heads / tp, kv_heads.div_ceil(tp));
                 let biases = if bias { (heads + 2 * kv_heads) * head } else { 0 };
                 AttentionParams { split: 2 * d * heads * head + 2 * d * kv_heads * head, copied: 0, norms: biases }

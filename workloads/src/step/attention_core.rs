@@ -1,8 +1,8 @@
 //! The attention core and the output projection, shared by latent and grouped attention.
 
-use super::Shape;
 use super::shape::Copies;
 use super::tape::{BF16, FP32, Linear, Tape};
+use super::{AttentionKernel, Shape};
 use crate::op::{Axis, Collective, OpKind, Pass, Stream};
 
 /// Bytes of an element in E5M6, the 12-bit format the core's output is kept in, without its scale.
@@ -25,12 +25,15 @@ impl Core {
     /// (arXiv:2412.19437 section 3.3.3).
     pub(super) fn forward(self, tape: &mut Tape<'_>) {
         self.gather_keys(tape, Pass::Forward);
-        self.op(tape, Pass::Forward);
+        match tape.shape.attention {
+            AttentionKernel::Fused => self.op(tape, Pass::Forward),
+            AttentionKernel::Unfused => self.unfused(tape, Pass::Forward),
+        }
         let output = self.output(tape.shape);
         self.cast_output(tape, output);
         tape.product(Pass::Forward, output);
         tape.collective(Pass::Forward, "attention-scatter", Axis::Tp, Collective::ReduceScatter, self.residual(tape));
-        tape.sum(Pass::Forward, "attention-residual", self.residual(tape) / tape.shape.tp.max(1), 2);
+        tape.residual("attention-residual", self.own(tape.shape), 2);
     }
 
     fn cast_output(self, tape: &mut Tape<'_>, output: Linear) {
@@ -52,6 +55,7 @@ impl Core {
     pub(super) fn backward_output(self, tape: &mut Tape<'_>) {
         let output = self.output(tape.shape);
         let all = self.residual(tape);
+        tape.residual_gradient("attention-residual", self.own(tape.shape));
         tape.collective(Pass::InputGradient, "attention-scatter", Axis::Tp, Collective::AllGather, all);
         tape.cast_gradient(output);
         tape.product(Pass::InputGradient, output);
@@ -70,19 +74,25 @@ impl Core {
     }
 
     /// From the gradient of the core's output to those of queries, keys and values.
-    ///
+    pub(super) fn backward_core(self, tape: &mut Tape<'_>) {
+        self.gather_keys(tape, Pass::Recompute);
+        match tape.shape.attention {
+            AttentionKernel::Fused => self.fused_backward(tape),
+            AttentionKernel::Unfused => self.unfused_backward(tape),
+        }
+        let keys = self.gathered_keys(tape.shape);
+        tape.collective(Pass::InputGradient, "key-value-gather", Axis::Cp, Collective::ReduceScatter, keys);
+    }
+
     /// As FlashAttention's backward does it: row sums of dO x O and clearing of the FP32 dQ, the core, dQ to BF16. The
     /// bytes of the two explain their times in the published trace at memory speed.
-    pub(super) fn backward_core(self, tape: &mut Tape<'_>) {
+    fn fused_backward(self, tape: &mut Tape<'_>) {
         let tokens = tape.shape.tokens();
-        self.gather_keys(tape, Pass::Recompute);
         let (queries, values) = (tokens * self.heads * self.qk, tokens * self.heads * self.value);
         let sums = [values as f64 * 2.0 * BF16, (tokens * self.heads) as f64 * FP32 + queries as f64 * FP32];
         tape.stream_bytes(Pass::InputGradient, "attention-row-sums", Stream::Copy, sums);
         self.op(tape, Pass::InputGradient);
         tape.stream(Pass::InputGradient, "attention-query-gradient", Stream::Copy, queries, [FP32, BF16]);
-        let keys = self.gathered_keys(tape.shape);
-        tape.collective(Pass::InputGradient, "key-value-gather", Axis::Cp, Collective::ReduceScatter, keys);
     }
 
     /// The output projection's weight gradient.
@@ -97,6 +107,11 @@ impl Core {
 
     fn residual(self, tape: &Tape<'_>) -> u64 {
         tape.shape.tokens() * self.hidden
+    }
+
+    /// Elements of the residual stream that this rank adds to.
+    fn own(self, shape: &Shape) -> u64 {
+        shape.tokens_sequence_parallel() * self.hidden
     }
 
     fn gathered_keys(self, shape: &Shape) -> u64 {

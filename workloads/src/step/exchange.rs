@@ -2,9 +2,10 @@
 
 use units::Bytes;
 
-use super::Shape;
 use super::tape::BF16;
+use super::{Passes, Shape};
 use crate::model::Model;
+use crate::op::{Axis, Collective, Op, OpKind, Pass};
 
 /// Sizes of the all-to-all of a layer of experts. The gradient of the combine is a dispatch of
 /// `dispatch_bytes_per_token`, the gradient of the dispatch a combine of `combine_bytes_per_token`.
@@ -33,8 +34,21 @@ pub fn exchange(model: &Model, shape: &Shape) -> Option<Exchange> {
 }
 
 /// What one rank sends to the next stage for one micro-batch (and gets back as a gradient): the residual stream of its
-/// own tokens in BF16.
+/// own tokens in BF16. Where tensor-parallel ranks hold the same tokens each still sends its share, and the next stage
+/// gathers ([`handed_over`]; arXiv:2104.04473 section 4.1).
 #[must_use]
 pub fn point_to_point(model: &Model, shape: &Shape) -> Bytes {
-    Bytes::new((shape.tokens_sequence_parallel() * model.hidden) as f64 * BF16)
+    Bytes::new((shape.tokens() / shape.tp.max(1) * model.hidden) as f64 * BF16)
+}
+
+/// What a stage does with what arrives from its neighbor, forward and backward: nothing where ranks hold tokens of their
+/// own, else an all-gather.
+#[must_use]
+pub fn handed_over(model: &Model, shape: &Shape) -> Passes {
+    let gather = |pass| {
+        let bytes = Bytes::new((shape.tokens() * model.hidden) as f64 * BF16);
+        let kind = OpKind::Collective { axis: Axis::Tp, what: Collective::AllGather, bytes };
+        if shape.tp > 1 && !shape.sequence_parallel { vec![Op::new("stage-gather", pass, kind)] } else { Vec::new() }
+    };
+    Passes { forward: gather(Pass::Forward), input_gradient: gather(Pass::InputGradient), ..Passes::default() }
 }

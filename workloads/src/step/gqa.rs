@@ -14,15 +14,16 @@ use crate::op::{Axis, Collective, Pass, Stream};
 pub(super) struct Grouped {
     hidden: u64,
     project: Linear,
+    rotary: bool,
     core: Core,
 }
 
 impl Grouped {
     /// From a model with grouped attention; sizes are zero for any other.
     pub(super) fn of(model: &Model, shape: &Shape) -> Self {
-        let (heads, kv_heads, head) = match model.attention {
-            Attention::Gqa { heads, kv_heads, head, .. } => (heads, kv_heads, head),
-            Attention::Mla { .. } => (0, 0, 0),
+        let (heads, kv_heads, head, rotary) = match model.attention {
+            Attention::Gqa { heads, kv_heads, head, rotary, .. } => (heads, kv_heads, head, rotary),
+            Attention::Mla { .. } => (0, 0, 0, false),
         };
         let tp = shape.tp.max(1);
         // A key-value head is held by several ranks where there are more ranks than heads.
@@ -31,6 +32,7 @@ impl Grouped {
         let outputs = (heads + 2 * kv_heads) * head;
         Self {
             hidden: model.hidden,
+            rotary,
             project: Linear { names, tokens: shape.tokens(), inputs: model.hidden, outputs },
             core: Core { hidden: model.hidden, heads, kv_heads, qk: head, value: head },
         }
@@ -74,6 +76,9 @@ impl Grouped {
 
     /// Queries and keys turn in place.
     fn rope(&self, tape: &mut Tape<'_>, pass: Pass) {
+        if !self.rotary {
+            return;
+        }
         let elements = tape.shape.tokens() * (self.core.heads + self.core.kv_heads) * self.core.qk;
         tape.stream(pass, "rope", Stream::Rope, elements, [BF16, BF16]);
     }

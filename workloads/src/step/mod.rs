@@ -28,8 +28,10 @@
 //! Where it breaks: launch gaps and padding are not here (the estimator adds them); kernels that fuse more than these
 //! move fewer bytes.
 
+mod activation;
 mod attention;
 mod attention_core;
+mod attention_unfused;
 mod ends;
 mod exchange;
 mod ffn;
@@ -44,11 +46,11 @@ mod update;
 pub use attention::attention;
 pub(crate) use attention_core::kept_core_width;
 pub use ends::{embedding, head, mtp};
-pub use exchange::{Exchange, exchange, point_to_point};
+pub use exchange::{Exchange, exchange, handed_over, point_to_point};
 pub use ffn::mlp;
-pub use shape::{Casting, Recompute, Shape, ShapeError};
+pub use shape::{AttentionKernel, Casting, Recompute, Shape, ShapeError};
 pub(crate) use update::weight_copy_width;
-pub use update::{HeldParams, ReduceClass, Update, held_params, update};
+pub use update::{HeldParams, Moments, ReduceClass, Update, held_params, update};
 
 pub use crate::model::LayerKind;
 use crate::model::Model;
@@ -97,5 +99,7 @@ impl Load {
     }
 }
 
+#[cfg(test)]
+mod gpt_tests;
 #[cfg(test)]
 mod tests;

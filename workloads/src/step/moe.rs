@@ -1,11 +1,15 @@
 //! The experts of a layer, between dispatch and combine.
 
-use super::ffn::{FeedForward, SHARED, swiglu, swiglu_again, swiglu_gradient};
+use super::activation::{activate, activate_again, activation_gradient};
+use super::ffn::{FeedForward, SHARED};
 use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use super::{Load, Passes, Shape};
-use crate::model::{Experts, Model};
+use crate::model::{Activation, Experts, Model};
 use crate::op::{Collective, Pass, Stream};
+
+/// Experts are gated.
+const GATED: Activation = Activation::SwiGlu;
 
 /// Shared experts on the rank's own tokens, routed experts on the tokens it received.
 ///
@@ -39,8 +43,8 @@ impl<'a> Layer<'a> {
         let shared = u64::from(experts.shared) * width;
         Self {
             hidden,
-            shared: (shared > 0).then(|| FeedForward::new(SHARED, shape, hidden, shared)),
-            gate_up: Linear { names: gate_up, tokens, inputs: hidden, outputs: 2 * width },
+            shared: (shared > 0).then(|| FeedForward::new(SHARED, GATED, shape, hidden, shared)),
+            gate_up: Linear { names: gate_up, tokens, inputs: hidden, outputs: GATED.inputs() * width },
             down: Linear { names: down, tokens, inputs: width, outputs: hidden },
             load,
         }
@@ -58,12 +62,12 @@ impl<'a> Layer<'a> {
         }
         self.permute(tape, pass, "expert-permute");
         tape.grouped(pass, self.gate_up, &self.load.rows);
-        swiglu(tape, "expert-swiglu", self.down.input_elements());
+        activate(tape, GATED, "expert-swiglu", self.down.input_elements());
         tape.grouped(pass, self.down, &self.load.rows);
         self.unpermute(tape, pass, "expert-sum");
         let own = tape.shape.tokens_sequence_parallel() * self.hidden;
         // Combined routed experts, shared experts where there are any, and the stream itself.
-        tape.sum(pass, "mlp-residual", own, if self.shared.is_some() { 3 } else { 2 });
+        tape.residual("mlp-residual", own, if self.shared.is_some() { 3 } else { 2 });
     }
 
     /// The first cast belongs to the dispatch of the gradient, which the trace counts there; the norm runs again here
@@ -71,6 +75,7 @@ impl<'a> Layer<'a> {
     fn backward(&self, tape: &mut Tape<'_>) {
         let own = tape.shape.tokens_sequence_parallel() * self.hidden;
         let norm_again = tape.shape.pieces_again().norm;
+        tape.residual_gradient("mlp-residual", own);
         let one_cast = self.shared.is_some() && tape.shape.tp == 1;
         let copies = if one_cast { Copies::Both } else { Copies::Rows };
         tape.cast_to_send(Pass::InputGradient, "mlp-output-gradient", own, copies);
@@ -93,8 +98,8 @@ impl<'a> Layer<'a> {
         self.permute(tape, pass, "expert-sum");
         tape.transpose(self.down.names[2], self.gate_up.input_elements());
         tape.grouped(pass, self.down, &self.load.rows);
-        swiglu_again(tape, "expert-swiglu", self.down, self.down.input_elements());
-        swiglu_gradient(tape, "expert-swiglu", self.down.input_elements());
+        activate_again(tape, GATED, "expert-swiglu", self.down);
+        activation_gradient(tape, GATED, "expert-swiglu", self.down.input_elements());
         tape.grouped(pass, self.gate_up, &self.load.rows);
         self.unpermute(tape, pass, "expert-permute");
         tape.transpose(self.gate_up.names[1], self.gate_up.input_elements());

@@ -28,6 +28,21 @@ pub struct Shape {
     pub transposed_reads: bool,
     /// Pieces the logits are computed in. One: logits are kept from forward to backward. More: see [`super::head`].
     pub logit_pieces: u64,
+    /// Whether what tensor parallelism does not split is split by tokens instead.
+    pub sequence_parallel: bool,
+    /// How the core of attention is computed.
+    pub attention: AttentionKernel,
+    /// Whether attention scores and both residual branches pass through dropout, with a mask of a byte an element.
+    pub dropout: bool,
+}
+
+/// How the core of attention is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionKernel {
+    /// In one kernel, whose scores never leave the SMs.
+    Fused,
+    /// As products and a softmax, with the scores in memory between them.
+    Unfused,
 }
 
 /// Where BF16 activations and gradients become FP8 (arXiv:2412.19437 section 3.5.2 asks for all but the first).
@@ -72,9 +87,12 @@ pub struct Recompute {
     pub norm: bool,
     /// Up-projections of latent attention, with the rotary position after them.
     pub mla_up: bool,
-    /// The gated activation.
+    /// The activation of the feed-forward layer.
     pub swiglu: bool,
-    /// Whole layers, from their input. The other three then have nothing to say. Each segment's forward list then opens
+    /// The core of unfused attention, from kept queries, keys and values (*selective*, arXiv:2205.05198). A fused
+    /// kernel always computes its scores again.
+    pub core: bool,
+    /// Whole layers, from their input. The others then have nothing to say. Each segment's forward list then opens
     /// its input-gradient list; in time that of attention runs before the feed-forward segment's. In a layer of experts
     /// the tokens are dispatched again too ([`super::Exchange::dispatch_again`]).
     pub full: bool,
@@ -101,6 +119,9 @@ pub enum ShapeError {
     /// A micro-batch is beyond counting.
     #[error("a micro-batch of {0} tokens; more than 2^32 are not counted")]
     TooLarge(u128),
+    /// Experts take the tokens of a rank, which only sequence parallelism tells apart.
+    #[error("experts with `parallel.tp` {0} need `policy.sequence-parallel = true`")]
+    ReplicatedTokens(u64),
     /// [`Precision::Fp8Tile`] is the arithmetic of weight gradients only.
     #[error("linear layers cannot run in `fp8-tile`; choose `fp8-block`, `fp8-tensor` or `bf16`")]
     Precision,
@@ -113,10 +134,10 @@ impl Shape {
         self.sequence * self.micro_batch / self.cp.max(1)
     }
 
-    /// Tokens of a rank outside the tensor-parallel parts: `tokens / tp`.
+    /// Tokens of a rank outside the tensor-parallel parts: `tokens / tp`, or all of them without sequence parallelism.
     #[must_use]
     pub fn tokens_sequence_parallel(&self) -> u64 {
-        self.tokens() / self.tp.max(1)
+        if self.sequence_parallel { self.tokens() / self.tp.max(1) } else { self.tokens() }
     }
 
     /// Whether the linear layers run in FP8.
@@ -206,6 +227,9 @@ impl Shape {
         .collect();
         if self.linear == Precision::Fp8Tile {
             errors.push(ShapeError::Precision);
+        }
+        if model.experts.is_some() && self.tp > 1 && !self.sequence_parallel {
+            errors.push(ShapeError::ReplicatedTokens(self.tp));
         }
         let tokens = u128::from(self.sequence) * u128::from(self.micro_batch);
         if tokens > 1 << 32 {

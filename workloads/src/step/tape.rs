@@ -12,6 +12,8 @@ use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision, Stream};
 pub(super) const BF16: f64 = 2.0;
 /// Bytes of an element in FP32.
 pub(super) const FP32: f64 = 4.0;
+/// Bytes of an element of a dropout mask.
+pub(super) const MASK: f64 = 1.0;
 
 /// The three lists of a segment while they are written.
 pub(super) struct Tape<'a> {
@@ -91,13 +93,35 @@ impl<'a> Tape<'a> {
         self.stream(Pass::InputGradient, name, Stream::Norm, elements, [reads, BF16]);
     }
 
+    /// A branch joins the residual stream: `terms` read, the sum written, and a mask where there is dropout.
+    pub(super) fn residual(&mut self, name: &'static str, elements: u64, terms: u64) {
+        let mask = if self.shape.dropout { MASK } else { 0.0 };
+        self.stream(Pass::Forward, name, Stream::Residual, elements, [terms as f64 * BF16, BF16 + mask]);
+    }
+
+    /// The gradient of the branch, through its mask; nothing without dropout.
+    pub(super) fn residual_gradient(&mut self, name: &'static str, elements: u64) {
+        if self.shape.dropout {
+            self.stream(Pass::InputGradient, name, Stream::Dropout, elements, [BF16 + MASK, BF16]);
+        }
+    }
+
     /// A collective of `elements` BF16 elements over `axis`; nothing where the group has one rank.
+    ///
+    /// Without sequence parallelism every tensor-parallel rank holds all tokens: nothing is gathered, and what is summed
+    /// is summed for all.
     pub(super) fn collective(&mut self, pass: Pass, name: &'static str, axis: Axis, what: Collective, elements: u64) {
         let degree = match axis {
             Axis::Tp => self.shape.tp,
             Axis::Cp => self.shape.cp,
             Axis::Ep => self.shape.ep,
             Axis::Dp | Axis::Pp => 1,
+        };
+        let replicated = axis == Axis::Tp && !self.shape.sequence_parallel;
+        let what = match what {
+            Collective::AllGather if replicated => return,
+            Collective::ReduceScatter if replicated => Collective::AllReduce,
+            _ => what,
         };
         if degree > 1 {
             let bytes = Bytes::new(elements as f64 * BF16);

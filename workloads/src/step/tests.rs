@@ -19,11 +19,14 @@ fn published() -> Shape {
         cp: 1,
         ep: 64,
         linear: Precision::Fp8Block,
-        recompute: Recompute { norm: true, mla_up: true, swiglu: true, full: false },
+        recompute: Recompute { norm: true, mla_up: true, swiglu: true, ..Recompute::default() },
         keep_fp8: true,
         casting: Casting::Kernel,
         transposed_reads: false,
         logit_pieces: 1,
+        sequence_parallel: true,
+        attention: AttentionKernel::Fused,
+        dropout: false,
     }
 }
 
@@ -227,7 +230,7 @@ fn policies() -> Vec<Shape> {
     let mut all = Vec::new();
     for bits in 0..32_u32 {
         let on = |bit: u32| bits & (1 << bit) != 0;
-        let recompute = Recompute { norm: on(0), mla_up: on(1), swiglu: on(2), full: on(3) };
+        let recompute = Recompute { norm: on(0), mla_up: on(1), swiglu: on(2), full: on(3), ..Recompute::default() };
         for linear in [Precision::Fp8Block, Precision::Fp8Tensor, Precision::Bf16] {
             all.push(Shape { recompute, keep_fp8: on(4), linear, ep: 8, ..published() });
         }
@@ -379,7 +382,7 @@ fn the_optimizer_shards_experts_by_four_and_the_rest_by_256() {
     let held = stage_layers(&model, &stages);
     let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages };
     // Ranks 7 and 8 hold the two middle stages of four layers of experts each, once in each direction.
-    let update = update(&model, &parallel, Precision::Fp8Block, &held[7..9], 2);
+    let update = update(&model, &parallel, Precision::Fp8Block, Moments::Bf16, &held[7..9], 2);
     assert_eq!(update.classes.len(), 2);
     let [common, experts] = [&update.classes[0], &update.classes[1]];
     assert_eq!((common.replicas, experts.replicas), (256, 4));

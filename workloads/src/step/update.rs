@@ -38,6 +38,26 @@ impl ReduceClass {
     }
 }
 
+/// How the optimizer keeps its two moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moments {
+    /// 2 bytes each (arXiv:2412.19437 section 3.3.3).
+    Bf16,
+    /// 4 bytes each, the usual mixed-precision recipe.
+    Fp32,
+}
+
+impl Moments {
+    /// Bytes of both moments of a parameter.
+    #[must_use]
+    pub fn width(self) -> f64 {
+        match self {
+            Self::Bf16 => 2.0 * BF16,
+            Self::Fp32 => 2.0 * FP32,
+        }
+    }
+}
+
 /// The optimizer's part of a step: reduce-scatter of every class, [`Update::sharded`], all-gather of every class,
 /// [`Update::whole`].
 #[derive(Clone, Debug, PartialEq)]
@@ -52,16 +72,23 @@ pub struct Update {
 
 /// The update of a rank that holds the stages `held`.
 ///
-/// AdamW with FP32 gradients and master weights and BF16 moments, sharded over replicas (ZeRO-1; arXiv:2412.19437
+/// AdamW with FP32 gradients and master weights, sharded over replicas (ZeRO-1; arXiv:2412.19437
 /// section 3.3.3). Bytes a parameter of the shard: the gradient once for its norm (4); gradient, master and moments
-/// read (12), master, moments and BF16 weight written (10). Then, on all the rank holds: where `linear` is FP8, linear
+/// read (8 and the moments), master, moments and BF16 weight written (6 and the moments). Then, on all the rank holds: where `linear` is FP8, linear
 /// weights read in BF16 and written in FP8 128x128 blocks in both layouts; gradients cleared (4).
 ///
 /// `copies` is how many pipeline ranks hold each stage: 2 for DualPipe's mirror, else 1. What tensor parallelism
 /// replicates (norms, latent down-projections) is not reduced over `tp` here, nor a table that first and last stage
 /// share on different ranks.
 #[must_use]
-pub fn update(model: &Model, parallel: &Parallelism, linear: Precision, held: &[Stage], copies: u32) -> Update {
+pub fn update(
+    model: &Model,
+    parallel: &Parallelism,
+    linear: Precision,
+    moments: Moments,
+    held: &[Stage],
+    copies: u32,
+) -> Update {
     let params = held_params(model, parallel, held);
     let ranks = parallel.dp * parallel.cp * copies;
     let class = |name, params, replicas| ReduceClass { name, params, replicas };
@@ -75,7 +102,7 @@ pub fn update(model: &Model, parallel: &Parallelism, linear: Precision, held: &[
     let shard: u64 = classes.iter().map(ReduceClass::shard).sum();
     let sharded = vec![
         stream("gradient-norm", Stream::Copy, shard, [FP32, 0.0]),
-        stream("update", Stream::Update, shard, [2.0 * FP32 + 2.0 * BF16, FP32 + 3.0 * BF16]),
+        stream("update", Stream::Update, shard, [2.0 * FP32 + moments.width(), FP32 + BF16 + moments.width()]),
     ];
     let mut whole = Vec::new();
     if linear != Precision::Bf16 {

@@ -66,7 +66,8 @@ fn moving_average(run: &Finished<'_>) -> Option<String> {
     let shard = |rank| {
         let held: Vec<_> =
             schedule.held(plan.parallel.pp, rank).iter().map(|&stage| stages[stage as usize].clone()).collect();
-        let update = step::update(&plan.model, &plan.parallel, linear, &held, schedule.n_weight_copies());
+        let update =
+            step::update(&plan.model, &plan.parallel, linear, plan.policy.moments, &held, schedule.n_weight_copies());
         update.classes.iter().map(step::ReduceClass::shard).sum::<u64>()
     };
     let size = (0..plan.parallel.pp).map(shard).max().unwrap_or(0) as f64 * FP32;

@@ -79,7 +79,12 @@ impl<'a> Asker<'a> {
                 let drawn = self.of_probe(probe)?;
                 as_json(&cli, drawn)
             }
-            Verb::Plan(_) | Verb::Validate(_) | Verb::Study(_) | Verb::Sensitivity(_) | Verb::Calibrate(_) => {
+            Verb::Plan(_)
+            | Verb::Replay(_)
+            | Verb::Validate(_)
+            | Verb::Study(_)
+            | Verb::Sensitivity(_)
+            | Verb::Calibrate(_) => {
                 Err(Failure::usage("it predicts nothing\nhint: ask `run`, `check`, `topology` or `probe`"))
             }
         }

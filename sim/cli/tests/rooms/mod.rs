@@ -26,7 +26,7 @@ pub(crate) const HOUSE: [Room; 11] = [
         folder: "workloads",
         floor: 1,
         rooms: &["units"],
-        packages: &["rand", "rand_chacha", "serde", "serde_json", "thiserror"],
+        packages: &["prost", "rand", "rand_chacha", "serde", "serde_json", "thiserror"],
     },
     Room {
         name: "calibrate",

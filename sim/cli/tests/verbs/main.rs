@@ -1,9 +1,11 @@
 //! The program from outside: what it prints, what it writes, how it ends.
 
 mod cost;
+mod disk;
 mod folders;
 mod mistakes;
 mod probe;
+mod replay;
 mod run;
 mod study;
 mod topology;

@@ -52,6 +52,7 @@ pub(super) fn chunks(
         has_experts: plan.model.experts.is_some(),
         exchanges: step::exchange(&plan.model, &context.shape).is_some(),
         again: context.shape.recompute.full,
+        neighbors: plan.parallel.pp > 1,
         templates: Vec::new(),
         index: BTreeMap::new(),
     };
@@ -104,6 +105,7 @@ fn first_layers(stages: &[Stage]) -> Vec<u16> {
 
 /// Kernels of every segment on a number of SMs.
 struct Segments {
+    handed: Fixed,
     embedding: Fixed,
     mtp: Fixed,
     head: Fixed,
@@ -123,6 +125,7 @@ impl Segments {
             let mut list = |ops: &[Op]| kernels.fixed(context, ops, sms);
             Fixed([list(&passes.forward), list(&passes.input_gradient), list(&passes.weight_gradient)])
         };
+        let handed = fixed(&step::handed_over(model, shape));
         let none = step::Load::default();
         let is_moe = model.experts.is_some();
         let embedding = fixed(&step::embedding(model, shape));
@@ -135,13 +138,15 @@ impl Segments {
         let attention = if is_moe { fixed(&step::attention(model, shape, LayerKind::Moe)) } else { Fixed::default() };
         let loads = exchange::loads(context);
         let experts = kernels.loaded(context, &loads, |load| step::mlp(model, shape, LayerKind::Moe, load), sms);
-        Self { embedding, mtp, head, dense, attention, experts }
+        Self { handed, embedding, mtp, head, dense, attention, experts }
     }
 }
 
 /// One part of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
+    /// What arrives from the stage before, or backward from the one behind.
+    Handed,
     Embedding,
     Dense,
     Moe(u16),
@@ -167,6 +172,8 @@ struct Library<'a> {
     has_experts: bool,
     exchanges: bool,
     again: bool,
+    /// Whether stages that follow each other are on different ranks.
+    neighbors: bool,
     templates: Vec<Template>,
     /// Template by kind of slot and stages.
     index: BTreeMap<(u8, u32, u32), u32>,
@@ -203,9 +210,15 @@ impl Library<'_> {
     }
 
     fn template(&self, slot: &Slot, forward_stage: u32, backward_stage: u32) -> Template {
-        let forward = self.units(forward_stage);
+        let mut forward = self.units(forward_stage);
         let mut backward = self.units(backward_stage);
         backward.reverse();
+        if self.neighbors && forward_stage > 0 {
+            forward.insert(0, Unit::Handed);
+        }
+        if self.neighbors && (backward_stage as usize) + 1 < self.stages.len() {
+            backward.insert(0, Unit::Handed);
+        }
         let overlapped = matches!(slot, Slot::Overlapped { .. });
         let mut writer = Writer {
             library: self,
@@ -369,6 +382,7 @@ impl Writer<'_> {
     /// The first segment of a unit, or all of a unit that is no layer.
     fn attention(&mut self, unit: Unit, pass: usize) {
         let fixed = match unit {
+            Unit::Handed => &self.segments.handed,
             Unit::Embedding => &self.segments.embedding,
             Unit::Mtp => &self.segments.mtp,
             Unit::Head => &self.segments.head,
@@ -385,7 +399,7 @@ impl Writer<'_> {
             Unit::Moe(layer) => {
                 self.template.streams[COMPUTE].extend(self.segments.experts.instructions(pass, half, layer));
             }
-            Unit::Embedding | Unit::Mtp | Unit::Head => {}
+            Unit::Handed | Unit::Embedding | Unit::Mtp | Unit::Head => {}
         }
     }
 
@@ -429,6 +443,6 @@ impl Writer<'_> {
 fn routed(unit: Unit) -> Option<u16> {
     match unit {
         Unit::Moe(layer) => Some(layer),
-        Unit::Embedding | Unit::Dense | Unit::Mtp | Unit::Head => None,
+        Unit::Handed | Unit::Embedding | Unit::Dense | Unit::Mtp | Unit::Head => None,
     }
 }

@@ -24,7 +24,7 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels<'_>, rank: u32) -> Vec<E
     let held: Vec<Stage> =
         schedule.held(plan.parallel.pp, rank).iter().map(|&stage| context.stages[stage as usize].clone()).collect();
     let copies = schedule.n_weight_copies();
-    let update = step::update(&plan.model, &plan.parallel, context.shape.linear, &held, copies);
+    let update = step::update(&plan.model, &plan.parallel, context.shape.linear, plan.policy.moments, &held, copies);
     let all = plan.machine.device.sms;
     let mut ending = Vec::new();
     for class in &update.classes {

@@ -29,6 +29,7 @@ use crate::{Folding, Plan, PlanError, PointToPoint};
 pub use exchange::expert_layout;
 pub use hands::comm_sms;
 pub(crate) use kernels::Kernels;
+pub(crate) use ring::{Occupied, occupied};
 pub use ring::{RingBytes, ring_bytes};
 pub use shape::shape;
 

@@ -6,7 +6,7 @@
 //! paid once. Source: the ring algorithms of NCCL; bandwidth-optimal (Patarasuk and Yuan 2009). Assumed: small messages
 //! (where NCCL would choose a tree) do not matter. Breaks below about 1 MiB a rank.
 
-use calibrate::{CollectiveKeys, EstimateKey, Estimator};
+use calibrate::{CollectiveKeys, EstimateKey, Estimator, Profile};
 use units::{Bytes, SimSpan};
 use workloads::op::{Axis, Collective};
 
@@ -59,16 +59,35 @@ pub(super) fn inside(context: &Context<'_>, op: u16, axis: Axis, what: Collectiv
 
 /// A collective over `n` ranks that are `stride` apart.
 pub(super) fn over(context: &Context<'_>, op: u16, what: Collective, bytes: Bytes, n: u32, stride: u32) -> Ring {
-    let profile = &context.plan.profile;
-    let estimator = Estimator::new(&context.plan.machine.device, profile);
-    let sent = ring_bytes(what, bytes, n, context.layout.per_node(n, stride));
-    let up_limit = CollectiveKeys::of(what).fraction;
-    Ring {
-        op,
-        up_limit,
-        span: n * stride,
-        stride,
-        up: sent.up / profile.value(up_limit),
+    let estimator = Estimator::new(&context.plan.machine.device, &context.plan.profile);
+    let per_node = context.layout.per_node(n, stride);
+    let Occupied { up, out, latency } = occupied(&context.plan.profile, estimator, what, bytes, n, per_node);
+    Ring { op, up_limit: CollectiveKeys::of(what).fraction, span: n * stride, stride, up, out, latency }
+}
+
+/// What a collective takes of a rank's ports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Occupied {
+    /// Of the scale-up port: bytes over the share of the rate it reaches.
+    pub(crate) up: f64,
+    /// Of the NIC.
+    pub(crate) out: f64,
+    /// Before bytes move.
+    pub(crate) latency: SimSpan,
+}
+
+/// What a collective of `n` ranks, `per_node` of them on each node, takes of the ports of each.
+pub(crate) fn occupied(
+    profile: &Profile,
+    estimator: Estimator<'_>,
+    what: Collective,
+    bytes: Bytes,
+    n: u32,
+    per_node: u32,
+) -> Occupied {
+    let sent = ring_bytes(what, bytes, n, per_node);
+    Occupied {
+        up: sent.up / profile.value(CollectiveKeys::of(what).fraction),
         out: sent.out / profile.value(EstimateKey::CollectiveScaleOutFraction),
         latency: SimSpan::from(estimator.collective_latency(what, n)),
     }

@@ -33,5 +33,8 @@ pub fn shape(plan: &Plan) -> Shape {
             TransposedReads::Native => true,
         },
         logit_pieces: u64::from(plan.policy.logit_pieces),
+        sequence_parallel: plan.policy.sequence_parallel,
+        attention: plan.policy.attention,
+        dropout: plan.policy.dropout,
     }
 }

@@ -1,0 +1,79 @@
+//! `replay`: jobs that other tools wrote.
+
+use std::fs;
+use std::path::Path;
+
+use workloads::import::chakra::wire::{self, Attribute, Node, Value};
+
+use crate::{json, number, refused, stdout};
+
+const LAYOUT: &str = "HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 8 ep: 1 pp: 1 vpp: 1 ga: 1 all_gpus: 64 \
+                      checkpoints: 0 checkpoint_initiates: 0";
+const MACHINE: [&str; 4] = ["--cluster", "h800-64-mpft", "--profile", "h800-published"];
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path")
+}
+
+/// A file of rank `rank` that computes for `micros` and then reduces with kind `comm_type`.
+fn trace(folder: &Path, rank: u32, micros: u64, comm_type: i64) -> String {
+    let attribute = |name: &str, value| Attribute { name: name.to_owned(), value: Some(value) };
+    let compute = Node { id: 1, name: "product".to_owned(), kind: 4, duration_micros: micros, ..Node::default() };
+    let attr = vec![attribute("comm_type", Value::Int64(comm_type)), attribute("comm_size", Value::Uint64(1 << 20))];
+    let reduce = Node { id: 2, name: "reduce".to_owned(), kind: 7, data_deps: vec![1], attr, ..Node::default() };
+    let path = folder.join(format!("job.{rank}.et"));
+    fs::write(&path, wire::write(&[compute, reduce])).expect("written");
+    text(&path).to_owned()
+}
+
+#[test]
+fn a_chakra_trace_runs_on_a_cluster() {
+    let root = tempfile::tempdir().expect("a folder");
+    let files = [trace(root.path(), 0, 1000, 0), trace(root.path(), 1, 3000, 0)];
+    let args = [&["replay", &files[0], &files[1], "--json"][..], &MACHINE].concat();
+    let value = json(&args);
+    assert_eq!(value["format"], "chakra");
+    let makespan = number(&value, "/makespan_seconds");
+    let early = number(&value, "/ranks/0/exposed_seconds");
+    assert!((early - number(&value, "/ranks/1/exposed_seconds") - 2e-3).abs() < 1e-12, "{value:#}");
+    assert!((makespan - 1e-3 - early).abs() < 1e-12, "{value:#}");
+    assert_eq!(stdout(&args), stdout(&args));
+    let lockstep = json(&[&["replay", &files[1], "--json", "--ranks", "2"][..], &MACHINE].concat());
+    assert!((number(&lockstep, "/makespan_seconds") - makespan).abs() < 1e-12, "{lockstep:#}");
+    let shown = stdout(&[&args[..3], &MACHINE].concat());
+    assert!(shown.contains("2 of 2 ranks simulated on h800-64-mpft"), "{shown}");
+}
+
+#[test]
+fn a_simai_workload_runs_on_a_cluster() {
+    let root = tempfile::tempdir().expect("a folder");
+    let path = root.path().join("w.txt");
+    let row = "a -1 1000000 ALLGATHER 16777216 2000000 NONE 0 3000000 ALLREDUCE 16777216 100";
+    fs::write(&path, format!("{LAYOUT}\n1\n{row}\n")).expect("written");
+    let value = json(&[&["replay", text(&path), "--json"][..], &MACHINE].concat());
+    assert_eq!((value["format"].as_str(), value["n_ranks"].as_u64()), (Some("simai"), Some(64)));
+    assert!((number(&value, "/ranks/0/device_seconds") - 6.0001e-3).abs() < 1e-12, "{value:#}");
+    let quicker = [&["replay", text(&path), "--json", "--set", "gpu.scale-up.links=18"][..], &MACHINE].concat();
+    assert!(number(&json(&quicker), "/makespan_seconds") < number(&value, "/makespan_seconds"));
+}
+
+#[test]
+fn what_is_not_understood_is_refused_by_name() {
+    let root = tempfile::tempdir().expect("a folder");
+    let file = trace(root.path(), 0, 1, 4);
+    let (code, message) = refused(&[&["replay", &file][..], &MACHINE].concat());
+    assert_eq!(code, 2, "{message}");
+    assert!(message.contains("job.0.et: node 2 `reduce`: the collective `SCATTER` is not modeled"), "{message}");
+    let path = root.path().join("w.txt");
+    fs::write(&path, format!("{}\n0\n", LAYOUT.replace("pp: 1 ", "pp: 4 "))).expect("written");
+    let (code, message) = refused(&[&["replay", text(&path)][..], &MACHINE].concat());
+    assert_eq!(code, 2, "{message}");
+    assert!(message.contains("`pp: 4`") && message.contains("--one-pipeline-rank"), "{message}");
+    let (code, message) = refused(&[&["replay", "/nowhere/a.0.et"][..], &MACHINE].concat());
+    assert_eq!(code, 2, "{message}");
+    assert!(message.contains("`/nowhere/a.0.et` cannot be read"), "{message}");
+    let (code, message) =
+        refused(&["replay", &trace(root.path(), 0, 1, 0), "--ranks", "2", "--cluster", "h800-64-mtfp"]);
+    assert_eq!(code, 2, "{message}");
+    assert!(message.contains("h800-64-mpft"), "{message}");
+}

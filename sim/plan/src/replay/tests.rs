@@ -1,0 +1,188 @@
+//! Closed forms, laws of accounting, and what cannot run.
+
+use calibrate::EstimateKey;
+use units::{Bytes, Flops};
+use workloads::import::{Group, Node, Trace, Work, simai};
+use workloads::op::Collective;
+
+use super::*;
+use crate::lower::ring_bytes;
+
+fn site() -> (Machine, Profile) {
+    let library = scenario::Library::built_in();
+    let plan = scenario::load("tiny-moe", &[], &library).expect("a preset").plan;
+    // The crate under test is built twice, once for `scenario`: what is shared are the types of the crates below.
+    (plan.machine, plan.profile)
+}
+
+fn node(name: &str, work: Work, after: &[u32]) -> Node {
+    Node { name: name.to_owned(), work, after: after.to_vec() }
+}
+
+fn job(traces: Vec<Vec<Node>>, groups: Vec<Group>) -> Job {
+    let n_ranks = traces.len() as u32;
+    let named = |(rank, nodes)| Trace { name: format!("rank {rank}"), nodes };
+    Job { n_ranks, traces: traces.into_iter().enumerate().map(named).collect(), groups, notes: Vec::new() }
+}
+
+fn close(what: &str, expected: f64, actual: f64) {
+    // Ends and latencies are whole picoseconds.
+    assert!((actual - expected).abs() < 1e-11, "{what}: expectation {expected}, actual {actual}");
+}
+
+fn ms(milliseconds: f64) -> Work {
+    Work::Device(Seconds::new(milliseconds * 1e-3))
+}
+
+const SIZE: f64 = 256.0 * 1024.0 * 1024.0;
+
+fn ring(machine: &Machine, profile: &Profile, what: Collective, n: u32) -> f64 {
+    let sent = ring_bytes(what, Bytes::new(SIZE), n, n.min(machine.node.devices));
+    let fraction = profile.value(calibrate::CollectiveKeys::of(what).fraction);
+    let up = sent.up / fraction / machine.device.scale_up_rate().get();
+    let out = sent.out / profile.value(EstimateKey::CollectiveScaleOutFraction) / machine.node.nic.rate.get();
+    let latency = calibrate::Estimator::new(&machine.device, profile).collective_latency(what, n);
+    latency.get() + up.max(out)
+}
+
+#[test]
+fn a_ring_alone_is_latency_and_bytes_over_the_slower_port() {
+    let (machine, profile) = site();
+    for what in [Collective::AllReduce, Collective::AllGather, Collective::ReduceScatter, Collective::AllToAll] {
+        for n in [2, 8, 16] {
+            let work = Work::Collective { group: 0, what, bytes: Bytes::new(SIZE) };
+            let traces = (0..n).map(|_| vec![node("ring", work, &[])]).collect();
+            let replayed =
+                replay(&job(traces, vec![Group::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
+            close(&format!("{what:?} of {n}"), ring(&machine, &profile, what, n), replayed.makespan.get());
+        }
+    }
+}
+
+#[test]
+fn a_chain_adds_up_and_a_device_runs_one_node_at_a_time() {
+    let (machine, profile) = site();
+    let chain = job(vec![vec![node("a", ms(1.0), &[]), node("b", ms(2.0), &[0]), node("c", ms(4.0), &[])]], Vec::new());
+    let replayed = replay(&chain, &machine, &profile).expect("runs");
+    close("makespan", 7e-3, replayed.makespan.get());
+    let host = Work::Host(Seconds::new(5e-3));
+    let beside = job(vec![vec![node("a", ms(7.0), &[]), node("h", host, &[])]], Vec::new());
+    let replayed = replay(&beside, &machine, &profile).expect("runs");
+    close("makespan", 7e-3, replayed.makespan.get());
+    close("host", 5e-3, replayed.ranks[0].host.seconds());
+}
+
+#[test]
+fn arithmetic_is_the_roofline() {
+    let (machine, profile) = site();
+    let peak = machine.device.peak_bf16().get() * profile.value(EstimateKey::GemmBf16Fraction);
+    let memory = machine.device.memory_rate().get() * profile.value(EstimateKey::MemoryFraction);
+    let latency = profile.value(EstimateKey::KernelLatency);
+    for (flops, bytes) in [(1e12, 1e6), (1e6, 1e9), (0.0, 1e9), (1e12, 0.0)] {
+        let work = Work::Arithmetic { flops: Flops::new(flops), bytes: Bytes::new(bytes) };
+        let replayed = replay(&job(vec![vec![node("a", work, &[])]], Vec::new()), &machine, &profile).expect("runs");
+        close("roofline", latency + f64::max(flops / peak, bytes / memory), replayed.makespan.get());
+    }
+}
+
+#[test]
+fn a_late_rank_is_waited_for_and_every_rank_accounts_for_its_time() {
+    let (machine, profile) = site();
+    let work = Work::Collective { group: 0, what: Collective::AllReduce, bytes: Bytes::new(SIZE) };
+    let early = vec![node("a", ms(1.0), &[]), node("ring", work, &[0])];
+    let late = vec![node("a", ms(9.0), &[]), node("ring", work, &[0])];
+    let replayed = replay(&job(vec![early, late], vec![Group::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
+    let alone = ring(&machine, &profile, Collective::AllReduce, 2);
+    close("makespan", 9e-3 + alone, replayed.makespan.get());
+    close("exposed of the early rank", 8e-3 + alone, replayed.ranks[0].exposed.seconds());
+    close("exposed of the late rank", alone, replayed.ranks[1].exposed.seconds());
+    for rank in &replayed.ranks {
+        close("sum", replayed.makespan.get(), (rank.device + rank.exposed + rank.idle).seconds());
+    }
+}
+
+#[test]
+fn communication_hides_beside_compute_that_does_not_wait_for_it() {
+    let (machine, profile) = site();
+    let work = Work::Collective { group: 0, what: Collective::AllReduce, bytes: Bytes::new(SIZE) };
+    let trace = || vec![node("ring", work, &[]), node("a", ms(100.0), &[])];
+    let replayed =
+        replay(&job(vec![trace(), trace()], vec![Group::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
+    close("makespan", 100e-3, replayed.makespan.get());
+    assert_eq!(replayed.ranks[0].exposed, SimSpan::ZERO);
+    close(
+        "communication",
+        ring(&machine, &profile, Collective::AllReduce, 2),
+        replayed.ranks[0].communication.seconds(),
+    );
+}
+
+#[test]
+fn messages_take_the_port_between_their_ends() {
+    let (machine, profile) = site();
+    let bytes = Bytes::new(SIZE);
+    let devices = machine.node.devices;
+    for to in [1, devices] {
+        let mut traces = vec![Vec::new(); to as usize + 1];
+        traces[0] = vec![node("a", ms(1.0), &[]), node("send", Work::Send { to, tag: 7, bytes }, &[0])];
+        traces[to as usize] = vec![node("receive", Work::Receive { from: 0, tag: 7 }, &[])];
+        let replayed = replay(&job(traces, Vec::new()), &machine, &profile).expect("runs");
+        let network = topology::Network::build(&machine).expect("a network");
+        let path = network.path(topology::DeviceId(0), topology::DeviceId(to), topology::Routing::Adaptive);
+        let latency = path.expect("a path").latency.get();
+        let rate = if to == 1 {
+            machine.device.scale_up_rate().get() * profile.value(EstimateKey::SendRecvFraction)
+        } else {
+            machine.node.nic.rate.get() * profile.value(EstimateKey::PointToPointFraction)
+        };
+        close(&format!("to {to}"), 1e-3 + latency + SIZE / rate, replayed.makespan.get());
+    }
+}
+
+#[test]
+fn a_workload_of_one_trace_is_its_ranks_in_lockstep() {
+    let (machine, profile) = site();
+    let header = "HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 4 ep: 1 pp: 1 vpp: 1 ga: 1 all_gpus: 16 \
+                  checkpoints: 0 checkpoint_initiates: 0";
+    let text = format!("{header}\n1\na -1 1000000 ALLGATHER {SIZE} 2000000 NONE 0 3000000 ALLREDUCE {SIZE} 0\n");
+    let one = simai::read("w.txt", &text, simai::Pipeline::Refuse).expect("it can be read");
+    let groups = |n: u32, stride: u32| -> Vec<Vec<u32>> {
+        (0..16 / n).map(|i| (0..n).map(|k| i / stride * n * stride + i % stride + k * stride).collect()).collect()
+    };
+    let all: Vec<Vec<u32>> = groups(4, 1).into_iter().chain(groups(4, 4)).collect();
+    let traces = (0..16_u32).map(|rank| {
+        let mut nodes = one.traces[0].nodes.clone();
+        for node in &mut nodes {
+            if let Work::Collective { group, .. } = &mut node.work {
+                let range = if *group == 0 { 0..4 } else { 4..8 };
+                let of = range.clone().find(|&index| all[index].contains(&rank));
+                *group = of.expect("every rank is in a group") as u32;
+            }
+        }
+        nodes
+    });
+    let every = job(traces.collect(), all.iter().cloned().map(Group::Ranks).collect());
+    let [one, every] = [one, every].map(|job| replay(&job, &machine, &profile).expect("runs"));
+    assert_eq!((one.ranks.len(), every.ranks.len()), (1, 16));
+    assert_eq!(one.makespan, every.makespan);
+    assert!(every.ranks.iter().all(|rank| *rank == one.ranks[0]));
+}
+
+#[test]
+fn what_cannot_run_says_why() {
+    let (machine, profile) = site();
+    let crowd = job(vec![vec![node("a", ms(1.0), &[])]; 1 + machine.n_devices() as usize], Vec::new());
+    let text = replay(&crowd, &machine, &profile).expect_err("too many").to_string();
+    assert!(text.contains("ranks but the machine") && text.contains("cluster.nodes"), "{text}");
+    let eternal = job(vec![vec![node("a", Work::Device(Seconds::new(1e14)), &[])]], Vec::new());
+    let text = replay(&eternal, &machine, &profile).expect_err("too long").to_string();
+    assert!(text.contains("take up to 1e14 s together"), "{text}");
+    // Two groups of the same ranks, called in opposite orders.
+    let call =
+        |group| node("ring", Work::Collective { group, what: Collective::AllReduce, bytes: Bytes::new(1.0) }, &[]);
+    let then = |group| Node { after: vec![0], ..call(group) };
+    let groups = vec![Group::Ranks(vec![0, 1]); 2];
+    let crossed = job(vec![vec![call(0), then(1)], vec![call(1), then(0)]], groups);
+    let text = replay(&crossed, &machine, &profile).expect_err("crossed").to_string();
+    assert!(text.contains("rank 0: ring waits for ever"), "{text}");
+}
