@@ -50,6 +50,8 @@ sms = 128
 clock = "1.073741824 GHz"
 l2 = "32 MiB"
 comm-engine = "none"
+price = "0 USD"
+power = "0 W"
 
 [gpu.tensor]
 bf16.flops-per-sm-clock = 8192
@@ -72,10 +74,14 @@ latency = "8 us"
 
 [node]
 devices = 2
+price = "0 USD"
+power = "0 W"
 
 [node.nic]
 count = 2
 rate = "400 Gbit/s"
+price = "0 USD"
+power = "0 W"
 
 [node.host]
 pcie-rate = "64 GB/s"
