@@ -45,16 +45,16 @@ pub fn percent_signed(share: f64) -> String {
     if text == "-0.0 %" { "+0.0 %".to_owned() } else { text }
 }
 
-/// A change with its sign, with more digits where one would read as nothing, so that only no change at all is `0 %`:
-/// `-7.7 %`, `-0.012 %`.
+/// A change with its sign, with a digit more below one percent, so that only no change at all is `0 %`: `-7.7 %`, `-0.07 %`,
+/// and `~0 %` for what rounds to nothing.
 #[must_use]
 pub fn change(share: f64) -> String {
-    const PLAIN: f64 = 1e-3;
-    const FINEST: f64 = 1e-6;
+    const PLAIN: f64 = 0.01;
+    const NOTHING: f64 = 0.000_05;
     match share.abs() {
         0.0 => "0 %".to_owned(),
         size if size >= PLAIN => percent_signed(share),
-        size if size >= FINEST => format!("{}{} %", if share > 0.0 { "+" } else { "" }, significant(share * 100.0, 2)),
+        size if size >= NOTHING => format!("{:+.2} %", share * 100.0),
         _ => "~0 %".to_owned(),
     }
 }
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(large(180_000.0), "180,000");
         assert_eq!(percent_signed(-1e-9), "+0.0 %");
         assert_eq!(significant(0.000_123_456, 3), "0.000123");
-        let changes = [-0.077, 0.001, -0.000_123, 0.000_05, 0.0, -1e-9].map(change);
-        assert_eq!(changes, ["-7.7 %", "+0.1 %", "-0.012 %", "+0.0050 %", "0 %", "~0 %"]);
+        let changes = [-0.077, 0.001, -0.000_123, 0.01, 0.0, -1e-9].map(change);
+        assert_eq!(changes, ["-7.7 %", "+0.10 %", "-0.01 %", "+1.0 %", "0 %", "~0 %"]);
     }
 }
