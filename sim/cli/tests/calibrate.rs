@@ -50,6 +50,7 @@ sms = 128
 clock = "1.073741824 GHz"
 l2 = "32 MiB"
 comm-engine = "none"
+cast = "kernel"
 price = "0 USD"
 power = "0 W"
 
@@ -58,6 +59,7 @@ bf16.flops-per-sm-clock = 8192
 fp8.flops-per-sm-clock = 16384
 fp8.accumulate = 13
 fp8.block-scaling = "none"
+transposed-reads = "none"
 
 [gpu.vector]
 flops-per-sm-clock = 256
@@ -71,6 +73,7 @@ capacity-per-stack = "16 GiB"
 links = 16
 rate-per-link = "17179869184 B/s"
 latency = "8 us"
+in-network = "none"
 
 [node]
 devices = 2
@@ -80,6 +83,9 @@ power = "0 W"
 [node.nic]
 count = 2
 rate = "400 Gbit/s"
+forwarding = "kernel"
+ordering = "fence"
+compression = "none"
 price = "0 USD"
 power = "0 W"
 

@@ -10,10 +10,12 @@ use workloads::schedule::{Slot, replay};
 use crate::flight::{BALANCED, Flight, TINY, V3, fly, plan};
 
 /// One device, one micro-batch, one stage of a dense model.
-const ALONE: [&str; 8] = [
+const ALONE: [&str; 9] = [
     "use.cluster=h800-64-mpft",
     "cluster.nodes=1",
     "use.model=llama-3.1-8b",
+    // Round estimates: one tile, no limit of power.
+    "use.profiles=['h100-published']",
     "model.layers=2",
     "parallel.pp=1",
     "parallel.tp=1",
