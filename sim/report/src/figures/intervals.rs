@@ -9,7 +9,7 @@ use crate::error::{ReportError, finite};
 use crate::format::change;
 use crate::study::{ProposalResult, ProposalRow, Ran};
 
-/// What a person expected before the run.
+/// What a person expects by hand.
 const HAND: Paint = Paint::Ink(0.13);
 const WIDE: Sheet = Sheet::wide(240.0, 296.0);
 
@@ -25,7 +25,7 @@ pub fn intervals(rows: &[ProposalRow]) -> Result<Figure, ReportError> {
         name: "intervals".into(),
         caption: "A bar is the change of the step with the estimates as they stand, to the left of zero it is shorter; \
                   a whisker is where 90 of 100 draws of what is not known lie. A hollow bar is undecided: its whisker \
-                  touches or crosses zero. The band behind is the hand calculation, made before the run; a mark at the edge \
+                  touches or crosses zero. The band behind is the hand calculation of the proposal; a mark at the edge \
                   says that it goes on."
             .into(),
         svg: paint(&WIDE, &title, rows)?,
