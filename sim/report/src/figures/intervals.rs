@@ -23,11 +23,12 @@ pub fn intervals(rows: &[ProposalRow]) -> Result<Figure, ReportError> {
     let title = "What each would be worth".to_owned();
     Ok(Figure {
         name: "intervals".into(),
-        caption: "A bar is the change of the step with the estimates as they stand, to the left of zero it is shorter; \
+        caption:
+            "A bar is the change of the step with the estimates as they stand, to the left of zero it is shorter; \
                   a whisker is where 90 of 100 draws of what is not known lie. A hollow bar is undecided: its whisker \
                   touches or crosses zero. The band behind is the hand calculation of the proposal; a mark at the edge \
                   says that it goes on."
-            .into(),
+                .into(),
         svg: paint(&WIDE, &title, rows)?,
         narrow: Some(paint(&Sheet::NARROW, &title, rows)?),
         title,
