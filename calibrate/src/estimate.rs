@@ -91,6 +91,13 @@ macro_rules! estimate_keys {
                 match self { $(Self::$variant => $name,)+ }
             }
 
+            /// Whether it bounds what moves through device memory; other bounds are of arithmetic.
+            #[must_use]
+            pub fn is_of_memory(self) -> bool {
+                let name = self.name();
+                ["stream.", "memory."].iter().any(|family| name.starts_with(family)) || name.ends_with(".memory-fraction")
+            }
+
             /// How its value is written.
             #[must_use]
             pub const fn dimension(self) -> Dimension {

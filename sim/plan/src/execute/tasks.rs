@@ -40,7 +40,7 @@ impl OpTotal {
     pub(super) fn add_kernel(&mut self, kernel: &Kernel, took: SimSpan, bound: Bound, on: &RankResources) -> bool {
         let tensor = match bound {
             Bound::Latency => false,
-            Bound::Limit => kernel.limit != calibrate::EstimateKey::MemoryRatePerSm,
+            Bound::Limit => !kernel.limit.is_of_memory(),
             Bound::Capacity(id) => id == on.tensor,
         };
         self.count += 1;

@@ -1,6 +1,7 @@
 //! Every knob moves the DeepSeek-V3 step the way physics says.
 
 use plan::PhaseSpans;
+use units::SimSpan;
 
 use crate::flight::{BALANCED, Flight, TINY, V3, fly};
 
@@ -256,5 +257,19 @@ fn slower_kernels_are_slower() {
     ] {
         let slow = step(&format!("profile.{estimate}.value={worse}"));
         assert!(slow > nominal, "`{estimate}` = {worse}: expected above {nominal} s, actual {slow} s");
+    }
+}
+
+/// A norm moves bytes and multiplies nothing: whatever bounds it, and on however many SMs, is memory.
+#[test]
+fn what_only_moves_bytes_is_bound_by_memory() {
+    for set in ["gpu.comm-engine=none", "gpu.comm-engine=full"] {
+        let flight = fly(TINY, &[BALANCED, set]);
+        let named = flight.program.ops.iter().zip(&flight.outcome.ops);
+        let norms: Vec<_> = named.filter(|(op, _)| op.name.ends_with("-norm")).collect();
+        assert!(!norms.is_empty());
+        for (op, total) in norms {
+            assert_eq!(total.tensor, SimSpan::ZERO, "{} with {set}", op.name);
+        }
     }
 }
