@@ -145,7 +145,7 @@ impl Hands {
     }
 
     /// Bytes a second that SMs copy and sum for one rank while its ports are full.
-    fn handled(self, kind: ExchangeKind, relay: &Relay, [up, out]: [f64; 2]) -> f64 {
+    fn work_of_sms(self, kind: ExchangeKind, relay: &Relay, [up, out]: [f64; 2]) -> f64 {
         let sms = |over_up| self.ends(kind, over_up, relay).iter().map(|end| end.sms).sum::<f64>();
         up * sms(true) + out * sms(false)
     }
@@ -162,7 +162,7 @@ pub fn comm_sms(machine: &Machine, experts: &Experts, layout: &Layout, software:
     let out = if layout.expert_nodes() > 1 { machine.nic_rate_per_device().get() } else { 0.0 };
     let rates = [machine.device.scale_up_rate().get(), out];
     let most = |hands: Hands| {
-        let of = |kind| hands.handled(kind, &relay, rates);
+        let of = |kind| hands.work_of_sms(kind, &relay, rates);
         of(ExchangeKind::Dispatch).max(of(ExchangeKind::Combine))
     };
     let share = most(hands) / most(alone).max(f64::MIN_POSITIVE);

@@ -23,11 +23,11 @@ pub fn front(front: &Front) -> Result<Figure, ReportError> {
     let title = "Time against cost".to_owned();
     Ok(Figure {
         name: "front".into(),
-        caption:
-            "Down is faster, left is cheaper. Full points are the Pareto front: no other point is as cheap and faster, \
-                  or as fast and cheaper. Whatever is above and to the right of one of them is beaten. The ring is \
-                  the base."
-                .into(),
+        caption: "Down is faster, left is cheaper. Full points are the Pareto front: no other point is as cheap and \
+                  faster, or as fast and cheaper. Whatever is above and to the right of one of them is beaten. The \
+                  ring is the base. A point that changes no price stands at the price of the base: what a wish would \
+                  cost to build is not known."
+            .into(),
         svg: paint(&WIDE, &title, front)?,
         narrow: Some(paint(&NARROW, &title, front)?),
         title,
