@@ -344,8 +344,10 @@ estimate_keys! {
     CombineScaleOutFraction = "all-to-all.combine.scale-out-fraction", Fraction;
     /// Share of the scale-up port rate that combine's forwarding reaches.
     CombineScaleUpFraction = "all-to-all.combine.scale-up-fraction", Fraction;
-    /// Payload that one SM of a dispatch or combine kernel copies: what its rank sends over the network, and sends, forwards and receives over the scale-up fabric.
+    /// Payload that one SM of a dispatch or combine kernel copies by loads and stores: what its rank sends over the network, and sends, forwards and receives over the scale-up fabric.
     AllToAllRatePerSm = "all-to-all.rate-per-sm", BytesPerSec;
+    /// The same by bulk copies (TMA), which put a byte where it is wanted: what its rank hands on or sums, each byte once.
+    AllToAllBulkRatePerSm = "all-to-all.bulk-rate-per-sm", BytesPerSec;
     /// Exchange of token counts and barriers before a dispatch or combine moves data.
     AllToAllNotify = "all-to-all.notify-latency", Seconds;
     /// Times each payload byte a rank sends or receives crosses its device memory in a dispatch or combine kernel.

@@ -147,7 +147,9 @@ fn seconds(question: &Question) -> f64 {
         Question::PeerLatency => LINK_LATENCY,
         Question::Accumulate { .. } => 0.0,
         Question::PeerEngine { bytes } => sent(*bytes as f64, LINK_RATE),
-        Question::PeerCopy { bytes, sms } => sent(*bytes as f64, f64::from(*sms) * RATE_PER_SM),
+        Question::PeerCopy { bytes, sms } | Question::PeerBulk { bytes, sms } => {
+            sent(*bytes as f64, f64::from(*sms) * RATE_PER_SM)
+        }
         Question::Dispatch { ranks, tokens, dim, sms, .. } | Question::Combine { ranks, tokens, dim, sms, .. } => {
             let width = if matches!(question, Question::Dispatch { .. }) { 1 } else { 2 };
             let bytes = (tokens * dim * width * u64::from(ranks - 1)) as f64;

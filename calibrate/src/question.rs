@@ -171,6 +171,13 @@ pub enum Question {
         /// SMs of the kernel.
         sms: u32,
     },
+    /// `bytes` moved to a peer's memory by the bulk copies (TMA) of a kernel's SMs, through their shared memory.
+    PeerBulk {
+        /// Bytes sent.
+        bytes: u64,
+        /// SMs of the kernel.
+        sms: u32,
+    },
     /// `bytes` moved to a peer's memory by a copy engine.
     PeerEngine {
         /// Bytes sent.
@@ -360,6 +367,7 @@ impl Question {
             | Self::GraphLaunch
             | Self::Together { .. }
             | Self::PeerCopy { .. }
+            | Self::PeerBulk { .. }
             | Self::PeerEngine { .. }
             | Self::PeerLatency
             | Self::Dispatch { .. }

@@ -290,7 +290,9 @@ mod tests {
     /// SMs it runs on, and bytes it holds at least.
     fn asked(question: &Question) -> (u32, u64) {
         match question {
-            Question::Copy { bytes, sms } | Question::PeerCopy { bytes, sms } => (*sms, 2 * bytes),
+            Question::Copy { bytes, sms } | Question::PeerCopy { bytes, sms } | Question::PeerBulk { bytes, sms } => {
+                (*sms, 2 * bytes)
+            }
             Question::Read { bytes, sms } | Question::Write { bytes, sms } => (*sms, *bytes),
             Question::Gemm { m, n, k, sms, .. } | Question::PromotedGemm { m, n, k, sms, .. } => {
                 (*sms, m * k + n * k + 2 * m * n)

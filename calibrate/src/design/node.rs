@@ -16,7 +16,7 @@ const DIM: u64 = 7168;
 const EXPERTS: u32 = 256;
 const TOP_K: u32 = 8;
 
-/// 4 KiB to 1 GiB by kernel and by copy engine, 256 MiB on fewer SMs, and a flag.
+/// 4 KiB to 1 GiB by kernel and by copy engine, 256 MiB on fewer SMs by loads and stores and by bulk copies, and a flag.
 pub(super) fn peer(facts: &Facts, quick: bool) -> Vec<Question> {
     let mut questions = vec![Question::PeerLatency];
     for bytes in thin(powers(12, 30, 2), quick, 3) {
@@ -26,6 +26,7 @@ pub(super) fn peer(facts: &Facts, quick: bool) -> Vec<Question> {
     let bytes = 1 << 28;
     for sms in thin(counts(facts, &[1, 2, 4, 8, 12, 16, 20, 24, 32, 48, 64]), quick, 2) {
         questions.push(Question::PeerCopy { bytes, sms });
+        questions.push(Question::PeerBulk { bytes, sms });
     }
     questions
 }

@@ -1,5 +1,7 @@
 //! Estimates that are read off a few samples, without a search.
 
+use std::collections::BTreeMap;
+
 use topology::Device;
 
 use super::errors::Miss;
@@ -108,6 +110,44 @@ pub(super) fn launch(samples: &[Sample]) -> Option<Fitted> {
         estimates: estimates.into(),
         misses: Vec::new(),
     })
+}
+
+/// What an SM copies to a peer, by loads and stores and by bulk copies.
+pub(super) fn copies(samples: &[Sample]) -> Option<Fitted> {
+    let stored = |question: &Question| match question {
+        Question::PeerCopy { bytes, sms } => Some((*bytes, *sms)),
+        _ => None,
+    };
+    let bulk = |question: &Question| match question {
+        Question::PeerBulk { bytes, sms } => Some((*bytes, *sms)),
+        _ => None,
+    };
+    let first = samples.iter().find(|sample| stored(&sample.question).or(bulk(&sample.question)).is_some())?;
+    let estimate = |rates: Vec<f64>, how: &str| {
+        let source = format!("{} copies to a peer by {how}, on few SMs, on {}", rates.len(), first.machine);
+        let (value, spread) = (rates[rates.len() / 2], spread_of(&rates));
+        Estimate { value, spread, basis: Basis::Measured, implementation: None, source }
+    };
+    let loads = rates_per_sm(samples, stored).map(|rates| estimate(rates, "loads and stores"));
+    let bulk = rates_per_sm(samples, bulk).map(|rates| estimate(rates, "bulk copies"));
+    let keys = [EstimateKey::AllToAllRatePerSm, EstimateKey::AllToAllBulkRatePerSm];
+    let estimates: BTreeMap<_, _> =
+        keys.into_iter().zip([loads, bulk]).filter_map(|(key, estimate)| Some((key, estimate?))).collect();
+    let implementation = implementation(first);
+    (!estimates.is_empty()).then_some(Fitted { name: "copies", implementation, estimates, misses: Vec::new() })
+}
+
+/// Bytes a second and SM of the largest copies that reach less than half of the highest rate, which is the port's; ascending.
+fn rates_per_sm(samples: &[Sample], of: impl Fn(&Question) -> Option<(u64, u32)>) -> Option<Vec<f64>> {
+    let asked = || samples.iter().filter_map(|sample| Some((of(&sample.question)?, sample.reading.seconds)));
+    let largest = asked().filter(|((_, sms), _)| *sms == 1).map(|((bytes, _), _)| bytes).max()?;
+    let large = || asked().filter(|((bytes, _), _)| *bytes == largest);
+    let port = large().map(|((bytes, _), seconds)| bytes as f64 / seconds).fold(0.0, f64::max);
+    let rate = |((bytes, sms), seconds): ((u64, u32), f64)| (bytes as f64 / seconds, f64::from(sms));
+    let few = large().map(rate).filter(|(rate, _)| *rate < port / 2.0);
+    let mut rates: Vec<f64> = few.map(|(rate, sms)| rate / sms).collect();
+    rates.sort_by(f64::total_cmp);
+    (!rates.is_empty()).then_some(rates)
 }
 
 /// What traffic beside a product takes of the power: a copy that moves `x` bytes a second lengthens a product that power

@@ -63,11 +63,13 @@ pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fit
             .fold(profile.clone(), |profile, (key, estimate)| profile.with(*key, estimate.clone()));
         all.push(fitted);
     };
-    for fitted in
-        [direct::launch(samples), direct::memory_together(samples, device), direct::promotion(samples, device)]
-            .into_iter()
-            .flatten()
-    {
+    let read_off = [
+        direct::launch(samples),
+        direct::memory_together(samples, device),
+        direct::promotion(samples, device),
+        direct::copies(samples),
+    ];
+    for fitted in read_off.into_iter().flatten() {
         keep(fitted, &mut profile);
     }
     for family in families() {

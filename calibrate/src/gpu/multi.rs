@@ -77,7 +77,9 @@ pub(crate) trait MultiCall {
 /// GPUs that a question needs.
 pub(crate) fn n_gpus(question: &Question) -> usize {
     match question {
-        Question::PeerCopy { .. } | Question::PeerEngine { .. } | Question::PeerLatency => 2,
+        Question::PeerCopy { .. } | Question::PeerBulk { .. } | Question::PeerEngine { .. } | Question::PeerLatency => {
+            2
+        }
         Question::Dispatch { ranks, .. } | Question::Combine { ranks, .. } | Question::Collective { ranks, .. } => {
             (*ranks as usize).max(2)
         }
@@ -111,7 +113,9 @@ pub(crate) fn measure(gpus: &[Gpu], effort: &Effort, question: &Question) -> Res
     let gpus = ranks(gpus, question)?;
     match question {
         Question::PeerLatency => peer::latency(gpus, effort),
-        Question::PeerCopy { .. } | Question::PeerEngine { .. } => peer::measure(gpus, effort, question),
+        Question::PeerCopy { .. } | Question::PeerBulk { .. } | Question::PeerEngine { .. } => {
+            peer::measure(gpus, effort, question)
+        }
         Question::Together { of, beside } => together_multi::measure(gpus, effort, of, beside),
         _ => {
             let mut call = prepare_multi(gpus, question)?;
@@ -129,7 +133,9 @@ pub(crate) fn measure(gpus: &[Gpu], effort: &Effort, question: &Question) -> Res
 pub(crate) fn prepare_multi(gpus: &[Gpu], question: &Question) -> Result<Box<dyn MultiCall>, BenchError> {
     let gpus = ranks(gpus, question)?;
     match question {
-        Question::PeerCopy { .. } | Question::PeerEngine { .. } => peer::prepare(gpus, question, peer::Ways::Both),
+        Question::PeerCopy { .. } | Question::PeerBulk { .. } | Question::PeerEngine { .. } => {
+            peer::prepare(gpus, question, peer::Ways::Both)
+        }
         Question::Collective { .. } => nccl::prepare(gpus, question),
         Question::Dispatch { .. } | Question::Combine { .. } => exchange::prepare(gpus, question),
         other => Err(BenchError::Unsupported(format!("{other:?} is no call of several GPUs"))),

@@ -1,4 +1,4 @@
-//! Two GPUs and the links between them: bytes stored by a kernel, bytes moved by a copy engine, one flag.
+//! Two GPUs and the links between them: bytes stored by a kernel, bytes moved by a kernel's bulk copies or by a copy engine, one flag.
 
 use std::sync::Arc;
 
@@ -15,8 +15,17 @@ use crate::sample::Reading;
 /// Source of the kernels of this file, after [`FLAGS`].
 pub(crate) const SOURCE: &str = include_str!("../../kernels/peer.cu");
 
+/// The bulk copies, after the instructions they are made of.
+const BULK: [&str; 2] = [include_str!("../../kernels/wgmma.cu"), include_str!("../../kernels/peer_bulk.cu")];
+
 /// A word of a copy, in bytes.
 const WORD: u64 = 16;
+/// Bytes of a bulk copy: about a token.
+const PIECE: u32 = 8192;
+/// Bulk copies that an SM's shared memory has room for.
+const N_PIECES: u32 = 24;
+/// Compute capability from which SMs have bulk copies.
+const BULK_SINCE: (i32, i32) = (9, 0);
 /// Threads of a block that copies.
 const N_THREADS: u32 = 512;
 /// Round trips of a flag in one launch, and those before that are not counted.
@@ -31,7 +40,7 @@ pub(crate) enum Ways {
     Both,
 }
 
-/// `PeerCopy` or `PeerEngine`: seconds one way, and `both-ways-seconds` when both GPUs send at once.
+/// `PeerCopy`, `PeerBulk` or `PeerEngine`: seconds one way, and `both-ways-seconds` when both GPUs send at once.
 ///
 /// # Errors
 /// `Unsupported` for sizes that cannot be asked for, `Failed` if a byte arrives wrong.
@@ -53,9 +62,10 @@ pub(crate) fn measure(gpus: &[Gpu], effort: &Effort, question: &Question) -> Res
 /// `Unsupported` for sizes that cannot be asked for and for other questions.
 pub(crate) fn prepare(gpus: &[Gpu], question: &Question, ways: Ways) -> Result<Box<dyn MultiCall>, BenchError> {
     let [first, second, ..] = gpus else { return Err(BenchError::Unsupported("needs 2 GPUs".into())) };
-    let (bytes, sms) = match question {
-        Question::PeerCopy { bytes, sms } => (*bytes, Some(*sms)),
-        Question::PeerEngine { bytes } => (*bytes, None),
+    let (bytes, by) = match question {
+        Question::PeerCopy { bytes, sms } => (*bytes, By::Stores(*sms)),
+        Question::PeerBulk { bytes, sms } => (*bytes, By::Bulk(*sms)),
+        Question::PeerEngine { bytes } => (*bytes, By::Engine),
         other => return Err(BenchError::Unsupported(format!("{other:?} is no copy between peers"))),
     };
     check(bytes)?;
@@ -66,9 +76,10 @@ pub(crate) fn prepare(gpus: &[Gpu], question: &Question, ways: Ways) -> Result<B
         if ways == Ways::One && rank > 0 {
             continue;
         }
-        let kernel = match sms {
-            Some(sms) => Some(Kernel::new(from, sms)?),
-            None => None,
+        let kernel = match by {
+            By::Stores(sms) => Some(Kernel::stores(from, sms)?),
+            By::Bulk(sms) => Some(Kernel::bulk(from, sms)?),
+            By::Engine => None,
         };
         lanes.push(Lane {
             kernel,
@@ -76,7 +87,7 @@ pub(crate) fn prepare(gpus: &[Gpu], question: &Question, ways: Ways) -> Result<B
             target: PeerMemory::new(to, len * n_sets, 0)?,
         });
     }
-    Ok(Box::new(Copy { lanes, len, n_sets, ways }))
+    Ok(Box::new(Copy { lanes, by, len, n_sets, ways }))
 }
 
 /// One flag to the second GPU and back between two kernels: median seconds of half a round trip.
@@ -137,22 +148,44 @@ fn check(bytes: u64) -> Result<(), BenchError> {
     Err(BenchError::Unsupported(format!("a copy of {bytes} bytes; take a multiple of {WORD}, such as {next}")))
 }
 
-/// A copying kernel whose blocks each have an SM.
+/// What moves the bytes: a kernel on some SMs, or no kernel at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Stores(u32),
+    Bulk(u32),
+    Engine,
+}
+
+/// A copying kernel whose blocks each have an SM; both kinds take target, source, and a length in words or bytes.
 struct Kernel {
     function: CudaFunction,
     config: LaunchConfig,
+    /// Bytes that a unit of the length is.
+    unit: u64,
 }
 
 impl Kernel {
-    fn new(gpu: &Gpu, sms: u32) -> Result<Self, BenchError> {
-        gpu.check_sms(sms)?;
-        let function = gpu.kernel(&format!("{FLAGS}{SOURCE}"), "push")?;
-        let shared_mem_bytes = gpu.alone(&function)?;
-        Ok(Self {
-            function,
-            config: LaunchConfig { grid_dim: (sms, 1, 1), block_dim: (N_THREADS, 1, 1), shared_mem_bytes },
-        })
+    fn stores(gpu: &Gpu, sms: u32) -> Result<Self, BenchError> {
+        Self::new(gpu, sms, gpu.kernel(&format!("{FLAGS}{SOURCE}"), "push")?, N_THREADS, WORD)
     }
+
+    fn bulk(gpu: &Gpu, sms: u32) -> Result<Self, BenchError> {
+        if gpu.capability < BULK_SINCE {
+            return Err(BenchError::Unsupported("its SMs have no bulk copies; they came with Hopper".into()));
+        }
+        Self::new(gpu, sms, gpu.kernel(&bulk_source(), "push_bulk")?, 32, 1)
+    }
+
+    fn new(gpu: &Gpu, sms: u32, function: CudaFunction, n_threads: u32, unit: u64) -> Result<Self, BenchError> {
+        gpu.check_sms(sms)?;
+        let shared_mem_bytes = gpu.alone(&function)?;
+        let config = LaunchConfig { grid_dim: (sms, 1, 1), block_dim: (n_threads, 1, 1), shared_mem_bytes };
+        Ok(Self { function, config, unit })
+    }
+}
+
+fn bulk_source() -> String {
+    format!("#define PIECE {PIECE}u\n#define PIECES {N_PIECES}u\n{}", BULK.concat())
 }
 
 /// One direction.
@@ -167,6 +200,7 @@ struct Lane {
 
 struct Copy {
     lanes: Vec<Lane>,
+    by: By,
     len: usize,
     n_sets: usize,
     ways: Ways,
@@ -174,8 +208,12 @@ struct Copy {
 
 impl MultiCall for Copy {
     fn implementation(&self) -> String {
-        let by_kernel = self.lanes.iter().any(|lane| lane.kernel.is_some());
-        if by_kernel { "windtunnel" } else { "copy engine" }.into()
+        match self.by {
+            By::Stores(_) => "windtunnel",
+            By::Bulk(_) => "windtunnel bulk",
+            By::Engine => "copy engine",
+        }
+        .into()
     }
 
     fn kind(&self) -> String {
@@ -211,8 +249,8 @@ impl MultiCall for Copy {
         for (lane, stream) in self.lanes.iter().zip(streams) {
             let (from, to) = (lane.source.address() + offset, lane.target.address() + offset);
             match &lane.kernel {
-                Some(Kernel { function, config }) => {
-                    let n = self.len as u64 / WORD;
+                Some(Kernel { function, config, unit }) => {
+                    let n = self.len as u64 / unit;
                     let mut launch = stream.launch_builder(function);
                     launch.arg(&to).arg(&from).arg(&n);
                     // SAFETY: both sides have `len` bytes at the offset, and live until the streams are idle.
@@ -252,6 +290,7 @@ mod tests {
     #[test]
     fn the_kernels_compile() {
         crate::gpu::compile::compile_in_test(&format!("{FLAGS}{SOURCE}"));
+        crate::gpu::compile::compile_in_test(&bulk_source());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The plan: everything decided.
 
-use calibrate::Profile;
+use calibrate::{EstimateKey, Profile};
 use topology::{Machine, Routing};
 use units::Bytes;
 use workloads::model::Model;
@@ -70,6 +70,8 @@ pub struct Policies {
     pub comm_sms: u32,
     /// SMs that dispatch and combine hold in a lone chunk, where compute waits for them (`policy.lone-comm-sms`).
     pub lone_comm_sms: u32,
+    /// How the SMs of dispatch and combine move bytes (`policy.exchange-copies`).
+    pub exchange_copies: ExchangeCopies,
     /// When pipeline messages travel (`policy.point-to-point`).
     pub point_to_point: PointToPoint,
     /// Whether equal replicas are simulated once (`policy.folding`).
@@ -100,6 +102,27 @@ pub struct Policies {
     pub record: Recording,
     /// Where the exponential moving average of the weights lives (`policy.ema`): `host` or `none`.
     pub ema: Ema,
+}
+
+/// How the SMs of dispatch and combine move bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExchangeCopies {
+    /// Loads and stores, through ring buffers: both ends of a message copy it, as DeepEP's first release does.
+    Buffered,
+    /// Bulk copies (TMA) and the NIC, between the tensors themselves: a byte is moved by the rank that hands it on or sums it,
+    /// and by nobody else, as HybridEP does.
+    InPlace,
+}
+
+impl ExchangeCopies {
+    /// The estimate of what an SM moves in a second.
+    #[must_use]
+    pub const fn rate_per_sm(self) -> EstimateKey {
+        match self {
+            Self::Buffered => EstimateKey::AllToAllRatePerSm,
+            Self::InPlace => EstimateKey::AllToAllBulkRatePerSm,
+        }
+    }
 }
 
 /// When pipeline messages travel.

@@ -9,9 +9,8 @@
 //!
 //! Sizes are tokens x bytes a token of the sampled batch; ports are occupied for bytes over the share of their rate
 //! that the kernels reach. A kernel also moves each payload byte through device memory a few times, spread over its
-//! duration. Assumed: SMs copy at a fixed rate each, summed over
-//! what a rank sends, forwards and receives over the scale-up fabric and what it sends over the network. Breaks where ring buffers are
-//! too small for the latency, and for messages of a few tokens.
+//! duration. Assumed: SMs copy at a fixed rate each what `hands` and `roles` say they have in hand. Breaks where ring buffers
+//! are too small for the latency, and for messages of a few tokens.
 
 use calibrate::EstimateKey;
 use engine::{Capacity, Resources, Task, TaskGraph};
@@ -22,10 +21,11 @@ use workloads::traffic::{Batch, ExpertLayout, Router};
 
 use super::Context;
 use super::hands::{Hands, Relay};
+use super::roles;
 use super::way::{group_pairs, way_seconds};
 use crate::layout::Layout;
 use crate::program::{ExchangeKind, ExchangeTemplate, Flow};
-use crate::{Plan, PlanError};
+use crate::{ExchangeCopies, Plan, PlanError};
 
 /// How experts lie on ranks; `None` for a dense model.
 #[must_use]
@@ -89,6 +89,8 @@ struct Wires {
     n_nodes: u32,
     devices: u32,
     sizes: Exchange,
+    /// How SMs move bytes.
+    copies: ExchangeCopies,
     /// Who moves, copies and sums the bytes.
     hands: Hands,
     /// Bytes of a combine on the network over bytes in memory.
@@ -111,19 +113,25 @@ impl Wires {
         let value = |key| plan.profile.value(key);
         let layout = &context.layout;
         let node = &plan.machine.node;
+        let memory_passes = match plan.policy.exchange_copies {
+            ExchangeCopies::Buffered => value(EstimateKey::AllToAllMemoryPasses),
+            // Each end has counted its passes.
+            ExchangeCopies::InPlace => 1.0,
+        };
         let mut wires = Self {
             n_nodes: layout.expert_nodes(),
             devices: layout.expert_devices(),
             sizes,
-            hands: Hands::of(&plan.machine),
+            copies: plan.policy.exchange_copies,
+            hands: Hands::of(&plan.machine, plan.policy.exchange_copies),
             squeeze: node.nic.compression.ratio(),
             up_fraction: [value(EstimateKey::DispatchScaleUpFraction), value(EstimateKey::CombineScaleUpFraction)],
             out_fraction: [value(EstimateKey::DispatchScaleOutFraction), value(EstimateKey::CombineScaleOutFraction)],
             way: 0.0,
             up_rate: plan.machine.device.scale_up_rate().get(),
             out_rate: plan.machine.nic_rate_per_device().get(),
-            copy_rate: f64::from(context.comm_sms()) * value(EstimateKey::AllToAllRatePerSm),
-            memory_passes: value(EstimateKey::AllToAllMemoryPasses),
+            copy_rate: f64::from(context.comm_sms()) * value(plan.policy.exchange_copies.rate_per_sm()),
+            memory_passes,
             latency: SimSpan::ZERO,
         };
         wires.latency = wires.latency(context)?;
@@ -183,6 +191,9 @@ fn whole(wires: &Wires, batch: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
             let tokens = batch.forwarded[(rank * devices + other) as usize];
             wires.push(&mut draft, &relay, [rank, node * devices + other], tokens, true);
         }
+    }
+    if wires.copies == ExchangeCopies::Buffered {
+        roles::divide(&mut draft.flows, kind, batch, devices);
     }
     wires.template(draft)
 }

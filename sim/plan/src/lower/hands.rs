@@ -12,6 +12,9 @@
 //! | `*.in-network = "multicast"` | what a sender sends more than once: its port and its copies; receivers get as much as before |
 //! | `*.in-network = "reduce"` | also what a receiver of a combine gets more than once: its port, its sums |
 //!
+//! Who copies how (`policy.exchange-copies`) says which of those bytes SMs have in hand at all: both ends of every message, or
+//! the rank that hands on or sums, alone.
+//!
 //! Breaks where a switch has no room for sums in flight, and where the ways of multicast cross trunks that are full: those carry
 //! what they did.
 
@@ -19,12 +22,14 @@ use topology::{CommEngine, Forwarding, InNetwork, Machine};
 use workloads::model::Experts;
 use workloads::traffic::{Batch, expected_distinct};
 
+use crate::ExchangeCopies;
 use crate::layout::Layout;
 use crate::program::ExchangeKind;
 
 /// The abilities of a machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hands {
+    copies: ExchangeCopies,
     engine: CommEngine,
     forwarding: Forwarding,
     up: InNetwork,
@@ -49,6 +54,8 @@ pub(super) struct Relay {
     out_copies: f64,
     /// Copies on the scale-up fabric of a token that is handed on.
     up_copies: f64,
+    /// Copies that the relay makes for each of those: it also keeps some for itself.
+    made: f64,
     /// Share of the relay's tokens that are the rank's own.
     own: f64,
 }
@@ -58,13 +65,14 @@ impl Relay {
         let (node, local) = (rank / devices, rank % devices);
         let to = |source: u32, node: u32| f64::from(batch.to_node[(source * n_nodes + node) as usize]);
         let out: f64 = (0..n_nodes).filter(|&other| other != node).map(|other| to(rank, other)).sum();
-        let up = (0..devices).filter(|&other| other != local);
-        let up: f64 = up.map(|other| f64::from(batch.forwarded[(rank * devices + other) as usize])).sum();
+        let handed = |other: u32| f64::from(batch.forwarded[(rank * devices + other) as usize]);
+        let up: f64 = (0..devices).filter(|&other| other != local).map(handed).sum();
         let through: f64 = (0..n_nodes).map(|from| to(from * devices + local, node)).sum();
         let ratio = |copies: f64, tokens: u32| if tokens > 0 { (copies / f64::from(tokens)).max(1.0) } else { 1.0 };
         Self {
             out_copies: ratio(out, batch.leaving[rank as usize]),
             up_copies: ratio(up, batch.handed[rank as usize]),
+            made: if up > 0.0 { 1.0 + handed(local) / up } else { 1.0 },
             own: if through > 0.0 { to(rank, node) / through } else { 1.0 },
         }
     }
@@ -79,14 +87,16 @@ impl Relay {
         Self {
             out_copies: (nodes * elsewhere(n_nodes)).max(1.0),
             up_copies: (distinct(layout.ep) / nodes * elsewhere(devices)).max(1.0),
+            made: if devices > 1 { 1.0 / elsewhere(devices) } else { 1.0 },
             own: 1.0 / f64::from(n_nodes),
         }
     }
 }
 
 impl Hands {
-    pub(super) fn of(machine: &Machine) -> Self {
+    pub(super) fn of(machine: &Machine, copies: ExchangeCopies) -> Self {
         Self {
+            copies,
             engine: machine.device.comm_engine,
             forwarding: machine.node.nic.forwarding,
             up: machine.device.scale_up.in_network,
@@ -96,17 +106,17 @@ impl Hands {
 
     /// What a message asks of its sender and its receiver.
     pub(super) fn ends(self, kind: ExchangeKind, up: bool, relay: &Relay) -> [End; 2] {
+        match self.copies {
+            ExchangeCopies::Buffered => self.buffered(kind, up, relay),
+            ExchangeCopies::InPlace => self.in_place(kind, up, relay),
+        }
+    }
+
+    /// Both ends of a message copy it, into and out of ring buffers.
+    fn buffered(self, kind: ExchangeKind, up: bool, relay: &Relay) -> [End; 2] {
         let (ability, copies) = if up { (self.up, relay.up_copies) } else { (self.out, relay.out_copies) };
-        let [copying, summing] = match self.engine {
-            CommEngine::None => [1.0, 1.0],
-            CommEngine::Copy => [0.0, 1.0],
-            CommEngine::Full => [0.0, 0.0],
-        };
-        // Of what passes the relay, the part that a kernel on it takes in hand.
-        let handled = match self.forwarding {
-            Forwarding::Kernel => 1.0,
-            Forwarding::Hardware => relay.own,
-        };
+        let [copying, summing] = self.sms_do();
+        let handled = self.handled(relay);
         match (kind, up) {
             (ExchangeKind::Dispatch, false) => {
                 let sent = if ability.multicasts() { 1.0 / copies } else { 1.0 };
@@ -144,6 +154,54 @@ impl Hands {
         }
     }
 
+    /// The NIC and the relay's bulk copies work on the tensors themselves: who neither hands on nor sums has no work, and memory
+    /// is read once for all copies of a token.
+    fn in_place(self, kind: ExchangeKind, up: bool, relay: &Relay) -> [End; 2] {
+        let (ability, copies) = if up { (self.up, relay.up_copies) } else { (self.out, relay.out_copies) };
+        let [copying, summing] = self.sms_do();
+        let handled = self.handled(relay);
+        let passive = End { port: 1.0, sms: 0.0, memory: 1.0 };
+        match (kind, up) {
+            (ExchangeKind::Dispatch, false) => {
+                let sent = if ability.multicasts() { 1.0 / copies } else { 1.0 };
+                [End { port: sent, sms: 0.0, memory: sent }, End { memory: handled, ..passive }]
+            }
+            (ExchangeKind::Dispatch, true) => {
+                let sent = if ability.multicasts() { 1.0 / copies } else { 1.0 };
+                let made = copying * sent * handled * relay.made;
+                [End { port: sent, sms: made, memory: handled / copies }, passive]
+            }
+            (ExchangeKind::Combine, true) if ability.reduces() => {
+                let sums = handled / copies;
+                [passive, End { port: 1.0 / copies, sms: copying * sums, memory: sums }]
+            }
+            (ExchangeKind::Combine, true) => {
+                [passive, End { port: 1.0, sms: summing * relay.made, memory: 1.0 / copies }]
+            }
+            (ExchangeKind::Combine, false) if ability.reduces() => {
+                [passive, End { port: 1.0 / copies, sms: copying / copies, memory: 1.0 / copies }]
+            }
+            (ExchangeKind::Combine, false) => [passive, End { port: 1.0, sms: summing, memory: 1.0 }],
+        }
+    }
+
+    /// Whether SMs copy, and whether they sum.
+    const fn sms_do(self) -> [f64; 2] {
+        match self.engine {
+            CommEngine::None => [1.0, 1.0],
+            CommEngine::Copy => [0.0, 1.0],
+            CommEngine::Full => [0.0, 0.0],
+        }
+    }
+
+    /// Of what passes a relay, the part that a kernel on it takes in hand.
+    const fn handled(self, relay: &Relay) -> f64 {
+        match self.forwarding {
+            Forwarding::Kernel => 1.0,
+            Forwarding::Hardware => relay.own,
+        }
+    }
+
     /// Bytes a second that SMs copy and sum for one rank while its ports are full.
     fn work_of_sms(self, kind: ExchangeKind, relay: &Relay, [up, out]: [f64; 2]) -> f64 {
         let sms = |over_up| self.ends(kind, over_up, relay).iter().map(|end| end.sms).sum::<f64>();
@@ -154,11 +212,11 @@ impl Hands {
 /// SMs that dispatch and combine need: `software` where SMs do everything, and of those the share of the work that the
 /// machine's abilities leave them while both ports are full, in pairs (a channel has two).
 #[must_use]
-pub fn comm_sms(machine: &Machine, experts: &Experts, layout: &Layout, software: u32) -> u32 {
+pub fn comm_sms(machine: &Machine, experts: &Experts, layout: &Layout, copies: ExchangeCopies, software: u32) -> u32 {
     let relay = Relay::expected(experts, layout);
-    let hands = Hands::of(machine);
-    let alone =
-        Hands { engine: CommEngine::None, forwarding: Forwarding::Kernel, up: InNetwork::None, out: InNetwork::None };
+    let hands = Hands::of(machine, copies);
+    let (none, kernel) = (InNetwork::None, Forwarding::Kernel);
+    let alone = Hands { copies, engine: CommEngine::None, forwarding: kernel, up: none, out: none };
     let out = if layout.expert_nodes() > 1 { machine.nic_rate_per_device().get() } else { 0.0 };
     let rates = [machine.device.scale_up_rate().get(), out];
     let most = |hands: Hands| {

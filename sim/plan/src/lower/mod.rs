@@ -15,6 +15,7 @@ mod hands;
 mod kernels;
 mod resources;
 mod ring;
+mod roles;
 mod shape;
 mod way;
 
@@ -134,7 +135,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
 fn copy_binds(context: &Context<'_>) -> bool {
     let machine = &context.plan.machine;
     let sms = context.comm_sms().min(context.lone_comm_sms());
-    let rate = f64::from(sms) * context.plan.profile.value(calibrate::EstimateKey::AllToAllRatePerSm);
+    let rate = f64::from(sms) * context.plan.profile.value(context.plan.policy.exchange_copies.rate_per_sm());
     sms > 0 && rate < 2.0 * (machine.device.scale_up_rate() + machine.node.nic.rate).get()
 }
 

@@ -26,7 +26,7 @@ fn rank(context: &Context<'_>, resources: &mut Resources) -> RankResources {
     let memory = device.memory_rate().get() * profile.value(EstimateKey::MemoryFraction);
     let up = device.scale_up_rate().get();
     let out = machine.nic_rate_per_device().get();
-    let copy = f64::from(context.comm_sms().max(1)) * profile.value(EstimateKey::AllToAllRatePerSm);
+    let copy = f64::from(context.comm_sms().max(1)) * profile.value(context.plan.policy.exchange_copies.rate_per_sm());
     let mut add =
         |rate: f64| resources.add_capacity(Capacity { rate: if rate > 0.0 { rate } else { f64::MIN_POSITIVE } });
     RankResources {
