@@ -52,7 +52,7 @@ mod reader;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Mistakes, Severity};
-pub use library::{Disk, Kind, Library, Sources, Text};
+pub use library::{Disk, Kind, Library, Sources, Text, stem};
 pub use load::{
     Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_cluster, load_device, load_hardware, load_machine, load_model,
 };

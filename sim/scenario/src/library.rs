@@ -287,10 +287,12 @@ impl Source {
     }
 }
 
-/// A preset's name: the file without folders and ending.
-pub(crate) fn stem(reference: &str) -> String {
-    let stem = Path::new(reference).file_stem().and_then(|stem| stem.to_str());
-    stem.unwrap_or(reference).to_owned()
+/// A preset's name: the file without folders and ending. A name may have dots of its own (`llama-3.1-405b`).
+#[must_use]
+pub fn stem(reference: &str) -> String {
+    let name = Path::new(reference).file_name().and_then(|name| name.to_str()).unwrap_or(reference);
+    let ending = [".toml", ".json"].into_iter().find_map(|ending| name.strip_suffix(ending));
+    ending.unwrap_or(name).to_owned()
 }
 
 fn is_path(reference: &str) -> bool {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use scenario::stem;
 use toml::Table;
 use units::Seconds;
 
@@ -206,12 +207,6 @@ fn proposals(
         proposals.push((stem(reference), proposal));
     }
     Ok(proposals)
-}
-
-/// The name of a proposal or study: its file without folders and ending.
-fn stem(reference: &str) -> String {
-    let name = reference.rsplit(['/', '\\']).next().unwrap_or(reference);
-    name.strip_suffix(".toml").unwrap_or(name).to_owned()
 }
 
 impl TogetherTable {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use calibrate::{Fingerprint, Profile};
-use scenario::{Kind, Library};
+use scenario::{Kind, Library, stem};
 use topology::Device;
 
 use super::super::args::CalibrateArgs;
@@ -125,9 +125,4 @@ fn published(library: &Library) -> Vec<String> {
 
 fn load(hardware: &str, profile: &str, layers: &Layers) -> Result<Known, Failure> {
     device::load(Names { hardware, profiles: &[profile.to_owned()], implementation: None, layers })
-}
-
-fn stem(reference: &str) -> String {
-    let stem = Path::new(reference).file_stem().and_then(|stem| stem.to_str());
-    stem.unwrap_or(reference).to_owned()
 }
