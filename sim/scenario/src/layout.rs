@@ -5,7 +5,7 @@ use topology::Machine;
 use workloads::model::Model;
 use workloads::op::Precision;
 use workloads::parallel::{Parallelism, default_stages};
-use workloads::schedule::{Schedule, ScheduleError};
+use workloads::schedule::{Schedule, ScheduleError, multiples};
 use workloads::step::{Shape, ShapeError};
 
 use crate::reader::{Reader, WordOr};
@@ -213,7 +213,7 @@ fn check_micro_batches(reader: &mut Reader<'_>, job: &Job, schedule: Schedule, p
         reader.refuse(
             "job.global-batch",
             format!("a global batch of {global_batch} sequences is no multiple of dp {dp} x micro-batch {micro_batch} = {at_once}"),
-            Some(format!("take {} or {}", (global_batch / at_once).max(1) * at_once, (global_batch / at_once + 1) * at_once)),
+            Some(format!("take {}", multiples(global_batch, at_once))),
         );
         return;
     }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use scenario::stem;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use scenario::stem;
 use toml::Table;
 use units::Seconds;
 

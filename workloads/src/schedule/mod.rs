@@ -91,6 +91,14 @@ pub enum Slot {
     },
 }
 
+/// The multiples of `of` on both sides of `n` that are not zero, as a hint: `4 or 8`.
+#[must_use]
+pub fn multiples(n: impl Into<u64>, of: impl Into<u64>) -> String {
+    let (n, of) = (n.into(), of.into().max(1));
+    let (below, above) = (n / of * of, (n / of + 1) * of);
+    if below == 0 { above.to_string() } else { format!("{below} or {above}") }
+}
+
 /// Why a schedule cannot be laid out. Each message says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
@@ -103,13 +111,13 @@ pub enum ScheduleError {
         n_micro_batches: u32,
     },
     /// DualPipe mirrors rank r on rank `pp-1-r`.
-    #[error("`dual-pipe` needs an even number of pipeline ranks, not {pp}; take {} or {}, or `dual-pipe-v`", pp - 1, pp + 1)]
+    #[error("`dual-pipe` needs an even number of pipeline ranks, not {pp}; take {}, or `dual-pipe-v`", multiples(*pp, 2_u32))]
     OddRanks {
         /// Pipeline ranks asked for.
         pp: u32,
     },
     /// DualPipe sends half of the micro-batches each way.
-    #[error("`dual-pipe` needs an even number of micro-batches, not {n_micro_batches}; take {} or {}", n_micro_batches - 1, n_micro_batches + 1)]
+    #[error("`dual-pipe` needs an even number of micro-batches, not {n_micro_batches}; take {}", multiples(*n_micro_batches, 2_u32))]
     OddMicroBatches {
         /// Micro-batches asked for.
         n_micro_batches: u32,
@@ -130,8 +138,8 @@ pub enum ScheduleError {
     },
     /// Interleaving walks the micro-batches in rounds of `pp`.
     #[error(
-        "`interleaved` needs a multiple of {pp} micro-batches (one round of the pipeline), not {n_micro_batches}; take {} or {}",
-        (n_micro_batches / pp).max(1) * pp, (u64::from(n_micro_batches / pp) + 1) * u64::from(*pp)
+        "`interleaved` needs a multiple of {pp} micro-batches (one round of the pipeline), not {n_micro_batches}; take {}",
+        multiples(*n_micro_batches, *pp)
     )]
     UnevenRounds {
         /// Pipeline ranks asked for.

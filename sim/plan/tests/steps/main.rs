@@ -4,5 +4,6 @@ mod closed_forms;
 mod directions;
 mod flight;
 mod folding;
+mod random;
 mod similarity;
 mod twins;

@@ -8,7 +8,7 @@ use plan::Plan;
 use crate::flight::{BALANCED, TINY, V3, plan, run};
 
 /// Every rate `k` times as high, every latency a `k`-th.
-fn quicker(plan: &Plan, k: f64) -> Plan {
+pub(crate) fn quicker(plan: &Plan, k: f64) -> Plan {
     let mut quick = plan.clone();
     let device = &mut quick.machine.device;
     device.clock = device.clock * k;
