@@ -62,7 +62,9 @@ pub use kernel::{Answer, kernel, node_collective};
 pub use layout::Layout;
 pub use lower::{RingBytes, Sampling, comm_sms, expert_layout, lower, lower_with, n_micro_batches, ring_bytes, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
-pub use plan::{Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording};
+pub use plan::{
+    Delivery, Ema, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies, Recording,
+};
 pub use program::*;
 pub use replay::{RankReplay, Replayed, replay};
 pub use sums::{Length, Scales, Sums, sums};

@@ -12,6 +12,8 @@
 //! | `*.in-network = "multicast"` | what a sender sends more than once: its port and its copies; receivers get as much as before |
 //! | `*.in-network = "reduce"` | also what a receiver of a combine gets more than once: its port, its sums |
 //!
+//! A direct exchange has no relays: nothing is handed on, and switches leave its copies alone, each of which has a slot of its own.
+//!
 //! Breaks where a switch has no room for sums in flight, and where the ways of multicast cross trunks that are full: those carry
 //! what they did.
 
@@ -19,6 +21,7 @@ use topology::{CommEngine, Forwarding, InNetwork, Machine};
 use workloads::model::Experts;
 use workloads::traffic::{Batch, expected_distinct};
 
+use crate::Delivery;
 use crate::layout::Layout;
 use crate::program::ExchangeKind;
 
@@ -97,11 +100,7 @@ impl Hands {
     /// What a message asks of its sender and its receiver.
     pub(super) fn ends(self, kind: ExchangeKind, up: bool, relay: &Relay) -> [End; 2] {
         let (ability, copies) = if up { (self.up, relay.up_copies) } else { (self.out, relay.out_copies) };
-        let [copying, summing] = match self.engine {
-            CommEngine::None => [1.0, 1.0],
-            CommEngine::Copy => [0.0, 1.0],
-            CommEngine::Full => [0.0, 0.0],
-        };
+        let [copying, summing] = self.of_sms();
         // Of what passes the relay, the part that a kernel on it takes in hand.
         let handled = match self.forwarding {
             Forwarding::Kernel => 1.0,
@@ -144,9 +143,33 @@ impl Hands {
         }
     }
 
+    /// What a message of a direct exchange asks of its sender and its receiver, over either fabric: its kernel sends each copy; at the
+    /// other end a dispatch takes it out of its slot, and a combine adds it up.
+    pub(super) fn direct_ends(self, kind: ExchangeKind) -> [End; 2] {
+        let [copying, summing] = self.of_sms();
+        let received = match kind {
+            ExchangeKind::Dispatch => copying,
+            ExchangeKind::Combine => summing,
+        };
+        [copying, received].map(|sms| End { port: 1.0, sms, memory: 1.0 })
+    }
+
+    /// Shares of copies and of sums that SMs do.
+    fn of_sms(self) -> [f64; 2] {
+        match self.engine {
+            CommEngine::None => [1.0, 1.0],
+            CommEngine::Copy => [0.0, 1.0],
+            CommEngine::Full => [0.0, 0.0],
+        }
+    }
+
     /// Bytes a second that SMs copy and sum for one rank while its ports are full.
-    fn work_of_sms(self, kind: ExchangeKind, relay: &Relay, [up, out]: [f64; 2]) -> f64 {
-        let sms = |over_up| self.ends(kind, over_up, relay).iter().map(|end| end.sms).sum::<f64>();
+    fn work_of_sms(self, kind: ExchangeKind, delivery: Delivery, relay: &Relay, [up, out]: [f64; 2]) -> f64 {
+        let ends = |over_up| match delivery {
+            Delivery::Forwarded => self.ends(kind, over_up, relay),
+            Delivery::Direct => self.direct_ends(kind),
+        };
+        let sms = |over_up| ends(over_up).iter().map(|end| end.sms).sum::<f64>();
         up * sms(true) + out * sms(false)
     }
 }
@@ -154,7 +177,7 @@ impl Hands {
 /// SMs that dispatch and combine need: `software` where SMs do everything, and of those the share of the work that the
 /// machine's abilities leave them while both ports are full, in pairs (a channel has two).
 #[must_use]
-pub fn comm_sms(machine: &Machine, experts: &Experts, layout: &Layout, software: u32) -> u32 {
+pub fn comm_sms(machine: &Machine, experts: &Experts, layout: &Layout, delivery: Delivery, software: u32) -> u32 {
     let relay = Relay::expected(experts, layout);
     let hands = Hands::of(machine);
     let alone =
@@ -162,7 +185,7 @@ pub fn comm_sms(machine: &Machine, experts: &Experts, layout: &Layout, software:
     let out = if layout.expert_nodes() > 1 { machine.nic_rate_per_device().get() } else { 0.0 };
     let rates = [machine.device.scale_up_rate().get(), out];
     let most = |hands: Hands| {
-        let of = |kind| hands.work_of_sms(kind, &relay, rates);
+        let of = |kind| hands.work_of_sms(kind, delivery, &relay, rates);
         of(ExchangeKind::Dispatch).max(of(ExchangeKind::Combine))
     };
     let share = most(hands) / most(alone).max(f64::MIN_POSITIVE);
