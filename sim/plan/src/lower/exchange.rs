@@ -351,9 +351,11 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
     let bundle = |up: bool, copies: u32| {
         let mut sizes = whole.flows.iter().filter(|flow| flow.up == up);
         let first = *sizes.next()?;
-        let same = sizes.all(|flow| flow.bytes.to_bits() == first.bytes.to_bits());
         let of_kind = whole.flows.iter().filter(|flow| flow.up == up);
-        let total = f64::from(copies) * whole.waits.len() as f64;
+        let n_flows = copies as usize * whole.waits.len();
+        let same =
+            sizes.all(|flow| flow.bytes.to_bits() == first.bytes.to_bits()) && of_kind.clone().count() == n_flows;
+        let total = n_flows as f64;
         if same && context.plan.traffic.router == Router::Balanced {
             return Some(Flow { from: 0, to: 0, copies, ..first });
         }
