@@ -114,7 +114,8 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// The estimates of the share that messages reach of the scale-up port's rate and of the NIC's, each of a dispatch and a combine.
+    /// The estimates of the share that messages reach of the scale-up port's rate and of the NIC's, each of a dispatch
+    /// and a combine.
     #[must_use]
     pub const fn fractions(self) -> [[EstimateKey; 2]; 2] {
         use EstimateKey as Key;

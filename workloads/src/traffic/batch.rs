@@ -18,8 +18,8 @@ pub struct Batch {
     pub leaving: Vec<u32>,
     /// `[relay]`: tokens that the relay hands to at least one other rank of its node.
     pub handed: Vec<u32>,
-    /// `[source * n_ranks + rank]`: picks of a rank's tokens that fall on experts of a rank, itself included: a token that
-    /// picks two experts there counts twice.
+    /// `[source * n_ranks + rank]`: picks of a rank's tokens that fall on experts of a rank, itself included: a token
+    /// that picks two experts there counts twice.
     pub copies: Vec<u32>,
     /// `[expert]`: tokens an expert gets.
     pub expert_tokens: Vec<u32>,
@@ -215,9 +215,9 @@ fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Batch {
     batch
 }
 
-/// Every rank's picks spread evenly over the ranks. Where they do not divide, those that are some distance away get one more: a
-/// distance in nodes and one in local ranks, the same from every rank, so that all send and receive alike in their node and
-/// beyond it.
+/// Every rank's picks spread evenly over the ranks. Where they do not divide, those that are some distance away get one
+/// more: a distance in nodes and one in local ranks, the same from every rank, so that all send and receive alike in
+/// their node and beyond it.
 fn balanced_copies(layout: &ExpertLayout) -> Vec<u32> {
     let (n_ranks, devices) = (u64::from(layout.n_ranks), u64::from(layout.devices));
     let n_nodes = u64::from(layout.n_nodes);

@@ -1,13 +1,14 @@
 //! What a direct exchange has of its own: who sends to whom, over which planes, after what latency.
 //!
-//! Kernels for few tokens (DeepEP's low-latency ones, and those of Perplexity, TensorRT-LLM and UCCL) send a copy of a token for each
-//! expert it picked straight to that expert's device, into a slot kept for it: over the scale-up fabric within the node, over the network
-//! from NIC to NIC else. Results come back the same ways and are summed at the source. Slots are of fixed size, so no counts go ahead; what
-//! a kernel's start, flags and end take is one latency. All messages start together; a rank's kernel ends when its own have left and those to it
-//! have come.
+//! Kernels for few tokens (DeepEP's low-latency ones, and those of Perplexity, TensorRT-LLM and UCCL) send a copy of a
+//! token for each expert it picked straight to that expert's device, into a slot kept for it: over the scale-up fabric
+//! within the node, over the network from NIC to NIC else. Results come back the same ways and are summed at the
+//! source. Slots are of fixed size, so no counts go ahead; what a kernel's start, flags and end take is one latency.
+//! All messages start together; a rank's kernel ends when its own have left and those to it have come.
 //!
-//! Assumed: messages of all ranks share ports as those of a forwarded exchange do, and a copy for the rank itself crosses none. Breaks where
-//! a NIC's rate of messages binds before its rate of bytes, and for kernels that send a token once to a rank that it wants twice.
+//! Assumed: messages of all ranks share ports as those of a forwarded exchange do, and a copy for the rank itself
+//! crosses none. Breaks where a NIC's rate of messages binds before its rate of bytes, and for kernels that send a
+//! token once to a rank that it wants twice.
 
 use calibrate::EstimateKey;
 use topology::{DeviceId, Ordering};
@@ -19,8 +20,8 @@ use crate::PlanError;
 use crate::layout::Layout;
 use crate::program::Flow;
 
-/// The kernel's own latency and the longest way of a message; over the network, where a fence keeps a flag behind its data, that
-/// way once more.
+/// The kernel's own latency and the longest way of a message; over the network, where a fence keeps a flag behind its
+/// data, that way once more.
 pub(super) fn latency(context: &Context<'_>) -> Result<SimSpan, PlanError> {
     let (plan, layout) = (context.plan, &context.layout);
     let own = Seconds::new(plan.profile.value(EstimateKey::DirectLatency));
@@ -36,11 +37,12 @@ pub(super) fn latency(context: &Context<'_>) -> Result<SimSpan, PlanError> {
     Ok(SimSpan::from(own + longest))
 }
 
-/// How long the messages take with the machine to themselves: what the fullest port, or the SMs of the busiest rank, need for all of
-/// theirs. Rates are of scale-up port, NIC and SMs; SMs that copy nothing have none.
+/// How long the messages take with the machine to themselves: what the fullest port, or the SMs of the busiest rank,
+/// need for all of theirs. Rates are of scale-up port, NIC and SMs; SMs that copy nothing have none.
 ///
-/// A group has as many messages as pairs of ranks, of which 256 ranks have 65,280 in all sizes: shares solved one by one take minutes. They
-/// keep the fullest port busy nearly always, so that the engine's end is the same within a few thousandths.
+/// A group has as many messages as pairs of ranks, of which 256 ranks have 65,280 in all sizes: shares solved one by
+/// one take minutes. They keep the fullest port busy nearly always, so that the engine's end is the same within a few
+/// thousandths.
 pub(super) fn alone(flows: &[Flow], n_members: usize, [up, out, copy]: [f64; 3]) -> Seconds {
     let mut ends = vec![[0.0_f64; 5]; n_members];
     let mut longest = 0.0_f64;
@@ -63,8 +65,8 @@ pub(super) fn alone(flows: &[Flow], n_members: usize, [up, out, copy]: [f64; 3])
     Seconds::new(longest)
 }
 
-/// Copies of the mean message between ranks that `far` holds of, those that come to nothing counted: messages are of a few copies each, and
-/// a crowded link carries many, so what it leaves one of them follows from all.
+/// Copies of the mean message between ranks that `far` holds of, those that come to nothing counted: messages are of a
+/// few copies each, and a crowded link carries many, so what it leaves one of them follows from all.
 pub(super) fn mean_copies(batch: &Batch, far: impl Fn(u32, u32) -> bool) -> f64 {
     let n_ranks = batch.n_ranks();
     let pairs = (0..n_ranks).flat_map(|rank| (0..n_ranks).map(move |other| (rank, other)));

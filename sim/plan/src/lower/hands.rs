@@ -12,7 +12,8 @@
 //! | `*.in-network = "multicast"` | what a sender sends more than once: its port and its copies; receivers get as much as before |
 //! | `*.in-network = "reduce"` | also what a receiver of a combine gets more than once: its port, its sums |
 //!
-//! A direct exchange has no relays: nothing is handed on, and switches leave its copies alone, each of which has a slot of its own.
+//! A direct exchange has no relays: nothing is handed on, and switches leave its copies alone, each of which has a slot
+//! of its own.
 //!
 //! Breaks where a switch has no room for sums in flight, and where the ways of multicast cross trunks that are full: those carry
 //! what they did.
@@ -143,8 +144,8 @@ impl Hands {
         }
     }
 
-    /// What a message of a direct exchange asks of its sender and its receiver, over either fabric: its kernel sends each copy; at the
-    /// other end a dispatch takes it out of its slot, and a combine adds it up.
+    /// What a message of a direct exchange asks of its sender and its receiver, over either fabric: its kernel sends
+    /// each copy; at the other end a dispatch takes it out of its slot, and a combine adds it up.
     pub(super) fn direct_ends(self, kind: ExchangeKind) -> [End; 2] {
         let [copying, summing] = self.of_sms();
         let received = match kind {
