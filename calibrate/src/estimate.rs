@@ -344,6 +344,16 @@ estimate_keys! {
     CombineScaleOutFraction = "all-to-all.combine.scale-out-fraction", Fraction;
     /// Share of the scale-up port rate that combine's forwarding reaches.
     CombineScaleUpFraction = "all-to-all.combine.scale-up-fraction", Fraction;
+    /// Share of the NIC rate that a direct dispatch's messages reach.
+    DirectDispatchScaleOutFraction = "all-to-all.direct.dispatch.scale-out-fraction", Fraction;
+    /// Share of the scale-up port rate that a direct dispatch's messages reach.
+    DirectDispatchScaleUpFraction = "all-to-all.direct.dispatch.scale-up-fraction", Fraction;
+    /// Share of the NIC rate that a direct combine's messages reach.
+    DirectCombineScaleOutFraction = "all-to-all.direct.combine.scale-out-fraction", Fraction;
+    /// Share of the scale-up port rate that a direct combine's messages reach.
+    DirectCombineScaleUpFraction = "all-to-all.direct.combine.scale-up-fraction", Fraction;
+    /// What a direct dispatch or combine takes beside its messages and their way: its kernel's start, slots, flags and end.
+    DirectLatency = "all-to-all.direct.latency", Seconds;
     /// Payload that one SM of a dispatch or combine kernel copies by loads and stores: what its rank sends over the network, and sends, forwards and receives over the scale-up fabric.
     AllToAllRatePerSm = "all-to-all.rate-per-sm", BytesPerSec;
     /// The same by bulk copies (TMA), which put a byte where it is wanted: what its rank hands on or sums, each byte once.

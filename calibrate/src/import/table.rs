@@ -57,6 +57,7 @@ const KERNELS: &[(&str, &[(&str, Kind)])] = &[
     ("launch", &[]),
     ("graph-launch", &[]),
     ("peer-copy", &[("bytes", Count), ("sms", Count)]),
+    ("peer-bulk", &[("bytes", Count), ("sms", Count)]),
     ("peer-engine", &[("bytes", Count)]),
     ("peer-latency", &[]),
     ("dispatch", EXCHANGE),

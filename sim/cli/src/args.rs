@@ -32,8 +32,10 @@ const ALL_TO_ALL: &str = "\
 `scale_up_bytes` and `scale_out_bytes` are summed over the ranks of one group; what stays on a device is in neither.
 
 `algorithm_bandwidth` is what the public kernels report, in bytes per second and rank: tokens of a rank x nodes a token \
-reaches, its own included, x bytes of a token / seconds. In a group within one node, ranks take the place of nodes. \
-`transfer_seconds` and `transfer_bandwidth` leave counts and barriers out, as most published benchmarks do.";
+reaches, its own included, x bytes of a token / seconds. In a group within one node, ranks take the place of nodes; \
+under `policy.exchange=direct`, the experts it picks: bytes of all copies, as tests of low-latency kernels count. \
+`transfer_seconds` and `transfer_bandwidth` leave counts and barriers out, as most published benchmarks do. The outermost `seconds` is of \
+both, one after the other.";
 
 const COLLECTIVE: &str = "\
 Two forms. With `--nodes`, `--devices`, `--scale-up` and `--nic`, links of bare rates: one direction, no latency, no share of the \

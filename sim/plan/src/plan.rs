@@ -70,6 +70,8 @@ pub struct Policies {
     pub comm_sms: u32,
     /// SMs that dispatch and combine hold in a lone chunk, where compute waits for them (`policy.lone-comm-sms`).
     pub lone_comm_sms: u32,
+    /// How tokens get to their experts and back (`policy.exchange`).
+    pub exchange: Delivery,
     /// How the SMs of dispatch and combine move bytes (`policy.exchange-copies`).
     pub exchange_copies: ExchangeCopies,
     /// When pipeline messages travel (`policy.point-to-point`).
@@ -102,6 +104,43 @@ pub struct Policies {
     pub record: Recording,
     /// Where the exponential moving average of the weights lives (`policy.ema`): `host` or `none`.
     pub ema: Ema,
+}
+
+/// How a dispatch delivers tokens to experts; a combine goes the same ways back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Once to a relay on each node that wants a token, which hands it on: kernels for many tokens.
+    Forwarded,
+    /// A copy for each expert picked, straight to its device: kernels for few tokens.
+    Direct,
+}
+
+impl Delivery {
+    /// The estimates of the share that messages reach of the scale-up port's rate and of the NIC's, each of a dispatch
+    /// and a combine.
+    #[must_use]
+    pub const fn fractions(self) -> [[EstimateKey; 2]; 2] {
+        use EstimateKey as Key;
+        match self {
+            Self::Forwarded => [
+                [Key::DispatchScaleUpFraction, Key::CombineScaleUpFraction],
+                [Key::DispatchScaleOutFraction, Key::CombineScaleOutFraction],
+            ],
+            Self::Direct => [
+                [Key::DirectDispatchScaleUpFraction, Key::DirectCombineScaleUpFraction],
+                [Key::DirectDispatchScaleOutFraction, Key::DirectCombineScaleOutFraction],
+            ],
+        }
+    }
+
+    /// The estimate of what an exchange takes before bytes move.
+    #[must_use]
+    pub const fn latency(self) -> EstimateKey {
+        match self {
+            Self::Forwarded => EstimateKey::AllToAllNotify,
+            Self::Direct => EstimateKey::DirectLatency,
+        }
+    }
 }
 
 /// How the SMs of dispatch and combine move bytes.

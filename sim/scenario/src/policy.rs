@@ -1,6 +1,6 @@
 //! What we choose: `policy.*`.
 
-use plan::{Ema, ExchangeCopies, Folding, KeepActivations, Layout, PointToPoint, Policies, Recording};
+use plan::{Delivery, Ema, ExchangeCopies, Folding, KeepActivations, Layout, PointToPoint, Policies, Recording};
 use topology::{Device, Machine, Routing};
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
@@ -20,6 +20,7 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
         devices_per_node: devices_per_node(reader, machine),
         comm_sms: 0,
         lone_comm_sms: 0,
+        exchange: reader.choice("policy.exchange", &[("forwarded", Delivery::Forwarded), ("direct", Delivery::Direct)]),
         exchange_copies: reader.choice(
             "policy.exchange-copies",
             &[("buffered", ExchangeCopies::Buffered), ("in-place", ExchangeCopies::InPlace)],
@@ -102,10 +103,13 @@ pub(crate) fn decide_comm_sms(
         WordOr::Count(count) => count,
         WordOr::Word(_) => {
             // What cannot be laid out is refused elsewhere.
-            let sound = reader.all_sound("model") && reader.sound(&["parallel.ep", "policy.devices-per-node"]);
+            let keys = ["parallel.ep", "policy.devices-per-node", "policy.exchange", "policy.exchange-copies"];
+            let sound = reader.all_sound("model") && reader.sound(&keys);
             let layout = sound.then(|| Layout::new(parallel, machine, policy.devices_per_node).ok()).flatten();
             let count = match model.experts.as_ref().zip(layout) {
-                Some((experts, layout)) => plan::comm_sms(machine, experts, &layout, policy.exchange_copies, software),
+                Some((experts, layout)) => {
+                    plan::comm_sms(machine, experts, &layout, policy.exchange, policy.exchange_copies, software)
+                }
                 None => software,
             };
             reader.decide("policy.comm-sms", count);

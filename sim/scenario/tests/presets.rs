@@ -30,8 +30,27 @@ fn named(source: &str) -> impl Iterator<Item = &str> {
     let words = source.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '(' | ')' | '"'));
     let is_family = |family: &str| {
         [
-            "hw", "net", "lat", "v3", "fp8", "num", "topo", "dgemm", "gemm", "moe", "sdpa", "deepep", "nccl", "step",
-            "trace", "llama3", "cost", "a100", "seqpar",
+            "hw",
+            "net",
+            "lat",
+            "v3",
+            "fp8",
+            "num",
+            "topo",
+            "dgemm",
+            "gemm",
+            "moe",
+            "sdpa",
+            "deepep",
+            "deepep_ll",
+            "aic",
+            "nccl",
+            "step",
+            "trace",
+            "llama3",
+            "cost",
+            "a100",
+            "seqpar",
         ]
         .contains(&family)
     };

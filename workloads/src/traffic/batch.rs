@@ -6,7 +6,7 @@ use super::pick::Picker;
 use super::{ExpertLayout, Router, TrafficError, TrafficSpec};
 
 /// What one expert layer of one micro-batch sends, in tokens. A token that several experts of one rank (or node) want
-/// goes there once.
+/// goes there once, but in `copies`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// `[rank * n_nodes + node]`: tokens of a rank that at least one expert on the node wants; its own node included.
@@ -18,6 +18,9 @@ pub struct Batch {
     pub leaving: Vec<u32>,
     /// `[relay]`: tokens that the relay hands to at least one other rank of its node.
     pub handed: Vec<u32>,
+    /// `[source * n_ranks + rank]`: picks of a rank's tokens that fall on experts of a rank, itself included: a token
+    /// that picks two experts there counts twice.
+    pub copies: Vec<u32>,
     /// `[expert]`: tokens an expert gets.
     pub expert_tokens: Vec<u32>,
     /// `[rank]`: distinct tokens a rank gets, its own included.
@@ -136,6 +139,7 @@ impl Count {
             forwarded: vec![0; n_ranks * devices as usize],
             leaving: vec![0; n_ranks],
             handed: vec![0; n_ranks],
+            copies: vec![0; n_ranks * n_ranks],
             expert_tokens: vec![0; layout.experts as usize],
             received: vec![0; n_ranks],
         };
@@ -146,12 +150,15 @@ impl Count {
     fn token(&mut self, source: u32, picks: &[u32]) {
         let relay = (source as usize % self.devices) * self.devices;
         let to_node = &mut self.batch.to_node[source as usize * self.n_nodes..][..self.n_nodes];
+        let n_ranks = self.batch.received.len();
+        let copies = &mut self.batch.copies[source as usize * n_ranks..][..n_ranks];
         let (own, local) = (source / self.devices as u32, source % self.devices as u32);
         let (mut last_rank, mut last_node, mut last_handed) = (u32::MAX, u32::MAX, u32::MAX);
         let mut leaves = false;
         for &expert in picks {
             let home = self.homes[expert as usize];
             self.batch.expert_tokens[expert as usize] += 1;
+            copies[home.rank as usize] += 1;
             self.batch.forwarded[home.forwarded as usize + relay] += u32::from(home.rank != last_rank);
             to_node[home.node as usize] += u32::from(home.node != last_node);
             leaves |= home.node != own;
@@ -200,11 +207,27 @@ fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Batch {
         leaving: vec![tokens(leaving); ranks],
         // A relay gets the tokens of one source a node, a part of them on each.
         handed: vec![tokens(handed); ranks],
+        copies: balanced_copies(layout),
         expert_tokens: expert_rows.collect(),
         received: vec![0; ranks],
     };
     receive(&mut batch, layout.devices as usize);
     batch
+}
+
+/// Every rank's picks spread evenly over the ranks. Where they do not divide, those that are some distance away get one
+/// more: a distance in nodes and one in local ranks, the same from every rank, so that all send and receive alike in
+/// their node and beyond it.
+fn balanced_copies(layout: &ExpertLayout) -> Vec<u32> {
+    let (n_ranks, devices) = (u64::from(layout.n_ranks), u64::from(layout.devices));
+    let n_nodes = u64::from(layout.n_nodes);
+    let rows = u64::from(layout.tokens) * u64::from(layout.top_k);
+    let to = |source: u64, rank: u64| {
+        let nodes = (rank / devices + n_nodes - source / devices) % n_nodes;
+        let distance = nodes * devices + (rank % devices + devices - source % devices) % devices;
+        ((distance + 1) * rows / n_ranks - distance * rows / n_ranks) as u32
+    };
+    (0..n_ranks).flat_map(|source| (0..n_ranks).map(move |rank| to(source, rank))).collect()
 }
 
 /// What a token reaches, on average.

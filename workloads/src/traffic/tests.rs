@@ -85,7 +85,13 @@ fn every_token_is_counted_once_and_arrives() {
             let tokens = layout.n_ranks * layout.tokens;
             assert_eq!(batch.expert_tokens.iter().sum::<u32>(), tokens * layout.top_k, "{layout:?}");
             assert_eq!(batch.forwarded.iter().sum::<u32>(), batch.received.iter().sum::<u32>(), "{layout:?}");
+            let n_ranks = layout.n_ranks as usize;
             for rank in 0..layout.n_ranks {
+                // A copy for each pick leaves its source and comes to its expert's rank.
+                let sent = batch.copies[rank as usize * n_ranks..][..n_ranks].iter().sum::<u32>();
+                assert_eq!(sent, layout.tokens * layout.top_k, "{layout:?}");
+                let come = batch.copies.iter().skip(rank as usize).step_by(n_ranks).sum::<u32>();
+                assert_eq!(come, batch.rows_total(rank), "{layout:?}");
                 let (node, local) = (rank / layout.devices, rank % layout.devices);
                 let relays = (0..layout.devices).map(|relay| node * layout.devices + relay);
                 let handed: u32 = relays.map(|relay| batch.forwarded[(relay * layout.devices + local) as usize]).sum();

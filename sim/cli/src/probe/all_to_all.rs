@@ -1,6 +1,6 @@
 //! One dispatch and one combine with the machine to themselves.
 
-use plan::{ExchangeKind, Folding, Layout, Plan, PlanError, Program};
+use plan::{Delivery, ExchangeKind, Folding, Layout, Plan, PlanError, Program};
 use report::format::{bytes, seconds};
 use serde_json::json;
 
@@ -29,7 +29,9 @@ pub(crate) fn all_to_all(args: &AllToAllArgs) -> Result<String, Failure> {
     let program = plan::lower(&plan)?;
     let [dispatch, combine] = answers(&plan, &program)?;
     if args.json {
-        return Ok(pretty(&json!({ "dispatch": as_json(dispatch), "combine": as_json(combine) })));
+        let seconds = dispatch.seconds + combine.seconds;
+        let [dispatch, combine] = [dispatch, combine].map(as_json);
+        return Ok(pretty(&json!({ "dispatch": dispatch, "combine": combine, "seconds": seconds })));
     }
     let mut text = format!("{}, group of {} ranks\n", plan.name, plan.parallel.ep);
     for (name, answer) in [("dispatch", dispatch), ("combine", combine)] {
@@ -54,8 +56,13 @@ fn answers(plan: &Plan, program: &Program) -> Result<[Answer; 2], Failure> {
         )));
     };
     let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
-    let reached = if layout.expert_nodes() > 1 { pool.nodes_per_token() } else { pool.ranks_per_token() };
-    let tokens = shape.tokens_sequence_parallel() as f64 * reached.mean;
+    // What bandwidths count of a token, the places it is already in included, as public tests do.
+    let counted = match plan.policy.exchange {
+        Delivery::Forwarded if layout.expert_nodes() > 1 => pool.nodes_per_token().mean,
+        Delivery::Forwarded => pool.ranks_per_token().mean,
+        Delivery::Direct => f64::from(pool.layout().top_k),
+    };
+    let tokens = shape.tokens_sequence_parallel() as f64 * counted;
     let of = |kind: ExchangeKind, token_bytes: f64| {
         let mean = |of: fn(&plan::ExchangeTemplate) -> f64| {
             let all = program.exchanges.iter().map(|batch| of(&batch[kind as usize]));

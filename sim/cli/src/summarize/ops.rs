@@ -1,6 +1,5 @@
 //! One row an op.
 
-use calibrate::EstimateKey;
 use plan::ExchangeKind;
 use report::OpRow;
 
@@ -39,11 +38,15 @@ pub(super) fn rows(run: &Finished<'_>) -> Vec<OpRow> {
 fn exchange(run: &Finished<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow> {
     let total = run.outcome.exchanges[kind as usize];
     let template = &run.program.exchanges.first()?[kind as usize];
-    let key = slowest(run.program, template, kind as usize);
-    let binding = match key {
-        EstimateKey::DispatchScaleOutFraction | EstimateKey::CombineScaleOutFraction => "scale-out",
-        EstimateKey::DispatchScaleUpFraction | EstimateKey::CombineScaleUpFraction => "scale-up",
-        _ => "copy SMs",
+    let delivery = run.plan.policy.exchange;
+    let key = slowest(run.program, delivery, template, kind as usize);
+    let [up, out] = delivery.fractions().map(|keys| keys.contains(&key));
+    let binding = if out {
+        "scale-out"
+    } else if up {
+        "scale-up"
+    } else {
+        "copy SMs"
     };
     (total.count > 0).then(|| OpRow {
         op: name.to_owned(),

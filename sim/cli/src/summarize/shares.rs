@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{Basis, EstimateKey, Profile};
-use plan::{ExchangeTemplate, Program};
+use calibrate::{Basis, EstimateKey};
+use plan::{Delivery, ExchangeTemplate, Plan, Program};
 use report::Phases;
 use workloads::op::Pass;
 
@@ -76,7 +76,7 @@ impl Shares {
         let moving = if both > 0.0 { exposed * transferred / both } else { 0.0 };
         *self.binding.entry("all-to-all").or_default() += moving;
         *self.binding.entry("waiting for other ranks").or_default() += exposed - moving;
-        for (basis, share) in all_to_all_bases(run.program, &run.plan.profile) {
+        for (basis, share) in all_to_all_bases(run.program, run.plan) {
             *self.basis.entry(basis).or_default() += exposed * share;
         }
     }
@@ -131,13 +131,13 @@ impl Shares {
 }
 
 /// What the time of a dispatch and a combine rests on, as shares.
-fn all_to_all_bases(program: &Program, profile: &Profile) -> Vec<(Basis, f64)> {
+fn all_to_all_bases(program: &Program, plan: &Plan) -> Vec<(Basis, f64)> {
     let mut seconds: Vec<(Basis, f64)> = Vec::new();
     for batch in &program.exchanges {
         for (kind, template) in batch.iter().enumerate() {
-            let basis = |key| profile.get(key).basis;
-            seconds.push((basis(slowest(program, template, kind)), template.alone.get()));
-            seconds.push((basis(EstimateKey::AllToAllNotify), template.latency.seconds()));
+            let basis = |key| plan.profile.get(key).basis;
+            seconds.push((basis(slowest(program, plan.policy.exchange, template, kind)), template.alone.get()));
+            seconds.push((basis(plan.policy.exchange.latency()), template.latency.seconds()));
         }
     }
     let all: f64 = seconds.iter().map(|(_, seconds)| seconds).sum();
@@ -145,12 +145,9 @@ fn all_to_all_bases(program: &Program, profile: &Profile) -> Vec<(Basis, f64)> {
 }
 
 /// The estimate behind the slowest of the three that a rank's messages pass: NIC, scale-up port, SMs.
-pub(super) fn slowest(program: &Program, template: &ExchangeTemplate, kind: usize) -> EstimateKey {
+pub(super) fn slowest(program: &Program, delivery: Delivery, template: &ExchangeTemplate, kind: usize) -> EstimateKey {
     let on = &program.ranks[0];
-    let [up_key, out_key] = [
-        [EstimateKey::DispatchScaleUpFraction, EstimateKey::DispatchScaleOutFraction],
-        [EstimateKey::CombineScaleUpFraction, EstimateKey::CombineScaleOutFraction],
-    ][kind];
+    let [up_key, out_key] = delivery.fractions().map(|keys| keys[kind]);
     let (mut up, mut out, mut copied) = (0.0, 0.0, 0.0);
     for flow in &template.flows {
         let copies = f64::from(flow.copies);

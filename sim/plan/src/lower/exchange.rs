@@ -5,7 +5,7 @@
 //! it. The combine goes the same ways back; relays add up what is theirs, so the sizes mirror. Kernels forward while
 //! they receive (ring buffers of a few tokens), so all messages start together when the last rank has arrived and
 //! counts are exchanged; a rank's dispatch ends when its own messages have left, those to it have come and its node's
-//! relays have all they wait for; its combine when its own have left and come.
+//! relays have all they wait for; its combine when its own have left and come. The other exchange is [`super::direct`].
 //!
 //! Sizes are tokens x bytes a token of the sampled batch; ports are occupied for bytes over the share of their rate
 //! that the kernels reach. A kernel also moves each payload byte through device memory a few times, spread over its
@@ -19,13 +19,12 @@ use units::{Seconds, SimSpan};
 use workloads::step::{Exchange, Load};
 use workloads::traffic::{Batch, ExpertLayout, Router};
 
-use super::Context;
-use super::hands::{Hands, Relay};
-use super::roles;
+use super::hands::{End, Hands, Relay};
 use super::way::{group_pairs, way_seconds};
+use super::{Context, direct, roles};
 use crate::layout::Layout;
 use crate::program::{ExchangeKind, ExchangeTemplate, Flow};
-use crate::{ExchangeCopies, Plan, PlanError};
+use crate::{Delivery, ExchangeCopies, Plan, PlanError};
 
 /// How experts lie on ranks; `None` for a dense model.
 #[must_use]
@@ -86,8 +85,11 @@ pub(super) fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 
 
 /// What is the same for all batches.
 struct Wires {
+    delivery: Delivery,
     n_nodes: u32,
     devices: u32,
+    /// Other ranks that a rank exchanges messages with over the network.
+    n_far: u32,
     sizes: Exchange,
     /// How SMs move bytes.
     copies: ExchangeCopies,
@@ -118,15 +120,23 @@ impl Wires {
             // Each end has counted its passes.
             ExchangeCopies::InPlace => 1.0,
         };
+        let delivery = plan.policy.exchange;
+        let [up_keys, out_keys] = delivery.fractions();
+        let (n_nodes, devices) = (layout.expert_nodes(), layout.expert_devices());
         let mut wires = Self {
-            n_nodes: layout.expert_nodes(),
-            devices: layout.expert_devices(),
+            delivery,
+            n_nodes,
+            devices,
+            n_far: match delivery {
+                Delivery::Forwarded => n_nodes - 1,
+                Delivery::Direct => layout.ep - devices,
+            },
             sizes,
             copies: plan.policy.exchange_copies,
             hands: Hands::of(&plan.machine, plan.policy.exchange_copies),
             squeeze: node.nic.compression.ratio(),
-            up_fraction: [value(EstimateKey::DispatchScaleUpFraction), value(EstimateKey::CombineScaleUpFraction)],
-            out_fraction: [value(EstimateKey::DispatchScaleOutFraction), value(EstimateKey::CombineScaleOutFraction)],
+            up_fraction: up_keys.map(value),
+            out_fraction: out_keys.map(value),
             way: 0.0,
             up_rate: plan.machine.device.scale_up_rate().get(),
             out_rate: plan.machine.nic_rate_per_device().get(),
@@ -134,9 +144,19 @@ impl Wires {
             memory_passes,
             latency: SimSpan::ZERO,
         };
-        wires.latency = wires.latency(context)?;
+        let pairs = match delivery {
+            Delivery::Forwarded => {
+                wires.latency = wires.latency(context)?;
+                group_pairs(layout)
+            }
+            Delivery::Direct => {
+                direct::refuse_planes(context)?;
+                wires.latency = direct::latency(context)?;
+                direct::group_pairs(layout)
+            }
+        };
         if wires.n_nodes > 1 {
-            wires.way = way_seconds(context, &group_pairs(layout), layout.ep * (layout.expert_nodes() - 1))?;
+            wires.way = way_seconds(context, &pairs, layout.ep * wires.n_far)?;
         }
         Ok(wires)
     }
@@ -174,28 +194,50 @@ impl Wires {
 /// Every message of every rank.
 fn whole(wires: &Wires, batch: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
     let n_ranks = batch.n_ranks();
-    let (n_nodes, devices) = (wires.n_nodes, wires.devices);
     let mut draft = Draft {
         kind,
-        flows: Vec::with_capacity((n_ranks * (n_nodes + devices)) as usize),
+        flows: Vec::with_capacity((n_ranks * (wires.n_far + wires.devices)) as usize),
         memory: vec![0.0; n_ranks as usize],
+        on_way: None,
     };
-    for rank in 0..n_ranks {
+    match wires.delivery {
+        Delivery::Forwarded => forwarded(wires, batch, &mut draft),
+        Delivery::Direct => straight(wires, batch, &mut draft),
+    }
+    wires.template(draft)
+}
+
+/// To relays over the network, and from them to the ranks of their nodes.
+fn forwarded(wires: &Wires, batch: &Batch, draft: &mut Draft) {
+    let (n_nodes, devices) = (wires.n_nodes, wires.devices);
+    for rank in 0..batch.n_ranks() {
         let (node, local) = (rank / devices, rank % devices);
         let relay = Relay::of(batch, rank, n_nodes, devices);
+        let [up, out] = [true, false].map(|up| wires.hands.ends(draft.kind, up, &relay));
         for other in (0..n_nodes).filter(|&other| other != node) {
             let tokens = batch.to_node[(rank * n_nodes + other) as usize];
-            wires.push(&mut draft, &relay, [rank, other * devices + local], tokens, false);
+            wires.push(draft, out, [rank, other * devices + local], tokens, false);
         }
         for other in (0..devices).filter(|&other| other != local) {
             let tokens = batch.forwarded[(rank * devices + other) as usize];
-            wires.push(&mut draft, &relay, [rank, node * devices + other], tokens, true);
+            wires.push(draft, up, [rank, node * devices + other], tokens, true);
         }
     }
     if wires.copies == ExchangeCopies::Buffered {
-        roles::divide(&mut draft.flows, kind, batch, devices);
+        roles::divide(&mut draft.flows, draft.kind, batch, devices);
     }
-    wires.template(draft)
+}
+
+/// From every rank to every other that experts are picked of.
+fn straight(wires: &Wires, batch: &Batch, draft: &mut Draft) {
+    let ends = wires.hands.direct_ends(draft.kind);
+    let is_near = |rank: u32, other: u32| rank / wires.devices == other / wires.devices;
+    draft.on_way = Some(direct::mean_copies(batch, |rank, other| !is_near(rank, other)));
+    for (rank, copies) in (0..).zip(batch.copies.chunks(batch.n_ranks() as usize)) {
+        for (other, &copies) in (0..).zip(copies).filter(|&(other, _)| other != rank) {
+            wires.push(draft, ends, [rank, other], copies, is_near(rank, other));
+        }
+    }
 }
 
 /// Messages while they are written down.
@@ -204,12 +246,14 @@ struct Draft {
     flows: Vec<Flow>,
     /// Bytes through each member's device memory.
     memory: Vec<f64>,
+    /// Tokens of a message that the others on its way have, where that is not its own number.
+    on_way: Option<f64>,
 }
 
 impl Wires {
     /// A message of `tokens` from the first to the second rank of a dispatch; the other way round for a combine. The first
     /// is the token's source, or its relay, in both.
-    fn push(&self, draft: &mut Draft, relay: &Relay, [first, second]: [u32; 2], tokens: u32, up: bool) {
+    fn push(&self, draft: &mut Draft, ends: [End; 2], [first, second]: [u32; 2], tokens: u32, up: bool) {
         if tokens == 0 {
             return;
         }
@@ -219,13 +263,13 @@ impl Wires {
         };
         let squeeze = if !up && draft.kind == ExchangeKind::Combine { self.squeeze } else { 1.0 };
         let held = f64::from(tokens) * size.get();
-        let ends = self.hands.ends(draft.kind, up, relay);
         let bytes = held * squeeze;
         let fractions = if up { self.up_fraction } else { self.out_fraction };
         let occupancy = bytes / fractions[draft.kind as usize];
         // Side by side with the others of its rank a message has its part of the port; it is slowed where its way has less.
-        let at_port = occupancy * f64::from(self.n_nodes - 1) / self.out_rate;
-        let on_way = if up { 0.0 } else { bytes * self.way };
+        let others = draft.on_way.map_or(1.0, |others| others / f64::from(tokens));
+        let at_port = occupancy * others * f64::from(self.n_far) / self.out_rate;
+        let on_way = if up { 0.0 } else { bytes * others * self.way };
         for (member, end) in [from, to].into_iter().zip(&ends) {
             draft.memory[member as usize] += held * end.memory * self.memory_passes;
         }
@@ -242,7 +286,7 @@ impl Wires {
     }
 
     fn template(&self, draft: Draft) -> ExchangeTemplate {
-        let Draft { kind, flows, memory } = draft;
+        let Draft { kind, flows, memory, .. } = draft;
         let (n_members, devices) = (memory.len(), self.devices as usize);
         let mut waits = vec![0; n_members];
         let mut node_waits = vec![0; n_members.div_ceil(devices)];
@@ -250,7 +294,7 @@ impl Wires {
         for flow in &flows {
             let (from, to) = (usize::from(flow.from), usize::from(flow.to));
             waits[from] += 1;
-            if kind == ExchangeKind::Dispatch && !flow.up {
+            if self.delivery == Delivery::Forwarded && kind == ExchangeKind::Dispatch && !flow.up {
                 node_waits[to / devices] += 1;
             } else {
                 waits[to] += 1;
@@ -276,6 +320,14 @@ impl Wires {
 
     /// How long the messages take with the machine to themselves.
     fn alone(&self, flows: &[Flow], n_members: usize) -> Seconds {
+        match self.delivery {
+            Delivery::Forwarded => self.shared(flows, n_members),
+            Delivery::Direct => direct::alone(flows, n_members, [self.up_rate, self.out_rate, self.copy_rate]),
+        }
+    }
+
+    /// The same, sharing solved message by message.
+    fn shared(&self, flows: &[Flow], n_members: usize) -> Seconds {
         let mut resources = Resources::default();
         let mut ports = |rate: f64| -> Vec<_> {
             (0..n_members).map(|_| resources.add_capacity(Capacity { rate: rate.max(f64::MIN_POSITIVE) })).collect()
@@ -309,9 +361,11 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
     let bundle = |up: bool, copies: u32| {
         let mut sizes = whole.flows.iter().filter(|flow| flow.up == up);
         let first = *sizes.next()?;
-        let same = sizes.all(|flow| flow.bytes.to_bits() == first.bytes.to_bits());
         let of_kind = whole.flows.iter().filter(|flow| flow.up == up);
-        let total = f64::from(copies) * whole.waits.len() as f64;
+        let n_flows = copies as usize * whole.waits.len();
+        let same =
+            sizes.all(|flow| flow.bytes.to_bits() == first.bytes.to_bits()) && of_kind.clone().count() == n_flows;
+        let total = n_flows as f64;
         if same && context.plan.traffic.router == Router::Balanced {
             return Some(Flow { from: 0, to: 0, copies, ..first });
         }
@@ -328,7 +382,7 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         })
     };
     let mut flows: Vec<Flow> =
-        [bundle(false, wires.n_nodes - 1), bundle(true, wires.devices - 1)].into_iter().flatten().collect();
+        [bundle(false, wires.n_far), bundle(true, wires.devices - 1)].into_iter().flatten().collect();
     let one = Wires { devices: 1, sizes: wires.sizes, ..*wires };
     if context.plan.traffic.router != Router::Balanced {
         let mean = one.alone(&flows, 1);

@@ -15,6 +15,9 @@
 //! Who copies how (`policy.exchange-copies`) says which of those bytes SMs have in hand at all: both ends of every message, or
 //! the rank that hands on or sums, alone.
 //!
+//! A direct exchange has no relays: nothing is handed on, and switches leave its copies alone, each of which has a slot
+//! of its own.
+//!
 //! Breaks where a switch has no room for sums in flight, and where the ways of multicast cross trunks that are full: those carry
 //! what they did.
 
@@ -22,9 +25,9 @@ use topology::{CommEngine, Forwarding, InNetwork, Machine};
 use workloads::model::Experts;
 use workloads::traffic::{Batch, expected_distinct};
 
-use crate::ExchangeCopies;
 use crate::layout::Layout;
 use crate::program::ExchangeKind;
+use crate::{Delivery, ExchangeCopies};
 
 /// The abilities of a machine.
 #[derive(Clone, Copy, Debug)]
@@ -185,6 +188,19 @@ impl Hands {
         }
     }
 
+    /// What a message of a direct exchange asks of its sender and its receiver, over either fabric: its kernel sends
+    /// each copy; at the other end a dispatch takes it out of its slot, unless it lies where it is wanted, and a combine
+    /// adds it up.
+    pub(super) fn direct_ends(self, kind: ExchangeKind) -> [End; 2] {
+        let [copying, summing] = self.sms_do();
+        let received = match (kind, self.copies) {
+            (ExchangeKind::Dispatch, ExchangeCopies::Buffered) => copying,
+            (ExchangeKind::Dispatch, ExchangeCopies::InPlace) => 0.0,
+            (ExchangeKind::Combine, _) => summing,
+        };
+        [copying, received].map(|sms| End { port: 1.0, sms, memory: 1.0 })
+    }
+
     /// Whether SMs copy, and whether they sum.
     const fn sms_do(self) -> [f64; 2] {
         match self.engine {
@@ -203,8 +219,12 @@ impl Hands {
     }
 
     /// Bytes a second that SMs copy and sum for one rank while its ports are full.
-    fn work_of_sms(self, kind: ExchangeKind, relay: &Relay, [up, out]: [f64; 2]) -> f64 {
-        let sms = |over_up| self.ends(kind, over_up, relay).iter().map(|end| end.sms).sum::<f64>();
+    fn work_of_sms(self, kind: ExchangeKind, delivery: Delivery, relay: &Relay, [up, out]: [f64; 2]) -> f64 {
+        let ends = |over_up| match delivery {
+            Delivery::Forwarded => self.ends(kind, over_up, relay),
+            Delivery::Direct => self.direct_ends(kind),
+        };
+        let sms = |over_up| ends(over_up).iter().map(|end| end.sms).sum::<f64>();
         up * sms(true) + out * sms(false)
     }
 }
@@ -212,7 +232,14 @@ impl Hands {
 /// SMs that dispatch and combine need: `software` where SMs do everything, and of those the share of the work that the
 /// machine's abilities leave them while both ports are full, in pairs (a channel has two).
 #[must_use]
-pub fn comm_sms(machine: &Machine, experts: &Experts, layout: &Layout, copies: ExchangeCopies, software: u32) -> u32 {
+pub fn comm_sms(
+    machine: &Machine,
+    experts: &Experts,
+    layout: &Layout,
+    delivery: Delivery,
+    copies: ExchangeCopies,
+    software: u32,
+) -> u32 {
     let relay = Relay::expected(experts, layout);
     let hands = Hands::of(machine, copies);
     let (none, kernel) = (InNetwork::None, Forwarding::Kernel);
@@ -220,7 +247,7 @@ pub fn comm_sms(machine: &Machine, experts: &Experts, layout: &Layout, copies: E
     let out = if layout.expert_nodes() > 1 { machine.nic_rate_per_device().get() } else { 0.0 };
     let rates = [machine.device.scale_up_rate().get(), out];
     let most = |hands: Hands| {
-        let of = |kind| hands.work_of_sms(kind, &relay, rates);
+        let of = |kind| hands.work_of_sms(kind, delivery, &relay, rates);
         of(ExchangeKind::Dispatch).max(of(ExchangeKind::Combine))
     };
     let share = most(hands) / most(alone).max(f64::MIN_POSITIVE);

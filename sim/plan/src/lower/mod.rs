@@ -3,12 +3,14 @@
 //! - `shape`: what one rank computes for one micro-batch;
 //! - `kernels`: ops on SMs;
 //! - `chunks`: kernels and exchanges in two streams, lone or overlapped;
-//! - `exchange`: dispatch and combine, message by message; `hands`: who moves them; `way`: what the network leaves them;
+//! - `exchange`: dispatch and combine, message by message; `direct`: those without relays; `hands`: who moves them;
+//!   `way`: what the network leaves them;
 //! - `ring`: collectives of tensor-, context- and data-parallel groups;
 //! - `resources`: what ranks share and hold;
 //! - `ending`: what follows the last chunk.
 
 mod chunks;
+mod direct;
 mod ending;
 mod exchange;
 mod hands;

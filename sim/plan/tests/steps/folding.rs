@@ -46,6 +46,13 @@ fn balanced_experts_fold_to_the_bit() {
 }
 
 #[test]
+fn direct_exchanges_fold_to_the_bit() {
+    for set in ["parallel.ep=16", "parallel.ep=8", "parallel.ep=4", "gpu.comm-engine=copy", "policy.routing=ecmp"] {
+        equal_to_the_bit(TINY, &[BALANCED, "policy.exchange=direct", "fabric.planes=1", set]);
+    }
+}
+
+#[test]
 fn every_schedule_folds_to_the_bit() {
     for schedule in ["1f1b", "zb1p", "interleaved", "dual-pipe", "dual-pipe-v"] {
         equal_to_the_bit(TINY, &[BALANCED, "job.global-batch=256", &format!("policy.schedule={schedule}")]);
@@ -70,8 +77,14 @@ fn dense_models_fold_to_the_bit() {
 #[test]
 #[expect(clippy::print_stdout, reason = "the difference is to be read, not only bounded")]
 fn uneven_experts_fold_within_two_percent() {
-    for skew in ["0.05", "0.13"] {
-        let sets = ["traffic.router=skewed", "traffic.samples=8", &format!("traffic.skew={skew}")];
+    for (skew, exchange) in [("0.05", "forwarded"), ("0.13", "forwarded"), ("0.13", "direct")] {
+        let sets = [
+            "traffic.router=skewed",
+            "traffic.samples=8",
+            "fabric.planes=1",
+            &format!("traffic.skew={skew}"),
+            &format!("policy.exchange={exchange}"),
+        ];
         let (folded, whole) = (fly(TINY, &sets), fly(TINY, &[&sets[..], &[UNFOLDED]].concat()));
         let difference = folded.seconds() / whole.seconds() - 1.0;
         println!(

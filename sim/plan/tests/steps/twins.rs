@@ -1,6 +1,6 @@
 //! The same plan gives the same bytes, on any number of threads; and the laws hold for whatever can be planned.
 
-use plan::{Folding, Keep, LinearPrecision, Outcome, Plan, PlanError, PointToPoint, Program, Recording};
+use plan::{Delivery, Folding, Keep, LinearPrecision, Outcome, Plan, PlanError, PointToPoint, Program, Recording};
 use proptest::prelude::*;
 use scenario::{Kind, Library};
 use topology::Routing;
@@ -84,7 +84,7 @@ fn plans() -> impl Strategy<Value = Plan> {
     let base = plan(TINY, &[]);
     let model = (1..=10u32, 0..=1u32, 1..=3u32, any::<bool>());
     let job = (1..=20u64, 1..=2u64, any::<bool>(), 0..=7u64);
-    let policy = (schedules(), any::<bool>(), any::<bool>(), 0..132u32, 0..3u8, any::<bool>());
+    let policy = (schedules(), any::<bool>(), any::<bool>(), 0..132u32, 0..3u8, any::<bool>(), any::<bool>());
     let traffic = (0..=2u8, 0.0..0.5f64, any::<u64>());
     (degrees(), model, job, policy, traffic).prop_map(move |(degrees, model, job, policy, traffic)| {
         let mut plan = base.clone();
@@ -104,6 +104,9 @@ fn plans() -> impl Strategy<Value = Plan> {
         (plan.policy.comm_sms, plan.policy.lone_comm_sms) = (policy.3, policy.3);
         plan.policy.routing = [Routing::Static, Routing::Ecmp, Routing::Adaptive][usize::from(policy.4)];
         plan.policy.recompute.full = policy.5;
+        // Planes do not meet without relays.
+        (plan.policy.exchange, plan.machine.fabric.planes) =
+            if policy.6 { (Delivery::Direct, 1) } else { (Delivery::Forwarded, plan.machine.fabric.planes) };
         plan.traffic.router = [Router::Balanced, Router::Skewed, Router::LearnedBias][usize::from(traffic.0)];
         (plan.traffic.skew, plan.traffic.seed) = (traffic.1, traffic.2);
         (plan.traffic.samples, plan.traffic.bias_steps) = (2, 4);
