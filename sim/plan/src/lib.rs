@@ -63,8 +63,8 @@ pub use layout::Layout;
 pub use lower::{RingBytes, Sampling, comm_sms, expert_layout, lower, lower_with, n_micro_batches, ring_bytes, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{
-    Delivery, Ema, ExchangeCopies, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint, Policies,
-    Recording,
+    Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint,
+    Policies, Recording,
 };
 pub use program::*;
 pub use replay::{RankReplay, Replayed, replay};

@@ -72,6 +72,8 @@ pub struct Policies {
     pub lone_comm_sms: u32,
     /// How tokens get to their experts and back (`policy.exchange`).
     pub exchange: Delivery,
+    /// What is dispatched in (`policy.dispatch-format`): `fp8` or `bf16`.
+    pub dispatch_format: DispatchFormat,
     /// How the SMs of dispatch and combine move bytes (`policy.exchange-copies`).
     pub exchange_copies: ExchangeCopies,
     /// When pipeline messages travel (`policy.point-to-point`).
@@ -188,6 +190,15 @@ pub enum KeepActivations {
     /// Inputs of FP8 GEMMs in FP8.
     Fp8,
     /// Everything in BF16.
+    Bf16,
+}
+
+/// What tokens and gradients travel to experts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DispatchFormat {
+    /// In the FP8 of the linear layers, where they are FP8.
+    Fp8,
+    /// In BF16; experts' rows are cast after they came.
     Bf16,
 }
 

@@ -1,6 +1,6 @@
 //! How the job is laid over ranks: `parallel.*`, and what it must agree with.
 
-use plan::{Job, KeepActivations, LinearPrecision, Policies};
+use plan::{DispatchFormat, Job, KeepActivations, LinearPrecision, Policies};
 use topology::Machine;
 use workloads::model::Model;
 use workloads::op::Precision;
@@ -179,6 +179,7 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
         linear,
         recompute: workloads::step::Recompute::default(),
         keep_fp8: policy.keep == KeepActivations::Fp8,
+        dispatch_fp8: policy.dispatch_format == DispatchFormat::Fp8,
         // Where casts run divides nothing.
         casting: workloads::step::Casting::default(),
         transposed_reads: false,

@@ -1,6 +1,8 @@
 //! What we choose: `policy.*`.
 
-use plan::{Delivery, Ema, ExchangeCopies, Folding, KeepActivations, Layout, PointToPoint, Policies, Recording};
+use plan::{
+    Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, KeepActivations, Layout, PointToPoint, Policies, Recording,
+};
 use topology::{Device, Machine, Routing};
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
@@ -21,6 +23,8 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
         comm_sms: 0,
         lone_comm_sms: 0,
         exchange: reader.choice("policy.exchange", &[("forwarded", Delivery::Forwarded), ("direct", Delivery::Direct)]),
+        dispatch_format: reader
+            .choice("policy.dispatch-format", &[("fp8", DispatchFormat::Fp8), ("bf16", DispatchFormat::Bf16)]),
         exchange_copies: reader.choice(
             "policy.exchange-copies",
             &[("buffered", ExchangeCopies::Buffered), ("in-place", ExchangeCopies::InPlace)],

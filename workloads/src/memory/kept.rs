@@ -13,7 +13,7 @@ const MASK: f64 = 1.0;
 ///
 /// Inputs of both norms always (BF16). Norm outputs, up-projected queries, keys and values, and SwiGLU outputs only
 /// where they are not computed again. Inputs of FP8 GEMMs and of SwiGLU in FP8 where the policy keeps them so, the
-/// core's output in 12 bits; scores of unfused attention unless it is computed again; the rows of the experts in the format of the dispatch. Whole-layer recomputation keeps the
+/// core's output in 12 bits; scores of unfused attention unless it is computed again; the rows of the experts in FP8 where they are dispatched in it, else as other inputs. Whole-layer recomputation keeps the
 /// layer's input.
 #[must_use]
 pub fn kept(model: &Model, shape: &Shape, kind: LayerKind, load: &Load) -> Vec<Item> {
@@ -34,7 +34,7 @@ pub fn kept(model: &Model, shape: &Shape, kind: LayerKind, load: &Load) -> Vec<I
             let shared = u64::from(experts.shared) * experts.width / shape.tp.max(1);
             items.push(item("shared experts", activated(shape, Activation::SwiGlu, shape.tokens(), shared)));
             let rows = load.n_rows();
-            let arrived = if shape.fp8() { shape.fp8_width() } else { BF16 };
+            let arrived = if shape.sends_fp8() { shape.fp8_width() } else { shape.kept_width() };
             items.push(item("expert inputs", (rows * model.hidden) as f64 * arrived));
             items.push(item("experts", activated(shape, Activation::SwiGlu, rows, experts.width)));
         }

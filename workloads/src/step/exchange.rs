@@ -24,10 +24,9 @@ pub struct Exchange {
 #[must_use]
 pub fn exchange(model: &Model, shape: &Shape) -> Option<Exchange> {
     model.experts.as_ref().filter(|_| shape.ep > 1)?;
-    let width = if shape.fp8() { shape.fp8_width() } else { BF16 };
     let hidden = model.hidden as f64;
     Some(Exchange {
-        dispatch_bytes_per_token: Bytes::new(hidden * width),
+        dispatch_bytes_per_token: Bytes::new(hidden * shape.sent_width()),
         combine_bytes_per_token: Bytes::new(hidden * BF16),
         dispatch_again: shape.recompute.full,
     })

@@ -1,5 +1,6 @@
 //! The gate: what stands between attention and the dispatch.
 
+use super::shape::Copies;
 use super::tape::{ACCUMULATE, BF16, FP32, Linear, Tape};
 use super::{LayerKind, Shape};
 use crate::model::Model;
@@ -22,8 +23,8 @@ impl Router {
         Some(Self { gate, top_k: u64::from(experts.top_k), shared: experts.shared > 0 })
     }
 
-    /// The gate's product is BF16 with FP32 scores, as in the trace. One cast serves the dispatch and the shared
-    /// expert.
+    /// The gate's product is BF16 with FP32 scores, as in the trace. One cast serves the dispatch, unless it is of BF16, and
+    /// the shared expert.
     pub(super) fn forward(&self, tape: &mut Tape<'_>) {
         tape.norm(Pass::Forward, "mlp-norm", self.gate.input_elements());
         tape.gemm(Pass::Forward, self.gate, Precision::Bf16, Output::Fp32);
@@ -31,7 +32,11 @@ impl Router {
         let picks = (self.top_k * 8 + self.top_k * 4) as f64;
         let widths = [self.gate.outputs as f64 * FP32, picks];
         tape.stream(Pass::Forward, "top-k", Stream::Gate, self.gate.tokens, widths);
-        tape.cast_normed(Pass::Forward, &["mlp-norm"], self.gate, true);
+        if tape.shape.sends_fp8() {
+            tape.cast_normed(Pass::Forward, &["mlp-norm"], self.gate, true);
+        } else if self.shared && tape.shape.tp == 1 {
+            tape.cast_input(Pass::Forward, self.gate, Copies::Rows);
+        }
     }
 
     /// The gradients of the routed experts' input, the shared expert's and the gate's are summed, then taken through

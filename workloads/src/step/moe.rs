@@ -13,7 +13,8 @@ const GATED: Activation = Activation::SwiGlu;
 
 /// Shared experts on the rank's own tokens, routed experts on the tokens it received.
 ///
-/// Tokens arrive in the format of the dispatch (FP8 where linear layers are FP8) and are copied into expert-major rows;
+/// Tokens arrive in the format of the dispatch (FP8 where linear layers are FP8, unless it is of BF16, when the rows are cast)
+/// and are copied into expert-major rows;
 /// the outputs are weighted and summed per received token before the combine. Gate weights are applied to the SwiGLU
 /// output in the backward pass, where their gradient is a row sum of what the kernel holds anyway, so expert outputs
 /// are not kept. The expert-major rows are kept for the weight gradient, in FP8 as they came.
@@ -61,6 +62,9 @@ impl<'a> Layer<'a> {
             shared.forward(tape);
         }
         self.permute(tape, pass, "expert-permute");
+        if !tape.shape.sends_fp8() {
+            tape.cast_input(pass, self.gate_up, Copies::Rows);
+        }
         tape.grouped(pass, self.gate_up, &self.load.rows);
         activate(tape, GATED, "expert-swiglu", self.down.input_elements());
         tape.grouped(pass, self.down, &self.load.rows);
@@ -78,7 +82,11 @@ impl<'a> Layer<'a> {
         tape.residual_gradient("mlp-residual", own);
         let one_cast = self.shared.is_some() && tape.shape.tp == 1;
         let copies = if one_cast { Copies::Both } else { Copies::Rows };
-        tape.cast_to_send(Pass::InputGradient, "mlp-output-gradient", own, copies);
+        if tape.shape.sends_fp8() {
+            tape.cast_to_send(Pass::InputGradient, "mlp-output-gradient", own, copies);
+        } else if one_cast {
+            tape.cast(Pass::InputGradient, "mlp-output-gradient", own, copies);
+        }
         if norm_again {
             tape.norm(Pass::Recompute, "mlp-norm", own);
         }
@@ -96,13 +104,21 @@ impl<'a> Layer<'a> {
     fn backward_routed(&self, tape: &mut Tape<'_>) {
         let pass = Pass::InputGradient;
         self.permute(tape, pass, "expert-sum");
-        tape.transpose(self.down.names[2], self.gate_up.input_elements());
+        if tape.shape.sends_fp8() {
+            tape.transpose(self.down.names[2], self.gate_up.input_elements());
+        } else {
+            tape.cast_gradient(self.down);
+        }
         tape.grouped(pass, self.down, &self.load.rows);
         activate_again(tape, GATED, "expert-swiglu", self.down);
         activation_gradient(tape, GATED, "expert-swiglu", self.down.input_elements());
         tape.grouped(pass, self.gate_up, &self.load.rows);
         self.unpermute(tape, pass, "expert-permute");
-        tape.transpose(self.gate_up.names[1], self.gate_up.input_elements());
+        if tape.shape.sends_fp8() {
+            tape.transpose(self.gate_up.names[1], self.gate_up.input_elements());
+        } else {
+            tape.transpose_kept(self.gate_up);
+        }
     }
 
     fn weight_gradient(&self, tape: &mut Tape<'_>) {
@@ -115,8 +131,7 @@ impl<'a> Layer<'a> {
 
     /// Received tokens into rows, in the dispatch's format.
     fn permute(&self, tape: &mut Tape<'_>, pass: Pass, name: &'static str) {
-        let width = if tape.shape.fp8() { tape.shape.fp8_width() } else { BF16 };
-        let [tokens, rows] = self.token_and_row_bytes(width);
+        let [tokens, rows] = self.token_and_row_bytes(tape.shape.sent_width());
         tape.stream_bytes(pass, name, Stream::Permute, [tokens, rows]);
     }
 

@@ -22,6 +22,9 @@ pub struct Shape {
     pub recompute: Recompute,
     /// Whether the inputs of FP8 GEMMs are kept in FP8; else in BF16. Nothing to say where `linear` is BF16.
     pub keep_fp8: bool,
+    /// Whether tokens and gradients are dispatched in FP8; else in BF16, and cast in the order of the experts. Nothing to say
+    /// where `linear` is BF16.
+    pub dispatch_fp8: bool,
     /// Where BF16 becomes FP8. Nothing to say where `linear` is BF16.
     pub casting: Casting,
     /// Whether a product can read an FP8 operand transposed, with the scales it has, so that nobody writes a 128x1 copy.
@@ -144,6 +147,18 @@ impl Shape {
     #[must_use]
     pub fn fp8(&self) -> bool {
         self.linear != Precision::Bf16
+    }
+
+    /// Whether what is dispatched travels in FP8.
+    #[must_use]
+    pub fn sends_fp8(&self) -> bool {
+        self.fp8() && self.dispatch_fp8
+    }
+
+    /// Bytes of an element that is dispatched.
+    #[must_use]
+    pub fn sent_width(&self) -> f64 {
+        if self.sends_fp8() { self.fp8_width() } else { super::tape::BF16 }
     }
 
     /// Bytes of an FP8 activation element with its share of scales: an FP32 scale per 1x128 tile adds 1/32; one scale

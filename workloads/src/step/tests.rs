@@ -21,6 +21,7 @@ fn published() -> Shape {
         linear: Precision::Fp8Block,
         recompute: Recompute { norm: true, mla_up: true, swiglu: true, ..Recompute::default() },
         keep_fp8: true,
+        dispatch_fp8: true,
         casting: Casting::Kernel,
         transposed_reads: false,
         logit_pieces: 1,
@@ -232,7 +233,9 @@ fn policies() -> Vec<Shape> {
         let on = |bit: u32| bits & (1 << bit) != 0;
         let recompute = Recompute { norm: on(0), mla_up: on(1), swiglu: on(2), full: on(3), ..Recompute::default() };
         for linear in [Precision::Fp8Block, Precision::Fp8Tensor, Precision::Bf16] {
-            all.push(Shape { recompute, keep_fp8: on(4), linear, ep: 8, ..published() });
+            for dispatch_fp8 in [true, false] {
+                all.push(Shape { recompute, keep_fp8: on(4), dispatch_fp8, linear, ep: 8, ..published() });
+            }
         }
     }
     all

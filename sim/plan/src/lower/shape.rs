@@ -4,7 +4,7 @@ use topology::{Cast, TransposedReads};
 use workloads::op::Precision;
 use workloads::step::{Casting, Shape};
 
-use crate::{KeepActivations, LinearPrecision, Plan};
+use crate::{DispatchFormat, KeepActivations, LinearPrecision, Plan};
 
 /// The shape of a plan's micro-batch on one rank.
 #[must_use]
@@ -22,6 +22,7 @@ pub fn shape(plan: &Plan) -> Shape {
         },
         recompute: plan.policy.recompute,
         keep_fp8: plan.policy.keep == KeepActivations::Fp8,
+        dispatch_fp8: plan.policy.dispatch_format == DispatchFormat::Fp8,
         casting: match plan.machine.device.cast {
             Cast::Kernel => Casting::Kernel,
             Cast::Warp => Casting::Norm,
