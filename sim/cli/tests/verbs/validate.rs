@@ -204,7 +204,6 @@ fn a_fact_that_a_prediction_rests_on_is_never_counted() {
 /// Words of the files below the hardware, profiles and fabrics that a command draws on, read as text: the estimate that a
 /// profile takes from a base counts only where no file above holds it.
 fn sources_of(command: &str) -> BTreeSet<String> {
-    let implementation = command.contains("--implementation deepgemm");
     let scenarios = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
     let read = |file: &str| std::fs::read_to_string(scenarios.join(file)).expect("a preset");
     let mut named = BTreeSet::new();
@@ -223,13 +222,17 @@ fn sources_of(command: &str) -> BTreeSet<String> {
     let hardware = command.split("--hardware ").nth(1).and_then(|rest| rest.split(' ').next()).expect("hardware");
     read(&format!("hardware/{hardware}.toml")).lines().for_each(&mut add);
     let below = if hardware == "h800-sxm5" { "h800-published" } else { "h100-published" };
-    let measured = tables(&read("profiles/h200-sxm5.toml"));
+    let mut above = tables(&read("profiles/h200-sxm5.toml"));
+    if command.contains("--profile deepgemm-feb25") {
+        let laid_over = tables(&read("profiles/deepgemm-feb25.toml"));
+        laid_over.iter().for_each(|(_, line)| add(line));
+        above.extend(laid_over);
+    }
     for (key, line) in tables(&read(&format!("profiles/{below}.toml"))) {
         let family = key.rsplit_once('.').expect("a table").0.to_owned();
-        let of_deepgemm = family.starts_with("profile.gemm.fp8");
         let is_above =
-            measured.iter().any(|(other, _)| *other == key || other.starts_with(&format!("{family}.implementation")));
-        if !is_above || (implementation && of_deepgemm) {
+            above.iter().any(|(other, _)| *other == key || other.starts_with(&format!("{family}.implementation")));
+        if !is_above {
             add(&line);
         }
     }
