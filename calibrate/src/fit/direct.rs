@@ -200,3 +200,36 @@ fn spread_of(sorted: &[f64]) -> f64 {
     let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
     ((at(0.75) - at(0.25)) / 2.0 / at(0.5)).max(SPREAD_MIN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Reading;
+
+    fn sample(question: Question, seconds: f64) -> Sample {
+        let (implementation, extras) = ("mine".to_owned(), BTreeMap::new());
+        let reading =
+            Reading { implementation, seconds, low: seconds, high: seconds, runs: 9, clock: None, power: None, extras };
+        Sample { question, reading, machine: "a test".into() }
+    }
+
+    /// A port of 100 GB/s; SMs that copy 10 and 20, the way of a small copy a microsecond.
+    #[test]
+    fn what_an_sm_copies_is_read_off_where_the_port_does_not_bind() {
+        let mut samples = Vec::new();
+        for sms in [1_u32, 2, 4, 8, 16, 32] {
+            let seconds = |rate: f64| 1e-6 + (1_u64 << 30) as f64 / (f64::from(sms) * rate).min(100e9);
+            samples.push(sample(Question::PeerCopy { bytes: 1 << 30, sms }, seconds(10e9)));
+            samples.push(sample(Question::PeerBulk { bytes: 1 << 30, sms }, seconds(20e9)));
+        }
+        samples.push(sample(Question::PeerCopy { bytes: 4096, sms: 1 }, 1e-6));
+        let fitted = copies(&samples).expect("copies");
+        for (key, rate) in [(EstimateKey::AllToAllRatePerSm, 10e9), (EstimateKey::AllToAllBulkRatePerSm, 20e9)] {
+            let value = fitted.estimates[&key].value;
+            assert!((value / rate - 1.0).abs() < 1e-3, "{}: {value} for {rate}", key.name());
+        }
+        assert!(copies(&samples[..0]).is_none());
+        let engine = [sample(Question::PeerEngine { bytes: 1 << 30 }, 0.01)];
+        assert!(copies(&engine).is_none(), "an engine is no SM");
+    }
+}

@@ -1,6 +1,7 @@
 //! Whole steps: what moves them and which way, what must be equal to the bit, what follows from a closed form.
 
 mod closed_forms;
+mod copies;
 mod direct;
 mod directions;
 mod flight;
