@@ -56,15 +56,16 @@ pub use cost::{CostTerms, JobCost};
 pub use digest::digest;
 pub use error::PlanError;
 pub use execute::{
-    ChunkSpan, ExchangeTotal, Keep, OpTotal, Outcome, PhaseSpans, Ports, Progress, Ran, RankTotals, StreamSpan, run,
+    Beside, ChunkSpan, ExchangeTotal, Keep, OpTotal, Outcome, PhaseSpans, Ports, Progress, Ran, RankTotals, StreamSpan,
+    run,
 };
 pub use kernel::{Answer, kernel, node_collective};
 pub use layout::Layout;
 pub use lower::{RingBytes, Sampling, comm_sms, expert_layout, lower, lower_with, n_micro_batches, ring_bytes, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{
-    Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, Job, KeepActivations, LinearPrecision, Plan, PointToPoint,
-    Policies, Recording,
+    DataParallel, Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, Job, KeepActivations, LinearPrecision, Plan,
+    PointToPoint, Policies, Recording,
 };
 pub use program::*;
 pub use replay::{RankReplay, Replayed, replay};

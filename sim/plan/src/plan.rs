@@ -78,6 +78,8 @@ pub struct Policies {
     pub exchange_copies: ExchangeCopies,
     /// When pipeline messages travel (`policy.point-to-point`).
     pub point_to_point: PointToPoint,
+    /// When gradients are reduced and weights gathered over replicas (`policy.data-parallel`).
+    pub data_parallel: DataParallel,
     /// Whether equal replicas are simulated once (`policy.folding`).
     pub folding: Folding,
     /// Which of several equal paths a message takes (`policy.routing`).
@@ -173,6 +175,15 @@ pub enum PointToPoint {
     Hidden,
     /// Between chunks: the sender's next chunk waits for them too.
     Waited,
+}
+
+/// When gradients are reduced and weights gathered over replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataParallel {
+    /// After the last chunk, before the next step's first.
+    Waited,
+    /// Layer by layer beside the chunks that complete the gradients, and beside the next step's first.
+    Hidden,
 }
 
 /// Whether equal replicas are simulated once.

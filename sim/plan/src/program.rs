@@ -42,6 +42,8 @@ pub struct Program {
     pub messages: Messages,
     /// What follows the last chunk, by pipeline rank.
     pub optimizer: Vec<Vec<Ending>>,
+    /// What of it runs beside chunks, by pipeline rank; empty where nothing does.
+    pub hiding: Vec<Hiding>,
     /// Micro-batches a pipeline runs in a step.
     pub n_micro_batches: u32,
     /// SMs of a communication kernel in a pair, which the capacity of [`RankResources::copy`] is of.
@@ -289,6 +291,17 @@ pub struct Messages {
     pub waited: bool,
     /// Stages of the model.
     pub n_stages: u32,
+}
+
+/// Beside which slots of a pipeline rank its gradients are reduced, and its weights gathered for the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hiding {
+    /// The first slot that completes the gradients of a stage.
+    pub completes: u32,
+    /// The slot by whose end every stage has run forward once.
+    pub needs: u32,
+    /// Layers of the rank: what is reduced and gathered one after the other.
+    pub n_layers: u32,
 }
 
 /// One task of the end of a step.

@@ -1,7 +1,8 @@
 //! What we choose: `policy.*`.
 
 use plan::{
-    Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, KeepActivations, Layout, PointToPoint, Policies, Recording,
+    DataParallel, Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, KeepActivations, Layout, PointToPoint,
+    Policies, Recording,
 };
 use topology::{Device, Machine, Routing};
 use workloads::model::Model;
@@ -31,6 +32,8 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
         ),
         point_to_point: reader
             .choice("policy.point-to-point", &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)]),
+        data_parallel: reader
+            .choice("policy.data-parallel", &[("waited", DataParallel::Waited), ("hidden", DataParallel::Hidden)]),
         folding: reader.choice("policy.folding", &[("auto", Folding::Auto), ("none", Folding::None)]),
         routing: reader.choice(
             "policy.routing",

@@ -9,7 +9,7 @@ use units::SimTime;
 use workloads::schedule::Slot;
 
 use super::meet::{Exchanges, Rings};
-use super::outcome::{ChunkSpan, ColumnOutcome, OpTotal, Ran, RankTotals, StreamSpan};
+use super::outcome::{Beside, ChunkSpan, ColumnOutcome, OpTotal, Ran, RankTotals, StreamSpan};
 use super::{Keep, Progress};
 use crate::program::{Half, Instruction, Program, SlotPlan};
 use crate::{PlanError, Recording};
@@ -284,6 +284,7 @@ impl<'a> Column<'a> {
         self.progress.step();
         let plan = self.slot(rank);
         let n_slots = self.slots(rank).len();
+        let hiding = self.program.hiding.get(self.pipeline_rank(rank) as usize);
         let state = &mut self.ranks[rank as usize];
         let took = now.since(state.began);
         let phases = &mut state.totals.phases;
@@ -294,6 +295,15 @@ impl<'a> Column<'a> {
             Slot::Overlapped { .. } => phases.overlapped += took,
         }
         let began = state.began;
+        if let Some(hiding) = hiding {
+            let beside = state.totals.beside.get_or_insert(Beside { completing: began, forwarded: now });
+            if state.slot == hiding.completes as usize {
+                beside.completing = began;
+            }
+            if state.slot == hiding.needs as usize {
+                beside.forwarded = now;
+            }
+        }
         state.running = false;
         state.slot += 1;
         if state.slot == n_slots {

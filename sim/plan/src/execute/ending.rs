@@ -1,11 +1,15 @@
 //! The end of a step: every pipeline rank reduces, waits for the others, updates and gathers.
+//!
+//! Where rings hide beside chunks ([`Hiding`]), each is two tasks: one layer of it runs between the chunks as otherwise, the
+//! others beside them. What is reduced early begins when the first layer's gradients are complete; what is gathered late
+//! belongs to the next step, which is like this one, and lengthens the step only where it comes after it is needed.
 
 use engine::{Task, TaskGraph, TaskId};
-use units::SimSpan;
+use units::{SimSpan, SimTime};
 
-use super::outcome::{ChunkSpan, Outcome, worse};
+use super::outcome::{ChunkSpan, Outcome, RankTotals, worse};
 use crate::PlanError;
-use crate::program::{Ending, Program, RankResources};
+use crate::program::{Ending, Hiding, Program, RankResources, Ring};
 
 /// Runs the end after the last chunk of each pipeline rank. Replicas are alike in it, so one of each is run.
 pub(super) fn run(program: &Program, outcome: &mut Outcome) -> Result<(), PlanError> {
@@ -14,45 +18,87 @@ pub(super) fn run(program: &Program, outcome: &mut Outcome) -> Result<(), PlanEr
     let Ends { mut graph, steps, .. } = ends;
     let record = engine::run(&program.resources, &mut graph)
         .map_err(|stuck| PlanError::Fault(format!("the end of the step is {stuck}")))?;
-    outcome.step = record.end.since(units::SimTime::ZERO);
+    let lasting = outcome.ranks.iter().zip(&steps).map(|(rank, steps)| until(rank, steps, &graph));
+    let step = lasting.max().unwrap_or(SimTime::ZERO);
+    outcome.step = step.since(SimTime::ZERO);
     outcome.n_tasks += record.n_tasks;
     outcome.laws = worse(outcome.laws, record.laws);
     let n_simulated = u64::from(outcome.n_simulated);
     for (rank, steps) in steps.iter().enumerate() {
-        let mut from = outcome.ranks[rank].last;
-        let mut busy = SimSpan::ZERO;
-        for step in steps {
-            let end = graph.end(step.task);
-            let start = if step.barrier { end } else { from.max(graph.end(step.after)) };
-            busy += end.since(start);
+        let last = outcome.ranks[rank].last;
+        let mut busy = Vec::new();
+        for step in steps.iter().filter(|step| !step.barrier) {
+            let (start, end) = step.interval(&graph);
+            busy.push((start, end));
             if let Some(op) = step.op {
                 let total = &mut outcome.ops[usize::from(op)];
-                total.count += n_simulated;
+                total.count += n_simulated * u64::from(step.part != Part::Layer);
                 total.span += end.since(start) * n_simulated;
                 *(if step.memory { &mut total.memory } else { &mut total.links }) += end.since(start) * n_simulated;
             }
-            from = end;
         }
-        let last = steps.last().map_or(from, |step| graph.end(step.task));
-        outcome.chunks.push(ChunkSpan {
-            rank: rank as u32,
-            replica: 0,
-            slot: None,
-            start: outcome.ranks[rank].last,
-            end: last,
-        });
-        outcome.ranks[rank].phases.optimizer += busy * n_simulated;
+        outcome.ranks[rank].phases.optimizer += covered(busy, last, step) * n_simulated;
+        let own = steps.iter().filter(|step| step.part != Part::Gathered);
+        let end = own.map(|step| graph.end(step.task)).fold(last, SimTime::max).min(step);
+        outcome.chunks.push(ChunkSpan { rank: rank as u32, replica: 0, slot: None, start: last, end });
     }
     Ok(())
+}
+
+/// When a rank's step is over: all its own is done, and what it still gathers comes in time for the next.
+fn until(rank: &RankTotals, steps: &[Step], graph: &TaskGraph<()>) -> SimTime {
+    steps.iter().fold(rank.last, |until, step| {
+        let end = graph.end(step.task);
+        let needed = match (step.part, rank.beside) {
+            (Part::Gathered, Some(beside)) => SimTime::ZERO + end.since(beside.forwarded.min(end)),
+            _ => end,
+        };
+        until.max(needed)
+    })
+}
+
+/// How much of the time between two moments some of the intervals cover.
+fn covered(mut intervals: Vec<(SimTime, SimTime)>, from: SimTime, until: SimTime) -> SimSpan {
+    intervals.sort_unstable();
+    let (mut covered, mut reached) = (SimSpan::ZERO, from);
+    for (start, end) in intervals {
+        let (start, end) = (start.max(reached), end.min(until));
+        if end > start {
+            covered += end.since(start);
+            reached = end;
+        }
+    }
+    covered
 }
 
 /// One task of a rank's end.
 struct Step {
     task: TaskId,
-    after: TaskId,
+    /// It starts when both have ended.
+    after: [TaskId; 2],
     barrier: bool,
     memory: bool,
     op: Option<u16>,
+    part: Part,
+}
+
+/// Which part of what is to be done a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// Of a ring the layers that are reduced beside this step's chunks.
+    Reduced,
+    /// Of a ring the layer that nothing hides.
+    Layer,
+    /// Of a ring the layers that are gathered beside the next step's chunks.
+    Gathered,
+}
+
+impl Step {
+    fn interval(&self, graph: &TaskGraph<()>) -> (SimTime, SimTime) {
+        let [a, b] = self.after.map(|task| graph.end(task));
+        (a.max(b), graph.end(self.task))
+    }
 }
 
 struct Ends<'a> {
@@ -60,18 +106,26 @@ struct Ends<'a> {
     graph: TaskGraph<()>,
     /// The last task of each rank.
     last: Vec<TaskId>,
+    /// The last of those that run beside chunks: before this step's end, or after it.
+    beside: Vec<TaskId>,
     steps: Vec<Vec<Step>>,
 }
 
 impl<'a> Ends<'a> {
     fn new(program: &'a Program, outcome: &Outcome) -> Self {
         let mut graph = TaskGraph::default();
-        // Nothing of a rank's end starts before its last chunk ends.
-        let chunks = outcome.ranks.iter();
-        let last = chunks.map(|rank| graph.add(Task::new(()).latency(rank.last.since(units::SimTime::ZERO)), &[]));
-        let last: Vec<TaskId> = last.collect();
+        let mut at = |time: SimTime| graph.add(Task::new(()).latency(time.since(SimTime::ZERO)), &[]);
+        // Nothing of a rank's end starts before its last chunk ends, unless it hides.
+        let last: Vec<TaskId> = outcome.ranks.iter().map(|rank| at(rank.last)).collect();
+        let mut beside = last.clone();
+        for ((beside, rank), hiding) in beside.iter_mut().zip(&outcome.ranks).zip(&program.hiding) {
+            let completing = rank.beside.map_or(rank.last, |beside| beside.completing);
+            // The first layer is complete a layer's time later.
+            let layer = rank.last.since(completing).picos() / u64::from(hiding.n_layers);
+            *beside = at(completing + SimSpan::from_picos(layer));
+        }
         let steps = last.iter().map(|_| Vec::new()).collect();
-        Self { program, graph, last, steps }
+        Self { program, graph, last, beside, steps }
     }
 
     /// Ranks have the same number of barriers, so they are laid barrier by barrier.
@@ -80,8 +134,12 @@ impl<'a> Ends<'a> {
         for round in 0..=n_barriers {
             for rank in 0..self.last.len() {
                 let part = self.program.optimizer[rank].split(|ending| *ending == Ending::Barrier).nth(round);
-                for ending in part.unwrap_or_default() {
-                    self.add(rank, ending);
+                let part = part.unwrap_or_default();
+                let hiding = self.program.hiding.get(rank).filter(|hiding| hiding.n_layers > 1);
+                match hiding.copied() {
+                    Some(hiding) if round < n_barriers => self.reduce_beside(rank, part, hiding),
+                    Some(hiding) => self.gather_beside(rank, part, hiding),
+                    None => part.iter().for_each(|ending| self.add(rank, ending, Part::Whole, 1.0)),
                 }
             }
             if round < n_barriers {
@@ -94,7 +152,35 @@ impl<'a> Ends<'a> {
         self.program.optimizer[rank].iter().filter(|ending| **ending == Ending::Barrier).count()
     }
 
-    fn add(&mut self, rank: usize, ending: &Ending) {
+    /// All layers but one of every ring beside chunks, then what is left.
+    fn reduce_beside(&mut self, rank: usize, part: &[Ending], hiding: Hiding) {
+        let layer = 1.0 / f64::from(hiding.n_layers);
+        let rings = part.iter().filter(|ending| matches!(ending, Ending::Ring(_)));
+        rings.for_each(|ring| self.add(rank, ring, Part::Reduced, 1.0 - layer));
+        for ending in part {
+            let (part, share) =
+                if matches!(ending, Ending::Ring(_)) { (Part::Layer, layer) } else { (Part::Whole, 1.0) };
+            self.add(rank, ending, part, share);
+        }
+    }
+
+    /// One layer of every ring and what is no ring, then the other layers of the rings.
+    fn gather_beside(&mut self, rank: usize, part: &[Ending], hiding: Hiding) {
+        let layer = 1.0 / f64::from(hiding.n_layers);
+        self.add_layer(rank, part, layer);
+        let rings = part.iter().filter(|ending| matches!(ending, Ending::Ring(_)));
+        rings.for_each(|ring| self.add(rank, ring, Part::Gathered, 1.0 - layer));
+    }
+
+    fn add_layer(&mut self, rank: usize, part: &[Ending], layer: f64) {
+        for ending in part {
+            let (part, share) =
+                if matches!(ending, Ending::Ring(_)) { (Part::Layer, layer) } else { (Part::Whole, 1.0) };
+            self.add(rank, ending, part, share);
+        }
+    }
+
+    fn add(&mut self, rank: usize, ending: &Ending, part: Part, share: f64) {
         let on = self.program.ranks[rank * self.program.n_members as usize];
         let (task, op, memory) = match ending {
             Ending::Kernel(kernel) => {
@@ -106,29 +192,50 @@ impl<'a> Ends<'a> {
                     .claim(on.sms, kernel.sms);
                 (task, Some(kernel.op), true)
             }
-            Ending::Ring(ring) => (ring_task(ring, on), Some(ring.op), false),
+            Ending::Ring(ring) => (ring_task(ring, on, share), Some(ring.op), false),
             Ending::Barrier => return,
         };
-        let after = self.last[rank];
-        let task = self.graph.add(task, &[after]);
-        self.steps[rank].push(Step { task, after, barrier: false, memory, op });
-        self.last[rank] = task;
+        let after = match part {
+            Part::Whole => [self.last[rank]; 2],
+            Part::Reduced => [self.beside[rank]; 2],
+            Part::Layer | Part::Gathered => [self.last[rank], self.beside[rank]],
+        };
+        let task = self.graph.add(task, &after);
+        self.steps[rank].push(Step { task, after, barrier: false, memory, op, part });
+        match part {
+            Part::Whole | Part::Layer => self.last[rank] = task,
+            Part::Reduced | Part::Gathered => self.beside[rank] = task,
+        }
     }
 
     fn meet(&mut self) {
         let task = self.graph.add(Task::new(()), &self.last);
         for (last, steps) in self.last.iter_mut().zip(&mut self.steps) {
-            steps.push(Step { task, after: *last, barrier: true, memory: false, op: None });
+            steps.push(Step { task, after: [*last; 2], barrier: true, memory: false, op: None, part: Part::Whole });
             *last = task;
         }
     }
 }
 
-fn ring_task(ring: &crate::program::Ring, on: RankResources) -> Task<()> {
+/// A share of a ring's bytes, after its latency.
+fn ring_task(ring: &Ring, on: RankResources, share: f64) -> Task<()> {
     Task::new(())
-        .demand(on.up_send, ring.up)
-        .demand(on.up_receive, ring.up)
-        .demand(on.out_send, ring.out)
-        .demand(on.out_receive, ring.out)
+        .demand(on.up_send, ring.up * share)
+        .demand(on.up_receive, ring.up * share)
+        .demand(on.out_send, ring.out * share)
+        .demand(on.out_receive, ring.out * share)
         .latency(ring.latency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_overlaps_is_covered_once_and_only_between_the_two_moments() {
+        let at = |picos: u64| SimTime::ZERO + SimSpan::from_picos(picos);
+        let intervals = vec![(at(10), at(20)), (at(0), at(4)), (at(15), at(30)), (at(40), at(90))];
+        assert_eq!(covered(intervals, at(2), at(50)), SimSpan::from_picos(2 + 20 + 10));
+        assert_eq!(covered(Vec::new(), at(2), at(50)), SimSpan::ZERO);
+    }
 }

@@ -63,6 +63,18 @@ pub struct RankTotals {
     pub transferred: SimSpan,
     /// When the last chunk ended; over several ranks the latest.
     pub last: SimTime,
+    /// What hides beside chunks, and when; none where nothing does.
+    pub beside: Option<Beside>,
+}
+
+/// When gradients may be reduced and weights must have come, where that hides beside chunks; over several ranks what all of
+/// them allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The chunk began that first completes gradients.
+    pub completing: SimTime,
+    /// Every stage has run forward once.
+    pub forwarded: SimTime,
 }
 
 /// Runs of one op.
@@ -236,6 +248,12 @@ impl RankTotals {
         self.waited += other.waited;
         self.transferred += other.transferred;
         self.last = self.last.max(other.last);
+        self.beside = match (self.beside, other.beside) {
+            (Some(a), Some(b)) => {
+                Some(Beside { completing: a.completing.max(b.completing), forwarded: a.forwarded.min(b.forwarded) })
+            }
+            (a, b) => a.or(b),
+        };
     }
 }
 

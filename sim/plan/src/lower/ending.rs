@@ -2,16 +2,62 @@
 //!
 //! One stream a rank (collectives of one communicator after the other, as NCCL runs them): reduce-scatter of every class of
 //! parameters over its replicas, a barrier for the norm of all gradients, the update of the rank's shard, all-gather of
-//! every class, what is done to all it holds. Source: arXiv:2412.19437 section 3.2 (ZeRO-1); assumed: nothing of it hides
-//! under the last chunks, and the copy of the moving average to the host hides under the next step.
+//! every class, what is done to all it holds. Source: arXiv:2412.19437 section 3.2 (ZeRO-1); assumed: the copy of the
+//! moving average to the host hides under the next step.
+//!
+//! Where `policy.data-parallel` is `hidden`, rings run layer by layer beside chunks ([`Hiding`]): gradients are reduced from
+//! when the first layer's are complete, weights gathered until the next step has used every layer, and one layer of each
+//! runs beside nothing. Breaks where the chunks' own messages need the ports that the rings then take.
 
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::Stage;
+use workloads::schedule::{Chunk, Slot};
 use workloads::step::{self, ReduceClass};
 
 use super::kernels::Kernels;
 use super::{Context, ring};
-use crate::program::{Ending, Instruction};
+use crate::DataParallel;
+use crate::program::{Ending, Hiding, Instruction, SlotPlan};
+
+/// Beside which slots the rings of each pipeline rank run; empty where they run after the last.
+pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hiding> {
+    let plan = context.plan;
+    let of_rank = |(rank, slots): (usize, &Vec<SlotPlan>)| {
+        let held = plan.policy.schedule.held(plan.parallel.pp, rank as u32);
+        let layers = held.iter().map(|&stage| context.stages[stage as usize].layers.len()).sum::<usize>();
+        let stages = 0..held.len() as u8;
+        let last = |stage| {
+            slots.iter().rposition(|slot| completed(slot.slot).is_some_and(|chunk| chunk.virtual_stage == stage))
+        };
+        let first =
+            |stage| slots.iter().position(|slot| run(slot.slot).is_some_and(|chunk| chunk.virtual_stage == stage));
+        Hiding {
+            completes: stages.clone().filter_map(last).min().unwrap_or(0) as u32,
+            needs: stages.filter_map(first).max().unwrap_or(0) as u32,
+            n_layers: layers.max(1) as u32,
+        }
+    };
+    match plan.policy.data_parallel {
+        DataParallel::Waited => Vec::new(),
+        DataParallel::Hidden => slots.iter().enumerate().map(of_rank).collect(),
+    }
+}
+
+/// The chunk whose weight gradient a slot makes.
+const fn completed(slot: Slot) -> Option<Chunk> {
+    match slot {
+        Slot::Backward(chunk) | Slot::Weight(chunk) | Slot::Overlapped { backward: chunk, .. } => Some(chunk),
+        Slot::Forward(_) | Slot::BackwardInput(_) => None,
+    }
+}
+
+/// The chunk that a slot runs forward.
+const fn run(slot: Slot) -> Option<Chunk> {
+    match slot {
+        Slot::Forward(chunk) | Slot::Overlapped { forward: chunk, .. } => Some(chunk),
+        Slot::Backward(_) | Slot::Weight(_) | Slot::BackwardInput(_) => None,
+    }
+}
 
 /// The end of a step on every pipeline rank.
 pub(super) fn ending(context: &Context<'_>, kernels: &mut Kernels<'_>) -> Vec<Vec<Ending>> {
@@ -31,11 +77,11 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels<'_>, rank: u32) -> Vec<E
         reduce(context, kernels, class, Collective::ReduceScatter, class.reduce_scatter(), &mut ending);
     }
     ending.push(Ending::Barrier);
-    ending.extend(run(context, kernels, &update.sharded, all));
+    ending.extend(kernels_of(context, kernels, &update.sharded, all));
     for class in &update.classes {
         reduce(context, kernels, class, Collective::AllGather, class.all_gather(), &mut ending);
     }
-    ending.extend(run(context, kernels, &update.whole, all));
+    ending.extend(kernels_of(context, kernels, &update.whole, all));
     ending
 }
 
@@ -62,7 +108,7 @@ fn reduce(
     ending.push(Ending::Ring(ring::over(context, op, what, bytes, class.replicas, stride)));
 }
 
-fn run(context: &Context<'_>, kernels: &mut Kernels<'_>, ops: &[Op], sms: u32) -> Vec<Ending> {
+fn kernels_of(context: &Context<'_>, kernels: &mut Kernels<'_>, ops: &[Op], sms: u32) -> Vec<Ending> {
     let kernel = |instruction| match instruction {
         Instruction::Kernel(kernel) => Some(Ending::Kernel(kernel)),
         _ => None,

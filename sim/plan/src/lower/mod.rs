@@ -103,6 +103,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let exchanges = exchange::exchanges(&context)?;
     let (templates, slots) = chunks::chunks(&context, &mut kernels)?;
     let optimizer = ending::ending(&context, &mut kernels);
+    let hiding = ending::hiding(&context, &slots);
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
     let copy_binds = copy_binds(&context);
@@ -126,6 +127,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
         pool: context.pool,
         messages,
         optimizer,
+        hiding,
         n_micro_batches,
         comm_sms,
         copy_binds,

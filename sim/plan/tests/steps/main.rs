@@ -7,5 +7,6 @@ mod directions;
 mod flight;
 mod folding;
 mod random;
+mod replicas;
 mod similarity;
 mod twins;
