@@ -10,6 +10,8 @@ use crate::sample::{Fingerprint, Reading};
 /// An invented device. Powers of two, so that nobody takes them for a product's: bytes and operations a second.
 const MEMORY_RATE: f64 = (1_u64 << 42) as f64;
 const RATE_PER_SM: f64 = (1_u64 << 36) as f64;
+/// By bulk copies.
+const BULK_RATE_PER_SM: f64 = (5_u64 << 34) as f64;
 const LINK_RATE: f64 = (1_u64 << 38) as f64;
 const BF16_PEAK: f64 = (1_u64 << 50) as f64;
 const SMS: u32 = 128;
@@ -147,9 +149,8 @@ fn seconds(question: &Question) -> f64 {
         Question::PeerLatency => LINK_LATENCY,
         Question::Accumulate { .. } => 0.0,
         Question::PeerEngine { bytes } => sent(*bytes as f64, LINK_RATE),
-        Question::PeerCopy { bytes, sms } | Question::PeerBulk { bytes, sms } => {
-            sent(*bytes as f64, f64::from(*sms) * RATE_PER_SM)
-        }
+        Question::PeerCopy { bytes, sms } => sent(*bytes as f64, f64::from(*sms) * RATE_PER_SM),
+        Question::PeerBulk { bytes, sms } => sent(*bytes as f64, f64::from(*sms) * BULK_RATE_PER_SM),
         Question::Dispatch { ranks, tokens, dim, sms, .. } | Question::Combine { ranks, tokens, dim, sms, .. } => {
             let width = if matches!(question, Question::Dispatch { .. }) { 1 } else { 2 };
             let bytes = (tokens * dim * width * u64::from(ranks - 1)) as f64;

@@ -12,6 +12,8 @@ use crate::{Basis, Estimate, EstimateKey, Profile, Question, Sample};
 /// Products between promotions of two kernels whose tile is the same.
 const OFTEN: u32 = 64;
 const SELDOM: u32 = 512;
+/// Below this share of a port's rate the port does not bind.
+const CLEAR: f64 = 0.5;
 
 /// What kernels bound by memory reach together: the highest rate at which large reads or writes were seen.
 pub(super) fn memory_together(samples: &[Sample], device: &Device) -> Option<Fitted> {
@@ -112,7 +114,7 @@ pub(super) fn launch(samples: &[Sample]) -> Option<Fitted> {
     })
 }
 
-/// What an SM copies to a peer, by loads and stores and by bulk copies.
+/// What an SM copies to a peer, by loads and stores and by bulk copies. A few samples, none held out.
 pub(super) fn copies(samples: &[Sample]) -> Option<Fitted> {
     let stored = |question: &Question| match question {
         Question::PeerCopy { bytes, sms } => Some((*bytes, *sms)),
@@ -137,14 +139,15 @@ pub(super) fn copies(samples: &[Sample]) -> Option<Fitted> {
     (!estimates.is_empty()).then_some(Fitted { name: "copies", implementation, estimates, misses: Vec::new() })
 }
 
-/// Bytes a second and SM of the largest copies that reach less than half of the highest rate, which is the port's; ascending.
+/// Bytes a second and SM of the largest copies that reach less than [`CLEAR`] of the highest rate, which is the port's;
+/// ascending.
 fn rates_per_sm(samples: &[Sample], of: impl Fn(&Question) -> Option<(u64, u32)>) -> Option<Vec<f64>> {
     let asked = || samples.iter().filter_map(|sample| Some((of(&sample.question)?, sample.reading.seconds)));
     let largest = asked().filter(|((_, sms), _)| *sms == 1).map(|((bytes, _), _)| bytes).max()?;
     let large = || asked().filter(|((bytes, _), _)| *bytes == largest);
     let port = large().map(|((bytes, _), seconds)| bytes as f64 / seconds).fold(0.0, f64::max);
     let rate = |((bytes, sms), seconds): ((u64, u32), f64)| (bytes as f64 / seconds, f64::from(sms));
-    let few = large().map(rate).filter(|(rate, _)| *rate < port / 2.0);
+    let few = large().map(rate).filter(|(rate, _)| *rate < port * CLEAR);
     let mut rates: Vec<f64> = few.map(|(rate, sms)| rate / sms).collect();
     rates.sort_by(f64::total_cmp);
     (!rates.is_empty()).then_some(rates)

@@ -24,6 +24,8 @@ const WORD: u64 = 16;
 const PIECE: u32 = 8192;
 /// Bulk copies that an SM's shared memory has room for.
 const N_PIECES: u32 = 24;
+/// Threads of a block that says what is copied in bulk: one warp.
+const N_BULK_THREADS: u32 = 32;
 /// Compute capability from which SMs have bulk copies.
 const BULK_SINCE: (i32, i32) = (9, 0);
 /// Threads of a block that copies.
@@ -173,7 +175,13 @@ impl Kernel {
         if gpu.capability < BULK_SINCE {
             return Err(BenchError::Unsupported("its SMs have no bulk copies; they came with Hopper".into()));
         }
-        Self::new(gpu, sms, gpu.kernel(&bulk_source(), "push_bulk")?, 32, 1)
+        let needed = PIECE * N_PIECES;
+        let kernel = Self::new(gpu, sms, gpu.kernel(&bulk_source(), "push_bulk")?, N_BULK_THREADS, 1)?;
+        let has = kernel.config.shared_mem_bytes;
+        if has < needed {
+            return Err(BenchError::Unsupported(format!("needs {needed} bytes of shared memory an SM, and has {has}")));
+        }
+        Ok(kernel)
     }
 
     fn new(gpu: &Gpu, sms: u32, function: CudaFunction, n_threads: u32, unit: u64) -> Result<Self, BenchError> {

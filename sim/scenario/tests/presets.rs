@@ -51,6 +51,10 @@ fn named(source: &str) -> impl Iterator<Item = &str> {
             "cost",
             "a100",
             "seqpar",
+            "mpft",
+            "bridge",
+            "fold",
+            "zb",
         ]
         .contains(&family)
     };

@@ -1,6 +1,5 @@
 //! The gate: what stands between attention and the dispatch.
 
-use super::shape::Copies;
 use super::tape::{ACCUMULATE, BF16, FP32, Linear, Tape};
 use super::{LayerKind, Shape};
 use crate::model::Model;
@@ -32,10 +31,8 @@ impl Router {
         let picks = (self.top_k * 8 + self.top_k * 4) as f64;
         let widths = [self.gate.outputs as f64 * FP32, picks];
         tape.stream(Pass::Forward, "top-k", Stream::Gate, self.gate.tokens, widths);
-        if tape.shape.sends_fp8() {
+        if tape.shape.sends_fp8() || (self.shared && tape.shape.tp == 1) {
             tape.cast_normed(Pass::Forward, &["mlp-norm"], self.gate, true);
-        } else if self.shared && tape.shape.tp == 1 {
-            tape.cast_input(Pass::Forward, self.gate, Copies::Rows);
         }
     }
 

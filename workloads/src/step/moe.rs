@@ -13,11 +13,12 @@ const GATED: Activation = Activation::SwiGlu;
 
 /// Shared experts on the rank's own tokens, routed experts on the tokens it received.
 ///
-/// Tokens arrive in the format of the dispatch (FP8 where linear layers are FP8, unless it is of BF16, when the rows are cast)
-/// and are copied into expert-major rows;
-/// the outputs are weighted and summed per received token before the combine. Gate weights are applied to the SwiGLU
+/// Tokens arrive in the format of the dispatch and are copied into expert-major rows. Where linear layers are FP8 and it is
+/// BF16, a kernel casts the rows, whoever casts elsewhere: products of groups read no BF16.
+///
+/// The outputs are weighted and summed per received token before the combine. Gate weights are applied to the SwiGLU
 /// output in the backward pass, where their gradient is a row sum of what the kernel holds anyway, so expert outputs
-/// are not kept. The expert-major rows are kept for the weight gradient, in FP8 as they came.
+/// are not kept. The expert-major rows are kept for the weight gradient: in FP8 if they came so, else as other inputs.
 pub(super) fn mlp(model: &Model, experts: &Experts, shape: &Shape, load: &Load) -> Passes {
     let mut tape = Tape::new(shape);
     let layer = Layer::of(model, experts, shape, load);
@@ -63,7 +64,7 @@ impl<'a> Layer<'a> {
         }
         self.permute(tape, pass, "expert-permute");
         if !tape.shape.sends_fp8() {
-            tape.cast_input(pass, self.gate_up, Copies::Rows);
+            tape.cast_to_send(pass, self.gate_up.names[1], self.gate_up.input_elements(), Copies::Rows);
         }
         tape.grouped(pass, self.gate_up, &self.load.rows);
         activate(tape, GATED, "expert-swiglu", self.down.input_elements());
@@ -82,10 +83,8 @@ impl<'a> Layer<'a> {
         tape.residual_gradient("mlp-residual", own);
         let one_cast = self.shared.is_some() && tape.shape.tp == 1;
         let copies = if one_cast { Copies::Both } else { Copies::Rows };
-        if tape.shape.sends_fp8() {
+        if tape.shape.sends_fp8() || one_cast {
             tape.cast_to_send(Pass::InputGradient, "mlp-output-gradient", own, copies);
-        } else if one_cast {
-            tape.cast(Pass::InputGradient, "mlp-output-gradient", own, copies);
         }
         if norm_again {
             tape.norm(Pass::Recompute, "mlp-norm", own);
@@ -107,7 +106,7 @@ impl<'a> Layer<'a> {
         if tape.shape.sends_fp8() {
             tape.transpose(self.down.names[2], self.gate_up.input_elements());
         } else {
-            tape.cast_gradient(self.down);
+            tape.cast_to_send(pass, self.down.names[2], self.gate_up.input_elements(), Copies::Both);
         }
         tape.grouped(pass, self.down, &self.load.rows);
         activate_again(tape, GATED, "expert-swiglu", self.down);

@@ -39,7 +39,7 @@ fn exchange(run: &Finished<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow>
     let total = run.outcome.exchanges[kind as usize];
     let template = &run.program.exchanges.first()?[kind as usize];
     let delivery = run.plan.policy.exchange;
-    let key = slowest(run.program, delivery, template, kind as usize);
+    let key = slowest(run.program, &run.plan.policy, template, kind as usize);
     let [up, out] = delivery.fractions().map(|keys| keys.contains(&key));
     let binding = if out {
         "scale-out"

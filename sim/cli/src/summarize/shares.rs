@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use calibrate::{Basis, EstimateKey};
-use plan::{Delivery, ExchangeTemplate, Plan, Program};
+use plan::{ExchangeTemplate, Plan, Policies, Program};
 use report::Phases;
 use workloads::op::Pass;
 
@@ -136,7 +136,7 @@ fn all_to_all_bases(program: &Program, plan: &Plan) -> Vec<(Basis, f64)> {
     for batch in &program.exchanges {
         for (kind, template) in batch.iter().enumerate() {
             let basis = |key| plan.profile.get(key).basis;
-            seconds.push((basis(slowest(program, plan.policy.exchange, template, kind)), template.alone.get()));
+            seconds.push((basis(slowest(program, &plan.policy, template, kind)), template.alone.get()));
             seconds.push((basis(plan.policy.exchange.latency()), template.latency.seconds()));
         }
     }
@@ -145,9 +145,9 @@ fn all_to_all_bases(program: &Program, plan: &Plan) -> Vec<(Basis, f64)> {
 }
 
 /// The estimate behind the slowest of the three that a rank's messages pass: NIC, scale-up port, SMs.
-pub(super) fn slowest(program: &Program, delivery: Delivery, template: &ExchangeTemplate, kind: usize) -> EstimateKey {
+pub(super) fn slowest(program: &Program, policy: &Policies, template: &ExchangeTemplate, kind: usize) -> EstimateKey {
     let on = &program.ranks[0];
-    let [up_key, out_key] = delivery.fractions().map(|keys| keys[kind]);
+    let [up_key, out_key] = policy.exchange.fractions().map(|keys| keys[kind]);
     let (mut up, mut out, mut copied) = (0.0, 0.0, 0.0);
     for flow in &template.flows {
         let copies = f64::from(flow.copies);
@@ -159,7 +159,7 @@ pub(super) fn slowest(program: &Program, delivery: Delivery, template: &Exchange
     let (up, out) = (up / rate(on.up_send), out / rate(on.out_send));
     let copied = if program.comm_sms > 0 { copied / rate(on.copy) } else { 0.0 };
     if copied > up.max(out) {
-        EstimateKey::AllToAllRatePerSm
+        policy.exchange_copies.rate_per_sm()
     } else if out >= up {
         out_key
     } else {

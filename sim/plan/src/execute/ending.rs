@@ -19,8 +19,8 @@ pub(super) fn run(program: &Program, outcome: &mut Outcome) -> Result<(), PlanEr
     let record = engine::run(&program.resources, &mut graph)
         .map_err(|stuck| PlanError::Fault(format!("the end of the step is {stuck}")))?;
     let lasting = outcome.ranks.iter().zip(&steps).map(|(rank, steps)| until(rank, steps, &graph));
-    let step = lasting.max().unwrap_or(SimTime::ZERO);
-    outcome.step = step.since(SimTime::ZERO);
+    let until = lasting.max().unwrap_or(SimTime::ZERO);
+    outcome.step = until.since(SimTime::ZERO);
     outcome.n_tasks += record.n_tasks;
     outcome.laws = worse(outcome.laws, record.laws);
     let n_simulated = u64::from(outcome.n_simulated);
@@ -28,18 +28,20 @@ pub(super) fn run(program: &Program, outcome: &mut Outcome) -> Result<(), PlanEr
         let last = outcome.ranks[rank].last;
         let mut busy = Vec::new();
         for step in steps.iter().filter(|step| !step.barrier) {
-            let (start, end) = step.interval(&graph);
-            busy.push((start, end));
+            let interval = step.interval(&graph);
+            busy.push(interval);
             if let Some(op) = step.op {
+                // What hides beside chunks is in nobody's way.
+                let shows = covered(vec![interval], last, until) * n_simulated;
                 let total = &mut outcome.ops[usize::from(op)];
-                total.count += n_simulated * u64::from(step.part != Part::Layer);
-                total.span += end.since(start) * n_simulated;
-                *(if step.memory { &mut total.memory } else { &mut total.links }) += end.since(start) * n_simulated;
+                total.count += n_simulated * u64::from(matches!(step.part, Part::Whole | Part::Layer));
+                total.span += shows;
+                *(if step.memory { &mut total.memory } else { &mut total.links }) += shows;
             }
         }
-        outcome.ranks[rank].phases.optimizer += covered(busy, last, step) * n_simulated;
+        outcome.ranks[rank].phases.optimizer += covered(busy, last, until) * n_simulated;
         let own = steps.iter().filter(|step| step.part != Part::Gathered);
-        let end = own.map(|step| graph.end(step.task)).fold(last, SimTime::max).min(step);
+        let end = own.map(|step| graph.end(step.task)).fold(last, SimTime::max).min(until);
         outcome.chunks.push(ChunkSpan { rank: rank as u32, replica: 0, slot: None, start: last, end });
     }
     Ok(())
@@ -133,13 +135,13 @@ impl<'a> Ends<'a> {
         let n_barriers = self.barriers(0);
         for round in 0..=n_barriers {
             for rank in 0..self.last.len() {
-                let part = self.program.optimizer[rank].split(|ending| *ending == Ending::Barrier).nth(round);
-                let part = part.unwrap_or_default();
+                let endings = self.program.optimizer[rank].split(|ending| *ending == Ending::Barrier).nth(round);
+                let endings = endings.unwrap_or_default();
                 let hiding = self.program.hiding.get(rank).filter(|hiding| hiding.n_layers > 1);
                 match hiding.copied() {
-                    Some(hiding) if round < n_barriers => self.reduce_beside(rank, part, hiding),
-                    Some(hiding) => self.gather_beside(rank, part, hiding),
-                    None => part.iter().for_each(|ending| self.add(rank, ending, Part::Whole, 1.0)),
+                    Some(hiding) if round < n_barriers => self.reduce_beside(rank, endings, hiding),
+                    Some(hiding) => self.gather_beside(rank, endings, hiding),
+                    None => endings.iter().for_each(|ending| self.add(rank, ending, Part::Whole, 1)),
                 }
             }
             if round < n_barriers {
@@ -152,35 +154,37 @@ impl<'a> Ends<'a> {
         self.program.optimizer[rank].iter().filter(|ending| **ending == Ending::Barrier).count()
     }
 
-    /// All layers but one of every ring beside chunks, then what is left.
-    fn reduce_beside(&mut self, rank: usize, part: &[Ending], hiding: Hiding) {
-        let layer = 1.0 / f64::from(hiding.n_layers);
-        let rings = part.iter().filter(|ending| matches!(ending, Ending::Ring(_)));
-        rings.for_each(|ring| self.add(rank, ring, Part::Reduced, 1.0 - layer));
-        for ending in part {
-            let (part, share) =
-                if matches!(ending, Ending::Ring(_)) { (Part::Layer, layer) } else { (Part::Whole, 1.0) };
-            self.add(rank, ending, part, share);
+    /// All layers but one of every ring beside this step's chunks, then what is left.
+    fn reduce_beside(&mut self, rank: usize, endings: &[Ending], hiding: Hiding) {
+        self.add_layers(rank, endings, Part::Reduced, hiding);
+        self.add_rest(rank, endings, hiding);
+    }
+
+    /// What comes before the rings and one layer of each, then the other layers; what comes after does not wait for those.
+    fn gather_beside(&mut self, rank: usize, endings: &[Ending], hiding: Hiding) {
+        let until = endings.iter().rposition(|ending| matches!(ending, Ending::Ring(_))).map_or(0, |at| at + 1);
+        let (before, after) = endings.split_at(until);
+        self.add_rest(rank, before, hiding);
+        self.add_layers(rank, before, Part::Gathered, hiding);
+        self.add_rest(rank, after, hiding);
+    }
+
+    /// Of every ring all layers but one.
+    fn add_layers(&mut self, rank: usize, endings: &[Ending], part: Part, hiding: Hiding) {
+        for ring in endings.iter().filter(|ending| matches!(ending, Ending::Ring(_))) {
+            self.add(rank, ring, part, hiding.n_layers);
         }
     }
 
-    /// One layer of every ring and what is no ring, then the other layers of the rings.
-    fn gather_beside(&mut self, rank: usize, part: &[Ending], hiding: Hiding) {
-        let layer = 1.0 / f64::from(hiding.n_layers);
-        self.add_layer(rank, part, layer);
-        let rings = part.iter().filter(|ending| matches!(ending, Ending::Ring(_)));
-        rings.for_each(|ring| self.add(rank, ring, Part::Gathered, 1.0 - layer));
-    }
-
-    fn add_layer(&mut self, rank: usize, part: &[Ending], layer: f64) {
-        for ending in part {
-            let (part, share) =
-                if matches!(ending, Ending::Ring(_)) { (Part::Layer, layer) } else { (Part::Whole, 1.0) };
-            self.add(rank, ending, part, share);
+    /// Of every ring one layer, and what is no ring.
+    fn add_rest(&mut self, rank: usize, endings: &[Ending], hiding: Hiding) {
+        for ending in endings {
+            let part = if matches!(ending, Ending::Ring(_)) { Part::Layer } else { Part::Whole };
+            self.add(rank, ending, part, hiding.n_layers);
         }
     }
 
-    fn add(&mut self, rank: usize, ending: &Ending, part: Part, share: f64) {
+    fn add(&mut self, rank: usize, ending: &Ending, part: Part, n_layers: u32) {
         let on = self.program.ranks[rank * self.program.n_members as usize];
         let (task, op, memory) = match ending {
             Ending::Kernel(kernel) => {
@@ -192,7 +196,7 @@ impl<'a> Ends<'a> {
                     .claim(on.sms, kernel.sms);
                 (task, Some(kernel.op), true)
             }
-            Ending::Ring(ring) => (ring_task(ring, on, share), Some(ring.op), false),
+            Ending::Ring(ring) => (ring_task(ring, on, part, n_layers), Some(ring.op), false),
             Ending::Barrier => return,
         };
         let after = match part {
@@ -217,14 +221,21 @@ impl<'a> Ends<'a> {
     }
 }
 
-/// A share of a ring's bytes, after its latency.
-fn ring_task(ring: &Ring, on: RankResources, share: f64) -> Task<()> {
+/// The layers of a ring that are of one part: their share of its bytes, after a latency each.
+fn ring_task(ring: &Ring, on: RankResources, part: Part, n_layers: u32) -> Task<()> {
+    let n = match part {
+        Part::Whole => n_layers,
+        Part::Layer => 1,
+        Part::Reduced | Part::Gathered => n_layers - 1,
+    };
+    let share = f64::from(n) / f64::from(n_layers);
+    let latencies = if part == Part::Whole { 1 } else { u64::from(n) };
     Task::new(())
         .demand(on.up_send, ring.up * share)
         .demand(on.up_receive, ring.up * share)
         .demand(on.out_send, ring.out * share)
         .demand(on.out_receive, ring.out * share)
-        .latency(ring.latency)
+        .latency(ring.latency * latencies)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use workloads::schedule::{Chunk, Schedule, Slot};
 use workloads::step::{self, Passes};
 
 use super::kernels::{Kernels, Loaded};
-use super::{Context, exchange};
+use super::{Context, load};
 use crate::PlanError;
 use crate::program::{ExchangeKind, Half, HalfPlan, Instruction, SlotPlan, Template};
 
@@ -136,7 +136,7 @@ impl Segments {
             fixed(&step::mlp(model, shape, LayerKind::Dense, &none)),
         ];
         let attention = if is_moe { fixed(&step::attention(model, shape, LayerKind::Moe)) } else { Fixed::default() };
-        let loads = exchange::loads(context);
+        let loads = load::loads(context);
         let experts = kernels.loaded(context, &loads, |load| step::mlp(model, shape, LayerKind::Moe, load), sms);
         Self { handed, embedding, mtp, head, dense, attention, experts }
     }

@@ -7,7 +7,8 @@
 //!
 //! Where `policy.data-parallel` is `hidden`, rings run layer by layer beside chunks ([`Hiding`]): gradients are reduced from
 //! when the first layer's are complete, weights gathered until the next step has used every layer, and one layer of each
-//! runs beside nothing. Breaks where the chunks' own messages need the ports that the rings then take.
+//! runs beside nothing. Breaks where the chunks' own messages need the ports that the rings then take, and where a table is more
+//! than a layer: it is complete last and needed first, and is billed as a layer here.
 
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::Stage;

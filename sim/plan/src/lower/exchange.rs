@@ -16,56 +16,14 @@ use calibrate::EstimateKey;
 use engine::{Capacity, Resources, Task, TaskGraph};
 use topology::{Forwarding, Ordering};
 use units::{Seconds, SimSpan};
-use workloads::step::{Exchange, Load};
-use workloads::traffic::{Batch, ExpertLayout, Router};
+use workloads::step::Exchange;
+use workloads::traffic::{Batch, Router};
 
 use super::hands::{End, Hands, Relay};
 use super::way::{group_pairs, way_seconds};
 use super::{Context, direct, roles};
-use crate::layout::Layout;
 use crate::program::{ExchangeKind, ExchangeTemplate, Flow};
-use crate::{Delivery, ExchangeCopies, Plan, PlanError};
-
-/// How experts lie on ranks; `None` for a dense model.
-#[must_use]
-pub fn expert_layout(plan: &Plan, layout: &Layout) -> Option<ExpertLayout> {
-    let experts = plan.model.experts.as_ref()?;
-    let tokens = super::shape(plan).tokens_sequence_parallel();
-    Some(ExpertLayout {
-        n_ranks: layout.ep,
-        n_nodes: layout.expert_nodes(),
-        devices: layout.expert_devices(),
-        experts: experts.routed,
-        top_k: experts.top_k,
-        groups: experts.groups,
-        node_limit: experts.node_limit,
-        gate: experts.gate,
-        group_score: experts.group_score,
-        tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
-    })
-}
-
-/// What each simulated member of each batch computes on: `[batch x n_members + member]`. A folded member has the load of
-/// the group's fullest rank.
-pub(super) fn loads(context: &Context<'_>) -> Vec<Load> {
-    let Some(pool) = &context.pool else {
-        return Vec::new();
-    };
-    let of = |batch: &Batch, rank: u32| Load {
-        received: u64::from(batch.tokens_received(rank)),
-        rows: batch.rows(rank).iter().copied().map(u64::from).collect(),
-    };
-    let mut loads = Vec::new();
-    for batch in pool.batches() {
-        if context.folded() {
-            let fullest = (0..batch.n_ranks()).max_by_key(|&rank| (batch.rows_total(rank), std::cmp::Reverse(rank)));
-            loads.push(of(batch, fullest.unwrap_or(0)));
-        } else {
-            loads.extend((0..context.n_members).map(|member| of(batch, member % context.layout.ep)));
-        }
-    }
-    loads
-}
+use crate::{Delivery, ExchangeCopies, PlanError};
 
 /// Dispatch and combine of every batch of the pool.
 pub(super) fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 2]>, PlanError> {

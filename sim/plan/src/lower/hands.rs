@@ -171,7 +171,8 @@ impl Hands {
             }
             (ExchangeKind::Dispatch, true) => {
                 let sent = if ability.multicasts() { 1.0 / copies } else { 1.0 };
-                let made = copying * sent * handled * relay.made;
+                // A switch copies for the others, not for the relay itself.
+                let made = copying * handled * (sent + relay.made - 1.0);
                 [End { port: sent, sms: made, memory: handled / copies }, passive]
             }
             (ExchangeKind::Combine, true) if ability.reduces() => {

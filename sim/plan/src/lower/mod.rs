@@ -15,6 +15,7 @@ mod ending;
 mod exchange;
 mod hands;
 mod kernels;
+mod load;
 mod resources;
 mod ring;
 mod roles;
@@ -26,12 +27,12 @@ use workloads::parallel::Stage;
 use workloads::traffic::{ExpertLayout, Pool, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
-use crate::program::{ExchangeKind, Messages, Program};
+use crate::program::{ExchangeKind, ExchangeTemplate, Messages, Program};
 use crate::{Folding, Plan, PlanError, PointToPoint};
 
-pub use exchange::expert_layout;
 pub use hands::comm_sms;
 pub(crate) use kernels::Kernels;
+pub use load::expert_layout;
 pub(crate) use ring::{Occupied, occupied};
 pub use ring::{RingBytes, ring_bytes};
 pub use shape::shape;
@@ -106,7 +107,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let hiding = ending::hiding(&context, &slots);
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
-    let copy_binds = copy_binds(&context);
+    let copy_binds = copy_binds(&context, &exchanges);
     let load_excess = context.pool.as_ref().map_or(0.0, |pool| 1.0 - 1.0 / pool.max_over_mean().mean);
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
@@ -135,12 +136,24 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     })
 }
 
-/// Whether the SMs of a communication kernel, in a pair or alone, copy more slowly than both ports together send.
-fn copy_binds(context: &Context<'_>) -> bool {
-    let machine = &context.plan.machine;
+/// Whether the SMs of a communication kernel, in a pair or alone, can bind: they copy less in a second than a rank has to copy
+/// while two exchanges fill its ports, a dispatch and a combine.
+fn copy_binds(context: &Context<'_>, exchanges: &[[ExchangeTemplate; 2]]) -> bool {
     let sms = context.comm_sms().min(context.lone_comm_sms());
     let rate = f64::from(sms) * context.plan.profile.value(context.plan.policy.exchange_copies.rate_per_sm());
-    sms > 0 && rate < 2.0 * (machine.device.scale_up_rate() + machine.node.nic.rate).get()
+    let most = exchanges.iter().map(|kinds| kinds.iter().map(copied_per_second).sum::<f64>()).fold(0.0, f64::max);
+    sms > 0 && rate < most
+}
+
+/// Bytes a second that the busiest rank copies in an exchange that has the machine to itself.
+fn copied_per_second(template: &ExchangeTemplate) -> f64 {
+    let mut copied = vec![0.0; template.waits.len()];
+    for flow in &template.flows {
+        for (rank, bytes) in [flow.from, flow.to].into_iter().zip(flow.copied) {
+            copied[usize::from(rank)] += bytes * f64::from(flow.copies);
+        }
+    }
+    copied.into_iter().fold(0.0, f64::max) / template.alone.get().max(f64::MIN_POSITIVE)
 }
 
 /// Micro-batches a pipeline runs in a step: global batch over replicas and micro-batch.

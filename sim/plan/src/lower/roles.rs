@@ -19,8 +19,10 @@ struct Work {
     relaying: f64,
     /// As the end of a message on the scale-up fabric: taking, or sending.
     ending: f64,
-    /// As the end of a message on the network.
+    /// As the end of a message on the network: sending tokens, or taking sums.
     network: f64,
+    /// As the relay that sends sums over the network.
+    returning: f64,
 }
 
 impl Work {
@@ -38,16 +40,17 @@ impl Work {
             relaying: self.relaying * more(kept, sum(handed)),
             ending: self.ending * more(kept, f64::from(batch.received[rank])),
             network: self.network * more(own, sum(sent)),
+            returning: self.returning * more(own, sum(sent)),
         }
     }
 
     fn sum(self) -> f64 {
-        self.relaying + self.ending + self.network
+        self.relaying + self.ending + self.network + self.returning
     }
 
     /// Twice the busier half.
     fn of_halves(self) -> f64 {
-        2.0 * self.relaying.max(self.ending + self.network)
+        2.0 * (self.relaying + self.returning).max(self.ending + self.network)
     }
 }
 
@@ -58,16 +61,11 @@ pub(super) fn divide(flows: &mut [Flow], kind: ExchangeKind, batch: &Batch, devi
         for (end, rank) in [flow.from, flow.to].into_iter().enumerate() {
             let work = &mut works[usize::from(rank)];
             // A token's relay is where a dispatch hands it on from, and where its results meet and go on from.
-            let relays = match kind {
-                ExchangeKind::Dispatch => flow.up && end == 0,
-                ExchangeKind::Combine => flow.up == (end == 1),
-            };
-            let of = if relays {
-                &mut work.relaying
-            } else if flow.up {
-                &mut work.ending
-            } else {
-                &mut work.network
+            let of = match (kind, flow.up, end) {
+                (ExchangeKind::Dispatch, true, 0) | (ExchangeKind::Combine, true, 1) => &mut work.relaying,
+                (_, true, _) => &mut work.ending,
+                (ExchangeKind::Combine, false, 0) => &mut work.returning,
+                (_, false, _) => &mut work.network,
             };
             *of += flow.copied[end] * f64::from(flow.copies);
         }

@@ -42,6 +42,7 @@ fn beside_long_chunks_one_layer_of_every_ring_shows() {
     assert!(moving > 10.0 * latencies, "rings that move bytes: {moving} and {latencies} s");
     let optimizer = |flight: &Flight| flight.mean(|phases| phases.optimizer);
     let kernels = optimizer(&waited) - moving - latencies;
+    // Of eight layers one of each ring, with its latency, as otherwise.
     let expected = kernels + moving / 8.0 + latencies;
     let actual = optimizer(&hidden);
     assert!((actual / expected - 1.0).abs() < 1e-6, "expected {expected}, actual {actual} s");
