@@ -152,8 +152,8 @@ impl Delivery {
 pub enum ExchangeCopies {
     /// Loads and stores, through ring buffers: both ends of a message copy it, as DeepEP's first release does.
     Buffered,
-    /// Bulk copies (TMA) and the NIC, between the tensors themselves: a byte is moved by the rank that hands it on or sums it,
-    /// and by nobody else, as HybridEP does.
+    /// Bulk copies (TMA) and the NIC, between the tensors themselves: a byte is moved by the rank that hands it on, sums it
+    /// or sends it directly, and by nobody else, as HybridEP does.
     InPlace,
 }
 

@@ -41,8 +41,8 @@ pub(super) fn latency(context: &Context<'_>) -> Result<SimSpan, PlanError> {
 /// need for all of theirs. Rates are of scale-up port, NIC and SMs; SMs that copy nothing have none.
 ///
 /// A group has as many messages as pairs of ranks, of which 256 ranks have 65,280 in all sizes: shares solved one by
-/// one take minutes. They keep the fullest port busy nearly always, so that the engine's end is the same within a few
-/// thousandths.
+/// one take minutes. They keep the fullest port busy nearly always, so that the engine's end is the same within a
+/// hundredth.
 pub(super) fn alone(flows: &[Flow], n_members: usize, [up, out, copy]: [f64; 3]) -> Seconds {
     let mut ends = vec![[0.0_f64; 5]; n_members];
     let mut longest = 0.0_f64;

@@ -63,8 +63,8 @@ fn flown(sets: &[String]) -> Result<Flight, TestCaseError> {
 }
 
 fn told(reason: &str) -> TestCaseError {
-    // A key, or a name of the file that has it.
-    assert!(reason.contains('`') || reason.contains(".toml"), "a refusal that names nothing: {reason:?}");
+    // The place, or a key.
+    assert!(reason.contains("-->") || reason.contains('`'), "a refusal that names nothing: {reason:?}");
     TestCaseError::reject(reason.to_owned())
 }
 
