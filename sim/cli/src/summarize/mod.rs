@@ -116,10 +116,16 @@ fn phases_by_rank(run: &Finished<'_>) -> Vec<Phases> {
             overlapped: rank.phases.overlapped.seconds() / n,
             optimizer: rank.phases.optimizer.seconds() / n,
         };
-        phases.bubble = run.step() - phases.sum();
+        phases.bubble = rest(run.step(), phases.sum());
         phases
     };
     run.outcome.ranks.iter().map(of).collect()
+}
+
+/// What the phases leave of a step: nothing where only the rounding of their sum is left.
+fn rest(step: f64, phases: f64) -> f64 {
+    let rest = step - phases;
+    if rest.abs() < step * 1e-12 { 0.0 } else { rest }
 }
 
 fn mean_phases(ranks: &[Phases], step: f64) -> Phases {
@@ -132,7 +138,7 @@ fn mean_phases(ranks: &[Phases], step: f64) -> Phases {
         overlapped: mean(|rank| rank.overlapped),
         optimizer: mean(|rank| rank.optimizer),
     };
-    phases.bubble = step - phases.sum();
+    phases.bubble = rest(step, phases.sum());
     phases
 }
 
