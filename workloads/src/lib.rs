@@ -9,7 +9,7 @@
 //! let model = workloads::hf::from_config_json(config)?;
 //! let shape = Shape {
 //!     sequence: 8192, micro_batch: 1, tp: 2, cp: 1, ep: 1, linear: Precision::Bf16,
-//!     recompute: Recompute::default(), keep_fp8: false, dispatch_fp8: true, casting: Casting::Kernel, transposed_reads: false,
+//!     forward_left: false, recompute: Recompute::default(), keep_fp8: false, dispatch_fp8: true, casting: Casting::Kernel, transposed_reads: false,
 //!     logit_pieces: 1,
 //!     sequence_parallel: true, attention: AttentionKernel::Fused, dropout: false,
 //! };

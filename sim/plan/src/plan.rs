@@ -86,6 +86,8 @@ pub struct Policies {
     pub routing: Routing,
     /// Products between promotions of an FP8 accumulator to FP32; `None`: never (`policy.promote`).
     pub promote: Option<u32>,
+    /// Where forward products with one scale a tensor leave their sums (`policy.forward-sums`): `promoted` or `left`.
+    pub forward_sums: ForwardSums,
     /// What is computed again in the backward pass (`policy.recompute.*`).
     pub recompute: Recompute,
     /// How the core of attention is computed (`policy.attention`): `fused` or `unfused`.
@@ -166,6 +168,15 @@ impl ExchangeCopies {
             Self::InPlace => EstimateKey::AllToAllBulkRatePerSm,
         }
     }
+}
+
+/// Where forward products with one scale a tensor leave their sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardSums {
+    /// In FP32 registers, as `policy.promote` has it.
+    Promoted,
+    /// In the tensor core, whatever `policy.promote` says of others.
+    Left,
 }
 
 /// When pipeline messages travel.

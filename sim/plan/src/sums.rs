@@ -35,6 +35,8 @@ pub enum Scales {
     Tile,
     /// All of a tensor.
     Tensor,
+    /// All of a tensor, and the sum leaves the tensor core at its end, whatever [`Sums::promote`] says.
+    TensorLeft,
 }
 
 /// FP8 products of one inner dimension and one kind of scales.
@@ -110,7 +112,8 @@ fn length(op: &Op) -> Option<(Scales, u64)> {
     let scales = match precision {
         Precision::Fp8Block => Scales::Block,
         Precision::Fp8Tile => Scales::Tile,
-        Precision::Fp8Tensor | Precision::Fp8TensorFast => Scales::Tensor,
+        Precision::Fp8Tensor => Scales::Tensor,
+        Precision::Fp8TensorFast => Scales::TensorLeft,
         Precision::Bf16 => return None,
     };
     (k > 0).then_some((scales, k))

@@ -59,3 +59,16 @@ fn a_plan_says_how_it_adds() {
     let tensor = sums(&plan("tiny-moe", &["job.precision=fp8-tensor"]));
     assert!(tensor.lengths.iter().all(|length| length.scales == Scales::Tensor));
 }
+
+/// Sums that stay in the tensor core are those of the forward pass alone, and of one scale a tensor alone.
+#[test]
+fn forward_sums_may_stay_in_the_tensor_core() {
+    for (precision, left) in [("fp8-tensor", true), ("fp8-block", false)] {
+        let plan = plan("tiny-moe", &[&format!("job.precision={precision}"), "policy.forward-sums=left"]);
+        for length in sums(&plan).lengths {
+            let forward = length.products.iter().all(|(_, pass)| *pass == Pass::Forward);
+            let stays = length.scales == Scales::TensorLeft;
+            assert_eq!(stays, left && forward, "{precision}: {length:?}");
+        }
+    }
+}

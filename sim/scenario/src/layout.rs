@@ -177,6 +177,8 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
         // `check_experts` says what `ep` must divide.
         ep: 1,
         linear,
+        // Where sums stay divides nothing.
+        forward_left: false,
         recompute: workloads::step::Recompute::default(),
         keep_fp8: policy.keep == KeepActivations::Fp8,
         dispatch_fp8: policy.dispatch_format == DispatchFormat::Fp8,

@@ -1,8 +1,8 @@
 //! What we choose: `policy.*`.
 
 use plan::{
-    DataParallel, Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, KeepActivations, Layout, PointToPoint,
-    Policies, Recording,
+    DataParallel, Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, ForwardSums, KeepActivations, Layout,
+    PointToPoint, Policies, Recording,
 };
 use topology::{Device, Machine, Routing};
 use workloads::model::Model;
@@ -40,6 +40,8 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
             &[("static", Routing::Static), ("ecmp", Routing::Ecmp), ("adaptive", Routing::Adaptive)],
         ),
         promote: promote(reader, device),
+        forward_sums: reader
+            .choice("policy.forward-sums", &[("promoted", ForwardSums::Promoted), ("left", ForwardSums::Left)]),
         recompute: Recompute {
             norm: reader.flag("policy.recompute.norm"),
             mla_up: reader.flag("policy.recompute.mla-up"),

@@ -77,6 +77,8 @@ pub enum ScalesName {
     Tile,
     /// All of a tensor.
     Tensor,
+    /// All of a tensor, and the sum leaves the tensor core at its end.
+    TensorLeft,
 }
 
 /// A point of the study with what its FP8 sums lose. Field names are the JSON keys.
@@ -146,6 +148,7 @@ impl Sums {
                 Scales::Block => ScalesName::Block,
                 Scales::Tile => ScalesName::Tile,
                 Scales::Tensor => ScalesName::Tensor,
+                Scales::TensorLeft => ScalesName::TensorLeft,
             },
             k: length.k,
             gemms: length.products.into_iter().map(|(name, pass)| format!("{name} {}", pass.name())).collect(),
@@ -164,17 +167,19 @@ impl How {
                 Some(promote.map_or(TILE, |every| every.min(TILE)))
             }
             ScalesName::Block | ScalesName::Tile | ScalesName::Tensor => promote,
+            ScalesName::TensorLeft => None,
         }
     }
 
     fn question(&self, length: &Length, distribution: Distribution) -> Result<ScaledQuestion, NumericsError> {
-        let inside = self.scales_inside && length.scales != ScalesName::Tensor;
+        let tiled = matches!(length.scales, ScalesName::Block | ScalesName::Tile);
+        let inside = self.scales_inside && tiled;
         Ok(ScaledQuestion {
             format: Format::E4M3,
             granularity: match length.scales {
                 ScalesName::Block => [Granularity::TILE, Granularity::BLOCK],
                 ScalesName::Tile => [Granularity::TILE, Granularity::TILE],
-                ScalesName::Tensor => [Granularity::Tensor, Granularity::Tensor],
+                ScalesName::Tensor | ScalesName::TensorLeft => [Granularity::Tensor, Granularity::Tensor],
             },
             kind: if inside { ScaleKind::PowerOfTwo } else { ScaleKind::Float },
             k: usize::try_from(length.k).unwrap_or(usize::MAX),

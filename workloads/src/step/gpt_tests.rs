@@ -19,6 +19,7 @@ fn shape(tp: u64, sequence_parallel: bool, recompute: Recompute) -> Shape {
         linear: Precision::Bf16,
         recompute,
         keep_fp8: false,
+        forward_left: false,
         dispatch_fp8: true,
         casting: Casting::Kernel,
         transposed_reads: false,

@@ -18,6 +18,8 @@ pub struct Shape {
     pub ep: u64,
     /// Arithmetic of the linear layers: [`Precision::Fp8Block`], [`Precision::Fp8Tensor`] or [`Precision::Bf16`].
     pub linear: Precision,
+    /// Whether forward products with one scale a tensor leave their sums in the tensor core. Says nothing of other arithmetic.
+    pub forward_left: bool,
     /// What is computed again in the backward pass.
     pub recompute: Recompute,
     /// Whether the inputs of FP8 GEMMs are kept in FP8; else in BF16. Nothing to say where `linear` is BF16.

@@ -21,6 +21,7 @@ fn published() -> Shape {
         linear: Precision::Fp8Block,
         recompute: Recompute { norm: true, mla_up: true, swiglu: true, ..Recompute::default() },
         keep_fp8: true,
+        forward_left: false,
         dispatch_fp8: true,
         casting: Casting::Kernel,
         transposed_reads: false,

@@ -4,7 +4,7 @@ use topology::{Cast, TransposedReads};
 use workloads::op::Precision;
 use workloads::step::{Casting, Shape};
 
-use crate::{DispatchFormat, KeepActivations, LinearPrecision, Plan};
+use crate::{DispatchFormat, ForwardSums, KeepActivations, LinearPrecision, Plan};
 
 /// The shape of a plan's micro-batch on one rank.
 #[must_use]
@@ -20,6 +20,7 @@ pub fn shape(plan: &Plan) -> Shape {
             LinearPrecision::Fp8Tensor => Precision::Fp8Tensor,
             LinearPrecision::Bf16 => Precision::Bf16,
         },
+        forward_left: plan.policy.forward_sums == ForwardSums::Left,
         recompute: plan.policy.recompute,
         keep_fp8: plan.policy.keep == KeepActivations::Fp8,
         dispatch_fp8: plan.policy.dispatch_format == DispatchFormat::Fp8,
