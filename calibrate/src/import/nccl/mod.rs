@@ -46,30 +46,44 @@ struct Times {
 }
 
 impl Head {
-    /// Which collective; none where it is one that we do not ask, which is left out and no mistake.
+    /// Which collective; none where it is one that we do not ask, which is left out and no mistake. What is told beside the
+    /// file must not contradict it.
     fn collective(&self, hints: &Hints) -> Result<Option<Collective>, Mistake> {
-        if let Some(what) = hints.collective {
-            return Ok(Some(what));
-        }
         let Some(program) = &self.program else {
-            return Err(Mistake::whole("the file does not say which collective it is of: give `--collective`"));
+            let missing = "the file does not say which collective it is of: give `--collective`";
+            return hints.collective.map(Some).ok_or_else(|| Mistake::whole(missing));
         };
         let stem = program.rsplit(['/', '\\']).next().unwrap_or(program);
         let stem = stem.trim_end_matches(".exe").trim_end_matches("_mpi").trim_end_matches("_perf");
-        Ok(match stem {
+        let named = match stem {
             "all_reduce" => Some(Collective::AllReduce),
             "all_gather" => Some(Collective::AllGather),
             "reduce_scatter" => Some(Collective::ReduceScatter),
             "alltoall" => Some(Collective::AllToAll),
             "sendrecv" => Some(Collective::SendRecv),
-            _ => None,
-        })
+            "broadcast" | "reduce" | "gather" | "scatter" | "hypercube" => None,
+            // No program of the tool's own: what it does is known to who ran it.
+            _ => return Ok(hints.collective),
+        };
+        match hints.collective {
+            Some(told) if named != Some(told) => {
+                let message =
+                    format!("the file is of `{program}`, and `--collective` says another: leave `--collective` out");
+                Err(Mistake::whole(message))
+            }
+            _ => Ok(named),
+        }
     }
 
     fn ranks(&self, hints: &Hints) -> Result<u32, Mistake> {
-        match hints.ranks.or(self.ranks).filter(|ranks| *ranks > 1) {
-            Some(ranks) => Ok(ranks),
-            None => Err(Mistake::whole("the file does not list two ranks or more: give `--ranks`")),
+        match (hints.ranks, self.ranks) {
+            (Some(told), Some(listed)) if listed > 1 && told != listed => Err(Mistake::whole(format!(
+                "the file lists {listed} ranks, and `--ranks` says {told}: leave `--ranks` out"
+            ))),
+            (told, listed) => told
+                .or(listed)
+                .filter(|ranks| *ranks > 1)
+                .ok_or_else(|| Mistake::whole("the file does not list two ranks or more: give `--ranks`")),
         }
     }
 

@@ -181,6 +181,20 @@ node7:4242:4250 [0] NCCL INFO comm 0x1 rank 0 nranks 2 - Destroy COMPLETE
     }
 
     #[test]
+    fn flags_that_contradict_the_file_are_refused() {
+        let text = [HEADER, ROWS].concat();
+        let told = |collective, ranks| read(&text, &Hints { collective, ranks, ..Hints::default() });
+        assert!(told(Some(Collective::AllGather), Some(2)).is_ok());
+        let refused = told(Some(Collective::AllReduce), None).unwrap_err().to_string();
+        assert!(refused.contains("all_gather_perf") && refused.contains("leave `--collective` out"), "{refused}");
+        let refused = told(None, Some(8)).unwrap_err().to_string();
+        assert!(refused.contains("lists 2 ranks") && refused.contains("leave `--ranks` out"), "{refused}");
+        let other = text.replace("all_gather_perf", "broadcast_perf");
+        let hints = Hints { collective: Some(Collective::AllReduce), ..Hints::default() };
+        assert!(read(&other, &hints).unwrap_err().to_string().contains("broadcast_perf"));
+    }
+
+    #[test]
     fn mistakes_have_their_line() {
         let cut = [HEADER, "        1024           256     float    none      -1    16.00    0.0\n"].concat();
         let text = read(&cut, &Hints::default()).unwrap_err().to_string();
