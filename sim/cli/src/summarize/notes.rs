@@ -1,7 +1,7 @@
 //! What a reader must know before relying on a number.
 
 use calibrate::EstimateKey;
-use plan::{Ema, Folding, LinearPrecision};
+use plan::{DataParallel, Ema, Folding, LinearPrecision};
 use report::format::{bytes, count, seconds};
 use workloads::step;
 use workloads::traffic::Router;
@@ -9,9 +9,16 @@ use workloads::traffic::Router;
 use super::Finished;
 
 pub(super) fn notes(run: &Finished<'_>) -> Vec<String> {
-    let notes = [folding(run), sampling(run), bf16_weights(run), logits(run), moving_average(run)];
+    let notes = [folding(run), sampling(run), bf16_weights(run), logits(run), moving_average(run), replicas(run)];
     let left_out = "not modeled: failures, checkpoints, data loading, and gaps in which the host launches too late";
     notes.into_iter().flatten().chain([left_out.to_owned()]).collect()
+}
+
+/// What hides costs the chunks nothing, which flatters a job whose chunks need the same ports.
+fn replicas(run: &Finished<'_>) -> Option<String> {
+    let hidden = run.plan.policy.data_parallel == DataParallel::Hidden && run.program.layout.per_stage > 1;
+    hidden
+        .then(|| "replicas reduce and gather beside chunks, and take no port from the chunks' own messages".to_owned())
 }
 
 fn folding(run: &Finished<'_>) -> Option<String> {

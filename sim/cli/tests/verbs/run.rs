@@ -188,3 +188,10 @@ fn a_closed_pipe_is_no_failure() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty());
 }
+
+#[test]
+fn what_hides_beside_chunks_is_said_to_cost_them_nothing() {
+    let notes = |set: &str| json(&["run", "tiny-moe", "--set", set, "--json"])["notes"].to_string();
+    assert!(notes("policy.data-parallel=hidden").contains("take no port"));
+    assert!(!notes("policy.data-parallel=waited").contains("take no port"));
+}
