@@ -136,6 +136,8 @@ pub struct Ring {
     pub up: f64,
     /// Occupancy of the NIC.
     pub out: f64,
+    /// The shortest time the routes leave it, seconds; zero where its NIC is no faster.
+    pub shortest: f64,
     /// Before bytes move.
     pub latency: SimSpan,
     /// The share of the scale-up port that it reaches, by name.

@@ -246,6 +246,7 @@ impl<'a> Column<'a> {
                 .demand(resources.up_receive, ring.up)
                 .demand(resources.out_send, ring.out)
                 .demand(resources.out_receive, ring.out)
+                .no_faster_than(ring.shortest)
                 .latency(ring.latency);
             actions.submit(task);
         }

@@ -235,6 +235,7 @@ fn ring_task(ring: &Ring, on: RankResources, part: Part, n_layers: u32) -> Task<
         .demand(on.up_receive, ring.up * share)
         .demand(on.out_send, ring.out * share)
         .demand(on.out_receive, ring.out * share)
+        .no_faster_than(ring.shortest * share)
         .latency(ring.latency * latencies)
 }
 

@@ -114,7 +114,7 @@ impl Wires {
             }
         };
         if wires.n_nodes > 1 {
-            wires.way = way_seconds(context, &pairs, layout.ep * wires.n_far)?;
+            wires.way = way_seconds(&context.network, plan.policy.routing, &pairs, layout.ep * wires.n_far)?;
         }
         Ok(wires)
     }

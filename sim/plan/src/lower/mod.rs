@@ -13,6 +13,7 @@ mod chunks;
 mod direct;
 mod ending;
 mod exchange;
+mod groups;
 mod hands;
 mod kernels;
 mod load;
@@ -23,25 +24,31 @@ mod shape;
 mod way;
 
 use topology::{CommEngine, Network};
-use workloads::parallel::Stage;
+use workloads::parallel::{Parallelism, Stage};
 use workloads::traffic::{ExpertLayout, Pool, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
+use groups::{GroupWays, Shape};
+
 use crate::program::{ExchangeKind, ExchangeTemplate, Messages, Program};
 use crate::{Folding, Plan, PlanError, PointToPoint};
 
+pub(crate) use groups::group_way;
 pub use hands::comm_sms;
 pub(crate) use kernels::Kernels;
 pub use load::expert_layout;
-pub(crate) use ring::{Occupied, occupied};
+pub(crate) use ring::{Occupied, Spread, occupied};
 pub use ring::{RingBytes, ring_bytes};
 pub use shape::shape;
+pub(crate) use way::way_seconds;
 
 /// What every part of the lowering reads.
 pub(crate) struct Context<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) layout: Layout,
     pub(crate) network: Network,
+    /// What the network leaves collectives.
+    pub(crate) ways: GroupWays,
     pub(crate) shape: workloads::step::Shape,
     pub(crate) stages: Vec<Stage>,
     pub(crate) pool: Option<Pool>,
@@ -187,7 +194,20 @@ fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, Plan
         None => None,
     };
     let n_members = if plan.policy.folding == Folding::Auto { 1 } else { layout.width };
-    Ok(Context { plan, layout, network, shape, stages, pool, n_members })
+    let ways = GroupWays::new(&network, plan.policy.routing, &layout, &group_shapes(plan))?;
+    Ok(Context { plan, layout, network, ways, shape, stages, pool, n_members })
+}
+
+/// Who meets in collectives: tensor- and context-parallel groups, and the replicas of common weights and of experts.
+fn group_shapes(plan: &Plan) -> [Shape; 4] {
+    let Parallelism { tp, cp, dp, ep, .. } = plan.parallel;
+    let replicas = dp * cp * plan.policy.schedule.n_weight_copies();
+    [
+        Shape { n: tp, stride: 1 },
+        Shape { n: cp, stride: tp },
+        Shape { n: replicas, stride: tp },
+        Shape { n: replicas * tp / ep.max(1), stride: ep },
+    ]
 }
 
 /// Activations between neighboring stages. Stages are `per_stage` ranks apart, so the i-th ranks of two pipeline ranks
@@ -205,7 +225,8 @@ fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
         inside = context.network.node_of(from) == context.network.node_of(to);
         latency = context.network.path(from, to, plan.policy.routing)?.latency.get();
         if !inside {
-            way = way::way_seconds(context, &way::stage_pairs(context), context.layout.width)?;
+            let pairs = way::stage_pairs(&context.layout);
+            way = way::way_seconds(&context.network, plan.policy.routing, &pairs, context.layout.width)?;
         }
     }
     Ok(Messages {

@@ -3,7 +3,7 @@
 //! A collective of `n` ranks over `S` bytes (the convention of nccl-tests) sends `S (n-1)/n` a rank for all-gather and
 //! reduce-scatter, twice that for all-reduce. With `d` members a node, rings run through the scale-up ports of all of
 //! them and leave a node through all their NICs, so a port carries all of it and a NIC a `d`-th. The latency is
-//! paid once. Source: the ring algorithms of NCCL; bandwidth-optimal (Patarasuk and Yuan 2009). Assumed: small messages
+//! paid once, and no collective is faster than the routes between its nodes let it be ([`super::groups`]). Source: the ring algorithms of NCCL; bandwidth-optimal (Patarasuk and Yuan 2009). Assumed: small messages
 //! (where NCCL would choose a tree) do not matter. Breaks below about 1 MiB a rank.
 
 use calibrate::{CollectiveKeys, EstimateKey, Estimator, Profile};
@@ -11,6 +11,7 @@ use units::{Bytes, SimSpan};
 use workloads::op::{Axis, Collective};
 
 use super::Context;
+use super::groups::Shape;
 use crate::program::Ring;
 
 /// Bytes one rank sends over the scale-up fabric and over its NIC.
@@ -59,10 +60,29 @@ pub(super) fn inside(context: &Context<'_>, op: u16, axis: Axis, what: Collectiv
 
 /// A collective over `n` ranks that are `stride` apart.
 pub(super) fn over(context: &Context<'_>, op: u16, what: Collective, bytes: Bytes, n: u32, stride: u32) -> Ring {
-    let estimator = Estimator::new(&context.plan.machine.device, &context.plan.profile);
-    let per_node = context.layout.per_node(n, stride);
-    let Occupied { up, out, latency } = occupied(&context.plan.profile, estimator, what, bytes, n, per_node);
-    Ring { op, up_limit: CollectiveKeys::of(what).fraction, span: n * stride, stride, up, out, latency }
+    let plan = context.plan;
+    let estimator = Estimator::new(&plan.machine.device, &plan.profile);
+    let spread = Spread {
+        n,
+        per_node: context.layout.per_node(n, stride),
+        way: context.ways.get(Shape { n, stride }),
+        nic: plan.machine.nic_rate_per_device().get(),
+    };
+    let Occupied { up, out, shortest, latency } = occupied(&plan.profile, estimator, what, bytes, &spread);
+    Ring { op, up_limit: CollectiveKeys::of(what).fraction, span: n * stride, stride, up, out, shortest, latency }
+}
+
+/// How a group lies on the machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    /// Its ranks.
+    pub(crate) n: u32,
+    /// Those of them on each of its nodes.
+    pub(crate) per_node: u32,
+    /// Seconds per byte that the network leaves its messages between nodes.
+    pub(crate) way: f64,
+    /// Rate of a rank's NIC.
+    pub(crate) nic: f64,
 }
 
 /// What a collective takes of a rank's ports.
@@ -72,23 +92,28 @@ pub(crate) struct Occupied {
     pub(crate) up: f64,
     /// Of the NIC.
     pub(crate) out: f64,
+    /// The shortest time the routes between its nodes leave it, seconds; zero where the NIC is no faster.
+    pub(crate) shortest: f64,
     /// Before bytes move.
     pub(crate) latency: SimSpan,
 }
 
-/// What a collective of `n` ranks, `per_node` of them on each node, takes of the ports of each.
+/// What a collective of a group takes of the ports of each rank.
 pub(crate) fn occupied(
     profile: &Profile,
     estimator: Estimator<'_>,
     what: Collective,
     bytes: Bytes,
-    n: u32,
-    per_node: u32,
+    spread: &Spread,
 ) -> Occupied {
+    let Spread { n, per_node, way, nic } = *spread;
     let sent = ring_bytes(what, bytes, n, per_node);
+    let out = sent.out / profile.value(EstimateKey::CollectiveScaleOutFraction);
+    let on_way = sent.out * way;
     Occupied {
         up: sent.up / profile.value(CollectiveKeys::of(what).fraction),
-        out: sent.out / profile.value(EstimateKey::CollectiveScaleOutFraction),
+        out,
+        shortest: if on_way * nic > out { on_way } else { 0.0 },
         latency: SimSpan::from(estimator.collective_latency(what, n)),
     }
 }

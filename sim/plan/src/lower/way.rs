@@ -1,8 +1,7 @@
 //! What the network between the ports leaves a message.
 
-use topology::{DeviceId, LinkId, LinkKind, Routing};
+use topology::{DeviceId, LinkId, LinkKind, Network, Routing};
 
-use super::Context;
 use crate::PlanError;
 use crate::layout::Layout;
 
@@ -13,13 +12,12 @@ use crate::layout::Layout;
 /// Links give their whole rate; what a protocol loses it loses at its ports, so a way is slower than its ports only where
 /// clearly more messages meet than a port has. `Adaptive` spreads over all lanes evenly. Assumed: all groups exchange at
 /// the same time.
-pub(super) fn way_seconds(
-    context: &Context<'_>,
+pub(crate) fn way_seconds(
+    network: &Network,
+    routing: Routing,
     pairs: &[(DeviceId, DeviceId)],
     together: u32,
 ) -> Result<f64, PlanError> {
-    let network = &context.network;
-    let routing = context.plan.policy.routing;
     let mut load = vec![0.0_f64; network.n_links()];
     let mut ways = Vec::with_capacity(pairs.len());
     for &(from, to) in pairs {
@@ -62,8 +60,7 @@ pub(super) fn group_pairs(layout: &Layout) -> Vec<(DeviceId, DeviceId)> {
 }
 
 /// Messages between all neighboring stages at once.
-pub(super) fn stage_pairs(context: &Context<'_>) -> Vec<(DeviceId, DeviceId)> {
-    let layout = &context.layout;
+pub(super) fn stage_pairs(layout: &Layout) -> Vec<(DeviceId, DeviceId)> {
     let hop = |p: u32, q: u32| (0..layout.per_stage).map(move |i| (layout.device(p, i), layout.device(q, i)));
     (0..layout.pp.saturating_sub(1)).flat_map(|p| hop(p, p + 1).chain(hop(p + 1, p))).collect()
 }

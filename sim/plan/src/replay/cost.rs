@@ -1,14 +1,19 @@
 //! What nodes ask of ports and devices.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use calibrate::{EstimateKey, Estimator, Profile};
 use engine::{Capacity, CapacityId, Resources, Task};
-use topology::{Machine, Network, Routing};
+use topology::{DeviceId, Machine, Network, Routing};
 use units::{Bytes, Flops, SimSpan};
 use workloads::import::{Group, Job, Work};
 use workloads::op::Collective;
 
 use crate::PlanError;
-use crate::lower::{Occupied, occupied};
+use crate::lower::{Occupied, Spread, group_way, occupied, way_seconds};
+
+/// An imported job has no policy: its messages take whichever way is free.
+const ROUTING: Routing = Routing::Adaptive;
 
 /// Capacities of one rank.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +32,8 @@ pub(super) struct Costs<'a> {
     network: Network,
     resources: Resources,
     ranks: Vec<Ports>,
-    /// Members of each group on its thinnest node.
-    per_node: Vec<u32>,
-    groups: &'a [Group],
+    /// How each group lies on the machine.
+    spreads: Vec<Spread>,
 }
 
 impl<'a> Costs<'a> {
@@ -38,12 +42,16 @@ impl<'a> Costs<'a> {
         let mut resources = Resources::default();
         let ranks = job.traces.iter().map(|_| ports(machine, profile, &mut resources)).collect();
         let per_node: Vec<u32> = job.groups.iter().map(|group| per_node(group, job.n_ranks, machine)).collect();
-        let spread = job.groups.iter().zip(&per_node).any(|(group, per_node)| *per_node < group.n_ranks());
-        if spread && !network.has_network() {
+        let is_spread = job.groups.iter().zip(&per_node).any(|(group, per_node)| *per_node < group.n_ranks());
+        if is_spread && !network.has_network() {
             let message = "a group spans several nodes, but the machine has no network between them".to_owned();
             return Err(PlanError::Contradiction(message));
         }
-        Ok(Self { machine, profile, network, resources, ranks, per_node, groups: &job.groups })
+        let nic = machine.nic_rate_per_device().get();
+        let ways = if is_spread { ways(&network, job)? } else { vec![0.0; per_node.len()] };
+        let spread = |((group, per_node), way): ((&Group, u32), f64)| Spread { n: group.n_ranks(), per_node, way, nic };
+        let spreads = job.groups.iter().zip(per_node).zip(ways).map(spread).collect();
+        Ok(Self { machine, profile, network, resources, ranks, spreads })
     }
 
     pub(super) fn resources(&self) -> &Resources {
@@ -63,8 +71,8 @@ impl<'a> Costs<'a> {
             Work::Device(time) | Work::Host(time) => time.get(),
             Work::Arithmetic { flops, bytes } => self.tensor_seconds(flops) + bytes.get() / rate(ports.memory),
             Work::Collective { group, what, bytes } => {
-                let Occupied { up, out, latency } = self.occupied(group, what, bytes);
-                latency.seconds() + up / rate(ports.up[0]) + out / rate(ports.out[0])
+                let Occupied { up, out, shortest, latency } = self.occupied(group, what, bytes);
+                latency.seconds() + shortest + up / rate(ports.up[0]) + out / rate(ports.out[0])
             }
             // Whichever way it goes, or both.
             Work::Send { bytes, .. } => {
@@ -82,8 +90,7 @@ impl<'a> Costs<'a> {
 
     fn occupied(&self, group: u32, what: Collective, bytes: Bytes) -> Occupied {
         let estimator = Estimator::new(&self.machine.device, self.profile);
-        let n = self.groups[group as usize].n_ranks();
-        occupied(self.profile, estimator, what, bytes, n, self.per_node[group as usize])
+        occupied(self.profile, estimator, what, bytes, &self.spreads[group as usize])
     }
 
     /// A node on a rank's device or host; `None` for one that is neither.
@@ -106,22 +113,24 @@ impl<'a> Costs<'a> {
 
     /// The part of a collective that one rank takes.
     pub(super) fn collective<T>(&self, tag: T, rank: usize, group: u32, what: Collective, bytes: Bytes) -> Task<T> {
-        let n = self.groups[group as usize].n_ranks();
-        let Occupied { up, out, latency } = self.occupied(group, what, bytes);
+        let n = self.spreads[group as usize].n;
+        let Occupied { up, out, shortest, latency } = self.occupied(group, what, bytes);
         let ports = &self.ranks[rank];
         let task = Task::new(tag)
             .demand(ports.up[0], up)
             .demand(ports.up[1], up)
             .demand(ports.out[0], out)
-            .demand(ports.out[1], out);
+            .demand(ports.out[1], out)
+            .no_faster_than(shortest);
         if n > 1 { task.latency(latency) } else { task }
     }
 
     /// A message between two ranks.
     pub(super) fn message<T>(&self, tag: T, [from, to]: [u32; 2], bytes: Bytes) -> Result<Task<T>, PlanError> {
-        let [a, b] = [from, to].map(topology::DeviceId);
+        let [a, b] = [from, to].map(DeviceId);
         let inside = self.network.node_of(a) == self.network.node_of(b);
-        let latency = self.network.path(a, b, Routing::Adaptive)?.latency;
+        let latency = self.network.path(a, b, ROUTING)?.latency;
+        let way = if inside { 0.0 } else { way_seconds(&self.network, ROUTING, &[(a, b)], 1)? };
         let [sender, receiver] = [from, to].map(|rank| &self.ranks[rank as usize]);
         let (send, receive, key) = if inside {
             (sender.up[0], receiver.up[1], EstimateKey::SendRecvFraction)
@@ -129,35 +138,89 @@ impl<'a> Costs<'a> {
             (sender.out[0], receiver.out[1], EstimateKey::PointToPointFraction)
         };
         let occupied = bytes.get() / self.profile.value(key);
-        Ok(Task::new(tag).demand(send, occupied).demand(receive, occupied).latency(SimSpan::from(latency)))
+        let task = Task::new(tag).demand(send, occupied).demand(receive, occupied).latency(SimSpan::from(latency));
+        Ok(task.no_faster_than(bytes.get() * way))
     }
 }
 
 fn ports(machine: &Machine, profile: &Profile, resources: &mut Resources) -> Ports {
-    let node = &machine.node;
-    let share = (f64::from(node.nic.count) / f64::from(node.devices.max(1))).min(1.0);
     let memory = machine.device.memory_rate().get() * profile.value(EstimateKey::MemoryFraction);
     let mut add = |rate: f64| resources.add_capacity(Capacity { rate: rate.max(f64::MIN_POSITIVE) });
-    let (up, out) = (machine.device.scale_up_rate().get(), node.nic.rate.get() * share);
+    let (up, out) = (machine.device.scale_up_rate().get(), machine.nic_rate_per_device().get());
     Ports { memory: add(memory), tensor: add(1.0), up: [add(up), add(up)], out: [add(out), add(out)] }
+}
+
+/// What the network leaves the collectives of each group, while those of its size that share no rank are at work too: ranks that
+/// run one program come to their groups of one kind at the same time.
+fn ways(network: &Network, job: &Job) -> Result<Vec<f64>, PlanError> {
+    let mut families: Vec<Family<'_>> = Vec::new();
+    let mut ways = vec![0.0; job.groups.len()];
+    for (index, group) in job.groups.iter().enumerate() {
+        match group {
+            Group::Even { n, stride } => {
+                let groups: Vec<Vec<u32>> = even(job.n_ranks, *n, *stride).map(Iterator::collect).collect();
+                ways[index] = group_way(network, ROUTING, &devices(groups.iter().map(Vec::as_slice)))?;
+            }
+            Group::Ranks(ranks) => match families.iter_mut().find(|family| family.has_room(ranks)) {
+                Some(family) => family.add(index, ranks),
+                None => {
+                    families.push(Family { n: ranks.len(), ..Family::default() });
+                    families.last_mut().into_iter().for_each(|family| family.add(index, ranks));
+                }
+            },
+        }
+    }
+    for family in families {
+        let way = group_way(network, ROUTING, &devices(family.groups.iter().map(|(_, ranks)| *ranks)))?;
+        family.groups.iter().for_each(|&(index, _)| ways[index] = way);
+    }
+    Ok(ways)
+}
+
+/// Groups of one size of which no two share a rank.
+#[derive(Default)]
+struct Family<'a> {
+    n: usize,
+    taken: BTreeSet<u32>,
+    groups: Vec<(usize, &'a [u32])>,
+}
+
+impl<'a> Family<'a> {
+    fn has_room(&self, ranks: &[u32]) -> bool {
+        ranks.len() == self.n && ranks.iter().all(|rank| !self.taken.contains(rank))
+    }
+
+    fn add(&mut self, index: usize, ranks: &'a [u32]) {
+        self.taken.extend(ranks);
+        self.groups.push((index, ranks));
+    }
+}
+
+/// Rank `r` of an imported job is device `r`.
+fn devices<'a>(groups: impl Iterator<Item = &'a [u32]>) -> Vec<Vec<DeviceId>> {
+    groups.map(|ranks| ranks.iter().copied().map(DeviceId).collect()).collect()
+}
+
+/// The ranks of each of the groups of `n` that are `stride` apart.
+fn even(n_ranks: u32, n: u32, stride: u32) -> impl Iterator<Item = impl Iterator<Item = u32>> {
+    let (n, stride) = (n.max(1), stride.max(1));
+    (0..n_ranks / n).map(move |index| {
+        let first = index / stride * n * stride + index % stride;
+        (0..n).map(move |i| first + i * stride)
+    })
 }
 
 /// Members on the node that has fewest of those that have any.
 fn per_node(group: &Group, n_ranks: u32, machine: &Machine) -> u32 {
     let devices = machine.node.devices.max(1);
     let fewest = |ranks: &mut dyn Iterator<Item = u32>| {
-        let mut counts: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
+        let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
         ranks.for_each(|rank| *counts.entry(rank / devices).or_default() += 1);
         counts.values().copied().min().unwrap_or(1)
     };
     match group {
         Group::Ranks(ranks) => fewest(&mut ranks.iter().copied()),
         // All such groups: the thinnest of them holds the others up, since all are in lockstep.
-        Group::Even { n, stride } => {
-            let span = n * stride;
-            let first = |index: u32| index / stride * span + index % stride;
-            let all = (0..n_ranks / n.max(&1)).map(|index| fewest(&mut (0..*n).map(|i| first(index) + i * stride)));
-            all.min().unwrap_or(1)
-        }
+        Group::Even { n, stride } => even(n_ranks, *n, *stride).map(|mut ranks| fewest(&mut ranks)).min().unwrap_or(1),
     }
 }
