@@ -1,17 +1,17 @@
 //! One collective alone, on links of bare rates.
 //!
 //! An all-to-all sends every ordered pair's share as a flow of its own, each rank's through its own ports: R flows.
-//! The others are rings ([`crate::ring_bytes`]): in each of R-1 steps (twice as many for an all-reduce) every rank sends a
+//! The others are rings ([`platform::ring_bytes`]): in each of R-1 steps (twice as many for an all-reduce) every rank sends a
 //! share to its next, on a node through the scale-up ports, between nodes through all NICs side by side; the steps of a
 //! rank are one task, since each waits for the one before. There is no latency and no loss: the answer is the
 //! bandwidth bound, found by the engine.
 
 use engine::{Actions, Capacity, CapacityId, Driver, Finished, Record, Resources, Task, run};
+use platform::ring_bytes;
 use units::{Bytes, BytesPerSec, Seconds};
 use workloads::op::Collective;
 
 use crate::PlanError;
-use crate::lower::ring_bytes;
 
 /// Ranks beyond which the flows of an all-to-all would not fit in memory.
 const N_RANKS_MAX: u64 = 4096;

@@ -1,5 +1,6 @@
 //! Why a plan cannot run.
 
+use platform::PlatformError;
 use topology::TopologyError;
 use workloads::schedule::ScheduleError;
 use workloads::traffic::TrafficError;
@@ -44,6 +45,9 @@ pub enum PlanError {
     /// The machine cannot be built.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// The machine cannot do what is wanted of it.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
     /// The schedule cannot be laid out.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),

@@ -1,7 +1,8 @@
 //! One kernel alone on a device, or one collective alone in a node: the lowering of a step, asked one question.
 
 use calibrate::{Basis, Estimate, EstimateKey, Estimator, Profile};
-use engine::{Capacity, Pool, Resources, Task, TaskGraph, run};
+use engine::{Resources, TaskGraph, run};
+use platform::{Kernel, PortRates};
 use topology::Device;
 use units::{Bytes, Seconds};
 use workloads::op::{Collective, Op};
@@ -93,17 +94,10 @@ fn alone(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<(Secon
         return Err(PlanError::Contradiction("the device has no tensor cores for this arithmetic".to_owned()));
     }
     let rate = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
+    let rates = PortRates { memory: rate.get(), copy: 0.0, up: 0.0, out: 0.0, sms: device.sms };
     let mut resources = Resources::default();
-    let memory = resources.add_capacity(Capacity { rate: rate.get() });
-    let tensor = resources.add_capacity(Capacity { rate: 1.0 });
-    let pool = resources.add_pool(Pool { count: device.sms });
-    let task = Task::new(())
-        .demand(memory, demand.memory.get())
-        .demand(tensor, demand.power.get())
-        .weight(f64::from(sms))
-        .no_faster_than(demand.shortest.get())
-        .latency(demand.latency.into())
-        .claim(pool, sms);
+    let on = rates.add_to(&mut resources);
+    let task = Kernel::from_demand(&demand, sms).task((), &on);
     let mut graph = TaskGraph::default();
     let id = graph.add(task, &[]);
     run(&resources, &mut graph).map_err(|stuck| PlanError::Fault(format!("the kernel is {stuck}")))?;

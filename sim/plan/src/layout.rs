@@ -1,6 +1,7 @@
 //! Which rank is which: groups, columns, devices.
 
-use topology::{DeviceId, Machine};
+use platform::{ExpertSpread, Placement};
+use topology::Machine;
 use workloads::parallel::Parallelism;
 
 use crate::PlanError;
@@ -22,10 +23,8 @@ pub struct Layout {
     pub cp: u32,
     /// Expert-parallel ranks.
     pub ep: u32,
-    /// Devices of a node that the job uses, its first ones.
-    pub devices: u32,
-    /// Devices that a node has.
-    node_devices: u32,
+    /// Where ranks sit.
+    pub placement: Placement,
     /// Ranks of a pipeline rank in one column.
     pub width: u32,
 }
@@ -51,8 +50,7 @@ impl Layout {
             tp: parallel.tp,
             cp: parallel.cp,
             ep: parallel.ep,
-            devices,
-            node_devices: machine.node.devices,
+            placement: Placement::new(machine, devices),
             width: group,
         })
     }
@@ -63,28 +61,9 @@ impl Layout {
         self.per_stage / self.width
     }
 
-    /// Nodes an expert-parallel group spans.
+    /// How expert-parallel groups fill nodes.
     #[must_use]
-    pub fn expert_nodes(&self) -> u32 {
-        (self.ep / self.devices).max(1)
-    }
-
-    /// Ranks of an expert-parallel group on one node.
-    #[must_use]
-    pub fn expert_devices(&self) -> u32 {
-        self.ep.min(self.devices)
-    }
-
-    /// The device of the i-th rank of a pipeline rank.
-    #[must_use]
-    pub fn device(&self, pipeline_rank: u32, index: u32) -> DeviceId {
-        let rank = pipeline_rank * self.per_stage + index;
-        DeviceId(rank / self.devices * self.node_devices + rank % self.devices)
-    }
-
-    /// Members of a group whose ranks are `stride` apart that share a node, of `size` in all.
-    #[must_use]
-    pub fn per_node(&self, size: u32, stride: u32) -> u32 {
-        (self.devices / stride.max(1)).clamp(1, size.max(1))
+    pub fn experts(&self) -> ExpertSpread {
+        ExpertSpread::new(self.ep, self.placement)
     }
 }

@@ -61,11 +61,11 @@ pub use execute::{
 };
 pub use kernel::{Answer, kernel, node_collective};
 pub use layout::Layout;
-pub use lower::{RingBytes, Sampling, comm_sms, expert_layout, lower, lower_with, n_micro_batches, ring_bytes, shape};
+pub use lower::{Sampling, expert_layout, lower, lower_with, n_micro_batches, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{
-    DataParallel, Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, ForwardSums, Job, KeepActivations,
-    LinearPrecision, Plan, PointToPoint, Policies, Recording,
+    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Job, KeepActivations, LinearPrecision, Plan, PointToPoint,
+    Policies, Recording,
 };
 pub use program::*;
 pub use replay::{RankReplay, Replayed, replay};

@@ -1,8 +1,7 @@
 //! The program: resources and tasks, decided to the last demand, not yet run.
 
-use calibrate::EstimateKey;
-use engine::{CapacityId, PoolId, Resources};
-use units::{Seconds, SimSpan};
+use engine::Resources;
+use platform::{ExchangeKind, ExchangeTemplate, Kernel, Leg, Message, RankResources};
 use workloads::op::Pass;
 use workloads::schedule::{Chunk, Slot};
 use workloads::traffic::Pool;
@@ -25,7 +24,7 @@ pub struct Program {
     /// Names of ops; kernels refer to them.
     pub ops: Vec<OpName>,
     /// Kernels on fixed loads, and those of every load after them.
-    pub kernels: Vec<Kernel>,
+    pub kernels: Vec<OpKernel>,
     /// Kernels that depend on the load.
     pub tables: Vec<LoadTable>,
     /// Collectives of tensor- and context-parallel groups.
@@ -63,27 +62,6 @@ impl Program {
     }
 }
 
-/// Capacities and pools of one simulated rank.
-#[derive(Clone, Copy, Debug)]
-pub struct RankResources {
-    /// Tensor cores, in seconds of the whole array at its peak.
-    pub tensor: CapacityId,
-    /// Device memory, bytes.
-    pub memory: CapacityId,
-    /// What the SMs of a communication kernel can send on, bytes.
-    pub copy: CapacityId,
-    /// Scale-up port, bytes.
-    pub up_send: CapacityId,
-    /// Scale-up port, bytes.
-    pub up_receive: CapacityId,
-    /// NIC, bytes.
-    pub out_send: CapacityId,
-    /// NIC, bytes.
-    pub out_receive: CapacityId,
-    /// SMs.
-    pub sms: PoolId,
-}
-
 /// The name of an op in tables.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OpName {
@@ -95,25 +73,15 @@ pub struct OpName {
     pub overlapped: bool,
 }
 
-/// An op on the SMs it holds.
+/// A kernel of an op.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Kernel {
+pub struct OpKernel {
     /// Index of its name.
     pub op: u16,
-    /// SMs held.
-    pub sms: u32,
-    /// Seconds of the whole tensor array.
-    pub tensor: f64,
-    /// Bytes of device memory.
-    pub memory: f64,
-    /// The shortest time on the SMs held, seconds.
-    pub shortest: f64,
-    /// Before it draws.
-    pub latency: SimSpan,
-    /// What sets `shortest`.
-    pub limit: EstimateKey,
     /// Whether its size follows the load.
     pub loaded: bool,
+    /// What it costs.
+    pub kernel: Kernel,
 }
 
 /// Kernels of one op for every batch and member: `first + batch x n_members + member`.
@@ -123,7 +91,7 @@ pub struct LoadTable {
     pub first: u32,
 }
 
-/// A ring collective of a group, as one rank sees it.
+/// A collective of a group, as one rank sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ring {
     /// Index of its name.
@@ -132,16 +100,8 @@ pub struct Ring {
     pub span: u32,
     /// ... of which every `stride`-th belongs to one group.
     pub stride: u32,
-    /// Occupancy of the scale-up port: bytes over the share of the rate it reaches.
-    pub up: f64,
-    /// Occupancy of the NIC.
-    pub out: f64,
-    /// The shortest time the routes leave it, seconds; zero where its NIC is no faster.
-    pub shortest: f64,
-    /// Before bytes move.
-    pub latency: SimSpan,
-    /// The share of the scale-up port that it reaches, by name.
-    pub up_limit: calibrate::EstimateKey,
+    /// What it costs.
+    pub leg: Leg,
 }
 
 /// Which half of a slot an instruction belongs to.
@@ -151,15 +111,6 @@ pub enum Half {
     Forward,
     /// The backward chunk, or the chunk whose weight gradient runs.
     Backward,
-}
-
-/// Dispatch or combine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExchangeKind {
-    /// Tokens to their experts (and, backward, gradients of their outputs).
-    Dispatch = 0,
-    /// Results back (and, backward, gradients of what was dispatched).
-    Combine = 1,
 }
 
 /// One step of a stream of a rank.
@@ -232,63 +183,11 @@ pub struct HalfPlan {
     pub sends_to: Option<(u32, u8)>,
 }
 
-/// One message of an all-to-all.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Flow {
-    /// Sender, by index in the group.
-    pub from: u16,
-    /// Receiver.
-    pub to: u16,
-    /// Whether it crosses the scale-up fabric; else the network.
-    pub up: bool,
-    /// Equal flows it stands for.
-    pub copies: u32,
-    /// Occupancy of the sender's and the receiver's port: bytes over the share of the rate they reach.
-    pub occupied: [f64; 2],
-    /// Bytes.
-    pub bytes: f64,
-    /// Bytes that SMs of the sender and of the receiver copy or sum.
-    pub copied: [f64; 2],
-    /// The shortest time the routes leave it, seconds; zero where they do not meet.
-    pub shortest: f64,
-}
-
-/// A dispatch or combine of one sampled batch.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ExchangeTemplate {
-    /// All messages.
-    pub flows: Vec<Flow>,
-    /// Flows each member waits for before its kernel ends.
-    pub waits: Vec<u32>,
-    /// Flows into each node that all its members wait for.
-    pub node_waits: Vec<u32>,
-    /// Members of a node.
-    pub devices: u32,
-    /// Device-memory traffic of each member's kernel, bytes.
-    pub memory: Vec<f64>,
-    /// Duration alone on the machine, without latency.
-    pub alone: Seconds,
-    /// Counts, barriers and the way through the network.
-    pub latency: SimSpan,
-    /// Bytes over the scale-up fabric, own copies excluded, all members together.
-    pub up_bytes: f64,
-    /// Bytes over the network, all members together.
-    pub out_bytes: f64,
-}
-
 /// Messages between neighboring stages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Messages {
-    /// Bytes of one.
-    pub bytes: f64,
-    /// Occupancy of the NIC.
-    pub out: f64,
-    /// Occupancy of the scale-up port, where both stages share a node.
-    pub up: f64,
-    /// The way through the network.
-    pub latency: SimSpan,
-    /// The shortest time the routes leave it, seconds; zero where they do not meet.
-    pub shortest: f64,
+    /// What one costs.
+    pub each: Message,
     /// Whether the sender's next chunk waits for them.
     pub waited: bool,
     /// Stages of the model.

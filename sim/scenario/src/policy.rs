@@ -1,9 +1,9 @@
 //! What we choose: `policy.*`.
 
 use plan::{
-    DataParallel, Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, ForwardSums, KeepActivations, Layout,
-    PointToPoint, Policies, Recording,
+    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, KeepActivations, Layout, PointToPoint, Policies, Recording,
 };
+use platform::{Delivery, ExchangeCopies, comm_sms};
 use topology::{Device, Machine, Routing};
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
@@ -98,7 +98,7 @@ fn devices_per_node(reader: &mut Reader<'_>, machine: &Machine) -> u32 {
 }
 
 /// SMs of communication, in pairs and alone. `auto`: of `policy.comm-sms-software` the share that the machine's abilities
-/// leave to do ([`plan::comm_sms`]).
+/// leave to do ([`platform::comm_sms`]).
 pub(crate) fn decide_comm_sms(
     reader: &mut Reader<'_>,
     machine: &Machine,
@@ -117,7 +117,7 @@ pub(crate) fn decide_comm_sms(
             let layout = sound.then(|| Layout::new(parallel, machine, policy.devices_per_node).ok()).flatten();
             let count = match model.experts.as_ref().zip(layout) {
                 Some((experts, layout)) => {
-                    plan::comm_sms(machine, experts, &layout, policy.exchange, policy.exchange_copies, software)
+                    comm_sms(machine, experts, &layout.experts(), policy.exchange, policy.exchange_copies, software)
                 }
                 None => software,
             };

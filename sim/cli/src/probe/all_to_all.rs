@@ -1,6 +1,7 @@
 //! One dispatch and one combine with the machine to themselves.
 
-use plan::{Delivery, ExchangeKind, Folding, Layout, Plan, PlanError, Program};
+use plan::{Folding, Layout, Plan, PlanError, Program};
+use platform::{Delivery, ExchangeKind, ExchangeTemplate};
 use report::format::{bytes, seconds};
 use serde_json::json;
 
@@ -58,13 +59,13 @@ fn answers(plan: &Plan, program: &Program) -> Result<[Answer; 2], Failure> {
     let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
     // What bandwidths count of a token, the places it is already in included, as public tests do.
     let counted = match plan.policy.exchange {
-        Delivery::Forwarded if layout.expert_nodes() > 1 => pool.nodes_per_token().mean,
+        Delivery::Forwarded if layout.experts().n_nodes > 1 => pool.nodes_per_token().mean,
         Delivery::Forwarded => pool.ranks_per_token().mean,
         Delivery::Direct => f64::from(pool.layout().top_k),
     };
     let tokens = shape.tokens_sequence_parallel() as f64 * counted;
     let of = |kind: ExchangeKind, token_bytes: f64| {
-        let mean = |of: fn(&plan::ExchangeTemplate) -> f64| {
+        let mean = |of: fn(&ExchangeTemplate) -> f64| {
             let all = program.exchanges.iter().map(|batch| of(&batch[kind as usize]));
             all.sum::<f64>() / program.exchanges.len() as f64
         };

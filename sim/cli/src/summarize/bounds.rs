@@ -1,7 +1,8 @@
 //! Which estimate decided what bound an op.
 
 use calibrate::EstimateKey;
-use plan::{Ending, Kernel, OpTotal, Program, RankResources, Ring};
+use plan::{Ending, OpKernel, OpTotal, Program, Ring};
+use platform::{Kernel, RankResources};
 
 /// The estimate behind each way in which one op can be bound.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +21,8 @@ pub(super) fn bounds(program: &Program) -> Vec<Bounds> {
     };
     let mut bounds = vec![unknown; program.ops.len()];
     let Some(on) = program.ranks.first() else { return bounds };
-    for kernel in &program.kernels {
-        let bound = &mut bounds[usize::from(kernel.op)];
+    for OpKernel { op, kernel, .. } in &program.kernels {
+        let bound = &mut bounds[usize::from(*op)];
         bound.tensor = kernel.limit;
         bound.memory = memory_key(program, on, kernel);
     }
@@ -46,9 +47,9 @@ fn memory_key(program: &Program, on: &RankResources, kernel: &Kernel) -> Estimat
 }
 
 fn ring_key(program: &Program, on: &RankResources, ring: &Ring) -> EstimateKey {
-    let up = ring.up / program.resources.rate(on.up_send);
-    let out = ring.out / program.resources.rate(on.out_send);
-    if out >= up { EstimateKey::CollectiveScaleOutFraction } else { ring.up_limit }
+    let up = ring.leg.up / program.resources.rate(on.up_send);
+    let out = ring.leg.out / program.resources.rate(on.out_send);
+    if out >= up { EstimateKey::CollectiveScaleOutFraction } else { ring.leg.up_limit }
 }
 
 impl Bounds {

@@ -1,6 +1,6 @@
 //! One row an op.
 
-use plan::ExchangeKind;
+use platform::ExchangeKind;
 use report::OpRow;
 
 use super::Finished;

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use calibrate::{Basis, EstimateKey};
-use plan::{ExchangeTemplate, Plan, Policies, Program};
+use plan::{Plan, Policies, Program};
+use platform::ExchangeTemplate;
 use report::Phases;
 use workloads::op::Pass;
 

@@ -4,7 +4,7 @@
 //! streams then run their instructions in order, each waiting for its own kernel and for points of the other stream. An
 //! all-to-all begins when the last of its ranks arrives.
 
-use engine::{Actions, Driver, Finished, Task};
+use engine::{Actions, Driver, Finished};
 use units::SimTime;
 use workloads::schedule::Slot;
 
@@ -240,14 +240,7 @@ impl<'a> Column<'a> {
         let ring = &self.program.rings[index as usize];
         let n_members = self.program.n_members;
         for member in self.rings.arrive(rank, ring, n_members) {
-            let resources = &self.program.ranks[member as usize];
-            let task = Task::new(Tag::Ring { rank: member, ring: index })
-                .demand(resources.up_send, ring.up)
-                .demand(resources.up_receive, ring.up)
-                .demand(resources.out_send, ring.out)
-                .demand(resources.out_receive, ring.out)
-                .no_faster_than(ring.shortest)
-                .latency(ring.latency);
+            let task = ring.leg.task(Tag::Ring { rank: member, ring: index }, &self.program.ranks[member as usize]);
             actions.submit(task);
         }
     }
@@ -269,15 +262,9 @@ impl<'a> Column<'a> {
         }
         let messages = &self.program.messages;
         self.ranks[rank as usize].unsent += u32::from(messages.waited);
-        let [from_ports, to_ports] = [rank, to].map(|rank| &self.program.ranks[rank as usize]);
-        let task = Task::new(Tag::Message { from: rank, to, key })
-            .demand(from_ports.out_send, messages.out)
-            .demand(to_ports.out_receive, messages.out)
-            .demand(from_ports.up_send, messages.up)
-            .demand(to_ports.up_receive, messages.up)
-            .no_faster_than(messages.shortest)
-            .latency(messages.latency);
-        self.outcome.ports.message_bytes += messages.bytes;
+        let ends = [rank, to].map(|rank| &self.program.ranks[rank as usize]);
+        let task = messages.each.task(Tag::Message { from: rank, to, key }, ends);
+        self.outcome.ports.message_bytes += messages.each.bytes;
         actions.submit(task);
     }
 

@@ -5,11 +5,12 @@
 //! belongs to the next step, which is like this one, and lengthens the step only where it comes after it is needed.
 
 use engine::{Task, TaskGraph, TaskId};
+use platform::RankResources;
 use units::{SimSpan, SimTime};
 
 use super::outcome::{ChunkSpan, Outcome, RankTotals, worse};
 use crate::PlanError;
-use crate::program::{Ending, Hiding, Program, RankResources, Ring};
+use crate::program::{Ending, Hiding, OpKernel, Program, Ring};
 
 /// Runs the end after the last chunk of each pipeline rank. Replicas are alike in it, so one of each is run.
 pub(super) fn run(program: &Program, outcome: &mut Outcome) -> Result<(), PlanError> {
@@ -188,13 +189,13 @@ impl<'a> Ends<'a> {
         let on = self.program.ranks[rank * self.program.n_members as usize];
         let (task, op, memory) = match ending {
             Ending::Kernel(kernel) => {
-                let kernel = &self.program.kernels[*kernel as usize];
+                let OpKernel { op, kernel, .. } = &self.program.kernels[*kernel as usize];
                 let task = Task::new(())
                     .demand(on.memory, kernel.memory)
                     .no_faster_than(kernel.shortest)
                     .latency(kernel.latency)
                     .claim(on.sms, kernel.sms);
-                (task, Some(kernel.op), true)
+                (task, Some(*op), true)
             }
             Ending::Ring(ring) => (ring_task(ring, on, part, n_layers), Some(ring.op), false),
             Ending::Barrier => return,
@@ -230,13 +231,7 @@ fn ring_task(ring: &Ring, on: RankResources, part: Part, n_layers: u32) -> Task<
     };
     let share = f64::from(n) / f64::from(n_layers);
     let latencies = if part == Part::Whole { 1 } else { u64::from(n) };
-    Task::new(())
-        .demand(on.up_send, ring.up * share)
-        .demand(on.up_receive, ring.up * share)
-        .demand(on.out_send, ring.out * share)
-        .demand(on.out_receive, ring.out * share)
-        .no_faster_than(ring.shortest * share)
-        .latency(ring.latency * latencies)
+    ring.leg.part(share, latencies).task((), &on)
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use units::SimTime;
 
-use crate::program::{ExchangeKind, ExchangeTemplate, Flow, Ring};
+use platform::{ExchangeKind, ExchangeTemplate, Flow};
+
+use crate::program::Ring;
 
 /// All-to-alls that a rank may be ahead of others of its group by: one running, one being arrived at.
 const DEPTH: usize = 2;

@@ -1,39 +1,11 @@
-//! Kernels and messages as tasks of the engine, and what their ends add up to.
+//! What the ends of kernels and messages add up to.
 
-use engine::{Bound, Task};
+use engine::Bound;
+use platform::{Flow, Kernel, RankResources};
 use units::SimSpan;
 
-use super::column::Tag;
 use super::outcome::{OpTotal, Ports};
-use crate::program::{Flow, Kernel, Program, RankResources};
-
-impl Kernel {
-    /// The main demand is memory: kernels and copies that meet there are judged in one unit.
-    pub(super) fn task(&self, tag: Tag, on: &RankResources) -> Task<Tag> {
-        Task::new(tag)
-            .demand(on.memory, self.memory)
-            .demand(on.tensor, self.tensor)
-            .weight(f64::from(self.sms))
-            .no_faster_than(self.shortest)
-            .latency(self.latency)
-            .claim(on.sms, self.sms)
-    }
-}
-
-impl Flow {
-    /// A message between two ranks; `copied` is what a byte that SMs copy takes of their capacity.
-    pub(super) fn task(&self, tag: Tag, [from, to]: [&RankResources; 2], copied: f64, latency: SimSpan) -> Task<Tag> {
-        let (send, receive) = if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };
-        Task::new(tag)
-            .demand(send, self.occupied[0])
-            .demand(receive, self.occupied[1])
-            .demand(from.copy, self.copied[0] * copied)
-            .demand(to.copy, self.copied[1] * copied)
-            .no_faster_than(self.shortest)
-            .copies(self.copies)
-            .latency(latency)
-    }
-}
+use crate::program::Program;
 
 impl OpTotal {
     /// Adds a run; whether arithmetic bound it.

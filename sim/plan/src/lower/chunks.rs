@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use platform::ExchangeKind;
 use workloads::model::LayerKind;
 use workloads::op::Op;
 use workloads::parallel::Stage;
@@ -21,7 +22,7 @@ use workloads::step::{self, Passes};
 use super::kernels::{Kernels, Loaded};
 use super::{Context, load};
 use crate::PlanError;
-use crate::program::{ExchangeKind, Half, HalfPlan, Instruction, SlotPlan, Template};
+use crate::program::{Half, HalfPlan, Instruction, SlotPlan, Template};
 
 /// Indices into the passes of a segment.
 const FORWARD: usize = 0;
@@ -33,7 +34,7 @@ const KINDS: [ExchangeKind; 2] = [ExchangeKind::Dispatch, ExchangeKind::Combine]
 /// Templates, and the slots of each pipeline rank that refer to them.
 pub(super) fn chunks(
     context: &Context<'_>,
-    kernels: &mut Kernels<'_>,
+    kernels: &mut Kernels,
 ) -> Result<(Vec<Template>, Vec<Vec<SlotPlan>>), PlanError> {
     let plan = context.plan;
     let schedule = plan.policy.schedule;
@@ -119,7 +120,7 @@ struct Segments {
 struct Fixed([Vec<Instruction>; 3]);
 
 impl Segments {
-    fn new(context: &Context<'_>, kernels: &mut Kernels<'_>, sms: u32) -> Self {
+    fn new(context: &Context<'_>, kernels: &mut Kernels, sms: u32) -> Self {
         let (model, shape) = (&context.plan.model, &context.shape);
         let mut fixed = |passes: &Passes| {
             let mut list = |ops: &[Op]| kernels.fixed(context, ops, sms);

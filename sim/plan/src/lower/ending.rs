@@ -15,8 +15,8 @@ use workloads::parallel::Stage;
 use workloads::schedule::{Chunk, Slot};
 use workloads::step::{self, ReduceClass};
 
-use super::kernels::Kernels;
-use super::{Context, ring};
+use super::Context;
+use super::kernels::{Kernels, ring};
 use crate::DataParallel;
 use crate::program::{Ending, Hiding, Instruction, SlotPlan};
 
@@ -61,11 +61,11 @@ const fn run(slot: Slot) -> Option<Chunk> {
 }
 
 /// The end of a step on every pipeline rank.
-pub(super) fn ending(context: &Context<'_>, kernels: &mut Kernels<'_>) -> Vec<Vec<Ending>> {
+pub(super) fn ending(context: &Context<'_>, kernels: &mut Kernels) -> Vec<Vec<Ending>> {
     (0..context.layout.pp).map(|rank| of_rank(context, kernels, rank)).collect()
 }
 
-fn of_rank(context: &Context<'_>, kernels: &mut Kernels<'_>, rank: u32) -> Vec<Ending> {
+fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Vec<Ending> {
     let plan = context.plan;
     let schedule = plan.policy.schedule;
     let held: Vec<Stage> =
@@ -88,7 +88,7 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels<'_>, rank: u32) -> Vec<E
 
 fn reduce(
     context: &Context<'_>,
-    kernels: &mut Kernels<'_>,
+    kernels: &mut Kernels,
     class: &ReduceClass,
     what: Collective,
     bytes: units::Bytes,
@@ -103,13 +103,13 @@ fn reduce(
         (_, Collective::ReduceScatter) => "gradient-reduce",
         (_, _) => "weight-gather",
     };
-    let stride = if class.name == "expert" { context.layout.ep } else { context.layout.tp };
     let op = Op::new(name, Pass::Update, OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes });
     let op = kernels.op(&op);
-    ending.push(Ending::Ring(ring::over(context, op, what, bytes, class.replicas, stride)));
+    let among = context.groups.replicas(class.name == "expert");
+    ending.push(Ending::Ring(ring(context, op, among, what, bytes)));
 }
 
-fn kernels_of(context: &Context<'_>, kernels: &mut Kernels<'_>, ops: &[Op], sms: u32) -> Vec<Ending> {
+fn kernels_of(context: &Context<'_>, kernels: &mut Kernels, ops: &[Op], sms: u32) -> Vec<Ending> {
     let kernel = |instruction| match instruction {
         Instruction::Kernel(kernel) => Some(Ending::Kernel(kernel)),
         _ => None,

@@ -2,42 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::Estimator;
-use units::SimSpan;
-use workloads::op::{Op, OpKind};
+use platform::Kernel;
+use units::Bytes;
+use workloads::op::{Collective, Op, OpKind};
 use workloads::step::{Load, Passes};
 
-use super::{Context, ring};
-use crate::program::{Half, Instruction, Kernel, LoadTable, OpName, Ring};
+use super::Context;
+use super::groups::Communicator;
+use crate::program::{Half, Instruction, LoadTable, OpKernel, OpName, Ring};
 
 /// Collects kernels while chunks are laid out.
 #[derive(Debug)]
-pub(crate) struct Kernels<'a> {
-    estimator: Estimator<'a>,
+pub(crate) struct Kernels {
     sms_all: u32,
     pub(super) ops: Vec<OpName>,
     index: BTreeMap<OpName, u16>,
-    pub(super) kernels: Vec<Kernel>,
+    pub(super) kernels: Vec<OpKernel>,
     pub(super) tables: Vec<LoadTable>,
     pub(super) rings: Vec<Ring>,
 }
 
-impl<'a> Kernels<'a> {
-    pub(crate) fn new(context: &Context<'a>) -> Self {
-        let plan = context.plan;
+impl Kernels {
+    pub(crate) fn new(context: &Context<'_>) -> Self {
         Self {
-            estimator: Estimator::new(&plan.machine.device, &plan.profile).promoting(plan.policy.promote),
-            sms_all: plan.machine.device.sms,
+            sms_all: context.plan.machine.device.sms,
             ops: Vec::new(),
             index: BTreeMap::new(),
             kernels: Vec::new(),
             tables: Vec::new(),
             rings: Vec::new(),
         }
-    }
-
-    pub(super) fn finish(self) -> Self {
-        self
     }
 
     fn name(&mut self, op: &Op, sms: u32) -> u16 {
@@ -62,28 +56,19 @@ impl<'a> Kernels<'a> {
     fn instruction(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Instruction {
         if let OpKind::Collective { axis, what, bytes } = op.kind {
             let name = self.name(op, sms);
-            self.rings.push(ring::inside(context, name, axis, what, bytes));
+            self.rings.push(ring(context, name, context.groups.inside(axis), what, bytes));
             return Instruction::Ring(self.rings.len() as u32 - 1);
         }
-        let kernel = self.kernel(op, sms);
+        let kernel = self.kernel(context, op, sms);
         self.kernels.push(kernel);
         Instruction::Kernel(self.kernels.len() as u32 - 1)
     }
 
-    fn kernel(&mut self, op: &Op, sms: u32) -> Kernel {
+    fn kernel(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> OpKernel {
         let name = self.name(op, sms);
         // Collectives never come here: `instruction` takes them, and no segment with a load has any.
-        let demand = self.estimator.demand(op, sms);
-        Kernel {
-            op: name,
-            sms,
-            tensor: demand.map_or(0.0, |demand| demand.power.get()),
-            memory: demand.map_or(0.0, |demand| demand.memory.get()),
-            shortest: demand.map_or(0.0, |demand| demand.shortest.get()),
-            latency: demand.map_or(SimSpan::ZERO, |demand| demand.latency.into()),
-            limit: demand.map_or(calibrate::EstimateKey::KernelLatency, |demand| demand.limit),
-            loaded: false,
-        }
+        let kernel = context.platform.kernel(op, sms).unwrap_or(Kernel::nothing(sms));
+        OpKernel { op: name, loaded: false, kernel }
     }
 
     /// Instructions of a segment whose sizes follow the load: one list of ops for every batch and member.
@@ -106,7 +91,7 @@ impl<'a> Kernels<'a> {
                 }
                 let first = self.kernels.len() as u32;
                 for passes in &all {
-                    let kernel = Kernel { loaded: true, ..self.kernel(&list(passes)[i], sms) };
+                    let kernel = OpKernel { loaded: true, ..self.kernel(context, &list(passes)[i], sms) };
                     self.kernels.push(kernel);
                 }
                 self.tables.push(LoadTable { first });
@@ -115,6 +100,12 @@ impl<'a> Kernels<'a> {
         }
         segment
     }
+}
+
+/// A collective of a communicator.
+pub(super) fn ring(context: &Context<'_>, op: u16, among: &Communicator, what: Collective, bytes: Bytes) -> Ring {
+    let Communicator { span, stride, group } = among;
+    Ring { op, span: *span, stride: *stride, leg: context.platform.collective(group, what, bytes) }
 }
 
 /// A segment whose sizes follow the load: forward, input gradient, weight gradient.

@@ -1,21 +1,23 @@
 //! Where experts lie, and what each rank of a sampled batch computes on.
 
+use platform::Delivery;
 use workloads::step::Load;
 use workloads::traffic::{Batch, ExpertLayout};
 
 use super::Context;
+use crate::Plan;
 use crate::layout::Layout;
-use crate::{Delivery, Plan};
 
 /// How experts lie on ranks; `None` for a dense model.
 #[must_use]
 pub fn expert_layout(plan: &Plan, layout: &Layout) -> Option<ExpertLayout> {
     let experts = plan.model.experts.as_ref()?;
+    let spread = layout.experts();
     let tokens = super::shape(plan).tokens_sequence_parallel();
     Some(ExpertLayout {
-        n_ranks: layout.ep,
-        n_nodes: layout.expert_nodes(),
-        devices: layout.expert_devices(),
+        n_ranks: spread.n_ranks,
+        n_nodes: spread.n_nodes,
+        devices: spread.devices,
         experts: experts.routed,
         top_k: experts.top_k,
         groups: experts.groups,

@@ -1,54 +1,42 @@
 //! The one place where hardware meets workload meets measurement: a plan becomes a program.
 //!
+//! What each thing costs is the [`Platform`]'s to say; here is what the job does with it:
+//!
 //! - `shape`: what one rank computes for one micro-batch;
-//! - `kernels`: ops on SMs;
+//! - `groups`: who meets in collectives;
+//! - `kernels`: ops as numbered kernels and collectives;
 //! - `chunks`: kernels and exchanges in two streams, lone or overlapped;
-//! - `exchange`: dispatch and combine, message by message; `direct`: those without relays; `hands`: who moves them;
-//!   `way`: what the network leaves them;
-//! - `ring`: collectives of tensor-, context- and data-parallel groups;
-//! - `resources`: what ranks share and hold;
+//! - `load`: what the picks of a sampled batch make of a rank's tokens;
 //! - `ending`: what follows the last chunk.
 
 mod chunks;
-mod direct;
 mod ending;
-mod exchange;
 mod groups;
-mod hands;
 mod kernels;
 mod load;
-mod resources;
-mod ring;
-mod roles;
 mod shape;
-mod way;
 
-use topology::{CommEngine, Network};
-use workloads::parallel::{Parallelism, Stage};
-use workloads::traffic::{ExpertLayout, Pool, TrafficError, TrafficSpec};
+use engine::Resources;
+use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Platform, RankResources};
+use topology::CommEngine;
+use workloads::parallel::Stage;
+use workloads::traffic::{ExpertLayout, Pool, Router, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
-use groups::{GroupWays, Shape};
-
-use crate::program::{ExchangeKind, ExchangeTemplate, Messages, Program};
+use crate::program::{Messages, Program};
 use crate::{Folding, Plan, PlanError, PointToPoint};
 
-pub(crate) use groups::group_way;
-pub use hands::comm_sms;
+use groups::Groups;
 pub(crate) use kernels::Kernels;
 pub use load::expert_layout;
-pub(crate) use ring::{Occupied, Spread, occupied};
-pub use ring::{RingBytes, ring_bytes};
 pub use shape::shape;
-pub(crate) use way::way_seconds;
 
 /// What every part of the lowering reads.
 pub(crate) struct Context<'a> {
     pub(crate) plan: &'a Plan,
+    pub(crate) platform: Platform<'a>,
     pub(crate) layout: Layout,
-    pub(crate) network: Network,
-    /// What the network leaves collectives.
-    pub(crate) ways: GroupWays,
+    pub(crate) groups: Groups,
     pub(crate) shape: workloads::step::Shape,
     pub(crate) stages: Vec<Stage>,
     pub(crate) pool: Option<Pool>,
@@ -106,9 +94,9 @@ pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
 /// As [`lower`].
 pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanError> {
     let context = context(plan, sample)?;
-    let (resources, ranks) = resources::resources(&context);
+    let (resources, ranks) = resources(&context);
     let mut kernels = Kernels::new(&context);
-    let exchanges = exchange::exchanges(&context)?;
+    let exchanges = exchanges(&context)?;
     let (templates, slots) = chunks::chunks(&context, &mut kernels)?;
     let optimizer = ending::ending(&context, &mut kernels);
     let hiding = ending::hiding(&context, &slots);
@@ -118,7 +106,6 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let load_excess = context.pool.as_ref().map_or(0.0, |pool| 1.0 - 1.0 / pool.max_over_mean().mean);
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
-    let kernels = kernels.finish();
     Ok(Program {
         layout: context.layout,
         n_members,
@@ -180,7 +167,8 @@ pub fn n_micro_batches(plan: &Plan) -> Result<u32, PlanError> {
 
 fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, PlanError> {
     let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
-    let network = Network::build(&plan.machine)?;
+    let platform = Platform::new(&plan.machine, &plan.profile, layout.placement, plan.policy.routing)?;
+    let platform = platform.promoting(plan.policy.promote);
     let shape = shape(plan);
     if let Some(error) = shape.check(&plan.model).into_iter().next() {
         return Err(PlanError::Contradiction(error.to_string()));
@@ -194,48 +182,53 @@ fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, Plan
         None => None,
     };
     let n_members = if plan.policy.folding == Folding::Auto { 1 } else { layout.width };
-    let ways = GroupWays::new(&network, plan.policy.routing, &layout, &group_shapes(plan))?;
-    Ok(Context { plan, layout, network, ways, shape, stages, pool, n_members })
+    let groups = Groups::new(plan, &layout, &platform)?;
+    Ok(Context { plan, platform, layout, groups, shape, stages, pool, n_members })
 }
 
-/// Who meets in collectives: tensor- and context-parallel groups, and the replicas of common weights and of experts.
-fn group_shapes(plan: &Plan) -> [Shape; 4] {
-    let Parallelism { tp, cp, dp, ep, .. } = plan.parallel;
-    let replicas = dp * cp * plan.policy.schedule.n_weight_copies();
-    [
-        Shape { n: tp, stride: 1 },
-        Shape { n: cp, stride: tp },
-        Shape { n: replicas, stride: tp },
-        Shape { n: replicas * tp / ep.max(1), stride: ep },
-    ]
+/// Resources of one column; columns are alike.
+fn resources(context: &Context<'_>) -> (Resources, Vec<RankResources>) {
+    let rate = context.platform.profile().value(context.plan.policy.exchange_copies.rate_per_sm());
+    let rates = context.platform.port_rates(f64::from(context.comm_sms().max(1)) * rate);
+    let mut resources = Resources::default();
+    let n_ranks = context.layout.pp * context.n_members;
+    let ranks = (0..n_ranks).map(|_| rates.add_to(&mut resources)).collect();
+    (resources, ranks)
+}
+
+/// Dispatch and combine of every batch of the pool.
+fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 2]>, PlanError> {
+    let plan = context.plan;
+    let sizes = workloads::step::exchange(&plan.model, &context.shape);
+    let (Some(pool), Some(sizes)) = (&context.pool, sizes) else {
+        return Ok(Vec::new());
+    };
+    let group = context.platform.exchange_group(&ExchangeSetup {
+        n_ranks: context.layout.ep,
+        n_ranks_job: context.layout.pp * context.layout.per_stage,
+        delivery: plan.policy.exchange,
+        copies: plan.policy.exchange_copies,
+        sms: context.comm_sms(),
+        sizes,
+    })?;
+    let balanced = plan.traffic.router == Router::Balanced;
+    let templates = pool.batches().iter().map(|batch| {
+        [ExchangeKind::Dispatch, ExchangeKind::Combine].map(|kind| {
+            let whole = group.exchange(batch, kind);
+            if context.folded() { group.folded(&whole, balanced) } else { whole }
+        })
+    });
+    Ok(templates.collect())
 }
 
 /// Activations between neighboring stages. Stages are `per_stage` ranks apart, so the i-th ranks of two pipeline ranks
 /// meet over the network, or within a node where a node holds several pipeline ranks.
 fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
-    let plan = context.plan;
-    let bytes = workloads::step::point_to_point(&plan.model, &context.shape).get();
-    let fraction = plan.profile.value(calibrate::EstimateKey::PointToPointFraction);
-    let up_fraction = plan.profile.value(calibrate::EstimateKey::SendRecvFraction);
-    let port = plan.machine.nic_rate_per_device().get();
-    let (mut latency, mut way) = (0.0_f64, 0.0_f64);
-    let mut inside = true;
-    if context.layout.pp > 1 {
-        let (from, to) = (context.layout.device(0, 0), context.layout.device(1, 0));
-        inside = context.network.node_of(from) == context.network.node_of(to);
-        latency = context.network.path(from, to, plan.policy.routing)?.latency.get();
-        if !inside {
-            let pairs = way::stage_pairs(&context.layout);
-            way = way::way_seconds(&context.network, plan.policy.routing, &pairs, context.layout.width)?;
-        }
-    }
+    let bytes = workloads::step::point_to_point(&context.plan.model, &context.shape);
+    let pairs = groups::stage_pairs(&context.layout);
     Ok(Messages {
-        bytes,
-        out: if inside { 0.0 } else { bytes / fraction },
-        up: if inside { bytes / up_fraction } else { 0.0 },
-        latency: units::SimSpan::from(units::Seconds::new(latency)),
-        shortest: if bytes * way > bytes / fraction / port { bytes * way } else { 0.0 },
-        waited: plan.policy.point_to_point == PointToPoint::Waited,
+        each: context.platform.message_among(&pairs, context.layout.width, bytes)?.unwrap_or(Message::default()),
+        waited: context.plan.policy.point_to_point == PointToPoint::Waited,
         n_stages: context.stages.len() as u32,
     })
 }

@@ -1,57 +1,41 @@
-//! What nodes ask of ports and devices.
+//! Prices of what nodes of an imported job do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use calibrate::{EstimateKey, Estimator, Profile};
-use engine::{Capacity, CapacityId, Resources, Task};
-use topology::{DeviceId, Machine, Network, Routing};
-use units::{Bytes, Flops, SimSpan};
+use calibrate::Profile;
+use engine::{CapacityId, Resources, Task};
+use platform::{Leg, Placement, Platform, RankResources};
+use topology::{Machine, Routing};
+use units::{Bytes, SimSpan};
 use workloads::import::{Group, Job, Work};
 use workloads::op::Collective;
 
 use crate::PlanError;
-use crate::lower::{Occupied, Spread, group_way, occupied, way_seconds};
 
 /// An imported job has no policy: its messages take whichever way is free.
 const ROUTING: Routing = Routing::Adaptive;
 
-/// Capacities of one rank.
-#[derive(Clone, Copy, Debug)]
-struct Ports {
-    memory: CapacityId,
-    tensor: CapacityId,
-    up: [CapacityId; 2],
-    out: [CapacityId; 2],
-}
-
-/// Prices of everything a job does on a machine.
+/// Prices of everything a job does on a machine; rank `r` is device `r`.
 #[derive(Debug)]
 pub(super) struct Costs<'a> {
-    machine: &'a Machine,
-    profile: &'a Profile,
-    network: Network,
+    platform: Platform<'a>,
     resources: Resources,
-    ranks: Vec<Ports>,
-    /// How each group lies on the machine.
-    spreads: Vec<Spread>,
+    ranks: Vec<RankResources>,
+    groups: Vec<platform::Group>,
 }
 
 impl<'a> Costs<'a> {
     pub(super) fn new(job: &'a Job, machine: &'a Machine, profile: &'a Profile) -> Result<Self, PlanError> {
-        let network = Network::build(machine)?;
-        let mut resources = Resources::default();
-        let ranks = job.traces.iter().map(|_| ports(machine, profile, &mut resources)).collect();
-        let per_node: Vec<u32> = job.groups.iter().map(|group| per_node(group, job.n_ranks, machine)).collect();
-        let is_spread = job.groups.iter().zip(&per_node).any(|(group, per_node)| *per_node < group.n_ranks());
-        if is_spread && !network.has_network() {
+        let platform = Platform::new(machine, profile, Placement::new(machine, machine.node.devices), ROUTING)?;
+        let groups = groups(&platform, job)?;
+        if groups.iter().any(platform::Group::is_spread) && !platform.network().has_network() {
             let message = "a group spans several nodes, but the machine has no network between them".to_owned();
             return Err(PlanError::Contradiction(message));
         }
-        let nic = machine.nic_rate_per_device().get();
-        let ways = if is_spread { ways(&network, job)? } else { vec![0.0; per_node.len()] };
-        let spread = |((group, per_node), way): ((&Group, u32), f64)| Spread { n: group.n_ranks(), per_node, way, nic };
-        let spreads = job.groups.iter().zip(per_node).zip(ways).map(spread).collect();
-        Ok(Self { machine, profile, network, resources, ranks, spreads })
+        let mut resources = Resources::default();
+        let rates = platform.port_rates(0.0);
+        let ranks = job.traces.iter().map(|_| rates.add_to(&mut resources)).collect();
+        Ok(Self { platform, resources, ranks, groups })
     }
 
     pub(super) fn resources(&self) -> &Resources {
@@ -59,122 +43,90 @@ impl<'a> Costs<'a> {
     }
 
     /// Seconds that all nodes would take one after the other: no run is longer.
-    pub(super) fn longest(&self, job: &Job) -> f64 {
-        job.traces.iter().flat_map(|trace| &trace.nodes).map(|node| self.longest_alone(&node.work)).sum()
-    }
-
-    fn longest_alone(&self, work: &Work) -> f64 {
-        let rate = |port: CapacityId| self.resources.rate(port);
-        let Some(ports) = self.ranks.first() else { return 0.0 };
-        match *work {
-            Work::Mark | Work::Receive { .. } => 0.0,
-            Work::Device(time) | Work::Host(time) => time.get(),
-            Work::Arithmetic { flops, bytes } => self.tensor_seconds(flops) + bytes.get() / rate(ports.memory),
-            Work::Collective { group, what, bytes } => {
-                let Occupied { up, out, shortest, latency } = self.occupied(group, what, bytes);
-                latency.seconds() + shortest + up / rate(ports.up[0]) + out / rate(ports.out[0])
-            }
-            // Whichever way it goes, or both.
-            Work::Send { bytes, .. } => {
-                let up = bytes.get() / self.profile.value(EstimateKey::SendRecvFraction) / rate(ports.up[0]);
-                let out = bytes.get() / self.profile.value(EstimateKey::PointToPointFraction) / rate(ports.out[0]);
-                up + if self.network.has_network() { out } else { 0.0 }
+    pub(super) fn longest(&self, job: &Job) -> Result<f64, PlanError> {
+        let mut sum = 0.0;
+        for (rank, trace) in (0..).zip(&job.traces) {
+            for node in &trace.nodes {
+                sum += self.longest_alone(rank, &node.work)?;
             }
         }
+        Ok(sum)
     }
 
-    fn tensor_seconds(&self, flops: Flops) -> f64 {
-        let peak = self.machine.device.peak_bf16() * self.profile.value(EstimateKey::GemmBf16Fraction);
-        if flops > Flops::ZERO { flops.get() / peak.get() } else { 0.0 }
+    fn longest_alone(&self, rank: u32, work: &Work) -> Result<f64, PlanError> {
+        let rate = |port: CapacityId| self.resources.rate(port);
+        let Some(on) = self.ranks.first() else { return Ok(0.0) };
+        Ok(match *work {
+            Work::Mark | Work::Receive { .. } => 0.0,
+            Work::Device(time) | Work::Host(time) => time.get(),
+            Work::Arithmetic { flops, bytes } => {
+                let kernel = self.platform.arithmetic(flops, bytes);
+                kernel.tensor + kernel.memory / rate(on.memory)
+            }
+            Work::Collective { group, what, bytes } => {
+                let Leg { up, out, shortest, latency, .. } = self.leg(group, what, bytes);
+                latency.seconds() + shortest + up / rate(on.up_send) + out / rate(on.out_send)
+            }
+            Work::Send { to, bytes, .. } => {
+                let message = self.platform.message([rank, to], bytes)?;
+                let ports = message.up / rate(on.up_send) + message.out / rate(on.out_send);
+                message.latency.seconds() + message.shortest + ports
+            }
+        })
     }
 
-    fn occupied(&self, group: u32, what: Collective, bytes: Bytes) -> Occupied {
-        let estimator = Estimator::new(&self.machine.device, self.profile);
-        occupied(self.profile, estimator, what, bytes, &self.spreads[group as usize])
+    fn leg(&self, group: u32, what: Collective, bytes: Bytes) -> Leg {
+        let group = &self.groups[group as usize];
+        let leg = self.platform.collective(group, what, bytes);
+        if group.n_ranks > 1 { leg } else { Leg { latency: SimSpan::ZERO, ..leg } }
     }
 
     /// A node on a rank's device or host; `None` for one that is neither.
     pub(super) fn alone<T>(&self, tag: T, rank: usize, work: &Work) -> Option<Task<T>> {
         match *work {
             Work::Device(time) | Work::Host(time) => Some(Task::new(tag).latency(SimSpan::from(time))),
-            Work::Arithmetic { flops, bytes } => Some(self.arithmetic(tag, rank, flops, bytes)),
+            Work::Arithmetic { flops, bytes } => {
+                Some(self.platform.arithmetic(flops, bytes).task(tag, &self.ranks[rank]))
+            }
             Work::Mark | Work::Collective { .. } | Work::Send { .. } | Work::Receive { .. } => None,
         }
     }
 
-    fn arithmetic<T>(&self, tag: T, rank: usize, flops: Flops, bytes: Bytes) -> Task<T> {
-        let latency = self.profile.value(EstimateKey::KernelLatency);
-        let ports = &self.ranks[rank];
-        Task::new(tag)
-            .demand(ports.memory, bytes.get())
-            .demand(ports.tensor, self.tensor_seconds(flops))
-            .latency(SimSpan::from(units::Seconds::new(latency)))
-    }
-
     /// The part of a collective that one rank takes.
     pub(super) fn collective<T>(&self, tag: T, rank: usize, group: u32, what: Collective, bytes: Bytes) -> Task<T> {
-        let n = self.spreads[group as usize].n;
-        let Occupied { up, out, shortest, latency } = self.occupied(group, what, bytes);
-        let ports = &self.ranks[rank];
-        let task = Task::new(tag)
-            .demand(ports.up[0], up)
-            .demand(ports.up[1], up)
-            .demand(ports.out[0], out)
-            .demand(ports.out[1], out)
-            .no_faster_than(shortest);
-        if n > 1 { task.latency(latency) } else { task }
+        self.leg(group, what, bytes).task(tag, &self.ranks[rank])
     }
 
     /// A message between two ranks.
-    pub(super) fn message<T>(&self, tag: T, [from, to]: [u32; 2], bytes: Bytes) -> Result<Task<T>, PlanError> {
-        let [a, b] = [from, to].map(DeviceId);
-        let inside = self.network.node_of(a) == self.network.node_of(b);
-        let latency = self.network.path(a, b, ROUTING)?.latency;
-        let way = if inside { 0.0 } else { way_seconds(&self.network, ROUTING, &[(a, b)], 1)? };
-        let [sender, receiver] = [from, to].map(|rank| &self.ranks[rank as usize]);
-        let (send, receive, key) = if inside {
-            (sender.up[0], receiver.up[1], EstimateKey::SendRecvFraction)
-        } else {
-            (sender.out[0], receiver.out[1], EstimateKey::PointToPointFraction)
-        };
-        let occupied = bytes.get() / self.profile.value(key);
-        let task = Task::new(tag).demand(send, occupied).demand(receive, occupied).latency(SimSpan::from(latency));
-        Ok(task.no_faster_than(bytes.get() * way))
+    pub(super) fn message<T>(&self, tag: T, ends: [u32; 2], bytes: Bytes) -> Result<Task<T>, PlanError> {
+        let message = self.platform.message(ends, bytes)?;
+        Ok(message.task(tag, ends.map(|rank| &self.ranks[rank as usize])))
     }
 }
 
-fn ports(machine: &Machine, profile: &Profile, resources: &mut Resources) -> Ports {
-    let memory = machine.device.memory_rate().get() * profile.value(EstimateKey::MemoryFraction);
-    let mut add = |rate: f64| resources.add_capacity(Capacity { rate: rate.max(f64::MIN_POSITIVE) });
-    let (up, out) = (machine.device.scale_up_rate().get(), machine.nic_rate_per_device().get());
-    Ports { memory: add(memory), tensor: add(1.0), up: [add(up), add(up)], out: [add(out), add(out)] }
-}
-
-/// What the network leaves the collectives of each group, while those of its size that share no rank are at work too: ranks that
-/// run one program come to their groups of one kind at the same time.
-fn ways(network: &Network, job: &Job) -> Result<Vec<f64>, PlanError> {
+/// How each group lies on the machine, while those of its size that share no rank with it are at work too: ranks that run one
+/// program come to their groups of one kind at the same time.
+fn groups(platform: &Platform<'_>, job: &Job) -> Result<Vec<platform::Group>, PlanError> {
     let mut families: Vec<Family<'_>> = Vec::new();
-    let mut ways = vec![0.0; job.groups.len()];
+    let mut groups = vec![platform::Group { n_ranks: 0, per_node: 1, way: 0.0 }; job.groups.len()];
     for (index, group) in job.groups.iter().enumerate() {
         match group {
-            Group::Even { n, stride } => {
-                let groups: Vec<Vec<u32>> = even(job.n_ranks, *n, *stride).map(Iterator::collect).collect();
-                ways[index] = group_way(network, ROUTING, &devices(groups.iter().map(Vec::as_slice)))?;
-            }
+            Group::Even { n, stride } => groups[index] = platform.group(&even(job.n_ranks, *n, *stride))?,
             Group::Ranks(ranks) => match families.iter_mut().find(|family| family.has_room(ranks)) {
                 Some(family) => family.add(index, ranks),
-                None => {
-                    families.push(Family { n: ranks.len(), ..Family::default() });
-                    families.last_mut().into_iter().for_each(|family| family.add(index, ranks));
-                }
+                None => families.push(Family::of(index, ranks)),
             },
         }
     }
     for family in families {
-        let way = group_way(network, ROUTING, &devices(family.groups.iter().map(|(_, ranks)| *ranks)))?;
-        family.groups.iter().for_each(|&(index, _)| ways[index] = way);
+        for (index, ranks) in &family.groups {
+            // Its own members per node: only the ways are the family's.
+            groups[*index] = platform::Group { way: 0.0, ..platform.group(&[ranks.to_vec()])? };
+        }
+        let together = platform.group(&family.groups.iter().map(|(_, ranks)| ranks.to_vec()).collect::<Vec<_>>())?;
+        family.groups.iter().for_each(|(index, _)| groups[*index].way = together.way);
     }
-    Ok(ways)
+    Ok(groups)
 }
 
 /// Groups of one size of which no two share a rank.
@@ -190,37 +142,24 @@ impl<'a> Family<'a> {
         ranks.len() == self.n && ranks.iter().all(|rank| !self.taken.contains(rank))
     }
 
+    fn of(index: usize, ranks: &'a [u32]) -> Self {
+        let mut family = Self { n: ranks.len(), ..Self::default() };
+        family.add(index, ranks);
+        family
+    }
+
     fn add(&mut self, index: usize, ranks: &'a [u32]) {
         self.taken.extend(ranks);
         self.groups.push((index, ranks));
     }
 }
 
-/// Rank `r` of an imported job is device `r`.
-fn devices<'a>(groups: impl Iterator<Item = &'a [u32]>) -> Vec<Vec<DeviceId>> {
-    groups.map(|ranks| ranks.iter().copied().map(DeviceId).collect()).collect()
-}
-
 /// The ranks of each of the groups of `n` that are `stride` apart.
-fn even(n_ranks: u32, n: u32, stride: u32) -> impl Iterator<Item = impl Iterator<Item = u32>> {
+fn even(n_ranks: u32, n: u32, stride: u32) -> Vec<Vec<u32>> {
     let (n, stride) = (n.max(1), stride.max(1));
-    (0..n_ranks / n).map(move |index| {
+    let group = |index: u32| {
         let first = index / stride * n * stride + index % stride;
-        (0..n).map(move |i| first + i * stride)
-    })
-}
-
-/// Members on the node that has fewest of those that have any.
-fn per_node(group: &Group, n_ranks: u32, machine: &Machine) -> u32 {
-    let devices = machine.node.devices.max(1);
-    let fewest = |ranks: &mut dyn Iterator<Item = u32>| {
-        let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
-        ranks.for_each(|rank| *counts.entry(rank / devices).or_default() += 1);
-        counts.values().copied().min().unwrap_or(1)
+        (0..n).map(|i| first + i * stride).collect()
     };
-    match group {
-        Group::Ranks(ranks) => fewest(&mut ranks.iter().copied()),
-        // All such groups: the thinnest of them holds the others up, since all are in lockstep.
-        Group::Even { n, stride } => even(n_ranks, *n, *stride).map(|mut ranks| fewest(&mut ranks)).min().unwrap_or(1),
-    }
+    (0..n_ranks / n).map(group).collect()
 }

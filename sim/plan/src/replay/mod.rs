@@ -2,7 +2,7 @@
 //!
 //! A rank's device runs one node at a time, in the order in which they become ready, and so does its host; collectives and messages
 //! run beside them and share the rank's ports. A collective begins when the last of its ranks is there and is a ring
-//! ([`crate::ring_bytes`]); a message begins when sender and receiver are both there. Arithmetic reaches the shares of the peaks that the
+//! ([`platform::ring_bytes`]); a message begins when sender and receiver are both there. Arithmetic reaches the shares of the peaks that the
 //! profile gives BF16 products in their main loop and kernels bound by memory.
 //!
 //! A job of one trace for all ranks runs once: they are in lockstep, so each meets the others at once. Where it breaks: groups spread unevenly
@@ -62,7 +62,7 @@ pub fn replay(job: &Job, machine: &Machine, profile: &Profile) -> Result<Replaye
     }
     let costs = cost::Costs::new(job, machine, profile)?;
     // Half of what picoseconds can count.
-    let (longest, limit) = (costs.longest(job), SimTime::MAX.seconds() / 2.0);
+    let (longest, limit) = (costs.longest(job)?, SimTime::MAX.seconds() / 2.0);
     if longest.is_nan() || longest > limit {
         return Err(PlanError::Contradiction(format!(
             "the nodes of the job take up to {longest:e} s together, beyond the {limit:.1e} s that are counted; look for a duration or size that is too large"

@@ -6,7 +6,7 @@ use workloads::import::{Group, Node, Trace, Work, simai};
 use workloads::op::Collective;
 
 use super::*;
-use crate::lower::ring_bytes;
+use platform::ring_bytes;
 
 fn site() -> (Machine, Profile) {
     let library = scenario::Library::built_in();
@@ -57,6 +57,28 @@ fn a_ring_alone_is_latency_and_bytes_over_the_slower_port() {
             close(&format!("{what:?} of {n}"), ring(&machine, &profile, what, n), replayed.makespan.get());
         }
     }
+}
+
+#[test]
+fn collectives_and_messages_wait_for_pcie_where_the_nic_is_faster() {
+    let (mut machine, profile) = site();
+    machine.node.host.pcie_rate = machine.node.nic.rate * 0.1;
+    let pcie = machine.node.host.pcie_rate.get();
+    let n = 2 * machine.node.devices;
+    let what = Collective::AllReduce;
+    let work = Work::Collective { group: 0, what, bytes: Bytes::new(SIZE) };
+    let traces = (0..n).map(|_| vec![node("ring", work, &[])]).collect();
+    let replayed = replay(&job(traces, vec![Group::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
+    let latency = calibrate::Estimator::new(&machine.device, &profile).collective_latency(what, n);
+    let sent = ring_bytes(what, Bytes::new(SIZE), n, machine.node.devices);
+    close("ring", latency.get() + sent.out / pcie, replayed.makespan.get());
+
+    let mut traces = vec![Vec::new(); n as usize];
+    let last = n - 1;
+    traces[0] = vec![node("send", Work::Send { to: last, tag: 7, bytes: Bytes::new(SIZE) }, &[])];
+    traces[last as usize] = vec![node("receive", Work::Receive { from: 0, tag: 7 }, &[])];
+    let replayed = replay(&job(traces, Vec::new()), &machine, &profile).expect("runs");
+    assert!(replayed.makespan.get() > SIZE / pcie, "a message of {SIZE} bytes took {} s", replayed.makespan.get());
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use calibrate::{CollectiveKeys, EstimateKey};
-use plan::{Ending, ExchangeKind, Instruction, Keep, Kernel, PlanError, Program, Ran, Recording};
+use plan::{Ending, Instruction, Keep, PlanError, Program, Ran, Recording};
+use platform::{ExchangeKind, Flow, Kernel};
 use workloads::op::Collective;
 use workloads::schedule::{Slot, replay};
 
@@ -44,13 +45,13 @@ fn one_stage_and_one_micro_batch_take_the_sum_of_their_kernels() {
     for slot in &program.slots[0] {
         for instruction in &program.templates[slot.template as usize].streams[0] {
             if let Instruction::Kernel(kernel) = instruction {
-                sum += seconds(&program, &program.kernels[*kernel as usize]);
+                sum += seconds(&program, &program.kernels[*kernel as usize].kernel);
             }
         }
     }
     for ending in &program.optimizer[0] {
         match ending {
-            Ending::Kernel(kernel) => sum += seconds(&program, &program.kernels[*kernel as usize]),
+            Ending::Kernel(kernel) => sum += seconds(&program, &program.kernels[*kernel as usize].kernel),
             Ending::Barrier => {}
             Ending::Ring(ring) => panic!("one replica has nothing to reduce: {ring:?}"),
         }
@@ -174,7 +175,7 @@ fn a_step_sends_what_its_layers_send() {
         // Forward and backward, of every micro-batch, on every group that is simulated.
         let times = 2.0 * layers * f64::from(program.n_micro_batches) * f64::from(program.n_columns);
         let [dispatch, combine] = &program.exchanges[0];
-        let sent = |of: fn(&plan::Flow) -> bool| -> f64 {
+        let sent = |of: fn(&Flow) -> bool| -> f64 {
             let flows = dispatch.flows.iter().chain(&combine.flows).filter(|flow| of(flow));
             flows.map(|flow| flow.bytes * f64::from(flow.copies)).sum()
         };

@@ -1,7 +1,8 @@
 //! An exchange that SMs bind: how long it takes follows from who copies what.
 
 use calibrate::EstimateKey;
-use plan::{ExchangeKind, ExchangeTemplate, Plan};
+use plan::Plan;
+use platform::{ExchangeKind, ExchangeTemplate};
 
 use crate::flight::{BALANCED, plan};
 

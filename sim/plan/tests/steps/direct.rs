@@ -1,7 +1,8 @@
 //! The exchange without relays: its closed form, its bytes, what folds, and where it cannot be.
 
 use calibrate::EstimateKey;
-use plan::{ExchangeKind, Keep, PlanError, Program, Ran, Recording};
+use plan::{Keep, PlanError, Program, Ran, Recording};
+use platform::ExchangeKind;
 
 use crate::flight::{BALANCED, TINY, fly, plan};
 

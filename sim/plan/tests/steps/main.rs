@@ -8,5 +8,6 @@ mod flight;
 mod folding;
 mod random;
 mod replicas;
+mod routes;
 mod similarity;
 mod twins;

@@ -26,10 +26,10 @@ fn dense(sets: &[&str]) -> Flight {
 fn rings(program: &Program) -> [f64; 2] {
     let on = program.ranks[0];
     let seconds = |ring: &plan::Ring| {
-        (ring.up / program.resources.rate(on.up_send)).max(ring.out / program.resources.rate(on.out_send))
+        (ring.leg.up / program.resources.rate(on.up_send)).max(ring.leg.out / program.resources.rate(on.out_send))
     };
     let rings = program.optimizer[0].iter().filter_map(|ending| match ending {
-        Ending::Ring(ring) => Some([seconds(ring), ring.latency.seconds()]),
+        Ending::Ring(ring) => Some([seconds(ring), ring.leg.latency.seconds()]),
         _ => None,
     });
     rings.fold([0.0; 2], |sum, ring| [sum[0] + ring[0], sum[1] + ring[1]])

@@ -1,6 +1,7 @@
 //! The same plan gives the same bytes, on any number of threads; and the laws hold for whatever can be planned.
 
-use plan::{Delivery, Folding, Keep, LinearPrecision, Outcome, Plan, PlanError, PointToPoint, Program, Recording};
+use plan::{Folding, Keep, LinearPrecision, Outcome, Plan, PlanError, PointToPoint, Program, Recording};
+use platform::Delivery;
 use proptest::prelude::*;
 use scenario::{Kind, Library};
 use topology::Routing;

@@ -5,7 +5,7 @@ use units::{SimSpan, SimTime};
 
 use super::{COMPUTE, Column, Tag};
 use crate::execute::outcome::Ran;
-use crate::program::Instruction;
+use crate::program::{Instruction, OpKernel};
 
 impl Column<'_> {
     /// Runs the kernels that the open instructions begin with; how many.
@@ -23,7 +23,7 @@ impl Column<'_> {
         let indices = open[..n_kernels].iter().filter_map(|instruction| self.kernel(rank, instruction));
         actions.submit_in_turn(indices.enumerate().map(|(i, kernel)| {
             let tag = Tag::Kernel { rank, kernel, last: i + 1 == n_kernels };
-            self.program.kernels[kernel as usize].task(tag, on)
+            self.program.kernels[kernel as usize].kernel.task(tag, on)
         }));
         n_kernels
     }
@@ -46,14 +46,14 @@ impl Column<'_> {
     }
 
     pub(super) fn kernel_ended(&mut self, rank: u32, index: u32, task: &Finished<Tag>) {
-        let kernel = &self.program.kernels[index as usize];
+        let OpKernel { op, loaded, kernel } = &self.program.kernels[index as usize];
         let took = task.end.since(task.start);
         let resources = &self.program.ranks[rank as usize];
-        let tensor = self.outcome.ops[usize::from(kernel.op)].add_kernel(kernel, took, task.bound, resources);
+        let tensor = self.outcome.ops[usize::from(*op)].add_kernel(kernel, took, task.bound, resources);
         let totals = &mut self.ranks[rank as usize].totals;
         totals.compute += took;
-        totals.loaded += if kernel.loaded { took } else { SimSpan::ZERO };
-        self.computed(rank, kernel.op, tensor, task);
+        totals.loaded += if *loaded { took } else { SimSpan::ZERO };
+        self.computed(rank, *op, tensor, task);
     }
 
     pub(super) fn computed(&mut self, rank: u32, op: u16, tensor: bool, task: &Finished<Tag>) {

@@ -5,7 +5,7 @@ use units::SimTime;
 
 use super::{COMMUNICATION, Column, Tag};
 use crate::execute::outcome::Ran;
-use crate::program::ExchangeKind;
+use platform::ExchangeKind;
 
 impl Column<'_> {
     pub(super) fn arrive(

@@ -15,21 +15,19 @@ use topology::{DeviceId, Ordering};
 use units::{Seconds, SimSpan};
 use workloads::traffic::Batch;
 
-use super::Context;
-use crate::PlanError;
-use crate::layout::Layout;
-use crate::program::Flow;
+use super::{ExpertSpread, Flow};
+use crate::{Placement, Platform, PlatformError};
 
 /// The kernel's own latency and the longest way of a message; over the network, where a fence keeps a flag behind its
 /// data, that way once more.
-pub(super) fn latency(context: &Context<'_>) -> Result<SimSpan, PlanError> {
-    let (plan, layout) = (context.plan, &context.layout);
-    let own = Seconds::new(plan.profile.value(EstimateKey::DirectLatency));
+pub(super) fn latency(platform: &Platform<'_>, spread: &ExpertSpread) -> Result<SimSpan, PlatformError> {
+    let own = Seconds::new(platform.profile.value(EstimateKey::DirectLatency));
+    let device = |rank| platform.placement.device(rank);
     let mut longest = Seconds::ZERO;
-    for index in 1..layout.ep {
-        let way = context.network.path(layout.device(0, 0), layout.device(0, index), plan.policy.routing)?.latency;
-        let flagged = match plan.machine.node.nic.ordering {
-            Ordering::Fence if index >= layout.expert_devices() => way + way,
+    for rank in 1..spread.n_ranks {
+        let way = platform.network.path(device(0), device(rank), platform.routing)?.latency;
+        let flagged = match platform.machine.node.nic.ordering {
+            Ordering::Fence if rank >= spread.devices => way + way,
             Ordering::Fence | Ordering::Native => way,
         };
         longest = if flagged > longest { flagged } else { longest };
@@ -81,13 +79,13 @@ pub(super) fn mean_copies(batch: &Batch, far: impl Fn(u32, u32) -> bool) -> f64 
 }
 
 /// Messages over the network of all expert-parallel groups at once: from every rank to every rank of other nodes.
-pub(super) fn group_pairs(layout: &Layout) -> Vec<(DeviceId, DeviceId)> {
-    let devices = layout.expert_devices();
+pub(super) fn pairs(placement: Placement, spread: &ExpertSpread, n_ranks_job: u32) -> Vec<(DeviceId, DeviceId)> {
+    let ExpertSpread { n_ranks, devices, .. } = *spread;
     let mut pairs = Vec::new();
-    for first in (0..layout.pp * layout.per_stage).step_by(layout.ep as usize) {
-        let device = |index| layout.device(0, first + index);
-        for rank in 0..layout.ep {
-            let others = (0..layout.ep).filter(|other| other / devices != rank / devices);
+    for first in (0..n_ranks_job).step_by(n_ranks as usize) {
+        let device = |index| placement.device(first + index);
+        for rank in 0..n_ranks {
+            let others = (0..n_ranks).filter(|other| other / devices != rank / devices);
             pairs.extend(others.map(|other| (device(rank), device(other))));
         }
     }
@@ -95,23 +93,20 @@ pub(super) fn group_pairs(layout: &Layout) -> Vec<(DeviceId, DeviceId)> {
 }
 
 /// No NIC reaches another plane: a message there would need a relay, which a direct exchange has not.
-pub(super) fn refuse_planes(context: &Context<'_>) -> Result<(), PlanError> {
-    let layout = &context.layout;
-    if layout.expert_nodes() < 2 {
+pub(super) fn refuse_planes(platform: &Platform<'_>, spread: &ExpertSpread) -> Result<(), PlatformError> {
+    if spread.n_nodes < 2 {
         return Ok(());
     }
-    let plane = |index| context.network.plane_of(layout.device(0, index));
-    let Some(other) = (1..layout.expert_devices()).find(|&index| plane(index) != plane(0)) else {
+    let Platform { network, placement, machine, .. } = platform;
+    let plane = |rank| network.plane_of(placement.device(rank));
+    let Some(other) = (1..spread.devices).find(|&rank| plane(rank) != plane(0)) else {
         return Ok(());
     };
-    let place = |index| context.network.name(layout.device(0, index));
-    Err(PlanError::Contradiction(format!(
-        "`policy.exchange` is `direct`, but {} and {} stand in different planes of the network (`fabric.planes` = {}), so that copies between \
-         their nodes need a relay; take one plane (`use.fabric=rail-ft2`), one device of a node (`policy.devices-per-node=1`), a group \
-         within a node (`parallel.ep` of {} at most), or `policy.exchange=forwarded`",
-        place(0),
-        place(other),
-        context.plan.machine.fabric.planes,
-        layout.devices
-    )))
+    let name = |rank| network.name(placement.device(rank));
+    Err(PlatformError::Planes {
+        first: name(0),
+        other: name(other),
+        planes: machine.fabric.planes,
+        devices: placement.devices(),
+    })
 }

@@ -10,7 +10,7 @@
 
 use workloads::traffic::Batch;
 
-use crate::program::{ExchangeKind, Flow};
+use super::{ExchangeKind, Flow};
 
 /// What one rank copies, in bytes.
 #[derive(Clone, Copy, Debug, Default)]

@@ -25,9 +25,7 @@ use topology::{CommEngine, Forwarding, InNetwork, Machine};
 use workloads::model::Experts;
 use workloads::traffic::{Batch, expected_distinct};
 
-use crate::layout::Layout;
-use crate::program::ExchangeKind;
-use crate::{Delivery, ExchangeCopies};
+use super::{Delivery, ExchangeCopies, ExchangeKind, ExpertSpread};
 
 /// The abilities of a machine.
 #[derive(Clone, Copy, Debug)]
@@ -81,15 +79,15 @@ impl Relay {
     }
 
     /// Of uniform picks, without sampling them.
-    fn expected(experts: &Experts, layout: &Layout) -> Self {
-        let (n_nodes, devices) = (layout.expert_nodes(), layout.expert_devices());
+    fn expected(experts: &Experts, spread: &ExpertSpread) -> Self {
+        let ExpertSpread { n_ranks, n_nodes, devices } = *spread;
         let distinct = |places| expected_distinct(experts.routed, places, experts.top_k);
         // A limit counts groups of experts, of which a node holds one or more.
         let nodes = distinct(n_nodes).min(f64::from(experts.node_limit));
         let elsewhere = |places: u32| f64::from(places - 1) / f64::from(places);
         Self {
             out_copies: (nodes * elsewhere(n_nodes)).max(1.0),
-            up_copies: (distinct(layout.ep) / nodes * elsewhere(devices)).max(1.0),
+            up_copies: (distinct(n_ranks) / nodes * elsewhere(devices)).max(1.0),
             made: if devices > 1 { 1.0 / elsewhere(devices) } else { 1.0 },
             own: 1.0 / f64::from(n_nodes),
         }
@@ -236,16 +234,16 @@ impl Hands {
 pub fn comm_sms(
     machine: &Machine,
     experts: &Experts,
-    layout: &Layout,
+    spread: &ExpertSpread,
     delivery: Delivery,
     copies: ExchangeCopies,
     software: u32,
 ) -> u32 {
-    let relay = Relay::expected(experts, layout);
+    let relay = Relay::expected(experts, spread);
     let hands = Hands::of(machine, copies);
     let (none, kernel) = (InNetwork::None, Forwarding::Kernel);
     let alone = Hands { copies, engine: CommEngine::None, forwarding: kernel, up: none, out: none };
-    let out = if layout.expert_nodes() > 1 { machine.nic_rate_per_device().get() } else { 0.0 };
+    let out = if spread.n_nodes > 1 { machine.nic_rate_per_device().get() } else { 0.0 };
     let rates = [machine.device.scale_up_rate().get(), out];
     let most = |hands: Hands| {
         let of = |kind| hands.work_of_sms(kind, delivery, &relay, rates);

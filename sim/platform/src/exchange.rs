@@ -5,44 +5,73 @@
 //! it. The combine goes the same ways back; relays add up what is theirs, so the sizes mirror. Kernels forward while
 //! they receive (ring buffers of a few tokens), so all messages start together when the last rank has arrived and
 //! counts are exchanged; a rank's dispatch ends when its own messages have left, those to it have come and its node's
-//! relays have all they wait for; its combine when its own have left and come. The other exchange is [`super::direct`].
+//! relays have all they wait for; its combine when its own have left and come. The other exchange is [`direct`].
 //!
-//! Sizes are tokens x bytes a token of the sampled batch; ports are occupied for bytes over the share of their rate
+//! Sizes are tokens x bytes per token of the sampled batch; ports are occupied for bytes over the share of their rate
 //! that the kernels reach. A kernel also moves each payload byte through device memory a few times, spread over its
 //! duration. Assumed: SMs copy at a fixed rate each what `hands` and `roles` say they have in hand. Breaks where ring buffers
 //! are too small for the latency, and for messages of a few tokens.
 
 use calibrate::EstimateKey;
 use engine::{Capacity, Resources, Task, TaskGraph};
-use topology::{Forwarding, Ordering};
+use topology::{DeviceId, Forwarding, Ordering};
 use units::{Seconds, SimSpan};
 use workloads::step::Exchange;
-use workloads::traffic::{Batch, Router};
+use workloads::traffic::Batch;
 
-use super::hands::{End, Hands, Relay};
-use super::way::{group_pairs, way_seconds};
-use super::{Context, direct, roles};
-use crate::program::{ExchangeKind, ExchangeTemplate, Flow};
-use crate::{Delivery, ExchangeCopies, PlanError};
+use crate::{Placement, Platform, PlatformError, way_seconds};
 
-/// Dispatch and combine of every batch of the pool.
-pub(super) fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 2]>, PlanError> {
-    let sizes = workloads::step::exchange(&context.plan.model, &context.shape);
-    let (Some(pool), Some(sizes)) = (&context.pool, sizes) else {
-        return Ok(Vec::new());
-    };
-    let wires = Wires::of(context, sizes)?;
-    let templates = pool.batches().iter().map(|batch| {
-        [ExchangeKind::Dispatch, ExchangeKind::Combine].map(|kind| {
-            let whole = whole(&wires, batch, kind);
-            if context.folded() { folded(context, &wires, &whole) } else { whole }
-        })
-    });
-    Ok(templates.collect())
+mod direct;
+mod hands;
+mod policy;
+mod roles;
+mod template;
+
+pub use hands::comm_sms;
+use hands::{End, Hands, Relay};
+pub use policy::{Delivery, ExchangeCopies};
+pub use template::{ExchangeKind, ExchangeTemplate, Flow};
+
+/// How an expert-parallel group fills nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpertSpread {
+    /// Its ranks.
+    pub n_ranks: u32,
+    /// Nodes it spans.
+    pub n_nodes: u32,
+    /// Its ranks on one node.
+    pub devices: u32,
 }
 
-/// What is the same for all batches.
-struct Wires {
+impl ExpertSpread {
+    /// A group of consecutive ranks that fills whole nodes or shares one evenly.
+    #[must_use]
+    pub fn new(n_ranks: u32, placement: Placement) -> Self {
+        let devices = placement.devices();
+        Self { n_ranks, n_nodes: (n_ranks / devices).max(1), devices: n_ranks.min(devices) }
+    }
+}
+
+/// What an expert-parallel group must decide before it exchanges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExchangeSetup {
+    /// Ranks of a group, which are consecutive.
+    pub n_ranks: u32,
+    /// Ranks of the job: groups of them one after the other, which exchange at the same time.
+    pub n_ranks_job: u32,
+    /// How tokens get to their experts and back.
+    pub delivery: Delivery,
+    /// How the SMs of the kernels move bytes.
+    pub copies: ExchangeCopies,
+    /// SMs of a kernel; zero where none copies.
+    pub sms: u32,
+    /// Bytes per token.
+    pub sizes: Exchange,
+}
+
+/// An expert-parallel group that is ready to exchange: what is the same for all picks.
+#[derive(Clone, Copy, Debug)]
+pub struct ExchangeGroup {
     delivery: Delivery,
     n_nodes: u32,
     devices: u32,
@@ -58,7 +87,7 @@ struct Wires {
     /// Share of the port's rate: dispatch, combine.
     up_fraction: [f64; 2],
     out_fraction: [f64; 2],
-    /// Seconds a byte that the network between the ports leaves a message.
+    /// Seconds per byte that the network between the ports leaves a message.
     way: f64,
     up_rate: f64,
     out_rate: f64,
@@ -67,75 +96,83 @@ struct Wires {
     latency: SimSpan,
 }
 
-impl Wires {
-    fn of(context: &Context<'_>, sizes: Exchange) -> Result<Self, PlanError> {
-        let plan = context.plan;
-        let value = |key| plan.profile.value(key);
-        let layout = &context.layout;
-        let node = &plan.machine.node;
-        let memory_passes = match plan.policy.exchange_copies {
-            ExchangeCopies::Buffered => value(EstimateKey::AllToAllMemoryPasses),
-            // Each end has counted its passes.
-            ExchangeCopies::InPlace => 1.0,
-        };
-        let delivery = plan.policy.exchange;
+impl ExchangeGroup {
+    pub(crate) fn of(platform: &Platform<'_>, setup: &ExchangeSetup) -> Result<Self, PlatformError> {
+        let value = |key| platform.profile.value(key);
+        let machine = platform.machine;
+        let ExchangeSetup { delivery, copies, sms, sizes, .. } = *setup;
+        let spread = ExpertSpread::new(setup.n_ranks, platform.placement);
         let [up_keys, out_keys] = delivery.fractions();
-        let (n_nodes, devices) = (layout.expert_nodes(), layout.expert_devices());
-        let mut wires = Self {
+        let ports = platform.port_rates(f64::from(sms) * value(copies.rate_per_sm()));
+        let mut group = Self {
             delivery,
-            n_nodes,
-            devices,
+            n_nodes: spread.n_nodes,
+            devices: spread.devices,
             n_far: match delivery {
-                Delivery::Forwarded => n_nodes - 1,
-                Delivery::Direct => layout.ep - devices,
+                Delivery::Forwarded => spread.n_nodes - 1,
+                Delivery::Direct => spread.n_ranks - spread.devices,
             },
             sizes,
-            copies: plan.policy.exchange_copies,
-            hands: Hands::of(&plan.machine, plan.policy.exchange_copies),
-            squeeze: node.nic.compression.ratio(),
+            copies,
+            hands: Hands::of(machine, copies),
+            squeeze: machine.node.nic.compression.ratio(),
             up_fraction: up_keys.map(value),
             out_fraction: out_keys.map(value),
             way: 0.0,
-            up_rate: plan.machine.device.scale_up_rate().get(),
-            out_rate: plan.machine.nic_rate_per_device().get(),
-            copy_rate: f64::from(context.comm_sms()) * value(plan.policy.exchange_copies.rate_per_sm()),
-            memory_passes,
+            up_rate: ports.up,
+            out_rate: ports.out,
+            copy_rate: ports.copy,
+            memory_passes: match copies {
+                ExchangeCopies::Buffered => value(EstimateKey::AllToAllMemoryPasses),
+                // Each end has counted its passes.
+                ExchangeCopies::InPlace => 1.0,
+            },
             latency: SimSpan::ZERO,
         };
         let pairs = match delivery {
             Delivery::Forwarded => {
-                wires.latency = wires.latency(context)?;
-                group_pairs(layout)
+                group.latency = group.latency(platform, &spread)?;
+                relay_pairs(platform.placement, &spread, setup.n_ranks_job)
             }
             Delivery::Direct => {
-                direct::refuse_planes(context)?;
-                wires.latency = direct::latency(context)?;
-                direct::group_pairs(layout)
+                direct::refuse_planes(platform, &spread)?;
+                group.latency = direct::latency(platform, &spread)?;
+                direct::pairs(platform.placement, &spread, setup.n_ranks_job)
             }
         };
-        if wires.n_nodes > 1 {
-            wires.way = way_seconds(&context.network, plan.policy.routing, &pairs, layout.ep * wires.n_far)?;
+        if spread.n_nodes > 1 {
+            group.way = way_seconds(&platform.network, platform.routing, &pairs, spread.n_ranks * group.n_far)?;
         }
-        Ok(wires)
+        Ok(group)
+    }
+
+    /// A dispatch or combine of some picks: every message of every rank.
+    #[must_use]
+    pub fn exchange(&self, picks: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
+        whole(self, picks, kind)
+    }
+
+    /// The same as one rank sees it that stands for all; whether every rank has the same picks.
+    #[must_use]
+    pub fn folded(&self, whole: &ExchangeTemplate, balanced: bool) -> ExchangeTemplate {
+        folded(self, whole, balanced)
     }
 
     /// Counts, barriers, and the hops of a token: to the relay and, where a kernel hands it on, one more in software. Where
     /// writes keep their order no fence stands between data and flag: one way less.
-    fn latency(&self, context: &Context<'_>) -> Result<SimSpan, PlanError> {
-        let (plan, layout) = (context.plan, &context.layout);
-        let to = |index| {
-            let path = context.network.path(layout.device(0, 0), layout.device(0, index), plan.policy.routing);
-            path.map(|path| path.latency)
-        };
-        let near = to(1 % layout.ep)?;
-        let far = if self.n_nodes > 1 { to(layout.devices)? } else { near };
-        let hops = match plan.machine.node.nic.forwarding {
+    fn latency(&self, platform: &Platform<'_>, spread: &ExpertSpread) -> Result<SimSpan, PlatformError> {
+        let device = |rank| platform.placement.device(rank);
+        let to = |rank| platform.network.path(device(0), device(rank), platform.routing).map(|path| path.latency);
+        let nic = &platform.machine.node.nic;
+        let near = to(1 % spread.n_ranks)?;
+        let far = if self.n_nodes > 1 { to(platform.placement.devices())? } else { near };
+        let hops = match nic.forwarding {
             _ if self.n_nodes == 1 => near,
             Forwarding::Kernel => far + near,
             Forwarding::Hardware => far,
         };
-        let notify = Seconds::new(plan.profile.value(EstimateKey::AllToAllNotify));
-        let unfenced = match plan.machine.node.nic.ordering {
+        let notify = Seconds::new(platform.profile.value(EstimateKey::AllToAllNotify));
+        let unfenced = match nic.ordering {
             Ordering::Fence => notify,
             Ordering::Native => {
                 if notify > far {
@@ -149,8 +186,23 @@ impl Wires {
     }
 }
 
+/// Messages over the network of all expert-parallel groups at once: from every rank to the relay of each other node.
+fn relay_pairs(placement: Placement, spread: &ExpertSpread, n_ranks_job: u32) -> Vec<(DeviceId, DeviceId)> {
+    let ExpertSpread { n_ranks, n_nodes, devices } = *spread;
+    let mut pairs = Vec::new();
+    for first in (0..n_ranks_job).step_by(n_ranks as usize) {
+        let device = |index| placement.device(first + index);
+        for rank in 0..n_ranks {
+            let (node, local) = (rank / devices, rank % devices);
+            let others = (0..n_nodes).filter(|&other| other != node);
+            pairs.extend(others.map(|other| (device(rank), device(other * devices + local))));
+        }
+    }
+    pairs
+}
+
 /// Every message of every rank.
-fn whole(wires: &Wires, batch: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
+fn whole(wires: &ExchangeGroup, batch: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
     let n_ranks = batch.n_ranks();
     let mut draft = Draft {
         kind,
@@ -166,7 +218,7 @@ fn whole(wires: &Wires, batch: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
 }
 
 /// To relays over the network, and from them to the ranks of their nodes.
-fn forwarded(wires: &Wires, batch: &Batch, draft: &mut Draft) {
+fn forwarded(wires: &ExchangeGroup, batch: &Batch, draft: &mut Draft) {
     let (n_nodes, devices) = (wires.n_nodes, wires.devices);
     for rank in 0..batch.n_ranks() {
         let (node, local) = (rank / devices, rank % devices);
@@ -187,7 +239,7 @@ fn forwarded(wires: &Wires, batch: &Batch, draft: &mut Draft) {
 }
 
 /// From every rank to every other that experts are picked of.
-fn straight(wires: &Wires, batch: &Batch, draft: &mut Draft) {
+fn straight(wires: &ExchangeGroup, batch: &Batch, draft: &mut Draft) {
     let ends = wires.hands.direct_ends(draft.kind);
     let is_near = |rank: u32, other: u32| rank / wires.devices == other / wires.devices;
     draft.on_way = Some(direct::mean_copies(batch, |rank, other| !is_near(rank, other)));
@@ -208,7 +260,7 @@ struct Draft {
     on_way: Option<f64>,
 }
 
-impl Wires {
+impl ExchangeGroup {
     /// A message of `tokens` from the first to the second rank of a dispatch; the other way round for a combine. The first
     /// is the token's source, or its relay, in both.
     fn push(&self, draft: &mut Draft, ends: [End; 2], [first, second]: [u32; 2], tokens: u32, up: bool) {
@@ -314,8 +366,8 @@ impl Wires {
 }
 
 /// One rank that stands for all: as many messages of the mean size, stretched so that they take as long as the group's
-/// slowest. In balanced traffic every rank is the mean rank and nothing is stretched.
-fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> ExchangeTemplate {
+/// slowest. Where picks are `balanced` every rank is the mean rank and nothing is stretched.
+fn folded(wires: &ExchangeGroup, whole: &ExchangeTemplate, balanced: bool) -> ExchangeTemplate {
     let bundle = |up: bool, copies: u32| {
         let mut sizes = whole.flows.iter().filter(|flow| flow.up == up);
         let first = *sizes.next()?;
@@ -324,7 +376,7 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         let same =
             sizes.all(|flow| flow.bytes.to_bits() == first.bytes.to_bits()) && of_kind.clone().count() == n_flows;
         let total = n_flows as f64;
-        if same && context.plan.traffic.router == Router::Balanced {
+        if same && balanced {
             return Some(Flow { from: 0, to: 0, copies, ..first });
         }
         let mean = |of: &dyn Fn(&Flow) -> f64| of_kind.clone().map(of).sum::<f64>() / total;
@@ -341,8 +393,8 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
     };
     let mut flows: Vec<Flow> =
         [bundle(false, wires.n_far), bundle(true, wires.devices - 1)].into_iter().flatten().collect();
-    let one = Wires { devices: 1, sizes: wires.sizes, ..*wires };
-    if context.plan.traffic.router != Router::Balanced {
+    let one = ExchangeGroup { devices: 1, ..*wires };
+    if !balanced {
         let mean = one.alone(&flows, 1);
         let stretch = if mean.get() > 0.0 { whole.alone / mean } else { 1.0 };
         for flow in &mut flows {

@@ -1,0 +1,27 @@
+//! Why a machine cannot do what is wanted of it.
+
+use topology::TopologyError;
+
+/// Why a machine cannot do what is wanted of it. Each message carries its numbers and the way out.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PlatformError {
+    /// The machine cannot be built, or two devices do not reach each other.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// A direct exchange between planes, which nobody relays.
+    #[error(
+        "`policy.exchange` is `direct`, but {first} and {other} stand in different planes of the network (`fabric.planes` = {planes}), so that copies between \
+         their nodes need a relay; take one plane (`use.fabric=rail-ft2`), one device of a node (`policy.devices-per-node=1`), a group \
+         within a node (`parallel.ep` of {devices} at most), or `policy.exchange=forwarded`"
+    )]
+    Planes {
+        /// A device of the group.
+        first: String,
+        /// One on the same node in another plane.
+        other: String,
+        /// Planes of the network.
+        planes: u32,
+        /// Devices of a node in use.
+        devices: u32,
+    },
+}

@@ -1,0 +1,56 @@
+//! What anything on this machine costs: a machine made ready, and the only maker of prices and of the engine's tasks.
+//!
+//! ```
+//! use platform::{Placement, Platform};
+//! use scenario::{Library, load_cluster};
+//! use topology::Routing;
+//! use units::Bytes;
+//! use workloads::op::Collective;
+//!
+//! let cluster = load_cluster("h800-2048", &["h800-sxm5".to_owned()], &[], &Library::built_in())?;
+//! let placement = Placement::new(&cluster.machine, cluster.machine.node.devices);
+//! let platform = Platform::new(&cluster.machine, &cluster.profile, placement, Routing::Adaptive)?;
+//! // Two nodes of eight: a ring leaves each node through eight NICs.
+//! let group = platform.group(&[(0..16).collect()])?;
+//! let leg = platform.collective(&group, Collective::AllReduce, Bytes::new(1e9));
+//! assert!((leg.out * 8.0 / leg.up - 1.0).abs() < 0.5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Four prices, each a value with a method that makes it a task:
+//!
+//! | price | is | made by |
+//! |---|---|---|
+//! | [`Kernel`] | an op on SMs: tensor seconds, memory bytes, the shortest time, latency | [`Platform::kernel`] |
+//! | [`Message`] | bytes from rank to rank: occupancy of ports, latency, what routes leave it | [`Platform::message`] |
+//! | [`Leg`] | the part of a collective that one rank takes | [`Platform::collective`] |
+//! | [`ExchangeTemplate`] | a dispatch or combine of sampled picks, message by message | [`ExchangeGroup::exchange`] |
+//!
+//! [`RankResources`] are the capacities that all of them draw from. Between ports the network is a bound: [`way_seconds`].
+//!
+//! This crate knows machine and measurement, no job: no stage, no micro-batch, no step.
+
+mod collective;
+mod error;
+mod exchange;
+mod group;
+mod kernel;
+mod message;
+mod placement;
+mod platform;
+mod ports;
+mod way;
+
+pub use collective::{Leg, RingBytes, ring_bytes};
+pub use error::PlatformError;
+pub use exchange::{
+    Delivery, ExchangeCopies, ExchangeGroup, ExchangeKind, ExchangeSetup, ExchangeTemplate, ExpertSpread, Flow,
+    comm_sms,
+};
+pub use group::Group;
+pub use kernel::Kernel;
+pub use message::Message;
+pub use placement::Placement;
+pub use platform::Platform;
+pub use ports::{PortRates, RankResources};
+pub use way::way_seconds;

@@ -1,0 +1,62 @@
+//! Bytes from one rank to another.
+
+use calibrate::EstimateKey;
+use engine::Task;
+use units::{Bytes, SimSpan};
+
+use crate::{Platform, PlatformError, RankResources, way_seconds};
+
+/// A message between two ranks: over the scale-up fabric within a node, over the network else.
+///
+/// It occupies the port of its sender and of its receiver for its bytes over the share of the port's rate that messages reach, after
+/// the latency of its path, and is no faster than its routes. Assumed: no cost per message beyond the path's latency.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Message {
+    /// Bytes.
+    pub bytes: f64,
+    /// Occupancy of the NIC; zero within a node.
+    pub out: f64,
+    /// Occupancy of the scale-up port; zero between nodes.
+    pub up: f64,
+    /// The way through the network.
+    pub latency: SimSpan,
+    /// The shortest time the routes leave it, seconds; zero where they do not bind.
+    pub shortest: f64,
+}
+
+impl Message {
+    pub(crate) fn of(
+        platform: &Platform<'_>,
+        [from, to]: [u32; 2],
+        bytes: Bytes,
+        at_once: &[(u32, u32)],
+        together: u32,
+    ) -> Result<Self, PlatformError> {
+        let bytes = bytes.get();
+        let (network, routing) = (&platform.network, platform.routing);
+        let device = |rank| platform.placement.device(rank);
+        let (a, b) = (device(from), device(to));
+        let latency = network.path(a, b, routing)?.latency.into();
+        if network.node_of(a) == network.node_of(b) {
+            let up = bytes / platform.profile.value(EstimateKey::SendRecvFraction);
+            return Ok(Self { bytes, up, latency, ..Self::default() });
+        }
+        let pairs: Vec<_> = at_once.iter().map(|&(from, to)| (device(from), device(to))).collect();
+        let on_way = bytes * way_seconds(network, routing, &pairs, together)?;
+        let out = bytes / platform.profile.value(EstimateKey::PointToPointFraction);
+        let shortest = if on_way > out / platform.machine.nic_rate_per_device().get() { on_way } else { 0.0 };
+        Ok(Self { bytes, out, up: 0.0, latency, shortest })
+    }
+
+    /// As a task between two ranks.
+    #[must_use]
+    pub fn task<T>(&self, tag: T, [from, to]: [&RankResources; 2]) -> Task<T> {
+        Task::new(tag)
+            .demand(from.out_send, self.out)
+            .demand(to.out_receive, self.out)
+            .demand(from.up_send, self.up)
+            .demand(to.up_receive, self.up)
+            .no_faster_than(self.shortest)
+            .latency(self.latency)
+    }
+}

@@ -1,0 +1,126 @@
+//! A machine made ready.
+
+use calibrate::{Estimator, Profile};
+use topology::{Machine, Network, Routing};
+
+use crate::ports::PortRates;
+use crate::{ExchangeGroup, ExchangeSetup, Group, Kernel, Leg, Message, Placement, PlatformError};
+use units::{Bytes, Flops};
+use workloads::op::{Collective, Op};
+
+/// A machine, what was measured of it, its network and where ranks sit. Every price is made here, from nothing else.
+#[derive(Debug)]
+pub struct Platform<'a> {
+    pub(crate) machine: &'a Machine,
+    pub(crate) profile: &'a Profile,
+    pub(crate) network: Network,
+    pub(crate) placement: Placement,
+    pub(crate) routing: Routing,
+    promote: Option<u32>,
+}
+
+impl<'a> Platform<'a> {
+    /// Builds the network of a machine.
+    ///
+    /// # Errors
+    /// When the machine cannot be wired.
+    pub fn new(
+        machine: &'a Machine,
+        profile: &'a Profile,
+        placement: Placement,
+        routing: Routing,
+    ) -> Result<Self, PlatformError> {
+        let network = Network::build(machine)?;
+        Ok(Self { machine, profile, network, placement, routing, promote: None })
+    }
+
+    /// With FP8 sums moved to FP32 every so many products; `None`: never.
+    #[must_use]
+    pub fn promoting(self, promote: Option<u32>) -> Self {
+        Self { promote, ..self }
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn machine(&self) -> &'a Machine {
+        self.machine
+    }
+
+    /// The estimates.
+    #[must_use]
+    pub fn profile(&self) -> &'a Profile {
+        self.profile
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    pub(crate) fn estimator(&self) -> Estimator<'a> {
+        Estimator::new(&self.machine.device, self.profile).promoting(self.promote)
+    }
+
+    /// An op on `sms` SMs; `None` for a collective, which is no kernel of one device.
+    #[must_use]
+    pub fn kernel(&self, op: &Op, sms: u32) -> Option<Kernel> {
+        Kernel::of(&self.estimator(), op, sms)
+    }
+
+    /// Work of which only arithmetic and bytes are known: BF16 products in their main loop, and kernels bound by memory.
+    #[must_use]
+    pub fn arithmetic(&self, flops: Flops, bytes: Bytes) -> Kernel {
+        Kernel::arithmetic(&self.machine.device, self.profile, flops, bytes)
+    }
+
+    /// A message from one rank to another with the network to itself.
+    ///
+    /// # Errors
+    /// When they do not reach each other.
+    pub fn message(&self, ends: [u32; 2], bytes: Bytes) -> Result<Message, PlatformError> {
+        Message::of(self, ends, bytes, &[(ends[0], ends[1])], 1)
+    }
+
+    /// The first of several messages of one size that are under way at once, each in a group of `together` that wait for each
+    /// other; `None` where there is none.
+    ///
+    /// # Errors
+    /// When two ranks do not reach each other.
+    pub fn message_among(
+        &self,
+        pairs: &[(u32, u32)],
+        together: u32,
+        bytes: Bytes,
+    ) -> Result<Option<Message>, PlatformError> {
+        pairs.first().map(|&(from, to)| Message::of(self, [from, to], bytes, pairs, together)).transpose()
+    }
+
+    /// How a communicator lies on the machine, from the ranks of all communicators like it, which work at the same time.
+    ///
+    /// # Errors
+    /// When two ranks do not reach each other.
+    pub fn group(&self, at_once: &[Vec<u32>]) -> Result<Group, PlatformError> {
+        Group::of(self, at_once)
+    }
+
+    /// The part of a collective that each rank of a group takes; sizes are those of nccl-tests.
+    #[must_use]
+    pub fn collective(&self, group: &Group, what: Collective, bytes: Bytes) -> Leg {
+        Leg::of(self, group, what, bytes)
+    }
+
+    /// An expert-parallel group that is ready to exchange.
+    ///
+    /// # Errors
+    /// When two ranks do not reach each other.
+    pub fn exchange_group(&self, setup: &ExchangeSetup) -> Result<ExchangeGroup, PlatformError> {
+        ExchangeGroup::of(self, setup)
+    }
+
+    /// Rates of what a rank shares, `copy` bytes per second of them on the SMs of its communication kernels.
+    #[must_use]
+    pub fn port_rates(&self, copy: f64) -> PortRates {
+        PortRates::of(self.machine, self.profile, copy)
+    }
+}
