@@ -30,7 +30,7 @@ mod sample;
 pub mod session;
 
 pub use bench::{Bench, BenchError};
-pub use demand::{CollectiveKeys, Demand, Estimator};
+pub use demand::{Algorithm, Call, CollectiveDemand, CollectiveKeys, Demand, Estimator, Spread, Traffic, traffic};
 pub use estimate::{Basis, Dimension, Estimate, EstimateKey};
 pub use mock::Mock;
 pub use profile::{MissingEstimates, Profile};

@@ -15,7 +15,7 @@ use workloads::op::{Op, OpKind};
 
 use crate::{EstimateKey, Profile};
 
-pub use collective::CollectiveKeys;
+pub use collective::{Algorithm, Call, CollectiveDemand, CollectiveKeys, Spread, Traffic, traffic};
 
 /// What an op asks of a device on some SMs.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -13,7 +13,7 @@ mod solve;
 use topology::Device;
 use units::{Bytes, Seconds};
 
-use crate::{EstimateKey, Estimator, Profile, Question, Sample};
+use crate::{Call, EstimateKey, Estimator, Profile, Question, Sample, Spread};
 
 pub use errors::{Errors, Miss};
 pub use family::{Family, Fitted, families, fit, fit_all};
@@ -23,7 +23,9 @@ pub use family::{Family, Fitted, families, fit, fit_all};
 pub fn predict(device: &Device, profile: &Profile, question: &Question) -> Option<(Seconds, EstimateKey)> {
     let estimator = Estimator::new(device, profile);
     if let Question::Collective { what, ranks, bytes, sms } = question {
-        return Some(estimator.collective((*what).into(), *ranks, Bytes::new(*bytes as f64), *sms));
+        let call = Call { what: (*what).into(), bytes: Bytes::new(*bytes as f64), sms: *sms };
+        let demand = estimator.collective(&call, &Spread::node(*ranks));
+        return Some((demand.alone(), demand.limit));
     }
     let (op, sms) = question.op(device.sms)?;
     let demand = estimator.demand(&op, sms)?;

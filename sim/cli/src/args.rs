@@ -239,6 +239,9 @@ pub(crate) struct CollectiveArgs {
     /// Size in bytes, as nccl-tests has it
     #[arg(long)]
     pub(crate) bytes: u64,
+    /// How it moves its bytes; without it, or with `auto`, by the quickest that the library has
+    #[arg(long, value_enum, default_value_t = Algorithm::Auto)]
+    pub(crate) algorithm: Algorithm,
     #[command(flatten)]
     pub(crate) bare: BareArgs,
     #[command(flatten)]
@@ -266,17 +269,20 @@ pub(crate) struct BareArgs {
     pub(crate) nic: Option<String>,
 }
 
-/// Ranks of one node of known hardware.
+/// Ranks of known hardware.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Ranks of a node")]
+#[command(next_help_heading = "Ranks of a node or a cluster")]
 pub(crate) struct NodeArgs {
-    /// A hardware preset's name or a file
+    /// A hardware preset's name or a file: ranks of one node
     #[arg(long)]
     pub(crate) hardware: Option<String>,
+    /// A cluster preset's name or a file: ranks of its first nodes
+    #[arg(long)]
+    pub(crate) cluster: Option<String>,
     /// A profile's name or a file; may be given again: an earlier one wins. Without it, the profile named like the hardware
     #[arg(long)]
     pub(crate) profile: Vec<String>,
-    /// Ranks, all of one node
+    /// Ranks: devices of one node, or the first of a cluster
     #[arg(long)]
     pub(crate) ranks: Option<u32>,
     /// SMs the library may use; without it, its own choice
@@ -287,6 +293,17 @@ pub(crate) struct NodeArgs {
     pub(crate) implementation: Option<String>,
     #[command(flatten)]
     pub(crate) layers: Layers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Algorithm {
+    Auto,
+    Ring,
+    Tree,
+    InNetwork,
+    Pairwise,
+    OneShot,
+    TwoShot,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,13 +1,14 @@
 //! One collective alone, on links of bare rates.
 //!
 //! An all-to-all sends every ordered pair's share as a flow of its own, each rank's through its own ports: R flows.
-//! The others are rings ([`platform::ring_bytes`]): in each of R-1 steps (twice as many for an all-reduce) every rank sends a
+//! The others are rings ([`calibrate::traffic`]): in each of R-1 steps (twice as many for an all-reduce) every rank sends a
 //! share to its next, on a node through the scale-up ports, between nodes through all NICs side by side; the steps of a
 //! rank are one task, since each waits for the one before. There is no latency and no loss: the answer is the
 //! bandwidth bound, found by the engine.
 
+use calibrate::{Algorithm, Call, Spread, Traffic, traffic};
 use engine::{Actions, Capacity, CapacityId, Driver, Finished, Record, Resources, Task, run};
-use platform::ring_bytes;
+use topology::InNetwork;
 use units::{Bytes, BytesPerSec, Seconds};
 use workloads::op::Collective;
 
@@ -134,14 +135,17 @@ impl Ports {
 
     fn ring(&self, actions: &mut Actions<()>) {
         let n = self.up[0].len();
-        let sent = ring_bytes(self.question.what, self.question.bytes, n as u32, self.question.n_devices);
+        let CollectiveQuestion { what, n_nodes, n_devices, nic, bytes, .. } = self.question;
+        let spread = Spread { per_node: n_devices, n_nodes, nic, ..Spread::node(n as u32) };
+        let Traffic { up, out, .. } =
+            traffic(Algorithm::Ring, &Call::new(what, bytes), &spread, InNetwork::None).unwrap_or_default();
         for from in 0..n {
             let to = (from + 1) % n;
             let task = Task::new(())
-                .demand(self.up[0][from], sent.up)
-                .demand(self.up[1][to], sent.up)
-                .demand(self.out[0][from], sent.out)
-                .demand(self.out[1][to], sent.out);
+                .demand(self.up[0][from], up[0])
+                .demand(self.up[1][to], up[1])
+                .demand(self.out[0][from], out[0])
+                .demand(self.out[1][to], out[1]);
             actions.submit(task);
         }
     }

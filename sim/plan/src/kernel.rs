@@ -1,11 +1,11 @@
 //! One kernel alone on a device, or one collective alone in a node: the lowering of a step, asked one question.
 
-use calibrate::{Basis, Estimate, EstimateKey, Estimator, Profile};
+use calibrate::{Algorithm, Basis, Call, Estimate, EstimateKey, Estimator, Profile, Spread};
 use engine::{Resources, TaskGraph, run};
 use platform::{Kernel, PortRates};
 use topology::Device;
-use units::{Bytes, Seconds};
-use workloads::op::{Collective, Op};
+use units::Seconds;
+use workloads::op::Op;
 
 use crate::PlanError;
 
@@ -40,27 +40,51 @@ pub fn kernel(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<A
     answer(profile, &|profile| alone(device, profile, op, sms))
 }
 
-/// Asks for one collective of `n_ranks` devices of a node, on at most `sms` SMs of each where given.
+/// A collective alone, and the algorithm that it runs by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectiveAlone {
+    /// How long it takes.
+    pub answer: Answer,
+    /// By what.
+    pub algorithm: Algorithm,
+}
+
+/// Asks for one collective of a communicator with the machine to itself, by `algorithm` or else by the quickest that the library has.
 ///
 /// # Errors
-/// Where `sms` is none or more than the device has, or there are fewer than two ranks.
-pub fn node_collective(
+/// Where SMs are none or more than the device has, there are fewer than two ranks, or the algorithm is not of this collective or needs
+/// what the machine lacks.
+pub fn collective_alone(
     device: &Device,
     profile: &Profile,
-    what: Collective,
-    n_ranks: u32,
-    bytes: Bytes,
-    sms: Option<u32>,
-) -> Result<Answer, PlanError> {
-    if let Some(sms) = sms {
+    call: &Call,
+    spread: &Spread,
+    algorithm: Option<Algorithm>,
+) -> Result<CollectiveAlone, PlanError> {
+    if let Some(sms) = call.sms {
         check_sms(device, sms)?;
     }
-    if n_ranks < 2 {
-        return Err(PlanError::Contradiction(format!(
-            "a collective of {n_ranks} ranks moves nothing; ask for two or more"
-        )));
+    if spread.n_ranks < 2 {
+        let message = format!("a collective of {} ranks moves nothing; ask for two or more", spread.n_ranks);
+        return Err(PlanError::Contradiction(message));
     }
-    answer(profile, &|profile| Ok(Estimator::new(device, profile).collective(what, n_ranks, bytes, sms)))
+    let priced = |profile: &Profile| {
+        let estimator = Estimator::new(device, profile);
+        match algorithm {
+            Some(algorithm) => estimator.collective_by(algorithm, call, spread),
+            None => Some(estimator.collective(call, spread)),
+        }
+    };
+    let lacks = || {
+        let name = algorithm.map_or("auto", Algorithm::name);
+        PlanError::Contradiction(format!(
+            "`{name}` is no algorithm of this collective on this machine: trees, one-shot and two-shot are of all-reduces (the latter two within a node), \
+             `in-network` needs switches that sum (`gpu.scale-up.in-network`, `fabric.in-network`), `pairwise` is of all-to-alls and messages; leave it out for the quickest"
+        ))
+    };
+    let chosen = priced(profile).ok_or_else(lacks)?.algorithm;
+    let asked = |profile: &Profile| priced(profile).map(|demand| (demand.alone(), demand.limit)).ok_or_else(lacks);
+    Ok(CollectiveAlone { answer: answer(profile, &asked)?, algorithm: chosen })
 }
 
 /// What a question takes under one profile, and the estimate that sets it.

@@ -59,7 +59,7 @@ pub use execute::{
     Beside, ChunkSpan, ExchangeTotal, Keep, OpTotal, Outcome, PhaseSpans, Ports, Progress, Ran, RankTotals, StreamSpan,
     run,
 };
-pub use kernel::{Answer, kernel, node_collective};
+pub use kernel::{Answer, CollectiveAlone, collective_alone, kernel};
 pub use layout::Layout;
 pub use lower::{Sampling, expert_layout, lower, lower_with, n_micro_batches, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};

@@ -102,6 +102,8 @@ pub struct Ring {
     pub stride: u32,
     /// What it costs.
     pub leg: Leg,
+    /// What it costs for one layer alone, of those that it is of.
+    pub layer: Leg,
 }
 
 /// Which half of a slot an instruction belongs to.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use calibrate::Spread;
 use topology::{DeviceId, Network, NodeId};
+use units::Seconds;
 
 use crate::{Platform, PlatformError, way_seconds};
 
@@ -13,28 +15,27 @@ use crate::{Platform, PlatformError, way_seconds};
 /// of equal size between each pair of neighboring nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Group {
-    /// Its ranks.
-    pub n_ranks: u32,
-    /// Members on the node that has fewest of those that have any.
-    pub per_node: u32,
-    /// Seconds per byte that the network leaves its messages between nodes: the mean over groups of the slowest message in each.
-    pub way: f64,
+    /// Ranks and nodes, and what the network gives them: the mean over groups of the slowest message in each.
+    pub spread: Spread,
 }
 
 impl Group {
     pub(crate) fn of(platform: &Platform<'_>, at_once: &[Vec<u32>]) -> Result<Self, PlatformError> {
-        let network = &platform.network;
+        let (network, routing) = (&platform.network, platform.routing);
         let by_node: Vec<_> = at_once.iter().map(|group| by_node(platform, group)).collect();
-        let per_node = by_node.iter().flatten().map(Vec::len).min().unwrap_or(1) as u32;
         let hops: Vec<_> = by_node.iter().map(|nodes| hops(nodes)).collect();
         let together = hops.iter().map(Vec::len).max().unwrap_or(0);
+        let first = hops.iter().flatten().next();
+        let hop = first.map(|&(from, to)| network.path(from, to, routing)).transpose()?;
         Ok(Self {
-            n_ranks: at_once.first().map_or(0, Vec::len) as u32,
-            per_node,
-            way: if together == 0 {
-                0.0
-            } else {
-                way_seconds(network, platform.routing, &hops.concat(), together as u32)?
+            spread: Spread {
+                n_ranks: at_once.first().map_or(0, Vec::len) as u32,
+                per_node: by_node.iter().flatten().map(Vec::len).min().unwrap_or(1) as u32,
+                n_nodes: by_node.iter().map(Vec::len).max().unwrap_or(1) as u32,
+                nic: platform.machine.nic_rate_per_device(),
+                way: if together == 0 { 0.0 } else { way_seconds(network, routing, &hops.concat(), together as u32)? },
+                hop: hop.map_or(Seconds::ZERO, |path| path.latency),
+                in_network: platform.machine.fabric.in_network,
             },
         })
     }
@@ -42,7 +43,7 @@ impl Group {
     /// Whether it spans more than one node.
     #[must_use]
     pub fn is_spread(&self) -> bool {
-        self.per_node < self.n_ranks
+        self.spread.n_nodes > 1
     }
 }
 

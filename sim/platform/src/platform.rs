@@ -1,12 +1,12 @@
 //! A machine made ready.
 
-use calibrate::{Estimator, Profile};
+use calibrate::{Call, Estimator, Profile};
 use topology::{Machine, Network, Routing};
 
 use crate::ports::PortRates;
 use crate::{ExchangeGroup, ExchangeSetup, Group, Kernel, Leg, Message, Placement, PlatformError};
 use units::{Bytes, Flops};
-use workloads::op::{Collective, Op};
+use workloads::op::Op;
 
 /// A machine, what was measured of it, its network and where ranks sit. Every price is made here, from nothing else.
 #[derive(Debug)]
@@ -104,10 +104,10 @@ impl<'a> Platform<'a> {
         Group::of(self, at_once)
     }
 
-    /// The part of a collective that each rank of a group takes; sizes are those of nccl-tests.
+    /// The part of a collective that each rank of a group takes, by the quickest algorithm that the library and the machine have.
     #[must_use]
-    pub fn collective(&self, group: &Group, what: Collective, bytes: Bytes) -> Leg {
-        Leg::of(self, group, what, bytes)
+    pub fn collective(&self, group: &Group, call: &Call) -> Leg {
+        Leg::of(self, group, call)
     }
 
     /// An expert-parallel group that is ready to exchange.

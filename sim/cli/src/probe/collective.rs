@@ -1,14 +1,17 @@
-//! A collective: on links of bare rates, or on a node of known hardware.
+//! A collective: on links of bare rates, on a node of known hardware, or over nodes of a known cluster.
 
+use calibrate::{Call, Spread};
 use plan::CollectiveQuestion;
+use platform::{Placement, Platform};
 use report::format::{bytes, count, seconds};
 use serde_json::json;
+use topology::Routing;
 use units::{Bytes, BytesPerSec};
 use workloads::op;
 
 use super::kernel::Answer;
-use super::kernel::device::{self, Names};
-use crate::args::{BareArgs, Collective, CollectiveArgs, NodeArgs};
+use super::kernel::device::{self, Known, Names};
+use crate::args::{Algorithm, BareArgs, Collective, CollectiveArgs, NodeArgs};
 use crate::exit::Failure;
 use crate::progress::{Extent, during};
 use crate::run::pretty;
@@ -21,12 +24,15 @@ pub(crate) fn collective(args: &CollectiveArgs) -> Result<String, Failure> {
             "`{one}` is of links of bare rates and `{other}` of a node of known hardware: ask one of them\n{FORMS}"
         ))),
         (None, None) => Err(Failure::usage(format!("the machine is missing\n{FORMS}"))),
+        (Some(_), None) if args.algorithm != Algorithm::Auto => Err(Failure::usage(format!(
+            "`--algorithm` is of known hardware; on links of bare rates all-to-alls are pairwise and the others rings\n{FORMS}"
+        ))),
         (Some(_), None) => on_bare_links(args),
-        (None, Some(_)) => on_a_node(args),
+        (None, Some(_)) => on_known_hardware(args),
     }
 }
 
-const FORMS: &str = "hint: `--nodes N --devices N --scale-up RATE --nic RATE`, or `--hardware NAME --ranks N [--profile NAME] [--sms N]`";
+const FORMS: &str = "hint: `--nodes N --devices N --scale-up RATE --nic RATE`, or `--hardware NAME --ranks N` or `--cluster NAME --ranks N`, with `[--profile NAME] [--sms N] [--algorithm NAME]`";
 
 fn given_bare(args: &BareArgs) -> Vec<&'static str> {
     given(&[
@@ -40,6 +46,7 @@ fn given_bare(args: &BareArgs) -> Vec<&'static str> {
 fn given_node(args: &NodeArgs) -> Vec<&'static str> {
     given(&[
         ("--hardware", args.hardware.is_some()),
+        ("--cluster", args.cluster.is_some()),
         ("--ranks", args.ranks.is_some()),
         ("--profile", !args.profile.is_empty()),
         ("--sms", args.sms.is_some()),
@@ -86,28 +93,81 @@ fn on_bare_links(args: &CollectiveArgs) -> Result<String, Failure> {
     ))
 }
 
-/// How long the slowest of some ranks of a node takes, and how sure that is.
-fn on_a_node(args: &CollectiveArgs) -> Result<String, Failure> {
-    let NodeArgs { hardware, profile, ranks, sms, implementation, layers } = &args.node;
-    let hardware = needed(hardware.as_deref(), "--hardware")?;
+/// How long the slowest of some ranks takes, how sure that is, and by which algorithm.
+fn on_known_hardware(args: &CollectiveArgs) -> Result<String, Failure> {
+    let NodeArgs { hardware, cluster, ranks, sms, .. } = &args.node;
     let ranks = needed(*ranks, "--ranks")?;
+    let known = match (hardware, cluster) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage(format!(
+                "`--hardware` is one node and `--cluster` has many: take one of them\n{FORMS}"
+            )));
+        }
+        (_, None) => on_a_node(&args.node, ranks)?,
+        (None, Some(cluster)) => on_a_cluster(&args.node, cluster, ranks)?,
+    };
+    if args.bytes == 0 {
+        return Err(Failure::usage("`--bytes 0` asks for nothing: take one or more"));
+    }
+    let device = &known.machine.device;
+    if let Some(sms) = sms.filter(|sms| !(1..=device.sms).contains(sms)) {
+        return Err(Failure::usage(format!("`--sms {sms}` is not on the device: take 1 to {}", device.sms)));
+    }
+    let call = Call { what: args.what.into(), bytes: Bytes::new(args.bytes as f64), sms: *sms };
+    let placement = Placement::new(&known.machine, known.machine.node.devices);
+    let group = match cluster {
+        // One node needs no network.
+        None => Spread::node(ranks),
+        Some(_) => {
+            let platform = Platform::new(&known.machine, &known.profile, placement, Routing::Adaptive);
+            let group = platform.and_then(|platform| platform.group(&[(0..ranks).collect()]));
+            group.map_err(plan::PlanError::from)?.spread
+        }
+    };
+    let alone = plan::collective_alone(device, &known.profile, &call, &group, args.algorithm.into())?;
+    Ok(Answer { algorithm: Some(alone.algorithm), ..Answer::from(alone.answer) }.show(args.json))
+}
+
+fn on_a_node(args: &NodeArgs, ranks: u32) -> Result<Known, Failure> {
+    let NodeArgs { hardware, profile, implementation, layers, .. } = args;
+    let hardware = needed(hardware.as_deref(), "--hardware")?;
     let names = Names { hardware, profiles: profile, implementation: implementation.as_deref(), layers };
     let known = device::load(names)?;
     let n_devices = known.machine.node.devices;
     if !(2..=n_devices).contains(&ranks) {
-        let message = format!("`--ranks {ranks}` is not on one node of {n_devices}: take 2 to {n_devices}");
-        return Err(Failure::usage(message));
+        return Err(Failure::usage(format!(
+            "`--ranks {ranks}` is not on one node of {n_devices}: take 2 to {n_devices}, or `--cluster NAME` for more"
+        )));
     }
-    if args.bytes == 0 {
-        return Err(Failure::usage("`--bytes 0` asks for nothing: take one or more"));
+    Ok(known)
+}
+
+fn on_a_cluster(args: &NodeArgs, cluster: &str, ranks: u32) -> Result<Known, Failure> {
+    if args.implementation.is_some() {
+        return Err(Failure::usage("`--implementation` goes with `--hardware`; name a `--profile` of it instead"));
     }
-    let all = known.machine.device.sms;
-    if let Some(sms) = sms.filter(|sms| !(1..=all).contains(sms)) {
-        return Err(Failure::usage(format!("`--sms {sms}` is not on the device: take 1 to {all}")));
+    let known = scenario::load_cluster(cluster, &args.profile, &args.layers.sets, &args.layers.library()?)?;
+    let n_devices = known.machine.n_devices();
+    if !(2..=n_devices).contains(&u64::from(ranks)) {
+        return Err(Failure::usage(format!(
+            "`--ranks {ranks}` is not on a cluster of {n_devices}: take 2 to {n_devices}"
+        )));
     }
-    let size = Bytes::new(args.bytes as f64);
-    let answer = plan::node_collective(&known.machine.device, &known.profile, args.what.into(), ranks, size, *sms)?;
-    Ok(Answer::from(answer).show(args.json))
+    Ok(known)
+}
+
+impl From<Algorithm> for Option<calibrate::Algorithm> {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Auto => None,
+            Algorithm::Ring => Some(calibrate::Algorithm::Ring),
+            Algorithm::Tree => Some(calibrate::Algorithm::Tree),
+            Algorithm::InNetwork => Some(calibrate::Algorithm::InNetwork),
+            Algorithm::Pairwise => Some(calibrate::Algorithm::Pairwise),
+            Algorithm::OneShot => Some(calibrate::Algorithm::OneShot),
+            Algorithm::TwoShot => Some(calibrate::Algorithm::TwoShot),
+        }
+    }
 }
 
 impl From<Collective> for op::Collective {

@@ -1,7 +1,7 @@
 //! Which estimate decided what bound an op.
 
 use calibrate::EstimateKey;
-use plan::{Ending, OpKernel, OpTotal, Program, Ring};
+use plan::{Ending, OpKernel, OpTotal, Program};
 use platform::{Kernel, RankResources};
 
 /// The estimate behind each way in which one op can be bound.
@@ -31,7 +31,7 @@ pub(super) fn bounds(program: &Program) -> Vec<Bounds> {
         Ending::Kernel(_) | Ending::Barrier => None,
     });
     for ring in program.rings.iter().chain(endings) {
-        bounds[usize::from(ring.op)].links = ring_key(program, on, ring);
+        bounds[usize::from(ring.op)].links = ring.leg.limit;
     }
     bounds
 }
@@ -44,12 +44,6 @@ fn memory_key(program: &Program, on: &RankResources, kernel: &Kernel) -> Estimat
     } else {
         EstimateKey::MemoryFraction
     }
-}
-
-fn ring_key(program: &Program, on: &RankResources, ring: &Ring) -> EstimateKey {
-    let up = ring.leg.up / program.resources.rate(on.up_send);
-    let out = ring.leg.out / program.resources.rate(on.out_send);
-    if out >= up { EstimateKey::CollectiveScaleOutFraction } else { ring.leg.up_limit }
 }
 
 impl Bounds {

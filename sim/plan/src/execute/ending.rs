@@ -222,16 +222,14 @@ impl<'a> Ends<'a> {
     }
 }
 
-/// The layers of a ring that are of one part: their share of its bytes, after a latency each.
+/// The layers of a ring that are of one part, one after the other; whole, it is one call.
 fn ring_task(ring: &Ring, on: RankResources, part: Part, n_layers: u32) -> Task<()> {
-    let n = match part {
-        Part::Whole => n_layers,
-        Part::Layer => 1,
-        Part::Reduced | Part::Gathered => n_layers - 1,
+    let leg = match part {
+        Part::Whole => ring.leg,
+        Part::Layer => ring.layer,
+        Part::Reduced | Part::Gathered => ring.layer.times(n_layers - 1),
     };
-    let share = f64::from(n) / f64::from(n_layers);
-    let latencies = if part == Part::Whole { 1 } else { u64::from(n) };
-    ring.leg.part(share, latencies).task((), &on)
+    leg.task((), &on)
 }
 
 #[cfg(test)]

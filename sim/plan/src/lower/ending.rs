@@ -10,6 +10,7 @@
 //! runs beside nothing. Breaks where the chunks' own messages need the ports that the rings then take, and where a table is more
 //! than a layer: it is complete last and needed first, and is billed as a layer here.
 
+use calibrate::Call;
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::Stage;
 use workloads::schedule::{Chunk, Slot};
@@ -25,7 +26,6 @@ pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hidi
     let plan = context.plan;
     let of_rank = |(rank, slots): (usize, &Vec<SlotPlan>)| {
         let held = plan.policy.schedule.held(plan.parallel.pp, rank as u32);
-        let layers = held.iter().map(|&stage| context.stages[stage as usize].layers.len()).sum::<usize>();
         let stages = 0..held.len() as u8;
         let last = |stage| {
             slots.iter().rposition(|slot| completed(slot.slot).is_some_and(|chunk| chunk.virtual_stage == stage))
@@ -35,13 +35,18 @@ pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hidi
         Hiding {
             completes: stages.clone().filter_map(last).min().unwrap_or(0) as u32,
             needs: stages.filter_map(first).max().unwrap_or(0) as u32,
-            n_layers: layers.max(1) as u32,
+            n_layers: n_layers(held.iter().map(|&stage| &context.stages[stage as usize])),
         }
     };
     match plan.policy.data_parallel {
         DataParallel::Waited => Vec::new(),
         DataParallel::Hidden => slots.iter().enumerate().map(of_rank).collect(),
     }
+}
+
+/// Layers of some stages: what is reduced and gathered one after the other.
+fn n_layers<'a>(held: impl Iterator<Item = &'a Stage>) -> u32 {
+    held.map(|stage| stage.layers.len() as u32).sum::<u32>().max(1)
 }
 
 /// The chunk whose weight gradient a slot makes.
@@ -73,40 +78,44 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Vec<Endin
     let copies = schedule.n_weight_copies();
     let update = step::update(&plan.model, &plan.parallel, context.shape.linear, plan.policy.moments, &held, copies);
     let all = plan.machine.device.sms;
+    let n_layers = n_layers(held.iter());
     let mut ending = Vec::new();
     for class in &update.classes {
-        reduce(context, kernels, class, Collective::ReduceScatter, class.reduce_scatter(), &mut ending);
+        let call = Call::new(Collective::ReduceScatter, class.reduce_scatter());
+        ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
     ending.push(Ending::Barrier);
     ending.extend(kernels_of(context, kernels, &update.sharded, all));
     for class in &update.classes {
-        reduce(context, kernels, class, Collective::AllGather, class.all_gather(), &mut ending);
+        let call = Call::new(Collective::AllGather, class.all_gather());
+        ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
     ending.extend(kernels_of(context, kernels, &update.whole, all));
     ending
 }
 
+/// A collective of a class over its replicas; none where there is one.
 fn reduce(
     context: &Context<'_>,
     kernels: &mut Kernels,
     class: &ReduceClass,
-    what: Collective,
-    bytes: units::Bytes,
-    ending: &mut Vec<Ending>,
-) {
+    call: &Call,
+    n_layers: u32,
+) -> Option<Ending> {
     if class.replicas <= 1 {
-        return;
+        return None;
     }
-    let name = match (class.name, what) {
+    let name = match (class.name, call.what) {
         ("expert", Collective::ReduceScatter) => "expert-gradient-reduce",
         ("expert", _) => "expert-weight-gather",
         (_, Collective::ReduceScatter) => "gradient-reduce",
         (_, _) => "weight-gather",
     };
+    let Call { what, bytes, .. } = *call;
     let op = Op::new(name, Pass::Update, OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes });
     let op = kernels.op(&op);
     let among = context.groups.replicas(class.name == "expert");
-    ending.push(Ending::Ring(ring(context, op, among, what, bytes)));
+    Some(Ending::Ring(ring(context, op, among, call, n_layers)))
 }
 
 fn kernels_of(context: &Context<'_>, kernels: &mut Kernels, ops: &[Op], sms: u32) -> Vec<Ending> {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use calibrate::Call;
 use platform::Kernel;
-use units::Bytes;
-use workloads::op::{Collective, Op, OpKind};
+use workloads::op::{Op, OpKind};
 use workloads::step::{Load, Passes};
 
 use super::Context;
@@ -56,7 +56,7 @@ impl Kernels {
     fn instruction(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Instruction {
         if let OpKind::Collective { axis, what, bytes } = op.kind {
             let name = self.name(op, sms);
-            self.rings.push(ring(context, name, context.groups.inside(axis), what, bytes));
+            self.rings.push(ring(context, name, context.groups.inside(axis), &Call::new(what, bytes), 1));
             return Instruction::Ring(self.rings.len() as u32 - 1);
         }
         let kernel = self.kernel(context, op, sms);
@@ -102,10 +102,12 @@ impl Kernels {
     }
 }
 
-/// A collective of a communicator.
-pub(super) fn ring(context: &Context<'_>, op: u16, among: &Communicator, what: Collective, bytes: Bytes) -> Ring {
+/// A collective of a communicator, over the weights or gradients of `n_layers`.
+pub(super) fn ring(context: &Context<'_>, op: u16, among: &Communicator, call: &Call, n_layers: u32) -> Ring {
     let Communicator { span, stride, group } = among;
-    Ring { op, span: *span, stride: *stride, leg: context.platform.collective(group, what, bytes) }
+    let of_layer = Call { bytes: call.bytes / f64::from(n_layers), ..*call };
+    let [leg, layer] = [call, &of_layer].map(|call| context.platform.collective(group, call));
+    Ring { op, span: *span, stride: *stride, leg, layer }
 }
 
 /// A segment whose sizes follow the load: forward, input gradient, weight gradient.

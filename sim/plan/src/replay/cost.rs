@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use calibrate::Profile;
+use calibrate::{Call, Profile, Spread};
 use engine::{CapacityId, Resources, Task};
 use platform::{Leg, Placement, Platform, RankResources};
 use topology::{Machine, Routing};
@@ -65,7 +65,8 @@ impl<'a> Costs<'a> {
             }
             Work::Collective { group, what, bytes } => {
                 let Leg { up, out, shortest, latency, .. } = self.leg(group, what, bytes);
-                latency.seconds() + shortest + up / rate(on.up_send) + out / rate(on.out_send)
+                let ports = (up[0] + up[1]) / rate(on.up_send) + (out[0] + out[1]) / rate(on.out_send);
+                latency.seconds() + shortest + ports
             }
             Work::Send { to, bytes, .. } => {
                 let message = self.platform.message([rank, to], bytes)?;
@@ -77,8 +78,8 @@ impl<'a> Costs<'a> {
 
     fn leg(&self, group: u32, what: Collective, bytes: Bytes) -> Leg {
         let group = &self.groups[group as usize];
-        let leg = self.platform.collective(group, what, bytes);
-        if group.n_ranks > 1 { leg } else { Leg { latency: SimSpan::ZERO, ..leg } }
+        let leg = self.platform.collective(group, &Call::new(what, bytes));
+        if group.spread.n_ranks > 1 { leg } else { Leg { latency: SimSpan::ZERO, ..leg } }
     }
 
     /// A node on a rank's device or host; `None` for one that is neither.
@@ -108,7 +109,7 @@ impl<'a> Costs<'a> {
 /// program come to their groups of one kind at the same time.
 fn groups(platform: &Platform<'_>, job: &Job) -> Result<Vec<platform::Group>, PlanError> {
     let mut families: Vec<Family<'_>> = Vec::new();
-    let mut groups = vec![platform::Group { n_ranks: 0, per_node: 1, way: 0.0 }; job.groups.len()];
+    let mut groups = vec![platform.group(&[])?; job.groups.len()];
     for (index, group) in job.groups.iter().enumerate() {
         match group {
             Group::Even { n, stride } => groups[index] = platform.group(&even(job.n_ranks, *n, *stride))?,
@@ -119,12 +120,13 @@ fn groups(platform: &Platform<'_>, job: &Job) -> Result<Vec<platform::Group>, Pl
         }
     }
     for family in families {
-        for (index, ranks) in &family.groups {
+        let all: Vec<Vec<u32>> = family.groups.iter().map(|(_, ranks)| ranks.to_vec()).collect();
+        let way = platform.group(&all)?.spread.way;
+        for (index, ranks) in family.groups {
             // Its own members per node: only the ways are the family's.
-            groups[*index] = platform::Group { way: 0.0, ..platform.group(&[ranks.to_vec()])? };
+            let alone = platform.group(&[ranks.to_vec()])?;
+            groups[index] = platform::Group { spread: Spread { way, ..alone.spread } };
         }
-        let together = platform.group(&family.groups.iter().map(|(_, ranks)| ranks.to_vec()).collect::<Vec<_>>())?;
-        family.groups.iter().for_each(|(index, _)| groups[*index].way = together.way);
     }
     Ok(groups)
 }

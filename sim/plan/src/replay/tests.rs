@@ -1,12 +1,12 @@
 //! Closed forms, laws of accounting, and what cannot run.
 
-use calibrate::EstimateKey;
+use calibrate::{Call, EstimateKey};
 use units::{Bytes, Flops};
 use workloads::import::{Group, Node, Trace, Work, simai};
 use workloads::op::Collective;
 
 use super::*;
-use platform::ring_bytes;
+use platform::{Placement, Platform};
 
 fn site() -> (Machine, Profile) {
     let library = scenario::Library::built_in();
@@ -36,17 +36,18 @@ fn ms(milliseconds: f64) -> Work {
 
 const SIZE: f64 = 256.0 * 1024.0 * 1024.0;
 
+/// The collective of the first `n` ranks alone.
 fn ring(machine: &Machine, profile: &Profile, what: Collective, n: u32) -> f64 {
-    let sent = ring_bytes(what, Bytes::new(SIZE), n, n.min(machine.node.devices));
-    let fraction = profile.value(calibrate::CollectiveKeys::of(what).fraction);
-    let up = sent.up / fraction / machine.device.scale_up_rate().get();
-    let out = sent.out / profile.value(EstimateKey::CollectiveScaleOutFraction) / machine.node.nic.rate.get();
-    let latency = calibrate::Estimator::new(&machine.device, profile).collective_latency(what, n);
-    latency.get() + up.max(out)
+    let placement = Placement::new(machine, machine.node.devices);
+    let platform = Platform::new(machine, profile, placement, topology::Routing::Adaptive).expect("a machine");
+    let group = platform.group(&[(0..n).collect()]).expect("a group");
+    let call = Call::new(what, Bytes::new(SIZE));
+    let alone = crate::collective_alone(&machine.device, profile, &call, &group.spread, None).expect("it runs");
+    alone.answer.time.get()
 }
 
 #[test]
-fn a_ring_alone_is_latency_and_bytes_over_the_slower_port() {
+fn a_collective_alone_takes_what_a_probe_of_it_answers() {
     let (machine, profile) = site();
     for what in [Collective::AllReduce, Collective::AllGather, Collective::ReduceScatter, Collective::AllToAll] {
         for n in [2, 8, 16] {
@@ -69,9 +70,9 @@ fn collectives_and_messages_wait_for_pcie_where_the_nic_is_faster() {
     let work = Work::Collective { group: 0, what, bytes: Bytes::new(SIZE) };
     let traces = (0..n).map(|_| vec![node("ring", work, &[])]).collect();
     let replayed = replay(&job(traces, vec![Group::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
-    let latency = calibrate::Estimator::new(&machine.device, &profile).collective_latency(what, n);
-    let sent = ring_bytes(what, Bytes::new(SIZE), n, machine.node.devices);
-    close("ring", latency.get() + sent.out / pcie, replayed.makespan.get());
+    close("ring", ring(&machine, &profile, what, n), replayed.makespan.get());
+    let least = 2.0 * SIZE * f64::from(n - 1) / f64::from(n) / f64::from(machine.node.devices) / pcie;
+    assert!(replayed.makespan.get() > least, "expected above {least}, actual {} s", replayed.makespan.get());
 
     let mut traces = vec![Vec::new(); n as usize];
     let last = n - 1;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{CollectiveKeys, EstimateKey};
+use calibrate::{Call, CollectiveKeys, EstimateKey};
 use plan::{Ending, Instruction, Keep, PlanError, Program, Ran, Recording};
-use platform::{ExchangeKind, Flow, Kernel};
+use platform::{ExchangeKind, Flow, Kernel, Placement, Platform};
+use units::Bytes;
 use workloads::op::Collective;
 use workloads::schedule::{Slot, replay};
 
@@ -104,12 +105,41 @@ fn gradients_are_reduced_and_weights_gathered_over_the_node() {
     let port = flight.plan.machine.device.scale_up_rate().get();
     let around = |keys: CollectiveKeys, bytes: f64| {
         let latency = value(keys.latency) + 6.0 * value(keys.rank_latency);
-        latency + params * bytes * 7.0 / 8.0 / (port * value(keys.fraction))
+        let sent = params * bytes * 7.0 / 8.0;
+        let slowest = f64::max(sent / (port * value(keys.fraction)), params * bytes / value(keys.copy));
+        latency + (slowest.sqrt() + value(keys.piece).sqrt()).powi(2)
     };
     let rings = [("gradient-reduce", 4.0, Collective::ReduceScatter), ("weight-gather", 2.0, Collective::AllGather)];
     for (name, bytes, what) in rings {
         let index = flight.program.ops.iter().position(|op| op.name == name).expect("it ran");
         agree(around(CollectiveKeys::of(what), bytes), flight.outcome.ops[index].span.seconds(), 1e-9, name);
+    }
+}
+
+/// One price: what a step takes for a collective is what a probe of it answers, in a node and over nodes.
+#[test]
+fn a_collective_takes_in_a_step_what_it_takes_alone() {
+    for (sets, n_nodes) in [
+        (&["parallel.dp=8", "job.global-batch=8"][..], 1),
+        (&["use.cluster=h800-64-mpft", "parallel.dp=64", "job.global-batch=64"], 8),
+    ] {
+        let flight = alone(sets);
+        let Flight { plan, .. } = &flight;
+        let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
+        let params = workloads::step::held_params(&plan.model, &plan.parallel, &stages).common as f64;
+        let placement = Placement::new(&plan.machine, plan.machine.node.devices);
+        let platform = Platform::new(&plan.machine, &plan.profile, placement, plan.policy.routing).expect("a machine");
+        let group = platform.group(&[(0..plan.parallel.dp).collect()]).expect("a group");
+        assert_eq!(group.spread.n_nodes, n_nodes);
+        let rings =
+            [("gradient-reduce", 4.0, Collective::ReduceScatter), ("weight-gather", 2.0, Collective::AllGather)];
+        for (name, bytes, what) in rings {
+            let call = Call::new(what, Bytes::new(params * bytes));
+            let alone = plan::collective_alone(&plan.machine.device, &plan.profile, &call, &group.spread, None);
+            let time = alone.expect("it runs").answer.time.get();
+            let index = flight.program.ops.iter().position(|op| op.name == name).expect("it ran");
+            agree(time, flight.outcome.ops[index].span.seconds(), 1e-9, name);
+        }
     }
 }
 

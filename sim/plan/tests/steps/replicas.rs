@@ -1,6 +1,7 @@
 //! What replicas exchange, after the chunks or beside them.
 
 use plan::{Ending, Program};
+use platform::Leg;
 
 use crate::flight::{Flight, TINY, V3, fly};
 
@@ -22,31 +23,30 @@ fn dense(sets: &[&str]) -> Flight {
     fly("llama-3.1-405b-8192", &[&DENSE[..], sets].concat())
 }
 
-/// Seconds of a rank's rings that move bytes, and of their latencies.
-fn rings(program: &Program) -> [f64; 2] {
-    let on = program.ranks[0];
-    let seconds = |ring: &plan::Ring| {
-        (ring.leg.up / program.resources.rate(on.up_send)).max(ring.leg.out / program.resources.rate(on.out_send))
-    };
+/// Seconds of a rank's rings in one piece, in their layers, and in one layer of each.
+fn rings(program: &Program) -> [f64; 3] {
+    let time = |leg: &Leg| leg.latency.seconds() + leg.shortest;
+    let layers = f64::from(program.hiding.first().map_or(1, |hiding| hiding.n_layers));
     let rings = program.optimizer[0].iter().filter_map(|ending| match ending {
-        Ending::Ring(ring) => Some([seconds(ring), ring.leg.latency.seconds()]),
-        _ => None,
+        Ending::Ring(ring) => Some([time(&ring.leg), time(&ring.layer) * layers, time(&ring.layer)]),
+        Ending::Kernel(_) | Ending::Barrier => None,
     });
-    rings.fold([0.0; 2], |sum, ring| [sum[0] + ring[0], sum[1] + ring[1]])
+    rings.fold([0.0; 3], |sum, ring| [sum[0] + ring[0], sum[1] + ring[1], sum[2] + ring[2]])
 }
 
 #[test]
 fn beside_long_chunks_one_layer_of_every_ring_shows() {
     let (waited, hidden) = (dense(&[]), dense(&[HIDDEN]));
-    let [moving, latencies] = rings(&waited.program);
-    assert!(moving > 10.0 * latencies, "rings that move bytes: {moving} and {latencies} s");
+    let [whole, ..] = rings(&waited.program);
+    let [_, layers, layer] = rings(&hidden.program);
+    assert!(whole < layers, "eight calls cost more than one: {layers} and {whole} s");
     let optimizer = |flight: &Flight| flight.mean(|phases| phases.optimizer);
-    let kernels = optimizer(&waited) - moving - latencies;
-    // Of eight layers one of each ring, with its latency, as otherwise.
-    let expected = kernels + moving / 8.0 + latencies;
+    let kernels = optimizer(&waited) - whole;
+    // Of eight layers one of each ring shows.
+    let expected = kernels + layer;
     let actual = optimizer(&hidden);
     assert!((actual / expected - 1.0).abs() < 1e-6, "expected {expected}, actual {actual} s");
-    assert!((waited.seconds() - hidden.seconds() - moving * 7.0 / 8.0).abs() < 1e-6, "and the step is as much shorter");
+    assert!((waited.seconds() - hidden.seconds() - whole + layer).abs() < 1e-6, "and the step is as much shorter");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn beside_short_chunks_what_does_not_fit_shows() {
     // A network so slow that the rings take longer than all chunks.
     let slow = ["node.nic.rate='2 Gbit/s'"];
     let [waited, hidden] = [&[][..], &[HIDDEN]].map(|sets| dense(&[&slow[..], sets].concat()));
-    let [moving, _] = rings(&waited.program);
+    let [moving, ..] = rings(&waited.program);
     let saved = waited.seconds() - hidden.seconds();
     let chunks = waited.mean(|phases| phases.forward + phases.backward);
     assert!(moving > 2.0 * chunks, "{moving} s of rings, {chunks} s of chunks");

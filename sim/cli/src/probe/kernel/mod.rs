@@ -3,7 +3,7 @@
 pub(crate) mod args;
 pub(crate) mod device;
 
-use calibrate::{Basis, EstimateKey, Profile, Question};
+use calibrate::{Algorithm, Basis, EstimateKey, Profile, Question};
 use report::format::seconds;
 use serde_json::{Value, json};
 
@@ -27,6 +27,8 @@ pub(crate) struct Answer {
     pub(crate) limit: String,
     /// Whose kernel it is, where the profile says.
     pub(crate) implementation: Option<String>,
+    /// Of a collective: how it moves its bytes.
+    pub(crate) algorithm: Option<Algorithm>,
 }
 
 impl Answer {
@@ -36,8 +38,9 @@ impl Answer {
             return pretty(&self.json());
         }
         let kernel = self.implementation.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+        let by = self.algorithm.map(|algorithm| format!(", {}", algorithm.name())).unwrap_or_default();
         let [time, low, high] = [self.seconds, self.low, self.high].map(seconds);
-        format!("{time}   {low} to {high}   {}, limited by {}{kernel}\n", self.basis, self.limit)
+        format!("{time}   {low} to {high}   {}, limited by {}{by}{kernel}\n", self.basis, self.limit)
     }
 
     fn json(&self) -> Value {
@@ -48,6 +51,9 @@ impl Answer {
         if let Some(name) = &self.implementation {
             value["implementation"] = json!(name);
         }
+        if let Some(algorithm) = self.algorithm {
+            value["algorithm"] = json!(algorithm.name());
+        }
         value
     }
 }
@@ -56,7 +62,8 @@ impl From<plan::Answer> for Answer {
     fn from(answer: plan::Answer) -> Self {
         let plan::Answer { time, low, high, basis, limit, implementation } = answer;
         let limit = limit.name().to_owned();
-        Self { seconds: time.get(), low: low.get(), high: high.get(), basis, limit, implementation }
+        let [seconds, low, high] = [time, low, high].map(units::Seconds::get);
+        Self { seconds, low, high, basis, limit, implementation, algorithm: None }
     }
 }
 
