@@ -1,6 +1,6 @@
 //! What the network between the ports leaves a message.
 
-use topology::{DeviceId, LinkId, LinkKind, Routing};
+use topology::{DeviceId, LinkId, LinkKind};
 
 use super::Context;
 use crate::PlanError;
@@ -10,9 +10,12 @@ use crate::layout::Layout;
 /// messages, of equal size, on their way at once: the mean over groups of `together` messages. Whoever meets in a group
 /// waits for the slowest of it.
 ///
-/// Links give their whole rate; what a protocol loses it loses at its ports, so a way is slower than its ports only where
-/// clearly more messages meet than a port has. `Adaptive` spreads over all lanes evenly. Assumed: all groups exchange at
-/// the same time.
+/// A link takes as many seconds as messages cross it, over its rate; where messages spread over lanes, as many as cross them
+/// all, over the rate of them all ([`topology::Network::crossings`]). So a leaf of n messages that leave it for each port
+/// down takes n seconds for `Adaptive` without oversubscription, as its ports do, and that times the oversubscription with
+/// it. The ports of NICs are left out: they are capacities. Links give their whole rate; what a protocol loses it loses at
+/// its ports, so a way is slower than its ports only where clearly more messages meet than a port has. Assumed: all groups
+/// exchange at the same time.
 pub(super) fn way_seconds(
     context: &Context<'_>,
     pairs: &[(DeviceId, DeviceId)],
@@ -20,30 +23,35 @@ pub(super) fn way_seconds(
 ) -> Result<f64, PlanError> {
     let network = &context.network;
     let routing = context.plan.policy.routing;
-    let mut load = vec![0.0_f64; network.n_links()];
-    let mut ways = Vec::with_capacity(pairs.len());
-    for &(from, to) in pairs {
-        let links = network.path(from, to, routing)?.links;
-        for link in &links {
-            load[link.index()] += 1.0;
+    // Over how many lanes messages spread is the same for all that cross a link.
+    let (mut load, mut lanes) = (vec![0.0_f64; network.n_links()], vec![1.0_f64; network.n_links()]);
+    let (mut crossed, mut ends) = (Vec::new(), Vec::new());
+    for group in pairs.chunks(together.max(1) as usize) {
+        for &(from, to) in group {
+            let crossings = network.crossings(from, to, routing)?;
+            for crossing in crossings.iter().filter(|crossing| binds(network.link(crossing.link).kind)) {
+                load[crossing.link.index()] += 1.0;
+                lanes[crossing.link.index()] = crossing.lanes;
+                crossed.push(crossing.link);
+            }
         }
-        ways.push(links);
+        ends.push(crossed.len());
     }
-    let slowest = |links: &Vec<LinkId>| {
-        let is_port = |link: &&LinkId| matches!(network.link(**link).kind, LinkKind::NicUp | LinkKind::NicDown);
-        let port_load = links.iter().filter(is_port).map(|link| load[link.index()]).fold(0.0, f64::max);
-        let at = |link: &LinkId| match network.link(*link).kind {
-            // Evenly spread, a lane carries what a port does.
-            LinkKind::Trunk if routing == Routing::Adaptive => port_load / network.link(*link).rate.get(),
-            LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive | LinkKind::NicUp | LinkKind::NicDown => 0.0,
-            LinkKind::Trunk | LinkKind::Pcie => load[link.index()] / network.link(*link).rate.get(),
-        };
-        links.iter().map(at).fold(0.0, f64::max)
-    };
-    let groups = ways.chunks(together.max(1) as usize);
-    let n_groups = groups.len().max(1) as f64;
-    let sum: f64 = groups.map(|group| group.iter().map(slowest).fold(0.0, f64::max)).sum();
-    Ok(sum / n_groups)
+    let seconds = |link: &LinkId| load[link.index()] / lanes[link.index()] / network.link(*link).rate.get();
+    let (mut first, mut sum) = (0, 0.0);
+    for &end in &ends {
+        sum += crossed[first..end].iter().map(seconds).fold(0.0, f64::max);
+        first = end;
+    }
+    Ok(sum / ends.len().max(1) as f64)
+}
+
+/// Whether a kind of link is between the ports, which are capacities of their own.
+fn binds(kind: LinkKind) -> bool {
+    match kind {
+        LinkKind::Trunk | LinkKind::Pcie => true,
+        LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive | LinkKind::NicUp | LinkKind::NicDown => false,
+    }
 }
 
 /// Messages over the network of all expert-parallel groups at once.
