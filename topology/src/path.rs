@@ -79,11 +79,12 @@ impl Network {
         Ok(lanes.map(|lanes| (self.along(&route, lanes), share)).collect())
     }
 
-    /// The links a message crosses, and over how many like each it spreads. Under `Static` and `Ecmp` those of
-    /// [`Network::path`], each alone. `Adaptive` fills all lanes of a leaf evenly, and so all that leave a pod from one spine;
-    /// of these the first stands for all, of spines the first one, to which the most wires lead. So a link's bytes are the
-    /// sum over messages of their bytes over lanes, and no link is fuller than the one that stands for it: what
-    /// [`Network::paths`] gives link by link, in a dozen of them.
+    /// The links a message crosses, and over how many like each it spreads: what [`Network::paths`] gives, in a dozen links.
+    ///
+    /// `Static` and `Ecmp` do not spread, and cross the links of [`Network::path`]. `Adaptive` fills the lanes of a leaf evenly,
+    /// and the lanes of a spine. Here the first lane stands for all of them, and of the spines of a pod the first one, to
+    /// which the most wires lead. The load of such a link is the number of messages that cross it over their lanes, and no
+    /// link that it stands for carries more.
     ///
     /// # Errors
     /// As [`Network::path`].

@@ -32,8 +32,7 @@ fn port(machine: &Machine) -> Option<String> {
     (wire < nic).then(|| {
         format!(
             "a NIC of {nic} (`node.nic.rate`) is faster than its switch port of {wire} (`fabric.link-rate`), so its wire \
-             carries {wire}; a step gives messages the NIC's rate until they meet on links between switches, as if the port \
-             kept up"
+             carries {wire}; a step still times messages that stay below one leaf at the NIC's rate"
         )
     })
 }

@@ -6,7 +6,7 @@ use units::BytesPerSec;
 
 use super::every_kind;
 use super::fixture::{machine, oversubscribed};
-use crate::{Counts, DeviceId, FabricKind, LinkId, Machine, Network, Routing, Vertex};
+use crate::{Counts, DeviceId, FabricKind, LinkId, LinkKind, Machine, Network, Routing, Tier, Vertex};
 
 /// Ratios that ports can be split by and such that they cannot, none first.
 const RATIOS: [f64; 7] = [1.0, 1.25, 2.0, 3.0, 4.0, 7.0, 7.9];
@@ -154,6 +154,43 @@ fn crossings_are_what_paths_put_on_the_fullest_links() {
                     most = most.max(load);
                 }
                 assert!((most - fullest).abs() < 1e-9, "{name}, {routing:?}: {from} to {to}: {most}, {fullest}");
+            }
+        }
+    }
+}
+
+/// Every device sends to the one half a machine away, which is below other leaves and, of three tiers, in another pod. Each
+/// port carries one message, each uplink as many as a leaf has ports down for it, and no link above carries more.
+#[test]
+fn uplinks_are_where_full_leaves_meet() {
+    for (kind, planes, tiers, ports) in
+        [(FabricKind::FatTree, 8, 2, 16), (FabricKind::FatTree, 8, 3, 8), (FabricKind::RailFatTree, 1, 3, 16)]
+    {
+        for ratio in RATIOS.into_iter().filter(|ratio| *ratio < f64::from(ports - 1)) {
+            let mut machine = at(ratio, &machine(kind, planes, tiers, ports, 1));
+            let (leaf, full) = (machine.fabric.leaf_ports(), machine.fabric.full_size());
+            machine.n_nodes = (full.endpoints / 8) as u32;
+            let network = Network::build(&machine).expect("it is full");
+            let n = network.n_devices();
+            let mut load = BTreeMap::<LinkId, f64>::new();
+            for from in 0..n {
+                let (from, to) = (DeviceId(from), DeviceId((from + n / 2) % n));
+                for crossing in network.crossings(from, to, Routing::Adaptive).expect("connected") {
+                    *load.entry(crossing.link).or_default() += 1.0 / crossing.lanes;
+                }
+            }
+            let name = format!("{kind:?} of {tiers} tiers at {ratio} : 1");
+            for (link, load) in load {
+                let (below, above) = network.ends(link);
+                let is_leaf = |vertex| matches!(vertex, Vertex::Switch { tier: Tier::Leaf, .. });
+                match network.link(link).kind {
+                    LinkKind::NicUp | LinkKind::NicDown => assert!((load - 1.0).abs() < 1e-9, "{name}: {load}"),
+                    LinkKind::Trunk if is_leaf(below) || is_leaf(above) => {
+                        assert!((load / leaf.ratio() - 1.0).abs() < 1e-9, "{name}: {load}");
+                    }
+                    LinkKind::Trunk => assert!(load < leaf.ratio() + 1e-9, "{name}: {load}"),
+                    LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive | LinkKind::Pcie => {}
+                }
             }
         }
     }

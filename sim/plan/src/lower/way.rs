@@ -1,6 +1,6 @@
 //! What the network between the ports leaves a message.
 
-use topology::{DeviceId, LinkId, LinkKind};
+use topology::{Crossing, DeviceId, LinkId, LinkKind};
 
 use super::Context;
 use crate::PlanError;
@@ -11,46 +11,59 @@ use crate::layout::Layout;
 /// waits for the slowest of it.
 ///
 /// A link takes as many seconds as messages cross it, over its rate; where messages spread over lanes, as many as cross them
-/// all, over the rate of them all ([`topology::Network::crossings`]). So a leaf of n messages that leave it for each port
-/// down takes n seconds for `Adaptive` without oversubscription, as its ports do, and that times the oversubscription with
-/// it. The ports of NICs are left out: they are capacities. Links give their whole rate; what a protocol loses it loses at
-/// its ports, so a way is slower than its ports only where clearly more messages meet than a port has. Assumed: all groups
-/// exchange at the same time.
+/// all, over the rate of them all ([`topology::Network::crossings`]). Spread so, a message to another leaf is still no faster
+/// than the one port of a switch by which it comes in or goes out, which has the rate of a link. So with `Adaptive` routing a
+/// full leaf that sends all it has to other leaves takes what its ports take, times `fabric.oversubscription`.
+///
+/// Links give their whole rate; what a protocol loses it loses at its ports, so a way is slower than its ports only where
+/// clearly more messages meet than a port has. Assumed: all groups exchange at the same time.
 pub(super) fn way_seconds(
     context: &Context<'_>,
     pairs: &[(DeviceId, DeviceId)],
     together: u32,
 ) -> Result<f64, PlanError> {
     let network = &context.network;
-    let routing = context.plan.policy.routing;
+    let kind = |crossing: &Crossing| network.link(crossing.link).kind;
     // Over how many lanes messages spread is the same for all that cross a link.
     let (mut load, mut lanes) = (vec![0.0_f64; network.n_links()], vec![1.0_f64; network.n_links()]);
-    let (mut crossed, mut ends) = (Vec::new(), Vec::new());
+    let (mut binding, mut ends) = (Vec::new(), Vec::new());
     for group in pairs.chunks(together.max(1) as usize) {
         for &(from, to) in group {
-            let crossings = network.crossings(from, to, routing)?;
-            for crossing in crossings.iter().filter(|crossing| binds(network.link(crossing.link).kind)) {
+            let crossings = network.crossings(from, to, context.plan.policy.routing)?;
+            for crossing in &crossings {
                 load[crossing.link.index()] += 1.0;
                 lanes[crossing.link.index()] = crossing.lanes;
-                crossed.push(crossing.link);
             }
+            let is_spread = crossings.iter().any(|crossing| crossing.lanes > 1.0);
+            binding.extend(crossings.iter().filter(|crossing| binds(kind(crossing), is_spread)).map(|at| at.link));
         }
-        ends.push(crossed.len());
+        ends.push(binding.len());
     }
-    let seconds = |link: &LinkId| load[link.index()] / lanes[link.index()] / network.link(*link).rate.get();
+    let seconds = |link: &LinkId| load[link.index()] / lanes[link.index()] / rate(context, *link);
     let (mut first, mut sum) = (0, 0.0);
     for &end in &ends {
-        sum += crossed[first..end].iter().map(seconds).fold(0.0, f64::max);
+        sum += binding[first..end].iter().map(seconds).fold(0.0, f64::max);
         first = end;
     }
     Ok(sum / ends.len().max(1) as f64)
 }
 
-/// Whether a kind of link is between the ports, which are capacities of their own.
-fn binds(kind: LinkKind) -> bool {
+/// Whether a link of a message is part of its way. Ports are capacities of their own; that of the switch counts for what
+/// spreads behind it.
+fn binds(kind: LinkKind, is_spread: bool) -> bool {
     match kind {
         LinkKind::Trunk | LinkKind::Pcie => true,
-        LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive | LinkKind::NicUp | LinkKind::NicDown => false,
+        LinkKind::NicUp | LinkKind::NicDown => is_spread,
+        LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive => false,
+    }
+}
+
+/// Bytes a second of a link on a way: of a NIC's wire, those of the switch port at its end.
+fn rate(context: &Context<'_>, link: LinkId) -> f64 {
+    let link = context.network.link(link);
+    match link.kind {
+        LinkKind::NicUp | LinkKind::NicDown => context.plan.machine.fabric.link_rate.get(),
+        LinkKind::Trunk | LinkKind::Pcie | LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive => link.rate.get(),
     }
 }
 
