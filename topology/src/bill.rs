@@ -193,16 +193,30 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_what_is_built() {
-        for (kind, planes, tiers, ports, n_nodes) in SHAPES {
-            let machine = machine(kind, planes, tiers, ports, n_nodes);
+        let at = |ratio| SHAPES.map(|shape| (shape, ratio));
+        for ((kind, planes, tiers, ports, n_nodes), ratio) in [at(1.0), at(2.0), at(6.0)].concat() {
+            let mut machine = machine(kind, planes, tiers, ports, n_nodes);
+            machine.fabric.oversubscription = if kind == FabricKind::None { 1.0 } else { ratio };
             let survey = Network::build(&machine).expect("it is whole").survey().expect("it is joined");
             let built = Counts {
                 endpoints: survey.wires.nic.into(),
                 switches: survey.switches.scale_out().into(),
                 links: survey.wires.trunk.into(),
             };
-            assert_eq!(machine.counts().expect("it is whole"), built, "{kind:?} of {n_nodes} nodes");
+            assert_eq!(machine.counts().expect("it is whole"), built, "{kind:?} of {n_nodes} nodes at {ratio} : 1");
         }
+    }
+
+    /// 96 nodes of eight on eight planes at 3 : 1, 48 ports down and 16 up: two leaves with 16 wires each, one spine.
+    #[test]
+    fn fewer_uplinks_cost_less() {
+        let mut machine = machine(FabricKind::FatTree, 8, 2, 64, 96);
+        machine.fabric.expenses =
+            FabricExpenses { switch: expense(3e4, 800.0), link: expense(1e3, 17.0), endpoint_link: expense(5e2, 18.0) };
+        machine.fabric.oversubscription = 3.0;
+        let bill = machine.bill().expect("it is whole");
+        assert_eq!(bill.switches, expense(24.0 * 3e4, 24.0 * 800.0));
+        assert_eq!(bill.links, expense(256.0 * 1e3 + 768.0 * 5e2, 256.0 * 17.0 + 768.0 * 18.0));
     }
 
     /// 256 nodes of eight on eight planes: 8 x (8 leaves + 4 spines) switches, 8 x 8 x 32 wires between them.

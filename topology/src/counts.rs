@@ -1,6 +1,6 @@
 //! How large a network is when every port is used.
 
-use crate::{Fabric, FabricKind};
+use crate::{Fabric, FabricKind, LeafPorts};
 
 /// Endpoints, switches and switch-to-switch wires of a network: with no port left free, or as built for a machine. A wire
 /// counts once, both directions together; wires from NICs to leaves are not among them, and as many as endpoints.
@@ -22,16 +22,30 @@ impl Counts {
     /// with table 3 of arXiv:2505.09343). Zero tiers are no network. Odd ports waste one. Counts saturate.
     #[must_use]
     pub const fn fat_tree(ports: u32, tiers: u32) -> Self {
-        if tiers == 0 {
-            return Self { endpoints: 0, switches: 0, links: 0 };
-        }
+        Self::clos(ports, tiers, LeafPorts { down: ports / 2, up: ports / 2 })
+    }
+
+    /// The same with leaves whose ports are split otherwise: lane u of all leaves leads into a tree of full bisection of its
+    /// own, one tier lower, of which they are the endpoints.
+    ///
+    /// With D ports down and U up: 2 h^(t-1) D endpoints, 2 h^(t-1) + U (2 t - 3) h^(t-2) switches, 2 (t - 1) h^(t-1) U
+    /// wires. One tier has no ports up.
+    #[must_use]
+    pub const fn clos(ports: u32, tiers: u32, leaf: LeafPorts) -> Self {
         let half = ports as u64 / 2;
-        let tier = half.saturating_pow(tiers - 1);
-        let wires = tier.saturating_mul(half).saturating_mul(2);
-        Self {
-            endpoints: wires,
-            switches: tier.saturating_mul(2 * tiers as u64 - 1),
-            links: wires.saturating_mul(tiers as u64 - 1),
+        match tiers {
+            0 => Self { endpoints: 0, switches: 0, links: 0 },
+            1 => Self { endpoints: 2 * half, switches: 1, links: 0 },
+            _ => {
+                let leaves = half.saturating_pow(tiers - 1).saturating_mul(2);
+                let wires = leaves.saturating_mul(leaf.up as u64);
+                let above = half.saturating_pow(tiers - 2).saturating_mul(leaf.up as u64);
+                Self {
+                    endpoints: leaves.saturating_mul(leaf.down as u64),
+                    switches: leaves.saturating_add(above.saturating_mul(2 * tiers as u64 - 3)),
+                    links: wires.saturating_mul(tiers as u64 - 1),
+                }
+            }
         }
     }
 
@@ -80,10 +94,10 @@ impl Fabric {
     /// The network with no port left free, all planes together; zero where there is no network. What is built for
     /// a machine is smaller: see [`crate::Network::survey`].
     #[must_use]
-    pub const fn full_size(&self) -> Counts {
+    pub fn full_size(&self) -> Counts {
         match self.kind {
             FabricKind::FatTree | FabricKind::RailFatTree => {
-                Counts::fat_tree(self.switch_ports, self.tiers).times(self.planes)
+                Counts::clos(self.switch_ports, self.tiers, self.leaf_ports()).times(self.planes)
             }
             FabricKind::None => Counts::fat_tree(0, 0),
         }
@@ -113,6 +127,26 @@ mod tests {
             check(Counts::fat_tree(k, 1), n, 1, 0);
             check(Counts::fat_tree(k, 2), n * n / 2, 3 * n / 2, n * n / 2);
             check(Counts::fat_tree(k, 3), n.pow(3) / 4, 5 * n * n / 4, n.pow(3) / 2);
+        }
+    }
+
+    /// Two tiers: as many leaves as a spine has ports, a spine for each lane. Three: as many pods as a core has ports, and
+    /// in each half as many leaves; a spine for each lane of a pod and half as many cores.
+    #[test]
+    fn ports_that_face_down_take_more_endpoints_and_need_fewer_spines() {
+        for k in (4..=64u32).step_by(2) {
+            for up in 1..=k / 2 {
+                let leaf = LeafPorts { down: k - up, up };
+                let [k, d, u] = [k, k - up, up].map(u64::from);
+                check(Counts::clos(k as u32, 2, leaf), k * d, k + u, k * u);
+                let (leaves, spines, cores) = (k * k / 2, k * u, u * k / 2);
+                check(
+                    Counts::clos(k as u32, 3, leaf),
+                    leaves * d,
+                    leaves + spines + cores,
+                    leaves * u + spines * k / 2,
+                );
+            }
         }
     }
 

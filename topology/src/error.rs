@@ -71,6 +71,37 @@ pub enum TopologyError {
         /// Ports asked for.
         ports: u32,
     },
+    /// A ratio of ports that no leaf has.
+    #[error(
+        "`fabric.oversubscription` is `{value}`; hint: 1 for none, 2 for two ports of a leaf down for each up, and so on; a \
+         finite number from 1 up"
+    )]
+    Oversubscription {
+        /// The ratio as printed.
+        value: String,
+    },
+    /// A ratio that leaves a leaf no port up.
+    #[error(
+        "`fabric.oversubscription` is `{value}`, which leaves no uplink of the {ports} ports of a leaf; hint: {ratio_max} at most, or \
+         more `fabric.switch-ports`"
+    )]
+    NoUplink {
+        /// The ratio as printed.
+        value: String,
+        /// Ports of a switch.
+        ports: u32,
+        /// The ratio of one port up.
+        ratio_max: u32,
+    },
+    /// A ratio of ports where there are no switches.
+    #[error(
+        "`fabric.oversubscription` is `{value}`, but `fabric.kind` is `none`, which has no tiers; hint: 1, or another \
+         `fabric.kind`"
+    )]
+    NoTiers {
+        /// The ratio as printed.
+        value: String,
+    },
     /// A leaf too small for one node.
     #[error(
         "a leaf has {ports_down} ports down and a node {n_nics} NICs in a plane; hint: more `fabric.switch-ports`, \

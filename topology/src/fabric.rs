@@ -16,6 +16,9 @@ pub struct Fabric {
     pub tiers: u32,
     /// Ports of a switch, all of one rate.
     pub switch_ports: u32,
+    /// Ports of a leaf that face down over those that face up; 1 is none, full bisection. Whole ports make of it what
+    /// [`Fabric::leaf_ports`] gives.
+    pub oversubscription: f64,
     /// Rate of a switch-to-switch link, one direction.
     pub link_rate: BytesPerSec,
     /// Latency of one switch.
@@ -28,6 +31,15 @@ pub struct Fabric {
     pub expenses: FabricExpenses,
 }
 
+/// How the ports of a leaf are split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeafPorts {
+    /// Ports to NICs.
+    pub down: u32,
+    /// Ports to spines.
+    pub up: u32,
+}
+
 /// How switches are wired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FabricKind {
@@ -37,6 +49,33 @@ pub enum FabricKind {
     RailFatTree,
     /// No network: the scale-up domain is the cluster.
     None,
+}
+
+impl Fabric {
+    /// The ports of a leaf, none without a network.
+    ///
+    /// `up = ports / (1 + oversubscription)`, rounded to the nearest whole port, and all others face down. Assumed: no port
+    /// of a leaf is left dark. A ratio above `ports - 1` leaves no port up, and no such network is built.
+    #[must_use]
+    pub fn leaf_ports(&self) -> LeafPorts {
+        match self.kind {
+            FabricKind::FatTree | FabricKind::RailFatTree => {
+                let ports = self.switch_ports;
+                // Saturates: what is no number, which is refused elsewhere, leaves nothing.
+                let up = (f64::from(ports) / (1.0 + self.oversubscription)).round() as u32;
+                LeafPorts { down: ports.saturating_sub(up), up: up.min(ports) }
+            }
+            FabricKind::None => LeafPorts::default(),
+        }
+    }
+}
+
+impl LeafPorts {
+    /// Ports down over ports up: what rounding made of an oversubscription.
+    #[must_use]
+    pub fn ratio(self) -> f64 {
+        f64::from(self.down) / f64::from(self.up)
+    }
 }
 
 /// Which of several equal paths a message takes.

@@ -53,6 +53,7 @@ impl Machine {
                 tiers: 2,
                 // Half the ports face down: one leaf takes everything.
                 switch_ports: 2 * ports_used.max(1),
+                oversubscription: 1.0,
                 link_rate: nic,
                 switch_latency: Seconds::ZERO,
                 endpoint_latency: Seconds::ZERO,
@@ -68,6 +69,23 @@ impl Machine {
     pub fn nic_rate_per_device(&self) -> BytesPerSec {
         let Node { devices, nic, .. } = &self.node;
         nic.rate * (f64::from(nic.count) / f64::from((*devices).max(1))).min(1.0)
+    }
+
+    /// What the wire between a NIC and its leaf carries, one direction: the rate of its slower end. A switch port has the
+    /// rate of a link between switches, since all ports of a switch are alike.
+    #[must_use]
+    pub fn nic_wire_rate(&self) -> BytesPerSec {
+        let (nic, port) = (self.node.nic.rate, self.fabric.link_rate);
+        if port < nic { port } else { nic }
+    }
+
+    /// Devices that share a NIC, and with it the PCIe switch between them; none where nodes have no NICs.
+    #[must_use]
+    pub fn devices_per_nic(&self) -> u32 {
+        self.node
+            .devices
+            .checked_div(self.node.nic.count)
+            .map_or(0, |_| self.node.devices.div_ceil(self.node.nic.count))
     }
 
     /// Devices of the whole machine.

@@ -3,7 +3,7 @@
 use units::Seconds;
 
 use crate::builder::Socket;
-use crate::{DeviceId, LinkId, Network, Routing, TopologyError};
+use crate::{DeviceId, LinkId, LinkKind, Network, Routing, TopologyError};
 
 /// The links a message takes, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,15 @@ pub struct Path {
     pub links: Vec<LinkId>,
     /// Sum of the latencies of the links.
     pub latency: Seconds,
+}
+
+/// A link that a message crosses, one of those that it spreads over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Crossing {
+    /// The link, the fullest of those alike.
+    pub link: LinkId,
+    /// The message's bytes over its bytes on this link. A whole number where all links alike are as full.
+    pub lanes: f64,
 }
 
 impl Network {
@@ -26,8 +35,9 @@ impl Network {
     ///
     /// Leaf and spine uplinks ("lanes") are chosen by `routing`:
     ///
-    /// - `Static` takes the lane numbered like the target's port (D-mod-k, Zahavi 2012). Every downward wire then
-    ///   serves one NIC, so flows to different NICs never meet on the way down, and a shift of full leaves meets nowhere.
+    /// - `Static` takes the lane numbered like the target's port (D-mod-k, Zahavi 2012). Without oversubscription every
+    ///   downward wire then serves one NIC, so flows to different NICs never meet on the way down, and a shift of full leaves
+    ///   meets nowhere. With it, as many NICs share a wire as a leaf has ports down for each up.
     /// - `Ecmp` takes a lane by a hash of source and target, so flows collide by chance. One lane for all messages of a
     ///   pair; real switches hash ports too, which spreads several queue pairs of one pair of devices.
     /// - `Adaptive` has no single path: this is the static one, equal to the others in links and latency;
@@ -41,14 +51,14 @@ impl Network {
         let route = self.route(from, to)?;
         let lanes = match routing {
             Routing::Static | Routing::Adaptive => self.static_lanes(&route),
-            Routing::Ecmp => hashed_lanes(&route, self.half(&route)),
+            Routing::Ecmp => hashed_lanes(&route, self.lanes(&route)),
         };
         Ok(self.along(&route, lanes))
     }
 
     /// The paths a message takes and the share of its bytes on each; shares add to 1. `Static` and `Ecmp` have one
-    /// path, `Adaptive` spreads evenly over all lanes: half the ports of a switch where leaves differ, the square
-    /// of that where pods differ. Wires joining the same two switches count as lanes of their own, and a message
+    /// path, `Adaptive` spreads evenly over all lanes: those of a leaf where leaves differ, that many times those of a
+    /// spine where pods differ. Wires joining the same two switches count as lanes of their own, and a message
     /// comes down on the lane number it went up on.
     ///
     /// # Errors
@@ -58,15 +68,43 @@ impl Network {
             return Ok(vec![(self.path(from, to, routing)?, 1.0)]);
         }
         let route = self.route(from, to)?;
-        let half = self.half(&route);
+        let lanes = self.lanes(&route);
         let (n_leaf, n_spine) = match route.turn() {
             Turn::Below => (1, 1),
-            Turn::Spine => (half, 1),
-            Turn::Core => (half, half),
+            Turn::Spine => (lanes.leaf, 1),
+            Turn::Core => (lanes.leaf, lanes.spine),
         };
         let share = 1.0 / (f64::from(n_leaf) * f64::from(n_spine));
         let lanes = (0..n_leaf).flat_map(|leaf| (0..n_spine).map(move |spine| Lanes { leaf, spine }));
         Ok(lanes.map(|lanes| (self.along(&route, lanes), share)).collect())
+    }
+
+    /// The links a message crosses, and over how many like each it spreads: what [`Network::paths`] gives, in a dozen links.
+    ///
+    /// `Static` and `Ecmp` do not spread, and cross the links of [`Network::path`]. `Adaptive` fills the lanes of a leaf evenly,
+    /// and the lanes of a spine. Here the first lane stands for all of them, and of the spines of a pod the first one, to
+    /// which the most wires lead. The load of such a link is the number of messages that cross it over their lanes, and no
+    /// link that it stands for carries more.
+    ///
+    /// # Errors
+    /// As [`Network::path`].
+    pub fn crossings(&self, from: DeviceId, to: DeviceId, routing: Routing) -> Result<Vec<Crossing>, TopologyError> {
+        let alone = |link| Crossing { link, lanes: 1.0 };
+        if routing != Routing::Adaptive {
+            return Ok(self.path(from, to, routing)?.links.into_iter().map(alone).collect());
+        }
+        let route = self.route(from, to)?;
+        let links = self.along(&route, Lanes { leaf: 0, spine: 0 }).links;
+        let Some(Wired { source, .. }) = route.wired else { return Ok(links.into_iter().map(alone).collect()) };
+        let plane = &self.planes()[source.plane as usize];
+        let lanes = |link: LinkId| match self.link(link).kind {
+            LinkKind::Trunk if link.0 < plane.spine_lane(0, 0) => plane.leaf_spread(),
+            LinkKind::Trunk => plane.spine_spread(),
+            LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive | LinkKind::Pcie | LinkKind::NicUp | LinkKind::NicDown => {
+                1.0
+            }
+        };
+        Ok(links.into_iter().map(|link| Crossing { link, lanes: lanes(link) }).collect())
     }
 
     fn route(&self, from: DeviceId, to: DeviceId) -> Result<Route, TopologyError> {
@@ -105,9 +143,10 @@ impl Network {
         self.link(self.scale_up_send(DeviceId(0))).rate.get() > 0.0
     }
 
-    /// Lanes of a switch on the plane of a route; 1 where there is none to choose.
-    fn half(&self, route: &Route) -> u32 {
-        route.wired.as_ref().map_or(1, |wired| self.planes()[wired.source.plane as usize].half)
+    /// How many lanes the switches on the plane of a route have; 1 where there is none to choose.
+    fn lanes(&self, route: &Route) -> Lanes {
+        let plane = route.wired.as_ref().map(|wired| &self.planes()[wired.source.plane as usize]);
+        plane.map_or(Lanes { leaf: 1, spine: 1 }, |plane| Lanes { leaf: plane.leaf.up, spine: plane.spine_lanes })
     }
 
     fn static_lanes(&self, route: &Route) -> Lanes {
@@ -115,7 +154,7 @@ impl Network {
             return Lanes { leaf: 0, spine: 0 };
         };
         let plane = &self.planes()[target.plane as usize];
-        Lanes { leaf: target.port % plane.half, spine: (target.leaf % plane.pod_leaves) % plane.half }
+        Lanes { leaf: target.port % plane.leaf.up, spine: (target.leaf % plane.pod_leaves) % plane.spine_lanes }
     }
 
     fn along(&self, route: &Route, lanes: Lanes) -> Path {
@@ -175,7 +214,7 @@ enum Turn {
     Core,
 }
 
-/// Uplink of the leaf, uplink of the spine.
+/// Uplink of the leaf, uplink of the spine; which one, or how many.
 #[derive(Clone, Copy)]
 struct Lanes {
     leaf: u32,
@@ -188,10 +227,10 @@ impl Route {
     }
 }
 
-fn hashed_lanes(route: &Route, half: u32) -> Lanes {
+fn hashed_lanes(route: &Route, lanes: Lanes) -> Lanes {
     let hash = mix((u64::from(route.from.0) << 32) | u64::from(route.to.0));
-    let half = u64::from(half);
-    Lanes { leaf: (hash % half) as u32, spine: (hash / half % half) as u32 }
+    let (leaf, spine) = (u64::from(lanes.leaf), u64::from(lanes.spine));
+    Lanes { leaf: (hash % leaf) as u32, spine: (hash / leaf % spine) as u32 }
 }
 
 /// Spreads the bits of a pair over a word: rounds of multiply and fold, the same on every platform and release.

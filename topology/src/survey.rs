@@ -2,7 +2,7 @@
 
 use units::{BytesPerSec, Seconds};
 
-use crate::{Counts, DeviceId, LinkKind, Network, NodeId, Path, Routing, Tier, TopologyError, Vertex};
+use crate::{Counts, DeviceId, LeafPorts, LinkKind, Network, NodeId, Path, Routing, Tier, TopologyError, Vertex};
 
 /// What a network amounts to.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Survey {
     pub n_nics: u32,
     /// Switches as built, all planes.
     pub switches: SwitchCounts,
+    /// How the ports of a leaf are split; `None` without a network.
+    pub leaf_ports: Option<LeafPorts>,
     /// Wires as built, all planes.
     pub wires: WireCounts,
     /// The network with no port left free, all planes.
@@ -80,6 +82,7 @@ impl Network {
             n_nodes: self.n_nodes(),
             n_nics: self.layout().n_nics(),
             switches: self.switch_counts(),
+            leaf_ports: self.planes().first().map(|plane| plane.leaf),
             wires: self.wire_counts(),
             full_size: self.full_size(),
             bisection: self.bisection(),
@@ -92,7 +95,8 @@ impl Network {
     ///
     /// Every plane has spines and cores enough for its leaves, so a plane carries the lesser of what the NICs and
     /// leaves of one half can send and those of the other can take; NICs that share a leaf across the cut meet in it.
-    /// With trunks as fast as NICs that is `floor(nodes / 2) x NICs x rate`. Limits inside a node (PCIe, scale-up) are
+    /// Without oversubscription, and with trunks as fast as NICs, that is `floor(nodes / 2) x NICs x rate`; where half of the
+    /// leaves are in either half and all their ports taken, that over `fabric.oversubscription`. Limits inside a node (PCIe, scale-up) are
     /// not part of it.
     #[must_use]
     pub fn bisection(&self) -> BytesPerSec {
@@ -109,7 +113,7 @@ impl Network {
         let uplinks = if plane.pod_spines == 0 {
             BytesPerSec::ZERO
         } else {
-            self.link(crate::LinkId(plane.leaf_lane(0, 0))).rate * f64::from(plane.half)
+            self.link(crate::LinkId(plane.leaf_lane(0, 0))).rate * f64::from(plane.leaf.up)
         };
         let leaf_node_nics = plane.n_rails / plane.block_leaves;
         let cut = self.n_nodes() / 2;

@@ -8,6 +8,7 @@
 mod args;
 mod calibrate;
 mod exit;
+mod fabric;
 mod out;
 mod prepare;
 mod probe;

@@ -9,6 +9,7 @@ use topology::{Network, Picture};
 
 use crate::args::{Layers, Output, ScenarioArgs};
 use crate::exit::{self, Failure};
+use crate::fabric;
 use crate::out::{Files, Folder};
 use crate::prepare::{self, Prepared};
 use crate::progress::{Extent, during};
@@ -16,7 +17,7 @@ use crate::summarize::{self, Finished};
 use crate::validate::{self, Asked};
 use crate::variants;
 
-/// Whether a scenario can run: one line, or JSON.
+/// Whether a scenario can run: one line and notes on its network, or JSON.
 pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
     let prepared = Prepared::of(args)?;
     let plan = prepared.plan();
@@ -25,14 +26,16 @@ pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
     let fullest = memory.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
     let (total, capacity) = fullest.map_or((0.0, 0.0), |rank| (rank.total.get(), rank.capacity.get()));
     let n_ranks = plan.parallel.n_ranks();
+    let notes = fabric::notes(&plan.machine);
     if args.output.json {
         let digest = &prepared.digest;
         return Ok(pretty(
-            &json!({ "name": plan.name, "digest": digest, "n_ranks": n_ranks, "memory_bytes_max": total }),
+            &json!({ "name": plan.name, "digest": digest, "n_ranks": n_ranks, "memory_bytes_max": total, "notes": notes }),
         ));
     }
+    let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
     Ok(format!(
-        "ok: {}, {} ranks, {} of {} GiB on the fullest, digest {}\n",
+        "ok: {}, {} ranks, {} of {} GiB on the fullest, digest {}\n{notes}",
         plan.name,
         count(n_ranks.into()),
         gib(total),

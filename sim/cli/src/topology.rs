@@ -11,6 +11,7 @@ use topology::{Bill, Detail, Machine, Network, Survey};
 
 use crate::args::TopologyArgs;
 use crate::exit::Failure;
+use crate::fabric;
 use crate::out::{Files, Folder};
 use crate::run::pretty;
 
@@ -31,10 +32,14 @@ pub(crate) fn topology(args: &TopologyArgs) -> Result<String, Failure> {
         Folder::of_files(out, &files)?.write(&files)?;
     }
     let expenses = Expenses::of(&loaded.machine, &survey)?;
+    let notes = fabric::notes(&loaded.machine);
     Ok(if args.output.json {
-        pretty(&as_json(&loaded.name, &survey, &expenses))
+        let mut answer = as_json(&loaded.name, &survey, &expenses);
+        answer["notes"] = json!(notes);
+        pretty(&answer)
     } else {
-        as_text(&loaded.name, &survey, &expenses)
+        let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
+        as_text(&loaded.name, &survey, &expenses) + &notes
     })
 }
 
@@ -92,6 +97,7 @@ fn as_json(name: &str, survey: &Survey, expenses: &Expenses) -> serde_json::Valu
             "scale_up": switches.scale_up, "leaf": switches.leaf, "spine": switches.spine, "core": switches.core,
             "scale_out": switches.scale_out(),
         },
+        "leaf_ports": survey.leaf_ports.map(|ports| json!({ "down": ports.down, "up": ports.up })),
         "wires": { "scale_up": wires.scale_up, "pcie": wires.pcie, "nic": wires.nic, "trunk": wires.trunk },
         "full_size": { "endpoints": full_size.endpoints, "switches": full_size.switches, "links": full_size.links },
         "bisection_bytes_per_second": survey.bisection.get(),
@@ -119,8 +125,9 @@ fn as_text(name: &str, survey: &Survey, expenses: &Expenses) -> String {
             ("PCIe wires", Some(wires.pcie.into()), None),
         ],
     );
+    let ports = survey.leaf_ports.map(|ports| format!("leaf ports  {}\n", fabric::spelled(ports))).unwrap_or_default();
     let mut text = format!(
-        "{name}\n\n{counts}\n\nbisection   {}, one direction\ndiameter    {} switches, {}\n\n{}\n\na device    {}\n",
+        "{name}\n\n{counts}\n\n{ports}bisection   {}, one direction\ndiameter    {} switches, {}\n\n{}\n\na device    {}\n",
         survey.bisection,
         survey.diameter.switches,
         seconds(survey.diameter.latency.get()),

@@ -19,7 +19,8 @@ use units::{Seconds, SimSpan};
 use workloads::step::Exchange;
 use workloads::traffic::Batch;
 
-use crate::{Placement, Platform, PlatformError, way_seconds};
+use crate::way::way_seconds;
+use crate::{Placement, Platform, PlatformError};
 
 mod direct;
 mod hands;
@@ -141,7 +142,7 @@ impl ExchangeGroup {
             }
         };
         if spread.n_nodes > 1 {
-            group.way = way_seconds(&platform.network, platform.routing, &pairs, spread.n_ranks * group.n_far)?;
+            group.way = way_seconds(platform, &pairs, spread.n_ranks * group.n_far)?;
         }
         Ok(group)
     }

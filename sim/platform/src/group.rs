@@ -6,7 +6,8 @@ use calibrate::Spread;
 use topology::{DeviceId, Network, NodeId};
 use units::Seconds;
 
-use crate::{Platform, PlatformError, way_seconds};
+use crate::way::way_seconds;
+use crate::{Platform, PlatformError};
 
 /// How a communicator lies on the machine.
 ///
@@ -33,7 +34,7 @@ impl Group {
                 per_node: by_node.iter().flatten().map(Vec::len).min().unwrap_or(1) as u32,
                 n_nodes: by_node.iter().map(Vec::len).max().unwrap_or(1) as u32,
                 nic: platform.machine.nic_rate_per_device(),
-                way: if together == 0 { 0.0 } else { way_seconds(network, routing, &hops.concat(), together as u32)? },
+                way: if together == 0 { 0.0 } else { way_seconds(platform, &hops.concat(), together as u32)? },
                 hop: hop.map_or(Seconds::ZERO, |path| path.latency),
                 in_network: platform.machine.fabric.in_network,
             },

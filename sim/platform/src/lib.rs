@@ -27,7 +27,7 @@
 //! | [`Leg`] | the part of a collective that one rank takes | [`Platform::collective`] |
 //! | [`ExchangeTemplate`] | a dispatch or combine of sampled picks, message by message | [`ExchangeGroup::exchange`] |
 //!
-//! [`RankResources`] are the capacities that all of them draw from. Between ports the network is a bound: [`way_seconds`].
+//! [`RankResources`] are the capacities that all of them draw from. Between ports the network is a bound, of which `way` has the formula.
 //!
 //! This crate knows machine and measurement, no job: no stage, no micro-batch, no step.
 
@@ -54,4 +54,3 @@ pub use message::Message;
 pub use placement::Placement;
 pub use platform::Platform;
 pub use ports::{PortRates, RankResources};
-pub use way::way_seconds;

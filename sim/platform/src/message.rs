@@ -4,7 +4,8 @@ use calibrate::EstimateKey;
 use engine::Task;
 use units::{Bytes, SimSpan};
 
-use crate::{Platform, PlatformError, RankResources, way_seconds};
+use crate::way::way_seconds;
+use crate::{Platform, PlatformError, RankResources};
 
 /// A message between two ranks: over the scale-up fabric within a node, over the network else.
 ///
@@ -42,7 +43,7 @@ impl Message {
             return Ok(Self { bytes, up, latency, ..Self::default() });
         }
         let pairs: Vec<_> = at_once.iter().map(|&(from, to)| (device(from), device(to))).collect();
-        let on_way = bytes * way_seconds(network, routing, &pairs, together)?;
+        let on_way = bytes * way_seconds(platform, &pairs, together)?;
         let out = bytes / platform.profile.value(EstimateKey::PointToPointFraction);
         let shortest = if on_way > out / platform.machine.nic_rate_per_device().get() { on_way } else { 0.0 };
         Ok(Self { bytes, out, up: 0.0, latency, shortest })

@@ -29,8 +29,8 @@ pub struct RankResources {
 ///
 /// Device memory gives what memory-bound kernels reach together (`memory.peak-fraction` of its peak). Ports give their own
 /// rate; what protocols lose there is in the demands. Devices that share a NIC have an equal part of it each. Links inside
-/// the network are not capacities: a fabric of full bisection binds at its ports, and what static routes or
-/// hashes crowd together bounds the messages from below ([`crate::way_seconds`]).
+/// the network are not capacities: a fabric of full bisection binds at its ports, and what static routes, hashes or
+/// few uplinks crowd together bounds the messages from below.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PortRates {
     /// Device memory, bytes per second.

@@ -34,6 +34,7 @@ pub(crate) fn one_node(reader: &mut Reader<'_>) -> Machine {
         planes: 0,
         tiers: 0,
         switch_ports: 0,
+        oversubscription: 1.0,
         link_rate: BytesPerSec::ZERO,
         switch_latency: Seconds::ZERO,
         endpoint_latency: Seconds::ZERO,
@@ -143,6 +144,7 @@ fn fabric(reader: &mut Reader<'_>) -> Fabric {
         planes: reader.count("fabric.planes", 0..=N_PARTS_MAX),
         tiers: reader.count("fabric.tiers", 0..=3),
         switch_ports: reader.count("fabric.switch-ports", 0..=N_PARTS_MAX),
+        oversubscription: reader.number("fabric.oversubscription", 1.0..=N_PARTS_MAX as f64),
         link_rate: reader.quantity_or_zero("fabric.link-rate"),
         switch_latency: reader.quantity_or_zero("fabric.switch-latency"),
         endpoint_latency: reader.quantity_or_zero("fabric.endpoint-latency"),
@@ -179,8 +181,19 @@ fn check(reader: &mut Reader<'_>, machine: &Machine) {
             format!("{n_nodes} nodes cannot reach each other without a fabric"),
             Some("name one with `use.fabric`, or set `cluster.nodes = 1`".to_owned()),
         ),
-        FabricKind::None => {}
+        FabricKind::None => check_no_network(reader, &machine.fabric),
         FabricKind::FatTree | FabricKind::RailFatTree => check_network(reader, machine),
+    }
+}
+
+fn check_no_network(reader: &mut Reader<'_>, fabric: &Fabric) {
+    let (key, ratio) = ("fabric.oversubscription", fabric.oversubscription);
+    if reader.sound(&[key]) && ratio > 1.0 {
+        reader.refuse(
+            key,
+            format!("`{key}` is {ratio}, but `fabric.kind` is `none`, which has no tiers of switches"),
+            Some("leave it at 1, or name a network with `use.fabric`".to_owned()),
+        );
     }
 }
 
@@ -202,12 +215,26 @@ fn check_network(reader: &mut Reader<'_>, machine: &Machine) {
             reader.refuse(key, format!("`{key}` is zero: {kind} needs a rate"), None);
         }
     }
+    check_oversubscription(reader, fabric);
     let sound = reader.sound(&["fabric.planes", "node.nic.count"]);
     if sound && !nic.count.is_multiple_of(fabric.planes) {
         reader.refuse(
             "fabric.planes",
             format!("{} NICs of a node do not spread evenly over {} planes", nic.count, fabric.planes),
             Some(format!("take a number of planes that divides {}", nic.count)),
+        );
+    }
+}
+
+fn check_oversubscription(reader: &mut Reader<'_>, fabric: &Fabric) {
+    let (key, ratio, ports) = ("fabric.oversubscription", fabric.oversubscription, fabric.switch_ports);
+    if reader.sound(&[key, "fabric.switch-ports"]) && ratio > f64::from(ports.saturating_sub(1)) {
+        reader.refuse(
+            key,
+            format!(
+                "`{key}` is {ratio}, which leaves no uplink of the {ports} ports of a leaf (`fabric.switch-ports`)"
+            ),
+            Some(format!("take {} at most, or more ports", ports.saturating_sub(1))),
         );
     }
 }

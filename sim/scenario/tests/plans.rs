@@ -122,7 +122,7 @@ fn spare_devices_hold_no_rank() {
     let plan = loaded("deepseek-v3-2048", &rack).plan;
     assert_eq!((plan.parallel.n_ranks(), plan.machine.n_devices()), (2048, 2304));
     let layout = plan::Layout::new(&plan.parallel, &plan.machine, 64).expect("a layout");
-    let devices = [0, 63, 64, 127].map(|index| layout.device(0, index).0);
+    let devices = [0, 63, 64, 127].map(|index| layout.placement.device(index).0);
     assert_eq!(devices, [0, 63, 72, 135], "the last eight of every node are spare");
 }
 

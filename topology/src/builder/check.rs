@@ -2,7 +2,7 @@
 
 use units::{BytesPerSec, Seconds};
 
-use crate::{FabricKind, Machine, TopologyError};
+use crate::{Fabric, FabricKind, Machine, TopologyError};
 
 /// More devices or wires than this are refused: their graph would not fit in an ordinary memory.
 const COUNT_MAX: u64 = 1 << 22;
@@ -27,6 +27,9 @@ pub(super) fn check(machine: &Machine) -> Result<(), TopologyError> {
     match fabric.kind {
         FabricKind::FatTree | FabricKind::RailFatTree => check_network(machine),
         FabricKind::None if *n_nodes > 1 => Err(TopologyError::NoNetwork { n_nodes: *n_nodes }),
+        FabricKind::None if fabric.oversubscription.to_bits() != 1.0_f64.to_bits() => {
+            Err(TopologyError::NoTiers { value: fabric.oversubscription.to_string() })
+        }
         FabricKind::None => Ok(()),
     }
 }
@@ -46,9 +49,21 @@ fn check_network(machine: &Machine) -> Result<(), TopologyError> {
     if fabric.switch_ports == 0 || !fabric.switch_ports.is_multiple_of(2) {
         return Err(TopologyError::Ports { ports: fabric.switch_ports });
     }
+    check_oversubscription(fabric)?;
     rate("fabric.link-rate", fabric.link_rate)?;
     latency("fabric.switch-latency", fabric.switch_latency)?;
     latency("fabric.endpoint-latency", fabric.endpoint_latency)
+}
+
+fn check_oversubscription(fabric: &Fabric) -> Result<(), TopologyError> {
+    let (ratio, ports) = (fabric.oversubscription, fabric.switch_ports);
+    if !(ratio.is_finite() && ratio >= 1.0) {
+        return Err(TopologyError::Oversubscription { value: ratio.to_string() });
+    }
+    if ratio > f64::from(ports - 1) {
+        return Err(TopologyError::NoUplink { value: ratio.to_string(), ports, ratio_max: ports - 1 });
+    }
+    Ok(())
 }
 
 /// Refuses more parts than the graph holds.

@@ -22,8 +22,10 @@ impl Network {
     /// | `rail-fat-tree` | 1 | multi-rail: a leaf takes NIC i of its nodes |
     /// | `none` | - | the scale-up domain is the machine, one node |
     ///
-    /// Leaves are as many as the nodes need; spines and cores as few as keep full bisection with equally many wires
-    /// between every leaf and spine. Latencies: half of `gpu.scale-up.latency` stands on each of its two links, half of
+    /// Leaves are as many as the nodes need, their ports split as [`crate::Fabric::leaf_ports`] has it. Spines and cores are as few
+    /// as take all that leaves send up: `fabric.oversubscription` is of the leaves alone, and above them bisection is full. At
+    /// 1 there are equally many wires between every leaf and spine. A NIC's wire has the rate of its slower end, of NIC and
+    /// switch port. Latencies: half of `gpu.scale-up.latency` stands on each of its two links, half of
     /// `fabric.endpoint-latency` on each NIC link, one `fabric.switch-latency` on the link that leaves a switch, and
     /// `node.host.pcie-latency` on the link between device and PCIe switch. An endpoint latency measured from memory to
     /// memory already holds two crossings of PCIe and the switches: take them out before it goes into a file.
@@ -116,7 +118,8 @@ impl Wiring<'_> {
         let sharers = node.devices.div_ceil(node.nic.count.max(1));
         let rate = node.host.pcie_rate * f64::from(sharers);
         let bus = Link { rate, latency: Seconds::ZERO, kind: LinkKind::Pcie };
-        let up = Link { rate: node.nic.rate, latency: fabric.endpoint_latency * 0.5, kind: LinkKind::NicUp };
+        let up =
+            Link { rate: self.machine.nic_wire_rate(), latency: fabric.endpoint_latency * 0.5, kind: LinkKind::NicUp };
         let down = Link { latency: up.latency + fabric.switch_latency, kind: LinkKind::NicDown, ..up };
         for nic in 0..layout.n_nics() {
             self.join(layout.bus_of_nic(nic), layout.nic_vertex(nic), bus, bus);
@@ -133,13 +136,13 @@ impl Wiring<'_> {
         let first_spine = plane.first_vertex + plane.n_leaves;
         let first_core = first_spine + plane.n_spines();
         if plane.pod_spines > 0 {
-            for (leaf, u) in pairs(plane.n_leaves, plane.half) {
+            for (leaf, u) in pairs(plane.n_leaves, plane.leaf.up) {
                 let spine = first_spine + plane.spine_of_lane(leaf, u);
                 self.join(plane.first_vertex + leaf, spine, trunk, trunk);
             }
         }
         if plane.group_cores > 0 {
-            for (spine, v) in pairs(plane.n_spines(), plane.half) {
+            for (spine, v) in pairs(plane.n_spines(), plane.spine_lanes) {
                 let core = first_core + plane.core_of_lane(spine, v);
                 self.join(first_spine + spine, core, trunk, trunk);
             }

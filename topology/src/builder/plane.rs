@@ -1,17 +1,20 @@
 //! The shape of one plane: how many leaves, spines and cores a number of nodes needs, and who is wired to whom.
 
 use super::check::at_most;
-use crate::{Fabric, FabricKind, Machine, TopologyError};
+use crate::{Fabric, FabricKind, LeafPorts, Machine, TopologyError};
 
-/// One plane of the scale-out network, a folded Clos of two or three tiers with full bisection.
+/// One plane of the scale-out network, a folded Clos of two or three tiers.
 ///
-/// Half the ports of a leaf face down. Nodes join in blocks: the most nodes whose NICs fit a set of leaves, which is
-/// one leaf that takes whole nodes (`fat-tree`) or one leaf a rail (`rail-fat-tree`). Leaves are counted block by
-/// block.
+/// The ports of a leaf are split into those that face down and lanes up ([`crate::Fabric::leaf_ports`]). Nodes join in blocks: the
+/// most nodes whose NICs fit a set of leaves, which is one leaf that takes whole nodes (`fat-tree`) or one leaf a rail
+/// (`rail-fat-tree`). Leaves are counted block by block.
 ///
-/// A leaf has `half` lanes up; lane u goes to spine u mod S of its pod, and in a second network of the same rule lane v
-/// of a spine goes to core v mod C of the group of that spine. S and C are the fewest that keep full bisection and
-/// divide `half`, so that every leaf has equally many wires to every spine. Two tiers are one pod without cores.
+/// Lane u of a leaf goes to spine u mod S of its pod, and in a second network of the same rule lane v of a spine, of which
+/// half the ports are lanes up, goes to core v mod C of the group of that spine. S and C are the fewest that have ports for
+/// all lanes and divide them, so that every leaf has equally many wires to every spine. Where leaves have fewer lanes up
+/// than ports down, S need not divide: it would cost spines that an oversubscribed network is built to save, all of them
+/// where the lanes are a prime number. Wires from a leaf to its spines then differ by one at most, and the first spines have
+/// the more. Two tiers are one pod without cores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plane {
     /// NICs a node has in this plane.
@@ -20,8 +23,10 @@ pub(crate) struct Plane {
     pub(crate) block_leaves: u32,
     /// Nodes of a full block.
     pub(crate) block_nodes: u32,
-    /// Ports of a leaf that face down; as many lanes face up.
-    pub(crate) half: u32,
+    /// Ports of a leaf; those that face up are its lanes.
+    pub(crate) leaf: LeafPorts,
+    /// Lanes of a spine; two tiers use none.
+    pub(crate) spine_lanes: u32,
     /// Leaves.
     pub(crate) n_leaves: u32,
     /// Leaves of a full pod.
@@ -62,7 +67,7 @@ impl Plane {
 
     fn new(machine: &Machine, n_rails: u32) -> Result<Self, TopologyError> {
         let Machine { fabric, n_nodes, .. } = machine;
-        let half = fabric.switch_ports / 2;
+        let (half, leaf) = (fabric.switch_ports / 2, fabric.leaf_ports());
         let (block_leaves, block_nodes) = block(fabric, n_rails)?;
         let (pod_leaves_max, n_pods_max) = match fabric.tiers {
             2 => (fabric.switch_ports, 1),
@@ -72,22 +77,23 @@ impl Plane {
         check_fits(machine, n_leaves_max / u64::from(block_leaves) * u64::from(block_nodes))?;
         let n_leaves = n_nodes.div_ceil(block_nodes) * block_leaves;
         if n_leaves > 1 {
-            at_most("switch-to-switch wires", u64::from(n_leaves) * u64::from(half))?;
+            at_most("switch-to-switch wires", u64::from(n_leaves) * u64::from(leaf.up))?;
         }
         let pod_leaves = n_leaves.min(pod_leaves_max);
         let n_pods = n_leaves.div_ceil(pod_leaves);
-        let spine_leaves = if fabric.tiers == 2 { 2 } else { 1 };
+        // The spines of two tiers turn all their ports down, those of three tiers half of them.
+        let spine_ports = if fabric.tiers == 2 { fabric.switch_ports } else { half };
         Ok(Self {
             n_rails,
             block_leaves,
             block_nodes,
-            half,
+            leaf,
+            spine_lanes: half,
             n_leaves,
             pod_leaves,
             n_pods,
-            // The spines of two tiers turn all their ports down, those of three tiers half of them.
-            pod_spines: fewest_above(n_leaves, pod_leaves.div_ceil(spine_leaves), half),
-            group_cores: fewest_above(n_pods, n_pods.div_ceil(2), half),
+            pod_spines: if n_leaves == 1 { 0 } else { fewest_spines(leaf, pod_leaves, spine_ports) },
+            group_cores: if n_pods == 1 { 0 } else { fewest_even(half, n_pods, fabric.switch_ports) },
             first_vertex: 0,
             first_link: 0,
         })
@@ -117,12 +123,12 @@ impl Plane {
 
     /// Wires from leaves to spines.
     pub(crate) const fn n_leaf_wires(&self) -> u64 {
-        if self.pod_spines == 0 { 0 } else { self.n_leaves as u64 * self.half as u64 }
+        if self.pod_spines == 0 { 0 } else { self.n_leaves as u64 * self.leaf.up as u64 }
     }
 
     /// Wires from spines to cores.
     pub(crate) const fn n_spine_wires(&self) -> u64 {
-        if self.group_cores == 0 { 0 } else { self.n_spines() as u64 * self.half as u64 }
+        if self.group_cores == 0 { 0 } else { self.n_spines() as u64 * self.spine_lanes as u64 }
     }
 
     /// The spine of its pod that lane `u` of a leaf is wired to, counted over the plane.
@@ -137,18 +143,30 @@ impl Plane {
 
     /// The upward link of lane `u` of a leaf; its reverse leads down.
     pub(crate) const fn leaf_lane(&self, leaf: u32, u: u32) -> u32 {
-        self.first_link + 2 * (leaf * self.half + u)
+        self.first_link + 2 * (leaf * self.leaf.up + u)
     }
 
     /// The upward link of lane `v` of a spine; its reverse leads down.
     pub(crate) const fn spine_lane(&self, spine: u32, v: u32) -> u32 {
-        self.first_link + 2 * ((self.n_leaves + spine) * self.half + v)
+        self.first_link + 2 * (self.n_leaves * self.leaf.up + spine * self.spine_lanes + v)
+    }
+
+    /// Over how many wires, all as full, messages spread that leave one leaf.
+    pub(crate) fn leaf_spread(&self) -> f64 {
+        f64::from(self.leaf.up)
+    }
+
+    /// The same of messages that leave one pod, on the lanes of its first spine: as many as all spines have, were each to
+    /// carry what the first does, which has the most wires from each leaf.
+    pub(crate) fn spine_spread(&self) -> f64 {
+        let wires = self.leaf.up.div_ceil(self.pod_spines.max(1));
+        f64::from(self.leaf.up) * f64::from(self.spine_lanes) / f64::from(wires)
     }
 }
 
 /// Leaves that share a block of nodes, and how many nodes that is.
 fn block(fabric: &Fabric, n_rails: u32) -> Result<(u32, u32), TopologyError> {
-    let ports_down = fabric.switch_ports / 2;
+    let ports_down = fabric.leaf_ports().down;
     match fabric.kind {
         FabricKind::RailFatTree => Ok((n_rails, ports_down)),
         FabricKind::FatTree | FabricKind::None if n_rails <= ports_down => Ok((1, ports_down / n_rails)),
@@ -170,14 +188,22 @@ fn check_fits(machine: &Machine, n_nodes_max: u64) -> Result<(), TopologyError> 
     })
 }
 
-/// Switches above `n_below` alike that each have `lanes` up: the least divisor of `lanes` that is `least` or more, none
-/// above one alone. Callers keep `least` at most `lanes`.
-fn fewest_above(n_below: u32, least: u32, lanes: u32) -> u32 {
-    if n_below == 1 {
-        return 0;
-    }
-    let mut counts = least.max(1)..lanes;
-    counts.find(|count| lanes.is_multiple_of(*count)).unwrap_or(lanes)
+/// Spines above `n_leaves` leaves: evenly many wires to each where the network has full bisection.
+fn fewest_spines(leaf: LeafPorts, n_leaves: u32, ports: u32) -> u32 {
+    if leaf.up >= leaf.down { fewest_even(leaf.up, n_leaves, ports) } else { fewest(leaf.up, n_leaves, ports) }
+}
+
+/// Switches with `ports` ports down above `n_below` alike that each have `lanes` up, so that none has more wires than
+/// ports; `lanes` of them always do.
+fn fewest(lanes: u32, n_below: u32, ports: u32) -> u32 {
+    let fits = |count: &u32| u64::from(lanes.div_ceil(*count)) * u64::from(n_below) <= u64::from(ports);
+    (1..lanes).find(fits).unwrap_or(lanes)
+}
+
+/// The same with equally many wires to each.
+fn fewest_even(lanes: u32, n_below: u32, ports: u32) -> u32 {
+    let least = fewest(lanes, n_below, ports);
+    (least..lanes).find(|count| lanes.is_multiple_of(*count)).unwrap_or(lanes)
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ const fn shape(vertex: Vertex) -> &'static str {
 mod tests {
     use super::*;
     use crate::FabricKind;
-    use crate::tests::fixture::network;
+    use crate::tests::fixture::{network, oversubscribed};
 
     #[test]
     fn the_first_node_stands_for_all() {
@@ -116,6 +116,14 @@ mod tests {
         assert_eq!(dot.matches("label=\"spine ").count(), 8 * 4);
         assert_eq!(dot.matches("label=\"8 x 50 GB/s\"").count(), 8 * 4, "32 lanes of a leaf over 4 spines");
         assert!(dot.starts_with("digraph network {") && dot.ends_with("}\n"));
+    }
+
+    /// 21 lanes of a leaf over three spines.
+    #[test]
+    fn uplinks_that_a_leaf_has_not_are_not_drawn() {
+        let dot = oversubscribed(FabricKind::FatTree, [8, 2, 64, 256], 2.0).dot(Detail::FirstNode);
+        assert_eq!(dot.matches("label=\"spine ").count(), 8 * 3);
+        assert_eq!(dot.matches("label=\"7 x 50 GB/s\"").count(), 8 * 3);
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl Network {
     }
 
     fn add_lines(&self, picture: &mut Picture) {
-        let half = self.planes().first().map_or(0, |plane| plane.half);
+        let (leaf_lanes, spine_lanes) =
+            self.planes().first().map_or((0, 0), |plane| (plane.leaf.up, plane.spine_lanes));
         let device = DeviceId(0);
         let rate = |link| self.link(link).rate;
         let port = rate(self.scale_up_send(device));
@@ -103,8 +104,8 @@ impl Network {
             let trunk = self.trunk_rate();
             picture.join(1, 2, rate(self.pcie_send(device)), |device, _| device.count);
             picture.join(2, 3, rate(self.nic_send(device)), |nic, _| nic.count);
-            picture.join(3, 4, trunk, |leaf, _| leaf.count * half);
-            picture.join(4, 5, trunk, |spine, _| spine.count * half);
+            picture.join(3, 4, trunk, |leaf, _| leaf.count * leaf_lanes);
+            picture.join(4, 5, trunk, |spine, _| spine.count * spine_lanes);
         }
     }
 
@@ -174,7 +175,7 @@ enum Named {
 mod tests {
     use super::*;
     use crate::FabricKind;
-    use crate::tests::fixture::{machine, network};
+    use crate::tests::fixture::{machine, network, oversubscribed};
 
     fn tier(picture: &Picture, name: &str) -> Vec<PictureBox> {
         let tier = picture.tiers.iter().position(|tier| *tier == name).expect("tier");
@@ -190,6 +191,8 @@ mod tests {
             network(FabricKind::FatTree, 1, 3, 16, 20),
             network(FabricKind::RailFatTree, 1, 2, 64, 64),
             network(FabricKind::RailFatTree, 2, 3, 8, 9),
+            oversubscribed(FabricKind::FatTree, [3, 2, 16, 20], 2.0),
+            oversubscribed(FabricKind::RailFatTree, [1, 3, 8, 9], 3.0),
         ];
         for network in networks {
             let picture = network.picture();

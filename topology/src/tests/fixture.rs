@@ -16,6 +16,7 @@ pub(crate) fn machine(kind: FabricKind, planes: u32, tiers: u32, switch_ports: u
         planes,
         tiers,
         switch_ports,
+        oversubscription: 1.0,
         link_rate: nic,
         switch_latency: Seconds::new(0.25e-6),
         endpoint_latency: Seconds::new(2e-6),
@@ -23,6 +24,13 @@ pub(crate) fn machine(kind: FabricKind, planes: u32, tiers: u32, switch_ports: u
         expenses: FabricExpenses::ZERO,
     };
     machine
+}
+
+/// The same with leaves of more ports down than up; planes, tiers, ports of a switch and nodes in this order.
+pub(crate) fn oversubscribed(kind: FabricKind, [planes, tiers, ports, n_nodes]: [u32; 4], ratio: f64) -> Network {
+    let mut machine = machine(kind, planes, tiers, ports, n_nodes);
+    machine.fabric.oversubscription = ratio;
+    Network::build(&machine).expect("the machine is whole")
 }
 
 /// The network of that machine.

@@ -31,6 +31,28 @@ fn a_machine_that_cannot_be_says_why() {
 }
 
 #[test]
+fn an_oversubscription_that_cannot_be_says_why() {
+    for ratio in [0.5, 0.0, -2.0, f64::NAN, f64::INFINITY] {
+        check(
+            |m| m.fabric.oversubscription = ratio,
+            &format!("`fabric.oversubscription` is `{ratio}`; hint: 1 for none"),
+        );
+    }
+    check(
+        |m| m.fabric.oversubscription = 63.1,
+        "`fabric.oversubscription` is `63.1`, which leaves no uplink of the 64 ports of a leaf; hint: 63 at most",
+    );
+    check(
+        |m| (m.fabric.kind, m.n_nodes, m.fabric.oversubscription) = (FabricKind::None, 1, 2.0),
+        "`fabric.oversubscription` is `2`, but `fabric.kind` is `none`, which has no tiers",
+    );
+    check(
+        |m| (m.fabric.oversubscription, m.n_nodes) = (63.0, 64 * 63 + 1),
+        "4033 nodes do not fit: 2 tiers of 64-port switches in 8 planes take 4032",
+    );
+}
+
+#[test]
 fn a_link_needs_a_rate_and_a_latency() {
     check(|m| m.node.nic.rate = BytesPerSec::ZERO, "`node.nic.rate` is `0 B/s`");
     check(|m| m.fabric.link_rate = BytesPerSec::new(f64::NAN), "`fabric.link-rate` is `NaN B/s`");

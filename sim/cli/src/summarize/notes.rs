@@ -7,11 +7,12 @@ use workloads::step;
 use workloads::traffic::Router;
 
 use super::Finished;
+use crate::fabric;
 
 pub(super) fn notes(run: &Finished<'_>) -> Vec<String> {
     let notes = [folding(run), sampling(run), bf16_weights(run), logits(run), moving_average(run), replicas(run)];
     let left_out = "not modeled: failures, checkpoints, data loading, and gaps in which the host launches too late";
-    notes.into_iter().flatten().chain([left_out.to_owned()]).collect()
+    notes.into_iter().flatten().chain(fabric::notes(&run.plan.machine)).chain([left_out.to_owned()]).collect()
 }
 
 /// What hides costs the chunks nothing, which flatters a job whose chunks need the same ports.

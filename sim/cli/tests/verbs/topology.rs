@@ -29,6 +29,39 @@ fn a_scenario_has_the_machine_of_its_cluster() {
     assert_near("bisection", 1024.0 * 50e9, number(&cluster, "/bisection_bytes_per_second"));
 }
 
+/// 48 ports down and 16 up: 256 nodes take six leaves of each plane, whose wires two spines take, and nothing else is paid for.
+#[test]
+fn an_oversubscribed_network_has_and_costs_the_wires_that_are_left() {
+    let args = ["topology", "h800-2048-mpft", "--set", "fabric.oversubscription=3"];
+    let answer = json(&[&args[..], &["--json"]].concat());
+    assert_eq!(answer["leaf_ports"], serde_json::json!({ "down": 48, "up": 16 }));
+    let (switches, wires) = (8.0 * (6.0 + 2.0), 8.0 * 6.0 * 16.0);
+    assert_near("switches", switches, number(&answer, "/switches/scale_out"));
+    assert_near("wires", wires, number(&answer, "/wires/trunk"));
+    assert_near("cost of switches", switches * 36_000.0, number(&answer, "/cost/switches/usd"));
+    assert_near("cost of wires", (wires + 2048.0) * 1280.0, number(&answer, "/cost/links/usd"));
+    // 48 ports down of 64 leaves, in each of eight planes.
+    assert_near("full size", 8.0 * 48.0 * 64.0, number(&answer, "/full_size/endpoints"));
+    let text = stdout(&args);
+    assert!(text.contains("48 down, 16 up (3.00 : 1)"), "{text}");
+}
+
+/// By every verb that has a machine, with both rates; at rates that fit, by none.
+#[test]
+fn a_nic_that_cannot_send_as_fast_as_it_could_is_noted() {
+    for args in [["topology", "h800-64-mpft"], ["check", "tiny-moe"], ["run", "tiny-moe"]] {
+        let quick = stdout(
+            &[&args[..], &["--set", "node.nic.rate=3200 Gbit/s", "--set", "fabric.oversubscription=2"]].concat(),
+        );
+        for part in ["50 GB/s (`fabric.link-rate`)", "64 GB/s (`node.host.pcie-rate`)", "43 down, 21 up (2.05 : 1)"] {
+            // A screen breaks lines where it likes.
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words(&quick).contains(part), "{args:?}: no `{part}` in {quick}");
+        }
+        assert!(!stdout(&args).contains("fabric.link-rate"), "{args:?}");
+    }
+}
+
 #[test]
 fn a_drawing_goes_where_it_is_asked_for() {
     let root = tempfile::tempdir().expect("a folder");
