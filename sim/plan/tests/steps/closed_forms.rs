@@ -13,7 +13,7 @@ use crate::flight::{BALANCED, Flight, TINY, V3, fly, plan};
 
 /// One device, one micro-batch, one stage of a dense model.
 const ALONE: [&str; 9] = [
-    "use.cluster=h800-64-mpft",
+    "cluster.nodes=8",
     "cluster.nodes=1",
     "use.model=llama-3.1-8b",
     // Round estimates: one tile, no limit of power.
@@ -121,7 +121,7 @@ fn gradients_are_reduced_and_weights_gathered_over_the_node() {
 fn a_collective_takes_in_a_step_what_it_takes_alone() {
     for (sets, n_nodes) in [
         (&["parallel.dp=8", "job.global-batch=8"][..], 1),
-        (&["use.cluster=h800-64-mpft", "parallel.dp=64", "job.global-batch=64"], 8),
+        (&["cluster.nodes=8", "parallel.dp=64", "job.global-batch=64"], 8),
     ] {
         let flight = alone(sets);
         let Flight { plan, .. } = &flight;

@@ -1,6 +1,7 @@
 //! Leaves with more ports down than up: what crosses them takes as much longer, what stays below one does not.
 
-use plan::{ExchangeKind, Program};
+use plan::Program;
+use platform::ExchangeKind;
 
 use crate::flight::{BALANCED, TINY, fly, plan};
 
@@ -60,8 +61,8 @@ fn an_exchange_that_fills_the_uplinks_takes_the_ratio_times_as_long() {
 fn a_message_that_fills_the_uplinks_takes_the_ratio_times_as_long() {
     for ratio in SHAPES.map(|(ratio, ..)| ratio) {
         let (plan, program) = across(ratio, &[]);
-        let expectation = 2.0 * ratio * program.messages.bytes / plan.machine.fabric.link_rate.get();
-        agree(expectation, program.messages.shortest, &format!("{ratio} : 1"));
+        let expectation = 2.0 * ratio * program.messages.each.bytes / plan.machine.fabric.link_rate.get();
+        agree(expectation, program.messages.each.shortest, &format!("{ratio} : 1"));
     }
 }
 
@@ -89,7 +90,7 @@ fn within_a_leaf_it_changes_nothing() {
 fn a_leaf_that_is_not_full_has_uplinks_to_spare() {
     let shortest = |over: &str| {
         let sets = ["use.fabric=ft2", "fabric.switch-ports=64", "cluster.nodes=8", over, BALANCED];
-        plan::lower(&plan(TINY, &sets)).expect("a preset with patches").messages.shortest
+        plan::lower(&plan(TINY, &sets)).expect("a preset with patches").messages.each.shortest
     };
     // Four nodes a leaf: of its 32 NICs, 16 send up. At 3 : 1 six nodes share 16 ports up, and 16 NICs send.
     let [full, over] = ["fabric.oversubscription=1", "fabric.oversubscription=3"].map(shortest);
