@@ -60,7 +60,7 @@ pub struct Knob {
     pub less: Option<Turn>,
     /// A tenth more.
     pub more: Option<Turn>,
-    /// Of an estimate: its spread, a share of the value.
+    /// Of an estimate: its spread on this machine, a share of the value.
     pub spread: Option<f64>,
     /// Of an estimate: what it rests on.
     pub basis: Option<String>,
@@ -81,8 +81,17 @@ pub struct Turn {
 
 /// A knob before it is turned.
 enum Handle {
-    Leaf { key: String, written: String, amount: Amount },
-    Estimate { key: EstimateKey, estimate: Estimate },
+    Leaf {
+        key: String,
+        written: String,
+        amount: Amount,
+    },
+    /// With its spread here, where the machine may not be that of the estimate.
+    Estimate {
+        key: EstimateKey,
+        estimate: Estimate,
+        spread: f64,
+    },
 }
 
 /// Turns every knob of the scenario on `tunnel` both ways, on the threads of the current pool.
@@ -131,7 +140,9 @@ fn handles(base: &Loaded) -> Vec<Handle> {
         Some(Handle::Leaf { key: leaf.key.clone(), written: leaf.value.clone(), amount })
     };
     let estimates = base.plan.profile.iter().filter(|(_, estimate)| estimate.value > 0.0);
-    let estimates = estimates.map(|(key, estimate)| Handle::Estimate { key, estimate: estimate.clone() });
+    let spread = |key| base.plan.profile.spread(key);
+    let estimates =
+        estimates.map(|(key, estimate)| Handle::Estimate { key, estimate: estimate.clone(), spread: spread(key) });
     base.leaves.iter().filter(of_machine).filter_map(leaf).chain(estimates).collect()
 }
 
@@ -156,7 +167,7 @@ impl Handle {
                 let set = Change { key: key.clone(), value }.set();
                 (tunnel.load(&[set]).map(|loaded| loaded.plan).map_err(|mistakes| first(&mistakes)), factor)
             }
-            Self::Estimate { key, estimate } => {
+            Self::Estimate { key, estimate, .. } => {
                 let value = limited(*key, estimate, factor);
                 (Ok(with(base, *key, value)), value / estimate.value)
             }
@@ -221,11 +232,10 @@ fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>,
         (None, None) => None,
         (less, more) => Some(slope(less.as_ref().unwrap_or(&unturned), more.as_ref().unwrap_or(&unturned))),
     };
-    let estimate = match handle {
-        Handle::Leaf { .. } => None,
-        Handle::Estimate { estimate, .. } => Some(estimate),
+    let (estimate, spread) = match handle {
+        Handle::Leaf { .. } => (None, None),
+        Handle::Estimate { estimate, spread, .. } => (Some(estimate), Some(*spread)),
     };
-    let spread = estimate.map(|estimate| estimate.spread);
     let end = |end: fn(f64, f64) -> f64| ways.iter().copied().reduce(end);
     Knob {
         key: handle.key(),

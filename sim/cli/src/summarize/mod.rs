@@ -53,7 +53,8 @@ impl Finished<'_> {
 /// The numbers of a run.
 ///
 /// # Errors
-/// When the machine cannot be wired, which a run of it has found out before.
+/// When the machine cannot be wired, which a run of it has found out before, and when its tensor cores would have
+/// computed more than they can.
 pub(crate) fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
     let phases_by_rank = phases_by_rank(run);
     let phases = mean_phases(&phases_by_rank, run.step());
@@ -90,7 +91,7 @@ pub(crate) fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
         links: links(run),
         cost,
         energy,
-        notes: notes::notes(run),
+        notes: notes::notes(run, &shares, rates.mfu)?,
     })
 }
 

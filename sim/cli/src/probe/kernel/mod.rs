@@ -3,7 +3,7 @@
 pub(crate) mod args;
 pub(crate) mod device;
 
-use calibrate::{Basis, EstimateKey, Profile, Question};
+use calibrate::{Basis, Departure, EstimateKey, Profile, Question};
 use report::format::seconds;
 use serde_json::{Value, json};
 
@@ -27,6 +27,8 @@ pub(crate) struct Answer {
     pub(crate) limit: String,
     /// Whose kernel it is, where the profile says.
     pub(crate) implementation: Option<String>,
+    /// In what the machine departs from that of the estimates.
+    pub(crate) departures: Vec<Departure>,
 }
 
 impl Answer {
@@ -37,7 +39,16 @@ impl Answer {
         }
         let kernel = self.implementation.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
         let [time, low, high] = [self.seconds, self.low, self.high].map(seconds);
-        format!("{time}   {low} to {high}   {}, limited by {}{kernel}\n", self.basis, self.limit)
+        let elsewhere = self.elsewhere().map(|note| note + "\n").unwrap_or_default();
+        format!("{time}   {low} to {high}   {}, limited by {}{kernel}\n{elsewhere}", self.basis, self.limit)
+    }
+
+    /// Why what was measured is no more than extrapolated.
+    fn elsewhere(&self) -> Option<String> {
+        let departures: Vec<String> = self.departures.iter().map(ToString::to_string).collect();
+        let departures = departures.join(", ");
+        (!departures.is_empty())
+            .then(|| format!("extrapolated: it rests on estimates measured with other values: {departures}"))
     }
 
     fn json(&self) -> Value {
@@ -48,15 +59,18 @@ impl Answer {
         if let Some(name) = &self.implementation {
             value["implementation"] = json!(name);
         }
+        if let Some(note) = self.elsewhere() {
+            value["notes"] = json!([note]);
+        }
         value
     }
 }
 
 impl From<plan::Answer> for Answer {
     fn from(answer: plan::Answer) -> Self {
-        let plan::Answer { time, low, high, basis, limit, implementation } = answer;
+        let plan::Answer { time, low, high, basis, limit, implementation, departures } = answer;
         let limit = limit.name().to_owned();
-        Self { seconds: time.get(), low: low.get(), high: high.get(), basis, limit, implementation }
+        Self { seconds: time.get(), low: low.get(), high: high.get(), basis, limit, implementation, departures }
     }
 }
 
@@ -86,7 +100,8 @@ fn answer(known: &Known, question: &Question) -> Result<Answer, Failure> {
 /// Launch and kernel are taken to be slow together, so the ends add up: the interval is wide rather than narrow.
 fn launched(busy: Answer, profile: &Profile) -> Answer {
     let launch = profile.get(EstimateKey::KernelLaunch);
-    let end = |deviations: f64| launch.value * (launch.spread * deviations).exp();
+    let spread = profile.spread(EstimateKey::KernelLaunch);
+    let end = |deviations: f64| launch.value * (spread * deviations).exp();
     let limit = if launch.value > busy.seconds { EstimateKey::KernelLaunch.name().to_owned() } else { busy.limit };
     Answer {
         seconds: busy.seconds + launch.value,
