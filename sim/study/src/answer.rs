@@ -119,7 +119,9 @@ pub struct Difference {
     pub low: Option<f64>,
     /// A twentieth of the draws lie above.
     pub high: Option<f64>,
-    /// Whether the interval leaves the sign no choice; `None` without draws.
+    /// Share of the base's step below which two steps are not told apart ([`crate::ANOMALY`]); a smaller difference is undecided.
+    pub anomaly: f64,
+    /// Whether the interval leaves the sign no choice; `None` without draws, but for a difference that no draw can decide.
     pub decided: Option<bool>,
     /// Which sign that is.
     pub verdict: Option<Verdict>,
@@ -305,13 +307,19 @@ impl Beside<'_> {
         let nominal = step - self.step;
         let steps = less(&finished.draws, &self.base.draws).remove(STEP).unwrap_or_default();
         let interval = Interval::of(&steps, nominal);
-        let verdict = interval.as_ref().map(|interval| Verdict::of(&steps, interval));
+        let anomaly = self.base.anomaly().max(finished.anomaly());
+        let is_too_small = nominal != 0.0 && nominal.abs() <= anomaly * self.step;
+        let verdict = match (is_too_small, &interval) {
+            (true, _) => Some(Verdict::Undecided),
+            (false, interval) => interval.as_ref().map(|interval| Verdict::of(&steps, interval)),
+        };
         Difference {
             nominal,
             share: nominal / self.step,
             mean: interval.map_or(nominal, |interval| interval.mean),
             low: interval.map(|interval| interval.low),
             high: interval.map(|interval| interval.high),
+            anomaly,
             decided: verdict.map(Verdict::is_decided),
             verdict,
             decided_by: deciders(&steps, &self.deviations(entry)),

@@ -180,6 +180,43 @@ fn carrying(exponent: &str) -> Answer {
     Answer::new(&manifest, &store).expect("all points")
 }
 
+/// The same formula on a simulator whose steps may be longer by a share on a better machine.
+struct Anomalous(Formula, f64);
+
+impl Tunnel for Anomalous {
+    fn load(&self, sets: &[String]) -> Result<Loaded, Mistakes> {
+        self.0.load(sets)
+    }
+
+    fn run(&self, plan: &Plan) -> Result<Results, String> {
+        let mut results = self.0.run(plan)?;
+        results.numbers.insert(study::ANOMALY.into(), self.1);
+        Ok(results)
+    }
+}
+
+#[test]
+fn a_difference_below_an_anomaly_is_undecided_with_draws_and_without() {
+    let decided = |anomaly: f64, draws: &str| {
+        let tunnel = Anomalous(Formula::new(), anomaly);
+        let study = Study::read("a study", &STUDY.replacen("draws = 24", draws, 1), &nowhere).expect("a study");
+        let (manifest, store) =
+            (Manifest::new(&study, &tunnel, "this build").expect("a manifest"), InMemory::default());
+        study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &Progress::default()).expect("a base");
+        let answer = Answer::new(&manifest, &store).expect("all points");
+        let differences = [0, 2].map(|index| answer.points[index].difference.clone().expect("a difference"));
+        let links = differences[0].share.abs();
+        (links, differences.map(|difference| difference.decided))
+    };
+    let (links, decisions) = decided(0.0, "draws = 24");
+    assert_eq!(decisions, [Some(true), Some(true)]);
+    assert_eq!(decided(links * 0.99, "draws = 24").1, [Some(true), Some(true)]);
+    // What changes nothing at all is decided whatever order does to others.
+    assert_eq!(decided(links * 1.01, "draws = 24").1, [Some(false), Some(true)]);
+    assert_eq!(decided(links * 0.99, "draws = 0").1, [None, None]);
+    assert_eq!(decided(links * 1.01, "draws = 0").1, [Some(false), None]);
+}
+
 #[test]
 fn a_change_of_the_machine_adds_its_own_doubt_and_no_other() {
     let width = |answer: &Answer, index: usize| {

@@ -87,6 +87,7 @@ pub(crate) fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
         binding_shares: shares.binding_shares(),
         load_cv: run.program.pool.as_ref().map_or(0.0, |pool| pool.load_cv().mean),
         sampling_error: shares.sampling_error(run),
+        scheduling_anomaly: run.plan.scheduling_anomaly(),
         ops: ops::rows(run),
         links: links(run),
         cost,
