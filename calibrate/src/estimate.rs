@@ -1,6 +1,8 @@
 //! One number about how kernels and protocols behave, with its spread, basis and source.
 
-use std::fmt;
+use crate::basis::Basis;
+use crate::departure::Departure;
+use crate::subject::Subject;
 
 /// A number with how sure we are of it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -15,45 +17,9 @@ pub struct Estimate {
     pub implementation: Option<String>,
     /// Where it is from, for people.
     pub source: String,
-}
-
-/// What a number rests on, from firm to soft.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Basis {
-    /// Measured on this hardware.
-    Measured,
-    /// Between measured points.
-    Interpolated,
-    /// Derived from published figures.
-    Published,
-    /// Beyond what was measured, or measured on other hardware.
-    Extrapolated,
-    /// Assumed.
-    Assumed,
-}
-
-impl Basis {
-    /// Every basis, firm to soft.
-    pub const ALL: [Self; 5] = [Self::Measured, Self::Interpolated, Self::Published, Self::Extrapolated, Self::Assumed];
-
-    /// Its spelling in files.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Measured => "measured",
-            Self::Interpolated => "interpolated",
-            Self::Published => "published",
-            Self::Extrapolated => "extrapolated",
-            Self::Assumed => "assumed",
-        }
-    }
-}
-
-impl fmt::Display for Basis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+    /// Values of the machine that are not those it was measured with; none where all that it depends on are.
+    #[serde(skip)]
+    pub departures: Vec<Departure>,
 }
 
 /// How the value of a key is written in files.
@@ -74,21 +40,21 @@ pub enum Dimension {
 }
 
 macro_rules! estimate_keys {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $dimension:ident;)+) => {
+    ($([$subject:ident] $($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $dimension:ident;)+)+) => {
         /// Every estimate the model asks for. In files: `profile.NAME`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum EstimateKey {
-            $($(#[doc = $doc])+ $variant,)+
+            $($($(#[doc = $doc])+ $variant,)+)+
         }
 
         impl EstimateKey {
             /// Every key, in the order of files.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            pub const ALL: &'static [Self] = &[$($(Self::$variant,)+)+];
 
             /// Its dotted name below `profile`.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
+                match self { $($(Self::$variant => $name,)+)+ }
             }
 
             /// Whether it bounds what moves through device memory; other bounds are of arithmetic.
@@ -101,19 +67,26 @@ macro_rules! estimate_keys {
             /// How its value is written.
             #[must_use]
             pub const fn dimension(self) -> Dimension {
-                match self { $(Self::$variant => Dimension::$dimension,)+ }
+                match self { $($(Self::$variant => Dimension::$dimension,)+)+ }
+            }
+
+            /// What it is about.
+            #[must_use]
+            pub const fn subject(self) -> Subject {
+                match self { $($(Self::$variant => Subject::$subject,)+)+ }
             }
 
             /// What it means, for reference pages.
             #[must_use]
             pub fn doc(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($doc),+).trim_start(),)+ }
+                match self { $($(Self::$variant => concat!($($doc),+).trim_start(),)+)+ }
             }
         }
     };
 }
 
 estimate_keys! {
+    [Fp8Scaled]
     /// Share of the FP8 tensor peak of the SMs held that a GEMM with 1x128 and 128x128 scales keeps in its main loop.
     GemmFp8BlockFraction = "gemm.fp8-block.peak-fraction", Fraction;
     /// Share of the FP8 tensor peak that a GEMM with 1x128 and 128x128 scales would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
@@ -174,6 +147,7 @@ estimate_keys! {
     GemmFp8TileSplit = "gemm.fp8-tile.split-max", CountAboveZero;
     /// Products between promotions to FP32, and between changes of scale, in the GEMM with 1x128 scales on both operands that the rates are of.
     GemmFp8TilePromote = "gemm.fp8-tile.promote-every", CountAboveZero;
+    [Fp8Tensor]
     /// Share of the FP8 tensor peak of the SMs held that an FP8 GEMM with one scale a tensor and promoted sums keeps in its main loop.
     GemmFp8TensorFraction = "gemm.fp8-tensor.peak-fraction", Fraction;
     /// Share of the FP8 tensor peak that an FP8 GEMM with one scale a tensor and promoted sums would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
@@ -204,6 +178,7 @@ estimate_keys! {
     GemmFp8TensorSplit = "gemm.fp8-tensor.split-max", CountAboveZero;
     /// Products between promotions to FP32, and between changes of scale, in the FP8 GEMM with one scale a tensor and promoted sums that the rates are of.
     GemmFp8TensorPromote = "gemm.fp8-tensor.promote-every", CountAboveZero;
+    [Fp8Fast]
     /// Share of the FP8 tensor peak of the SMs held that an FP8 GEMM with one scale a tensor and sums left in the tensor core keeps in its main loop.
     GemmFp8TensorFastFraction = "gemm.fp8-tensor-fast.peak-fraction", Fraction;
     /// Share of the FP8 tensor peak that an FP8 GEMM with one scale a tensor and sums left in the tensor core would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
@@ -232,6 +207,7 @@ estimate_keys! {
     GemmFp8TensorFastStep = "gemm.fp8-tensor-fast.tile-columns-step", CountAboveZero;
     /// Most parts that an FP8 GEMM with one scale a tensor and sums left in the tensor core splits its inner dimension into when tiles are few.
     GemmFp8TensorFastSplit = "gemm.fp8-tensor-fast.split-max", CountAboveZero;
+    [Bf16]
     /// Share of the BF16 tensor peak of the SMs held that a BF16 GEMM keeps in its main loop.
     GemmBf16Fraction = "gemm.bf16.peak-fraction", Fraction;
     /// Share of the BF16 tensor peak that a BF16 GEMM would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
@@ -260,10 +236,12 @@ estimate_keys! {
     GemmBf16Step = "gemm.bf16.tile-columns-step", CountAboveZero;
     /// Most parts that a BF16 GEMM splits its inner dimension into when tiles are few.
     GemmBf16Split = "gemm.bf16.split-max", CountAboveZero;
+    [Promotion]
     /// Share of the FP32 work of promoting and scaling sums that is not hidden behind the tensor cores.
     GemmPromotionExposed = "gemm.promotion.exposed", Share;
     /// FP8 operations of the tensor cores for one of the vector lanes, in a clock, on the hardware that the rates are of.
     GemmPromotionRatio = "gemm.promotion.tensor-to-vector", CountAboveZero;
+    [Attention]
     /// Share of the BF16 tensor peak of the SMs held that attention keeps in its main loop, forward.
     AttentionForwardFraction = "attention.forward.peak-fraction", Fraction;
     /// Queries' and keys' worth of work that each tile row of attention costs at its start and end, forward.
@@ -284,6 +262,7 @@ estimate_keys! {
     AttentionBackwardMemory = "attention.backward.memory-fraction", Fraction;
     /// Time beyond that of every kernel before attention runs at full speed, and after, backward.
     AttentionBackwardLatency = "attention.backward.latency", Seconds;
+    [Memory]
     /// Share of the memory peak that kernels bound by memory reach together.
     MemoryFraction = "memory.peak-fraction", Fraction;
     /// Memory traffic, reads and writes together, that one SM alone can keep in flight.
@@ -292,10 +271,12 @@ estimate_keys! {
     MemorySharpness = "memory.sharpness", CountAboveZero;
     /// Times the memory peak that traffic alone could move within the power limit of the device.
     MemoryPower = "memory.power-rate", CountAboveZero;
+    [Start]
     /// Time between the end of one kernel of a busy stream and the start of the next.
     KernelLatency = "kernel.latency", Seconds;
     /// What an isolated call takes more: from the launch by the host to the end as the host sees it, of a kernel that does nothing.
     KernelLaunch = "kernel.launch", Seconds;
+    [Memory]
     /// Share of the memory peak that a copy would reach on SMs without number.
     StreamCopyFraction = "stream.copy.peak-fraction", Fraction;
     /// Time beyond that of every kernel before a copy runs at full speed, and after.
@@ -308,10 +289,12 @@ estimate_keys! {
     StreamWriteFraction = "stream.write.peak-fraction", Fraction;
     /// Time beyond that of every kernel before writing runs at full speed, and after.
     StreamWriteLatency = "stream.write.latency", Seconds;
+    [Norm]
     /// Share of the memory peak that a norm would reach on SMs without number.
     StreamNormFraction = "stream.norm.peak-fraction", Fraction;
     /// Time beyond that of every kernel before a norm runs at full speed, and after.
     StreamNormLatency = "stream.norm.latency", Seconds;
+    [Memory]
     /// Share of the memory peak that a rotary embedding would reach on SMs without number.
     StreamRopeFraction = "stream.rope.peak-fraction", Fraction;
     /// Time beyond that of every kernel before a rotary embedding runs at full speed, and after.
@@ -320,6 +303,7 @@ estimate_keys! {
     StreamSwiGluFraction = "stream.swiglu.peak-fraction", Fraction;
     /// Time beyond that of every kernel before SwiGLU runs at full speed, and after.
     StreamSwiGluLatency = "stream.swiglu.latency", Seconds;
+    [Casts]
     /// Share of the memory peak that a cast to FP8 would reach on SMs without number.
     StreamCastFraction = "stream.cast.peak-fraction", Fraction;
     /// Time beyond that of every kernel before a cast to FP8 runs at full speed, and after.
@@ -328,6 +312,7 @@ estimate_keys! {
     StreamCastTransposeFraction = "stream.cast-transpose.peak-fraction", Fraction;
     /// Time beyond that of every kernel before a cast to FP8 with transpose runs at full speed, and after.
     StreamCastTransposeLatency = "stream.cast-transpose.latency", Seconds;
+    [Memory]
     /// Share of the memory peak that a permutation would reach on SMs without number.
     StreamPermuteFraction = "stream.permute.peak-fraction", Fraction;
     /// Time beyond that of every kernel before a permutation runs at full speed, and after.
@@ -336,32 +321,45 @@ estimate_keys! {
     StreamUnpermuteFraction = "stream.unpermute.peak-fraction", Fraction;
     /// Time beyond that of every kernel before a weighted sum over permuted rows runs at full speed, and after.
     StreamUnpermuteLatency = "stream.unpermute.latency", Seconds;
+    [ExchangeOut]
     /// Share of the NIC rate that dispatch's InfiniBand messages reach.
     DispatchScaleOutFraction = "all-to-all.dispatch.scale-out-fraction", Fraction;
+    [ExchangeUp]
     /// Share of the scale-up port rate that dispatch's forwarding reaches.
     DispatchScaleUpFraction = "all-to-all.dispatch.scale-up-fraction", Fraction;
+    [ExchangeOut]
     /// Share of the NIC rate that combine's InfiniBand messages reach.
     CombineScaleOutFraction = "all-to-all.combine.scale-out-fraction", Fraction;
+    [ExchangeUp]
     /// Share of the scale-up port rate that combine's forwarding reaches.
     CombineScaleUpFraction = "all-to-all.combine.scale-up-fraction", Fraction;
+    [ExchangeOut]
     /// Share of the NIC rate that a direct dispatch's messages reach.
     DirectDispatchScaleOutFraction = "all-to-all.direct.dispatch.scale-out-fraction", Fraction;
+    [ExchangeUp]
     /// Share of the scale-up port rate that a direct dispatch's messages reach.
     DirectDispatchScaleUpFraction = "all-to-all.direct.dispatch.scale-up-fraction", Fraction;
+    [ExchangeOut]
     /// Share of the NIC rate that a direct combine's messages reach.
     DirectCombineScaleOutFraction = "all-to-all.direct.combine.scale-out-fraction", Fraction;
+    [ExchangeUp]
     /// Share of the scale-up port rate that a direct combine's messages reach.
     DirectCombineScaleUpFraction = "all-to-all.direct.combine.scale-up-fraction", Fraction;
+    [ExchangeStart]
     /// What a direct dispatch or combine takes beside its messages and their way: its kernel's start, slots, flags and end.
     DirectLatency = "all-to-all.direct.latency", Seconds;
+    [ExchangeCopies]
     /// Payload that one SM of a dispatch or combine kernel copies by loads and stores: what its rank sends over the network, and sends, forwards and receives over the scale-up fabric.
     AllToAllRatePerSm = "all-to-all.rate-per-sm", BytesPerSec;
     /// The same by bulk copies (TMA), which put a byte where it is wanted: what its rank hands on or sums, each byte once.
     AllToAllBulkRatePerSm = "all-to-all.bulk-rate-per-sm", BytesPerSec;
+    [ExchangeStart]
     /// Exchange of token counts and barriers before a dispatch or combine moves data.
     AllToAllNotify = "all-to-all.notify-latency", Seconds;
+    [ExchangeCopies]
     /// Times each payload byte a rank sends or receives crosses its device memory in a dispatch or combine kernel.
     AllToAllMemoryPasses = "all-to-all.memory-passes", Count;
+    [CollectiveUp]
     /// Time of an all-reduce of two ranks that moves nothing.
     AllReduceLatency = "collective.all-reduce.latency", Seconds;
     /// What each rank beyond two adds to it.
@@ -372,8 +370,10 @@ estimate_keys! {
     AllReducePiece = "collective.all-reduce.piece-latency", Seconds;
     /// Share of the scale-up port rate that an all-reduce reaches in its protocol for large sizes.
     AllReduceFraction = "collective.all-reduce.scale-up-fraction", Fraction;
+    [CollectiveCopies]
     /// Bytes a rank sends or copies to itself in an all-reduce, a second, on all the SMs the library takes.
     AllReduceCopyRate = "collective.all-reduce.copy-rate", BytesPerSec;
+    [CollectiveUp]
     /// Time of an all-gather of two ranks that moves nothing.
     AllGatherLatency = "collective.all-gather.latency", Seconds;
     /// What each rank beyond two adds to it.
@@ -384,8 +384,10 @@ estimate_keys! {
     AllGatherPiece = "collective.all-gather.piece-latency", Seconds;
     /// Share of the scale-up port rate that an all-gather reaches in its protocol for large sizes.
     AllGatherFraction = "collective.all-gather.scale-up-fraction", Fraction;
+    [CollectiveCopies]
     /// Bytes a rank sends or copies to itself in an all-gather, a second, on all the SMs the library takes.
     AllGatherCopyRate = "collective.all-gather.copy-rate", BytesPerSec;
+    [CollectiveUp]
     /// Time of a reduce-scatter of two ranks that moves nothing.
     ReduceScatterLatency = "collective.reduce-scatter.latency", Seconds;
     /// What each rank beyond two adds to it.
@@ -396,8 +398,10 @@ estimate_keys! {
     ReduceScatterPiece = "collective.reduce-scatter.piece-latency", Seconds;
     /// Share of the scale-up port rate that a reduce-scatter reaches in its protocol for large sizes.
     ReduceScatterFraction = "collective.reduce-scatter.scale-up-fraction", Fraction;
+    [CollectiveCopies]
     /// Bytes a rank sends or copies to itself in a reduce-scatter, a second, on all the SMs the library takes.
     ReduceScatterCopyRate = "collective.reduce-scatter.copy-rate", BytesPerSec;
+    [CollectiveUp]
     /// Time of an all-to-all of a collective library of two ranks that moves nothing.
     AllToAllLatency = "collective.all-to-all.latency", Seconds;
     /// What each rank beyond two adds to it.
@@ -408,8 +412,10 @@ estimate_keys! {
     AllToAllPiece = "collective.all-to-all.piece-latency", Seconds;
     /// Share of the scale-up port rate that an all-to-all of a collective library reaches in its protocol for large sizes.
     AllToAllFraction = "collective.all-to-all.scale-up-fraction", Fraction;
+    [CollectiveCopies]
     /// Bytes a rank sends or copies to itself in an all-to-all of a collective library, a second, on all the SMs the library takes.
     AllToAllCopyRate = "collective.all-to-all.copy-rate", BytesPerSec;
+    [CollectiveUp]
     /// Time of a message to the next rank of two ranks that moves nothing.
     SendRecvLatency = "collective.send-recv.latency", Seconds;
     /// What each rank beyond two adds to it.
@@ -420,16 +426,22 @@ estimate_keys! {
     SendRecvPiece = "collective.send-recv.piece-latency", Seconds;
     /// Share of the scale-up port rate that a message to the next rank reaches in its protocol for large sizes.
     SendRecvFraction = "collective.send-recv.scale-up-fraction", Fraction;
+    [CollectiveCopies]
     /// Bytes a rank sends or copies to itself in a message to the next rank, a second, on all the SMs the library takes.
     SendRecvCopyRate = "collective.send-recv.copy-rate", BytesPerSec;
     /// The same bytes a second on one SM of a collective.
     CollectiveRatePerSm = "collective.rate-per-sm", BytesPerSec;
+    [CollectiveOut]
     /// Share of the NIC rate that ring collectives reach.
     CollectiveScaleOutFraction = "collective.scale-out-fraction", Fraction;
     /// Share of the NIC rate that a pipeline's messages reach.
     PointToPointFraction = "point-to-point.scale-out-fraction", Fraction;
+    [Host]
     /// Share of the PCIe rate that copies to the host reach.
     HostFraction = "host.pcie-fraction", Fraction;
+    [Elsewhere]
+    /// Standard deviation of the power of a rate, clock or count by which an estimate is off on a machine that has another of it than the one it was measured on.
+    ElsewhereExponent = "elsewhere.exponent", Count;
 }
 
 impl EstimateKey {

@@ -14,8 +14,10 @@
 //!
 //! This crate does not know the engine: an estimate is never a finished time.
 
+mod basis;
 mod bench;
 mod demand;
+mod departure;
 pub mod design;
 mod draw;
 mod estimate;
@@ -23,16 +25,23 @@ pub mod fit;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod import;
+mod machine_key;
 mod mock;
 mod profile;
 mod question;
 mod sample;
 pub mod session;
+mod subject;
 
+pub use basis::Basis;
 pub use bench::{Bench, BenchError};
 pub use demand::{Algorithm, Call, CollectiveDemand, CollectiveKeys, Demand, Estimator, Spread, Traffic, traffic};
-pub use estimate::{Basis, Dimension, Estimate, EstimateKey};
+pub use departure::Departure;
+pub use draw::{carried, interval};
+pub use estimate::{Dimension, Estimate, EstimateKey};
+pub use machine_key::{MachineKey, MachinePart, MachineValue};
 pub use mock::Mock;
 pub use profile::{MissingEstimates, Profile};
 pub use question::{Collective, Direction, Distribution, Dtype, Question};
 pub use sample::{Fingerprint, Line, Reading, Sample};
+pub use subject::Subject;

@@ -49,6 +49,11 @@ pub enum TransposedReads {
     Native,
 }
 
+impl TransposedReads {
+    /// Its spellings in files.
+    pub const WORDS: [(&'static str, Self); 2] = [("none", Self::None), ("native", Self::Native)];
+}
+
 /// FP8 arithmetic of the tensor cores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fp8 {
@@ -67,6 +72,11 @@ pub enum BlockScaling {
     None,
     /// The tensor core.
     Native,
+}
+
+impl BlockScaling {
+    /// Its spellings in files.
+    pub const WORDS: [(&'static str, Self); 2] = [("none", Self::None), ("native", Self::Native)];
 }
 
 /// Device memory.
@@ -105,6 +115,10 @@ pub enum InNetwork {
 }
 
 impl InNetwork {
+    /// Its spellings in files.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("none", Self::None), ("multicast", Self::Multicast), ("reduce", Self::Reduce)];
+
     /// Whether a message for several receivers is sent once.
     #[must_use]
     pub fn multicasts(self) -> bool {
@@ -135,6 +149,11 @@ pub enum CommEngine {
     Full,
 }
 
+impl CommEngine {
+    /// Its spellings in files.
+    pub const WORDS: [(&'static str, Self); 3] = [("none", Self::None), ("copy", Self::Copy), ("full", Self::Full)];
+}
+
 /// Where activations and gradients become FP8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cast {
@@ -146,6 +165,16 @@ pub enum Cast {
     NearMemory,
     /// The engine that copies operands to the SMs: the product reads BF16, and there is no cast.
     CopyEngine,
+}
+
+impl Cast {
+    /// Its spellings in files.
+    pub const WORDS: [(&'static str, Self); 4] = [
+        ("kernel", Self::Kernel),
+        ("warp", Self::Warp),
+        ("near-memory", Self::NearMemory),
+        ("copy-engine", Self::CopyEngine),
+    ];
 }
 
 impl Device {

@@ -43,6 +43,11 @@ pub enum Forwarding {
     Hardware,
 }
 
+impl Forwarding {
+    /// Its spellings in files.
+    pub const WORDS: [(&'static str, Self); 2] = [("kernel", Self::Kernel), ("hardware", Self::Hardware)];
+}
+
 /// Whether remote writes arrive in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ordering {
@@ -50,6 +55,11 @@ pub enum Ordering {
     Fence,
     /// As they were made: the flag follows the data at once.
     Native,
+}
+
+impl Ordering {
+    /// Its spellings in files.
+    pub const WORDS: [(&'static str, Self); 2] = [("fence", Self::Fence), ("native", Self::Native)];
 }
 
 /// What a NIC squeezes BF16 to while it sends.
@@ -64,6 +74,10 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// Its spellings in files.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("none", Self::None), ("logfmt-10", Self::LogFmt10), ("logfmt-8", Self::LogFmt8)];
+
     /// Bits of an element of BF16 on the wire. A tile of 128 also carries the ends of its scale, two numbers of 16 bits.
     #[must_use]
     pub fn bits(self) -> f64 {

@@ -33,6 +33,7 @@ pub(super) fn memory_together(samples: &[Sample], device: &Device) -> Option<Fit
         basis: Basis::Measured,
         implementation: None,
         source: format!("the highest rate of large reads and writes on {}", sample.machine),
+        departures: Vec::new(),
     };
     Some(Fitted {
         name: "memory",
@@ -79,6 +80,7 @@ pub(super) fn promotion(samples: &[Sample], device: &Device) -> Option<Fitted> {
             exposed.len(),
             sample.machine
         ),
+        departures: Vec::new(),
     };
     let source = "of the hardware that was measured".to_owned();
     let ratio = Estimate { value: work, spread: 0.0, source, ..estimate.clone() };
@@ -100,6 +102,7 @@ pub(super) fn launch(samples: &[Sample]) -> Option<Fitted> {
         basis: Basis::Measured,
         implementation: None,
         source: format!("an empty kernel, {what}, on {}", host.machine),
+        departures: Vec::new(),
     };
     let round_trip = *host.reading.extras.get("round-trip-seconds")?;
     let estimates = [
@@ -128,7 +131,7 @@ pub(super) fn copies(samples: &[Sample]) -> Option<Fitted> {
     let estimate = |rates: Vec<f64>, how: &str| {
         let source = format!("{} copies to a peer by {how}, on few SMs, on {}", rates.len(), first.machine);
         let (value, spread) = (rates[rates.len() / 2], spread_of(&rates));
-        Estimate { value, spread, basis: Basis::Measured, implementation: None, source }
+        Estimate { value, spread, basis: Basis::Measured, implementation: None, source, departures: Vec::new() }
     };
     let loads = rates_per_sm(samples, stored).map(|rates| estimate(rates, "loads and stores"));
     let bulk = rates_per_sm(samples, bulk).map(|rates| estimate(rates, "bulk copies"));
@@ -189,6 +192,7 @@ pub(super) fn contention(samples: &[Sample], device: &Device, profile: &Profile)
         basis: Basis::Measured,
         implementation: None,
         source: format!("{} products beside copies on {}", rates.len(), first.machine),
+        departures: Vec::new(),
     };
     Some(Fitted {
         name: "contention",

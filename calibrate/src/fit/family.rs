@@ -187,6 +187,7 @@ fn summary(family: &Family, samples: &[&Sample], device: &Device, profile: &Prof
                 basis: Basis::Measured,
                 implementation: Some(implementation.clone()),
                 source,
+                departures: Vec::new(),
             },
         )
     };

@@ -1,6 +1,6 @@
 //! One kernel alone on a device, or one collective alone in a node: the lowering of a step, asked one question.
 
-use calibrate::{Algorithm, Basis, Call, Estimate, EstimateKey, Estimator, Profile, Spread};
+use calibrate::{Algorithm, Basis, Call, Departure, Estimate, EstimateKey, Estimator, Profile, Spread, interval};
 use engine::{Resources, TaskGraph, run};
 use platform::{Kernel, PortRates};
 use topology::Device;
@@ -11,15 +11,13 @@ use crate::PlanError;
 
 /// Draws from the spreads behind an interval.
 const N_DRAWS: u64 = 256;
-/// Share of the draws below the lower end, and above the upper.
-const TAIL: f64 = 0.05;
 
 /// How long one thing takes with the machine to itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// Seconds of one call in a stream that never runs dry; for a collective, of the slowest rank.
     pub time: Seconds,
-    /// Fifth percentile over the spreads of the estimates.
+    /// Fifth percentile over the spreads of the estimates ([`calibrate::interval`]).
     pub low: Seconds,
     /// Ninety-fifth percentile.
     pub high: Seconds,
@@ -29,6 +27,8 @@ pub struct Answer {
     pub limit: EstimateKey,
     /// Whose kernel it is, where the profile says.
     pub implementation: Option<String>,
+    /// In what the machine departs from the one that those estimates were measured on.
+    pub departures: Vec<Departure>,
 }
 
 /// Asks for one op on `sms` SMs of a device.
@@ -101,12 +101,13 @@ fn answer(profile: &Profile, asked: Asked<'_>) -> Result<Answer, PlanError> {
     let (time, limit) = asked(profile)?;
     let mut times = Vec::with_capacity(N_DRAWS as usize);
     for draw in 0..N_DRAWS {
-        times.push(asked(&profile.drawn(0, draw))?.0);
+        times.push(asked(&profile.drawn(0, draw))?.0.get());
     }
-    let (low, high) = interval(times);
-    let basis = rests_on(profile, limit, time, asked)?;
+    let [low, high] = interval(&times, time.get()).map_or([time; 2], |ends| ends.map(Seconds::new));
+    let estimates = rests_on(profile, limit, time, asked)?;
+    let basis = estimates.iter().map(|estimate| estimate.basis).max().unwrap_or(Basis::Measured);
     let implementation = profile.get(limit).implementation.clone();
-    Ok(Answer { time, low: low.min(time), high: high.max(time), basis, limit, implementation })
+    Ok(Answer { time, low, high, basis, limit, implementation, departures: Departure::union(estimates) })
 }
 
 /// Runs the kernel as a step would: SMs held, memory and tensor array drawn from.
@@ -128,24 +129,21 @@ fn alone(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<(Secon
     Ok((Seconds::new(graph.end(id).seconds()), demand.alone(rate).1))
 }
 
-/// Percentiles of the draws.
-fn interval(mut times: Vec<Seconds>) -> (Seconds, Seconds) {
-    times.sort_by(|a, b| a.get().total_cmp(&b.get()));
-    let last = times.len() - 1;
-    let at = |share: f64| times[(share * last as f64).round() as usize];
-    (at(TAIL), at(1.0 - TAIL))
-}
-
-/// The softest basis of the estimates that move the time when they move by a tenth.
-fn rests_on(profile: &Profile, limit: EstimateKey, time: Seconds, asked: Asked<'_>) -> Result<Basis, PlanError> {
-    let mut basis = profile.get(limit).basis;
+/// The estimates that move the time when they move by a tenth, and the one that sets it.
+fn rests_on<'a>(
+    profile: &'a Profile,
+    limit: EstimateKey,
+    time: Seconds,
+    asked: Asked<'_>,
+) -> Result<Vec<&'a Estimate>, PlanError> {
+    let mut estimates = vec![profile.get(limit)];
     for (key, estimate) in profile.iter().filter(|(_, estimate)| estimate.spread > 0.0) {
         for factor in [0.9, 1.1] {
             let value = estimate.value * factor;
             if asked(&profile.with(key, Estimate { value, ..estimate.clone() }))?.0 != time {
-                basis = basis.max(estimate.basis);
+                estimates.push(estimate);
             }
         }
     }
-    Ok(basis)
+    Ok(estimates)
 }

@@ -35,6 +35,22 @@ pub struct Plan {
     pub cost: CostTerms,
 }
 
+impl Plan {
+    /// Share of the step by which a better machine may make it longer: two steps that differ by less are not told apart.
+    ///
+    /// Hidden pipeline messages leave when their data is ready, and share ports with whatever is in them then. On a machine that is quicker
+    /// somewhere they leave at other moments and meet other exchanges, and a chunk that many wait for may be the one that is slowed. Such
+    /// anomalies are known of every order that is not chosen anew (Graham 1969, "Bounds on multiprocessing timing anomalies"). Where messages
+    /// travel between chunks, or there is one pipeline rank, every chunk waits for the same things on every machine, and there are none.
+    #[must_use]
+    pub fn scheduling_anomaly(&self) -> f64 {
+        match self.policy.point_to_point {
+            PointToPoint::Hidden if self.parallel.pp > 1 => self.policy.scheduling_anomaly,
+            PointToPoint::Hidden | PointToPoint::Waited => 0.0,
+        }
+    }
+}
+
 /// A training job. The `job.*` keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
@@ -111,6 +127,9 @@ pub struct Policies {
     pub record: Recording,
     /// Where the exponential moving average of the weights lives (`policy.ema`): `host` or `none`.
     pub ema: Ema,
+    /// Share of a step by which one may be longer on a better machine ([`Plan::scheduling_anomaly`],
+    /// `policy.scheduling-anomaly`).
+    pub scheduling_anomaly: f64,
 }
 
 /// Where forward products with one scale a tensor leave their sums.

@@ -56,6 +56,8 @@ pub struct Summary {
     pub load_cv: f64,
     /// Relative standard error of the mean step that the finite pool of sampled batches leaves.
     pub sampling_error: f64,
+    /// Share of the step by which a better machine may make it longer; a smaller difference between two steps is undecided.
+    pub scheduling_anomaly: f64,
     /// Busy time by op, means over ranks, largest first.
     pub ops: Vec<OpRow>,
     /// Use of links, by kind.

@@ -123,6 +123,13 @@ fn facts(screen: &mut Screen, summary: &Summary) {
     if summary.sampling_error > 0.0 {
         screen.fact("sampling", &format!("standard error of the mean step {:.2} %", summary.sampling_error * 100.0));
     }
+    if summary.scheduling_anomaly > 0.0 {
+        let share = summary.scheduling_anomaly * 100.0;
+        screen.fact(
+            "anomalies",
+            &format!("a better machine may be {share:.2} % slower: smaller differences are undecided"),
+        );
+    }
     expenses(screen, summary);
 }
 

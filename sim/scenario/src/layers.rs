@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
+use crate::elsewhere::{Departures, Machines};
 use crate::families;
 use crate::hugging_face;
 use crate::library::{Kind, Library, stem};
 use crate::origin::{Origin, Place, Source};
 use crate::parse;
 use crate::patch::{self, Patch};
-use crate::profile;
 use crate::tree::{Node, Table, Value, get, lay_over, list};
 
 /// The merged files, with references followed and patches applied.
@@ -21,6 +21,8 @@ pub(crate) struct Layers {
     pub(crate) file: Origin,
     /// Where the profiles are named.
     pub(crate) profiles: Origin,
+    /// In what the machine departs from those that estimates were measured on.
+    pub(crate) departures: Departures,
 }
 
 struct Builder<'a> {
@@ -28,8 +30,10 @@ struct Builder<'a> {
     root: Table,
     /// References of all files, for the patches, which must find them.
     used: Table,
-    /// Name of the hardware preset, to tell which estimates were measured on it.
+    /// Name of the hardware file.
     hardware: Option<String>,
+    /// What estimates were measured on.
+    machines: Machines,
     patches: Vec<Patch>,
     mistakes: Vec<Diagnostic>,
     /// Whether a file could not be read, so that keys would be missing for no fault of their own.
@@ -169,6 +173,7 @@ impl<'a> Builder<'a> {
             root: Table::new(),
             used: Table::new(),
             hardware: None,
+            machines: Machines::default(),
             patches: Vec::new(),
             mistakes: Vec::new(),
             incomplete: false,
@@ -180,13 +185,16 @@ impl<'a> Builder<'a> {
         if self.incomplete {
             return Err(self.mistakes);
         }
-        let Builder { mut root, used, patches, mut mistakes, .. } = self;
+        let Builder { mut root, used, patches, machines, mut mistakes, .. } = self;
         let profiles = used.get("profiles").map_or_else(|| file.clone(), |node| node.origin.clone());
         let node = Node { value: Value::Table(used), origin: file.clone(), key: 0..0 };
         root.insert("use".to_owned(), node);
+        let named_by = Machines::named_by(&mut root);
         patch::apply(&mut root, &patches, &mut mistakes);
         root.remove("use");
-        Ok((Layers { name, root, file, profiles }, mistakes))
+        let patched = patches.iter().map(Patch::key).collect();
+        let departures = machines.departures(&mut root, &named_by, &patched, &mut mistakes);
+        Ok((Layers { name, root, file, profiles, departures }, mistakes))
     }
 
     fn defaults(&mut self) {
@@ -282,6 +290,7 @@ impl<'a> Builder<'a> {
     /// Estimates of the profiles in order, all before the profiles they are based on. The first that holds an estimate gives
     /// it, but for implementations that `use.implementations` prefers: of these an earlier one goes first.
     fn profiles(&mut self, used: &Table) {
+        self.machines.keep_own(&self.root);
         let mut chain = Vec::new();
         // Level by level: all that a file is based on comes before what its bases are based on.
         let mut level: Vec<Named> =
@@ -304,6 +313,10 @@ impl<'a> Builder<'a> {
             of_name.into_iter().for_each(|file| families::lay_under(&mut self.root, file));
         }
         files.into_iter().for_each(|file| families::lay_under(&mut self.root, file));
+        let opened = self.library.open(Kind::Defaults, "profile", None);
+        if let Some(defaults) = self.root.contains_key("profile").then(|| self.parse(opened)).flatten() {
+            families::lay_under(&mut self.root, defaults);
+        }
     }
 
     /// Appends a profile file and says what it is based on. Two names may be one file, so files are told by where they were
@@ -327,7 +340,7 @@ impl<'a> Builder<'a> {
         let Some(mut file) = self.parse(opened) else { return Vec::new() };
         // What a calibration says of its machine and of its errors is for people.
         file.retain(|name, _| !["machine", "held-out"].contains(&name.as_str()));
-        profile::lower_basis(&mut file, self.hardware.as_deref(), &mut self.mistakes);
+        self.machines.take(&mut file, self.hardware.as_deref(), self.library, &mut self.mistakes);
         let bases = references(&file, "base", "base", "presets or paths", &mut self.mistakes);
         file.remove("base");
         self.keep_only(Kind::Profile, &mut file, &["profile"]);

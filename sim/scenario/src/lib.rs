@@ -22,6 +22,7 @@
 //! 2. `parse` makes nodes of TOML, each with its [`Origin`].
 //! 3. `layers` follows `use.*` and lays defaults, scenario, cluster, hardware, fabric, model and profiles into one tree.
 //! 4. `patch` lays `[patch]` and `--set` over it. A patch changes what is there; it never adds.
+//!    `elsewhere` then compares the machine with those that estimates were measured on.
 //! 5. `machine`, `model`, `job`, `policy`, `layout`, `cost` and `profile` read types from it through one `reader`, which
 //!    collects all [`Mistakes`] instead of stopping at the first.
 //!    An earlier profile goes before a later one, and all of them before those they are based on; a family that names its
@@ -32,6 +33,7 @@
 
 mod cost;
 mod diagnostic;
+mod elsewhere;
 mod families;
 mod hugging_face;
 mod job;

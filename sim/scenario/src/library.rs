@@ -194,6 +194,21 @@ impl Library {
         }
     }
 
+    /// Opens what a file names, first in the library that the file itself is part of.
+    pub(crate) fn open_beside(&self, kind: Kind, reference: &str, from: &Origin) -> Result<Arc<Source>, Diagnostic> {
+        let source = from.source();
+        let file = Path::new(kind.folder()).join(format!("{reference}.toml"));
+        let own = match &source.place {
+            Place::Disk(_) => source.library().map(|library| self.read(&library.join(&file))),
+            Place::BuiltIn(_) => Some(Ok(built_in(&file))),
+            Place::Argument => None,
+        };
+        match own {
+            Some(Ok(Some(source))) if !is_path(reference) => Ok(source),
+            Some(_) | None => self.open(kind, reference, Some(from)),
+        }
+    }
+
     fn open_path(&self, reference: &str, from: Option<&Origin>) -> Result<Option<Arc<Source>>, (PathBuf, io::Error)> {
         let place = from.map(|origin| &origin.source().place);
         match place {

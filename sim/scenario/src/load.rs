@@ -108,7 +108,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);
     let traffic = job::traffic(&mut reader, &model);
     let cost = cost::terms(&mut reader);
-    let profile = profile::profile(&mut reader, &layers.profiles);
+    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
     let decided = reader.finish(&NAMESPACES).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &NAMESPACES, &decided);
     let origins = leaves.iter().map(|leaf| (leaf.key.clone(), leaf.origin.clone())).collect();
@@ -149,7 +149,7 @@ pub fn load_device(
     let (layers, mistakes) = layers::read_device(names, sets, library).map_err(Mistakes::new)?;
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
     let machine = machine::one_node(&mut reader);
-    let profile = profile::profile(&mut reader, &layers.profiles);
+    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
     let namespaces = ["gpu", "node", "profile"];
     let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &namespaces, &decided);
@@ -196,7 +196,7 @@ pub fn load_cluster(
     let (layers, mistakes) = layers::read_cluster(reference, profiles, sets, library).map_err(Mistakes::new)?;
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
     let machine = machine::machine(&mut reader);
-    let profile = profile::profile(&mut reader, &layers.profiles);
+    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
     let namespaces = ["cluster", "gpu", "node", "fabric", "profile"];
     let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &namespaces, &decided);

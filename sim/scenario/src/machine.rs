@@ -53,15 +53,9 @@ pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
             fp8: Fp8 {
                 flops_per_sm_clock: flops_per_sm_clock(reader, "gpu.tensor.fp8.flops-per-sm-clock", 0.0),
                 accumulate: reader.count("gpu.tensor.fp8.accumulate", 1..=52),
-                block_scaling: reader.choice(
-                    "gpu.tensor.fp8.block-scaling",
-                    &[("none", BlockScaling::None), ("native", BlockScaling::Native)],
-                ),
+                block_scaling: reader.choice("gpu.tensor.fp8.block-scaling", &BlockScaling::WORDS),
             },
-            transposed_reads: reader.choice(
-                "gpu.tensor.transposed-reads",
-                &[("none", TransposedReads::None), ("native", TransposedReads::Native)],
-            ),
+            transposed_reads: reader.choice("gpu.tensor.transposed-reads", &TransposedReads::WORDS),
         },
         vector_flops_per_sm_clock: flops_per_sm_clock(reader, "gpu.vector.flops-per-sm-clock", 1.0),
         memory: Memory {
@@ -74,28 +68,12 @@ pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
             links: reader.count("gpu.scale-up.links", 1..=N_PARTS_MAX),
             rate_per_link: reader.quantity("gpu.scale-up.rate-per-link"),
             latency: reader.quantity_or_zero("gpu.scale-up.latency"),
-            in_network: in_network(reader, "gpu.scale-up.in-network"),
+            in_network: reader.choice("gpu.scale-up.in-network", &InNetwork::WORDS),
         },
-        comm_engine: reader.choice(
-            "gpu.comm-engine",
-            &[("none", CommEngine::None), ("copy", CommEngine::Copy), ("full", CommEngine::Full)],
-        ),
-        cast: reader.choice(
-            "gpu.cast",
-            &[
-                ("kernel", Cast::Kernel),
-                ("warp", Cast::Warp),
-                ("near-memory", Cast::NearMemory),
-                ("copy-engine", Cast::CopyEngine),
-            ],
-        ),
+        comm_engine: reader.choice("gpu.comm-engine", &CommEngine::WORDS),
+        cast: reader.choice("gpu.cast", &Cast::WORDS),
         expense: expense(reader, "gpu.price", "gpu.power"),
     }
-}
-
-fn in_network(reader: &mut Reader<'_>, key: &str) -> InNetwork {
-    let abilities = [("none", InNetwork::None), ("multicast", InNetwork::Multicast), ("reduce", InNetwork::Reduce)];
-    reader.choice(key, &abilities)
 }
 
 fn flops_per_sm_clock(reader: &mut Reader<'_>, key: &str, min: f64) -> f64 {
@@ -108,17 +86,9 @@ fn node(reader: &mut Reader<'_>) -> Node {
         nic: Nic {
             count: reader.count("node.nic.count", 0..=N_DEVICES_MAX),
             rate: reader.quantity_or_zero("node.nic.rate"),
-            forwarding: reader
-                .choice("node.nic.forwarding", &[("kernel", Forwarding::Kernel), ("hardware", Forwarding::Hardware)]),
-            ordering: reader.choice("node.nic.ordering", &[("fence", Ordering::Fence), ("native", Ordering::Native)]),
-            compression: reader.choice(
-                "node.nic.compression",
-                &[
-                    ("none", Compression::None),
-                    ("logfmt-10", Compression::LogFmt10),
-                    ("logfmt-8", Compression::LogFmt8),
-                ],
-            ),
+            forwarding: reader.choice("node.nic.forwarding", &Forwarding::WORDS),
+            ordering: reader.choice("node.nic.ordering", &Ordering::WORDS),
+            compression: reader.choice("node.nic.compression", &Compression::WORDS),
             expense: expense(reader, "node.nic.price", "node.nic.power"),
         },
         host: Host {
@@ -148,7 +118,7 @@ fn fabric(reader: &mut Reader<'_>) -> Fabric {
         link_rate: reader.quantity_or_zero("fabric.link-rate"),
         switch_latency: reader.quantity_or_zero("fabric.switch-latency"),
         endpoint_latency: reader.quantity_or_zero("fabric.endpoint-latency"),
-        in_network: in_network(reader, "fabric.in-network"),
+        in_network: reader.choice("fabric.in-network", &InNetwork::WORDS),
         expenses: FabricExpenses {
             switch: expense(reader, "fabric.switch-price", "fabric.switch-power"),
             link: expense(reader, "fabric.link-price", "fabric.link-power"),

@@ -11,6 +11,12 @@ pub(crate) struct Patch {
     node: Node,
 }
 
+impl Patch {
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 /// The patches of a scenario's `[patch]` table, then those of `--set`, in order.
 pub(crate) fn collect(file: &mut Table, sets: &[String], mistakes: &mut Vec<Diagnostic>) -> Vec<Patch> {
     let mut patches = Vec::new();

@@ -64,6 +64,7 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
             &[("one-per-stage", Recording::OnePerStage), ("none", Recording::None), ("all", Recording::All)],
         ),
         ema: reader.choice("policy.ema", &[("host", Ema::Host), ("none", Ema::None)]),
+        scheduling_anomaly: reader.number("policy.scheduling-anomaly", 0.0..=1.0),
     }
 }
 

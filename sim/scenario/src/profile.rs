@@ -6,24 +6,31 @@ use calibrate::{Basis, Dimension, Estimate, EstimateKey, Profile};
 use units::{BytesPerSec, Seconds};
 
 use crate::diagnostic::Diagnostic;
+use crate::elsewhere::{Departures, MEASURED_WITH};
 use crate::families::IMPLEMENTATION;
 use crate::origin::Origin;
 use crate::reader::Reader;
-use crate::tree::{Node, Table, Value, list};
+use crate::tree::list;
 
 /// Beyond three standard deviations of a log-normal nothing is known.
 const SPREAD_MAX: f64 = 3.0;
 /// Missing estimates that a message names.
 const N_SHOWN: usize = 4;
 
-/// Every estimate; `None` while a mistake stands.
-pub(crate) fn profile(reader: &mut Reader<'_>, named: &Origin) -> Option<Profile> {
+/// Every estimate, as the machine's `departures` leave it; `None` while a mistake stands.
+pub(crate) fn profile(reader: &mut Reader<'_>, named: &Origin, departures: &Departures) -> Option<Profile> {
     let mut estimates = BTreeMap::new();
     let mut missing = Vec::new();
     for key in EstimateKey::ALL.iter().copied() {
         let name = format!("profile.{}", key.name());
         if reader.has(&name) {
-            estimates.insert(key, estimate(reader, key, &name));
+            let departures = departures.get(&key).map_or(&[][..], Vec::as_slice);
+            let estimate = estimate(reader, key, &name).elsewhere(key, departures);
+            let basis = format!("{name}.basis");
+            if reader.sound(&[&basis]) && !departures.is_empty() {
+                reader.decide(&basis, format!("\"{}\"", estimate.basis));
+            }
+            estimates.insert(key, estimate);
         } else {
             reader.expect(&name);
             missing.push(name);
@@ -79,12 +86,17 @@ fn family(reader: &Reader<'_>, name: &str) -> Option<String> {
 fn estimate(reader: &mut Reader<'_>, key: EstimateKey, name: &str) -> Estimate {
     let bases = Basis::ALL.map(|basis| (basis.name(), basis));
     let implementation = family(reader, name).map(|family| reader.text(&format!("{family}.{IMPLEMENTATION}")));
+    let measured_with = format!("{name}.{MEASURED_WITH}");
+    if reader.has(&measured_with) {
+        reader.texts(&measured_with);
+    }
     Estimate {
         implementation,
         value: value(reader, key, &format!("{name}.value")),
         spread: reader.number(&format!("{name}.spread"), 0.0..=SPREAD_MAX),
         basis: reader.choice(&format!("{name}.basis"), &bases),
         source: reader.text(&format!("{name}.source")),
+        departures: Vec::new(),
     }
 }
 
@@ -106,34 +118,4 @@ fn above_zero(reader: &mut Reader<'_>, name: &str, max: f64) -> f64 {
         reader.refuse(name, format!("`{name}` is zero: it must be above"), None);
     }
     number
-}
-
-/// Estimates keep their basis on the hardware they are of; elsewhere they are extrapolated at best. `hardware` of a
-/// profile file lists the presets it holds for.
-pub(crate) fn lower_basis(file: &mut Table, hardware: Option<&str>, mistakes: &mut Vec<Diagnostic>) {
-    let Some(node) = file.remove("hardware") else { return };
-    let Value::Array(items) = &node.value else {
-        let message = format!("`hardware` is {}, not a list of hardware presets", node.value.kind());
-        mistakes.push(Diagnostic::error(message).at(&node.origin));
-        return;
-    };
-    let named = |item: &Node| matches!(&item.value, Value::String(name) if Some(name.as_str()) == hardware);
-    if hardware.is_some() && !items.iter().any(named) {
-        lower(file);
-    }
-}
-
-fn lower(table: &mut Table) {
-    for (name, node) in table.iter_mut() {
-        match &mut node.value {
-            Value::Table(inner) => lower(inner),
-            Value::String(basis) if name == "basis" => {
-                let firmer = Basis::ALL.iter().any(|known| known.name() == basis && *known < Basis::Extrapolated);
-                if firmer {
-                    *basis = Basis::Extrapolated.name().to_owned();
-                }
-            }
-            _ => {}
-        }
-    }
 }

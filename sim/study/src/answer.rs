@@ -119,7 +119,9 @@ pub struct Difference {
     pub low: Option<f64>,
     /// A twentieth of the draws lie above.
     pub high: Option<f64>,
-    /// Whether the interval leaves the sign no choice; `None` without draws.
+    /// Share of the base's step below which two steps are not told apart ([`crate::ANOMALY`]); a smaller difference is undecided.
+    pub anomaly: f64,
+    /// Whether the interval leaves the sign no choice; `None` without draws, but for a difference that no draw can decide.
     pub decided: Option<bool>,
     /// Which sign that is.
     pub verdict: Option<Verdict>,
@@ -189,7 +191,7 @@ impl Answer {
                 digest: entry.digest.clone(),
                 step_seconds: step,
                 binding: base.results.words.get(BINDING).cloned().unwrap_or_default(),
-                intervals: intervals(&base.draws),
+                intervals: intervals(&base.draws, &base.results.numbers),
                 results: base.results.numbers,
                 words: base.results.words,
                 knobs: entry.knobs.clone(),
@@ -255,7 +257,7 @@ struct Beside<'a> {
 impl Beside<'_> {
     fn row(&self, entry: &Entry, finished: Finished) -> Row {
         let step = finished.step();
-        let difference = step.map(|step| self.difference(step, &finished));
+        let difference = step.map(|step| self.difference(step, entry, &finished));
         let share = difference.as_ref().map(|difference| difference.share);
         let proposal = self.manifest.proposals.get(&entry.point.name).filter(|_| entry.point.kind == Kind::Proposal);
         Row {
@@ -277,8 +279,8 @@ impl Beside<'_> {
                 assumes: proposal.assumes.clone(),
                 cost: proposal.cost,
             }),
-            intervals: intervals(&finished.draws),
-            differences: intervals(&less(&finished.draws, &self.base.draws)),
+            intervals: intervals(&finished.draws, &finished.results.numbers),
+            differences: self.differences(&finished),
             error: finished.error,
             results: finished.results.numbers,
             words: finished.results.words,
@@ -286,20 +288,41 @@ impl Beside<'_> {
         }
     }
 
-    fn difference(&self, step: f64, finished: &Finished) -> Difference {
+    /// How far each estimate is off in each draw, and how it carries to the machine of a point.
+    fn deviations(&self, entry: &Entry) -> BTreeMap<String, Vec<f64>> {
+        let common = &self.manifest.deviations;
+        let own = self.manifest.drawing().carried(common, &entry.departing);
+        common.iter().map(|(name, column)| (name.clone(), column.clone())).chain(own).collect()
+    }
+
+    /// Every number less the base's.
+    fn differences(&self, finished: &Finished) -> BTreeMap<String, Interval> {
+        let base = &self.base.results.numbers;
+        let nominal = |(name, number): (&String, &f64)| Some((name.clone(), number - base.get(name)?));
+        let nominal = finished.results.numbers.iter().filter_map(nominal).collect();
+        intervals(&less(&finished.draws, &self.base.draws), &nominal)
+    }
+
+    fn difference(&self, step: f64, entry: &Entry, finished: &Finished) -> Difference {
         let nominal = step - self.step;
         let steps = less(&finished.draws, &self.base.draws).remove(STEP).unwrap_or_default();
-        let interval = Interval::of(&steps);
-        let verdict = interval.as_ref().map(|interval| Verdict::of(&steps, interval));
+        let interval = Interval::of(&steps, nominal);
+        let anomaly = self.base.anomaly().max(finished.anomaly());
+        let is_too_small = nominal != 0.0 && nominal.abs() <= anomaly * self.step;
+        let verdict = match (is_too_small, &interval) {
+            (true, _) => Some(Verdict::Undecided),
+            (false, interval) => interval.as_ref().map(|interval| Verdict::of(&steps, interval)),
+        };
         Difference {
             nominal,
             share: nominal / self.step,
             mean: interval.map_or(nominal, |interval| interval.mean),
             low: interval.map(|interval| interval.low),
             high: interval.map(|interval| interval.high),
+            anomaly,
             decided: verdict.map(Verdict::is_decided),
             verdict,
-            decided_by: deciders(&steps, &self.manifest.deviations),
+            decided_by: deciders(&steps, &self.deviations(entry)),
         }
     }
 }
@@ -313,8 +336,10 @@ fn less(point: &BTreeMap<String, Vec<f64>>, base: &BTreeMap<String, Vec<f64>>) -
     point.iter().filter_map(less).collect()
 }
 
-fn intervals(draws: &BTreeMap<String, Vec<f64>>) -> BTreeMap<String, Interval> {
-    draws.iter().filter_map(|(name, draws)| Some((name.clone(), Interval::of(draws)?))).collect()
+fn intervals(draws: &BTreeMap<String, Vec<f64>>, nominal: &BTreeMap<String, f64>) -> BTreeMap<String, Interval> {
+    let interval =
+        |(name, draws): (&String, &Vec<f64>)| Some((name.clone(), Interval::of(draws, *nominal.get(name)?)?));
+    draws.iter().filter_map(interval).collect()
 }
 
 fn patch(changes: &[Change]) -> BTreeMap<String, toml::Value> {

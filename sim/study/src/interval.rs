@@ -2,30 +2,22 @@
 
 use serde::Serialize;
 
-/// The ends of an interval: five draws of a hundred lie below it, five above.
-const ENDS: [f64; 2] = [0.05, 0.95];
-
 /// Where a number lies over all draws.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// Mean of the draws.
     pub mean: f64,
-    /// A twentieth of the draws lie below.
+    /// A twentieth of the draws lie below; never above the nominal number.
     pub low: f64,
-    /// A twentieth of the draws lie above.
+    /// A twentieth of the draws lie above; never below the nominal number.
     pub high: f64,
 }
 
 impl Interval {
-    /// Of the numbers of all draws; `None` without a draw.
+    /// Of the numbers of all draws and the nominal one, as [`calibrate::interval`] has it; `None` without a draw.
     #[must_use]
-    pub fn of(draws: &[f64]) -> Option<Self> {
-        if draws.is_empty() {
-            return None;
-        }
-        let mut sorted = draws.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let [low, high] = ENDS.map(|share| quantile(&sorted, share));
+    pub fn of(draws: &[f64], nominal: f64) -> Option<Self> {
+        let [low, high] = calibrate::interval(draws, nominal)?;
         Some(Self { mean: draws.iter().sum::<f64>() / draws.len() as f64, low, high })
     }
 }
@@ -69,14 +61,6 @@ impl Verdict {
     }
 }
 
-/// Between the two neighbors of a place, in proportion.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let (below, part) = (place.floor() as usize, place.fract());
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (sorted[above] - sorted[below]) * part
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,14 +68,24 @@ mod tests {
     #[test]
     fn ends_are_quantiles() {
         let draws: Vec<f64> = (0..=100).rev().map(f64::from).collect();
-        assert_eq!(Interval::of(&draws), Some(Interval { mean: 50.0, low: 5.0, high: 95.0 }));
-        assert_eq!(Interval::of(&[3.0]), Some(Interval { mean: 3.0, low: 3.0, high: 3.0 }));
-        assert_eq!(Interval::of(&[]), None);
+        assert_eq!(Interval::of(&draws, 50.0), Some(Interval { mean: 50.0, low: 5.0, high: 95.0 }));
+        assert_eq!(Interval::of(&[3.0], 3.0), Some(Interval { mean: 3.0, low: 3.0, high: 3.0 }));
+        assert_eq!(Interval::of(&[], 3.0), None);
+    }
+
+    #[test]
+    fn an_interval_holds_its_nominal_number() {
+        let draws: Vec<f64> = (0..=100).map(f64::from).collect();
+        for nominal in [-7.0, 0.0, 5.0, 50.0, 95.0, 99.0, 300.0] {
+            let Interval { low, high, .. } = Interval::of(&draws, nominal).expect("draws");
+            assert!(low <= nominal && nominal <= high, "{low} <= {nominal} <= {high}");
+            assert_eq!((low, high), (nominal.min(5.0), nominal.max(95.0)));
+        }
     }
 
     #[test]
     fn what_crosses_zero_is_undecided() {
-        let verdict = |draws: &[f64]| Verdict::of(draws, &Interval::of(draws).expect("draws"));
+        let verdict = |draws: &[f64]| Verdict::of(draws, &Interval::of(draws, draws[0]).expect("draws"));
         assert_eq!(verdict(&[-3.0, -2.0, -1.0]), Verdict::Less);
         assert_eq!(verdict(&[1.0, 2.0, 3.0]), Verdict::More);
         assert_eq!(verdict(&[0.0; 8]), Verdict::Nothing);

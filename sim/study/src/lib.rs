@@ -48,7 +48,7 @@
 //!
 //! [`sensitivity()`] asks another question of the same tunnel: what moves a step, knob by knob.
 //!
-//! This crate does not know what a plan is made of, how it is run, what its results mean (but for [`STEP`]), or where files are.
+//! This crate does not know what a plan is made of, how it is run, what its results mean (but for [`STEP`] and [`ANOMALY`]), or where files are.
 
 mod answer;
 mod arithmetic;
@@ -78,7 +78,7 @@ pub use file::{Study, Together};
 pub use interval::{Interval, Verdict};
 pub use knob::Change;
 pub use manifest::{Entry, Manifest, TogetherEntry, hash};
-pub use point::{Finished, Kind, Point, Results, STEP};
+pub use point::{ANOMALY, Finished, Kind, Point, Results, STEP};
 pub use proposal::{HandCalculation, Proposal};
 pub use run::{InMemory, Progress, Store, on_threads, run};
 pub use sensitivity::{Knob, Sensitivity, Turn, sensitivity};

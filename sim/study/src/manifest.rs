@@ -7,6 +7,7 @@ use scenario::{Loaded, Mistakes};
 use serde::{Deserialize, Serialize};
 
 use crate::arithmetic::Sums;
+use crate::draws::departing;
 use crate::file::Study;
 use crate::knob::Change;
 use crate::point::{Kind, Point};
@@ -75,6 +76,9 @@ pub struct Entry {
     /// How its FP8 products are added, where the study compares arithmetic: of the base, and of proposals that add otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sums: Option<Sums>,
+    /// Keys of the machine whose change makes estimates unsure that the base has measured, or the other way round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub departing: Vec<String>,
     /// Every knob of the study at this point, in base units.
     pub knobs: BTreeMap<String, String>,
 }
@@ -90,7 +94,12 @@ impl Manifest {
         let knobs: BTreeSet<&String> = points.iter().flat_map(|point| &point.patch).map(|change| &change.key).collect();
         let entry = |point: &Point| {
             let loaded = tunnel.load(&sets(&study.patch, &point.patch));
-            Entry::new(point, &knobs, loaded, build, study.draws.seed)
+            let departing = match &loaded {
+                Ok(loaded) => departing(&base.plan.profile, &loaded.plan.profile),
+                Err(_) => Vec::new(),
+            };
+            let entry = Entry::new(point, &knobs, loaded, build, study.draws.seed);
+            Entry { departing, ..entry }
         };
         let together = study.together.as_ref().map(|asked| TogetherEntry {
             proposals: asked.proposals.clone(),
@@ -160,7 +169,7 @@ impl Entry {
         let who = if digest.is_empty() { format!("{:?}", point.patch) } else { digest.clone() };
         let seed = if point.n_draws == 0 { 0 } else { seed };
         let key = blake3::hash(format!("{build} {who} {} {seed}", point.n_draws).as_bytes()).to_hex().to_string();
-        Self { point: point.clone(), digest, key, mistake, sums, knobs: values }
+        Self { point: point.clone(), digest, key, mistake, sums, departing: Vec::new(), knobs: values }
     }
 }
 

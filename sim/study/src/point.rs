@@ -8,6 +8,8 @@ use crate::knob::Change;
 
 /// The result that all comparisons are made of.
 pub const STEP: &str = "step_seconds";
+/// The share of a step by which a better machine may make it longer; none where a tunnel has no such number.
+pub const ANOMALY: &str = "scheduling_anomaly";
 
 /// One patch of the base.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +94,11 @@ impl Finished {
     /// The step as it stands, seconds; `None` where there is none.
     pub(crate) fn step(&self) -> Option<f64> {
         self.results.numbers.get(STEP).copied().filter(|_| self.error.is_none())
+    }
+
+    /// Share of a step below which two are not told apart.
+    pub(crate) fn anomaly(&self) -> f64 {
+        self.results.numbers.get(ANOMALY).copied().unwrap_or(0.0)
     }
 
     /// As a file: TOML, whose numbers come back to the last bit.

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::StudyError;
 use crate::knob::{Amount, Change};
-use crate::point::STEP;
+use crate::point::{ANOMALY, STEP};
 use crate::run::Progress;
 use crate::tunnel::Tunnel;
 
@@ -60,12 +60,14 @@ pub struct Knob {
     pub less: Option<Turn>,
     /// A tenth more.
     pub more: Option<Turn>,
-    /// Of an estimate: its spread, a share of the value.
+    /// Of an estimate: its spread on this machine, a share of the value.
     pub spread: Option<f64>,
     /// Of an estimate: what it rests on.
     pub basis: Option<String>,
     /// Of an estimate: |elasticity| x spread x step, how unsure it alone makes the step.
     pub unsure_seconds: Option<f64>,
+    /// Whether turning it moves the step by more than a scheduling anomaly may ([`crate::ANOMALY`]), or not at all.
+    pub decided: bool,
     /// Why a way cannot be turned.
     pub note: Option<String>,
 }
@@ -81,8 +83,17 @@ pub struct Turn {
 
 /// A knob before it is turned.
 enum Handle {
-    Leaf { key: String, written: String, amount: Amount },
-    Estimate { key: EstimateKey, estimate: Estimate },
+    Leaf {
+        key: String,
+        written: String,
+        amount: Amount,
+    },
+    /// With its spread here, where the machine may not be that of the estimate.
+    Estimate {
+        key: EstimateKey,
+        estimate: Estimate,
+        spread: f64,
+    },
 }
 
 /// Turns every knob of the scenario on `tunnel` both ways, on the threads of the current pool.
@@ -94,19 +105,24 @@ pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivi
     let base = tunnel.load(&[]).map_err(StudyError::Base)?;
     let handles = handles(&base);
     progress.expect(1 + 2 * handles.len() as u64);
-    let step = step(tunnel, &base.plan).map_err(StudyError::BaseRun)?;
+    let unturned = Unturned::run(tunnel, &base.plan).map_err(StudyError::BaseRun)?;
     progress.step();
     let turned = |handle: &Handle| {
         let (less, more) = rayon::join(
             || handle.turned(1.0 - TURN, &base.plan, tunnel, progress),
             || handle.turned(1.0 + TURN, &base.plan, tunnel, progress),
         );
-        knob(handle, less, more, step)
+        knob(handle, less, more, unturned)
     };
     let mut knobs: Vec<Knob> = handles.par_iter().map(turned).collect();
     let size = |knob: &Knob| knob.elasticity.map_or(-1.0, f64::abs);
     knobs.sort_by(|a, b| size(b).total_cmp(&size(a)).then_with(|| a.key.cmp(&b.key)));
-    Ok(Sensitivity { name: base.plan.name.clone(), digest: plan::digest(&base.plan), step_seconds: step, knobs })
+    Ok(Sensitivity {
+        name: base.plan.name.clone(),
+        digest: plan::digest(&base.plan),
+        step_seconds: unturned.step,
+        knobs,
+    })
 }
 
 impl Sensitivity {
@@ -131,13 +147,33 @@ fn handles(base: &Loaded) -> Vec<Handle> {
         Some(Handle::Leaf { key: leaf.key.clone(), written: leaf.value.clone(), amount })
     };
     let estimates = base.plan.profile.iter().filter(|(_, estimate)| estimate.value > 0.0);
-    let estimates = estimates.map(|(key, estimate)| Handle::Estimate { key, estimate: estimate.clone() });
+    let spread = |key| base.plan.profile.spread(key);
+    let estimates =
+        estimates.map(|(key, estimate)| Handle::Estimate { key, estimate: estimate.clone(), spread: spread(key) });
     base.leaves.iter().filter(of_machine).filter_map(leaf).chain(estimates).collect()
 }
 
-fn step(tunnel: &dyn Tunnel, plan: &Plan) -> Result<f64, String> {
-    let results = tunnel.run(plan)?;
-    results.numbers.get(STEP).copied().ok_or_else(|| format!("a run gave no `{STEP}`"))
+/// A run with every knob as it is.
+#[derive(Clone, Copy, Debug)]
+struct Unturned {
+    step: f64,
+    /// Share of it by which a better machine may make it longer.
+    anomaly: f64,
+}
+
+impl Unturned {
+    fn run(tunnel: &dyn Tunnel, plan: &Plan) -> Result<Self, String> {
+        let numbers = tunnel.run(plan)?.numbers;
+        let step = numbers.get(STEP).copied().ok_or_else(|| format!("a run gave no `{STEP}`"))?;
+        Ok(Self { step, anomaly: numbers.get(ANOMALY).copied().unwrap_or(0.0) })
+    }
+
+    /// Whether the farther of two turns is no farther than an anomaly may go.
+    fn hides(&self, turns: [&Option<Turn>; 2]) -> bool {
+        let changes = turns.into_iter().flatten().map(|turn| (turn.step_seconds / self.step - 1.0).abs());
+        let most = changes.fold(0.0, f64::max);
+        most > 0.0 && most <= self.anomaly
+    }
 }
 
 impl Handle {
@@ -156,7 +192,7 @@ impl Handle {
                 let set = Change { key: key.clone(), value }.set();
                 (tunnel.load(&[set]).map(|loaded| loaded.plan).map_err(|mistakes| first(&mistakes)), factor)
             }
-            Self::Estimate { key, estimate } => {
+            Self::Estimate { key, estimate, .. } => {
                 let value = limited(*key, estimate, factor);
                 (Ok(with(base, *key, value)), value / estimate.value)
             }
@@ -165,7 +201,7 @@ impl Handle {
         let turned = if factor == 1.0 {
             Err("it stands at its limit".to_owned())
         } else {
-            plan.and_then(|plan| step(tunnel, &plan)).map(|step_seconds| Turn { factor, step_seconds })
+            plan.and_then(|plan| Unturned::run(tunnel, &plan)).map(|run| Turn { factor, step_seconds: run.step })
         };
         progress.step();
         turned
@@ -208,12 +244,18 @@ fn first(mistakes: &Mistakes) -> String {
     mistakes.diagnostics().first().map_or_else(String::new, |mistake| mistake.message.clone())
 }
 
-fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>, step: f64) -> Knob {
+fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>, base: Unturned) -> Knob {
+    let step = base.step;
     let note = [("less", &less), ("more", &more)]
         .into_iter()
         .filter_map(|(way, turn)| turn.as_ref().err().map(|error| format!("no {way}: {error}")));
-    let note = note.collect::<Vec<_>>().join("; ");
+    let mut notes: Vec<String> = note.collect();
     let (less, more) = (less.ok(), more.ok());
+    let decided = !base.hides([&less, &more]);
+    if !decided {
+        notes.push("undecided: no more than a scheduling anomaly".to_owned());
+    }
+    let note = notes.join("; ");
     let unturned = Turn { factor: 1.0, step_seconds: step };
     let slope = |a: &Turn, b: &Turn| (b.step_seconds / a.step_seconds).ln() / (b.factor / a.factor).ln();
     let ways: Vec<f64> = [&less, &more].into_iter().flatten().map(|turn| slope(&unturned, turn)).collect();
@@ -221,11 +263,10 @@ fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>,
         (None, None) => None,
         (less, more) => Some(slope(less.as_ref().unwrap_or(&unturned), more.as_ref().unwrap_or(&unturned))),
     };
-    let estimate = match handle {
-        Handle::Leaf { .. } => None,
-        Handle::Estimate { estimate, .. } => Some(estimate),
+    let (estimate, spread) = match handle {
+        Handle::Leaf { .. } => (None, None),
+        Handle::Estimate { estimate, spread, .. } => (Some(estimate), Some(*spread)),
     };
-    let spread = estimate.map(|estimate| estimate.spread);
     let end = |end: fn(f64, f64) -> f64| ways.iter().copied().reduce(end);
     Knob {
         key: handle.key(),
@@ -241,6 +282,7 @@ fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>,
         spread,
         basis: estimate.map(|estimate| Basis::name(estimate.basis).to_owned()),
         unsure_seconds: elasticity.zip(spread).map(|(elasticity, spread)| elasticity.abs() * spread * step),
+        decided,
         note: Some(note).filter(|note| !note.is_empty()),
     }
 }
@@ -258,10 +300,26 @@ mod tests {
         Handle::Leaf { key: "gpu.scale-up.links".into(), written: "8".into(), amount }
     }
 
+    fn unturned(step: f64) -> Unturned {
+        Unturned { step, anomaly: 0.0 }
+    }
+
+    #[test]
+    fn what_an_anomaly_may_do_decides_nothing() {
+        let base = Unturned { step: 1.0, anomaly: 0.002 };
+        for (less, more, decided) in
+            [(1.0, 1.0, true), (1.001, 0.9995, false), (0.998, 1.002, false), (1.0, 0.99, true)]
+        {
+            let knob = knob(&handle(), turn(0.9, less), turn(1.1, more), base);
+            assert_eq!(knob.decided, decided, "{less} and {more}");
+            assert_eq!(knob.note.is_some(), !decided);
+        }
+    }
+
     #[test]
     fn a_power_law_has_its_exponent_both_ways() {
         let law = |x: f64| 18.0 * x.powf(-0.5);
-        let knob = knob(&handle(), turn(0.875, law(0.875)), turn(1.125, law(1.125)), law(1.0));
+        let knob = knob(&handle(), turn(0.875, law(0.875)), turn(1.125, law(1.125)), unturned(law(1.0)));
         for (what, actual) in [("elasticity", knob.elasticity), ("low", knob.low), ("high", knob.high)] {
             let actual = actual.expect("both ways");
             assert!((actual + 0.5).abs() < 1e-12, "{what}: expectation -0.5, actual {actual}");
@@ -270,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_knee_lies_between_its_two_sides() {
-        let knob = knob(&handle(), turn(0.9, 1.1), turn(1.1, 1.0), 1.0);
+        let knob = knob(&handle(), turn(0.9, 1.1), turn(1.1, 1.0), unturned(1.0));
         let (elasticity, low, high) = (knob.elasticity.expect("one"), knob.low.expect("one"), knob.high.expect("one"));
         assert_eq!(high, 0.0);
         assert!(low < elasticity && elasticity < high, "{low} {elasticity} {high}");
@@ -278,10 +336,10 @@ mod tests {
 
     #[test]
     fn one_way_is_enough_and_none_is_none() {
-        let one = knob(&handle(), Err("no memory".into()), turn(1.1, 0.9), 1.0);
+        let one = knob(&handle(), Err("no memory".into()), turn(1.1, 0.9), unturned(1.0));
         assert!(one.elasticity.is_some_and(|elasticity| elasticity < 0.0));
         assert_eq!(one.note.as_deref(), Some("no less: no memory"));
-        assert_eq!(knob(&handle(), Err("a".into()), Err("b".into()), 1.0).elasticity, None);
+        assert_eq!(knob(&handle(), Err("a".into()), Err("b".into()), unturned(1.0)).elasticity, None);
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn a_bad_point_is_a_row_and_the_rest_goes_on() {
 
 #[test]
 fn draws_are_common_to_both_sides() {
-    let answer = all(&Formula::new(), &InMemory::default());
+    let answer = carrying("0.0");
     let same = answer.points[2].difference.as_ref().expect("a difference");
     assert_eq!((same.low, same.high, same.decided), (Some(0.0), Some(0.0), Some(true)));
     let links = answer.points[0].difference.as_ref().expect("a difference");
@@ -166,6 +166,78 @@ fn draws_are_common_to_both_sides() {
     let network = &answer.base.intervals["network"];
     let (low, high) = (links.low.expect("draws"), links.high.expect("draws"));
     assert!((low + network.high / 2.0).abs() < 1e-12 && (high + network.low / 2.0).abs() < 1e-12);
+}
+
+/// The study with estimates that carry to other machines within a power of the ratio.
+fn carrying(exponent: &str) -> Answer {
+    let patch =
+        format!("patch.gpu.sms = 100\npatch.profile.elsewhere.exponent.value = {exponent}\n\n[proposal.more-links]");
+    let text = STUDY.replacen("patch.gpu.sms = 100\n\n[proposal.more-links]", &patch, 1);
+    let study = Study::read("a study", &text, &nowhere).expect("a study");
+    let (tunnel, store) = (Formula::new(), InMemory::default());
+    let manifest = Manifest::new(&study, &tunnel, "this build").expect("a manifest");
+    study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &Progress::default()).expect("a base");
+    Answer::new(&manifest, &store).expect("all points")
+}
+
+/// The same formula on a simulator whose steps may be longer by a share on a better machine.
+struct Anomalous(Formula, f64);
+
+impl Tunnel for Anomalous {
+    fn load(&self, sets: &[String]) -> Result<Loaded, Mistakes> {
+        self.0.load(sets)
+    }
+
+    fn run(&self, plan: &Plan) -> Result<Results, String> {
+        let mut results = self.0.run(plan)?;
+        results.numbers.insert(study::ANOMALY.into(), self.1);
+        Ok(results)
+    }
+}
+
+#[test]
+fn a_difference_below_an_anomaly_is_undecided_with_draws_and_without() {
+    let decided = |anomaly: f64, draws: &str| {
+        let tunnel = Anomalous(Formula::new(), anomaly);
+        let study = Study::read("a study", &STUDY.replacen("draws = 24", draws, 1), &nowhere).expect("a study");
+        let (manifest, store) =
+            (Manifest::new(&study, &tunnel, "this build").expect("a manifest"), InMemory::default());
+        study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &Progress::default()).expect("a base");
+        let answer = Answer::new(&manifest, &store).expect("all points");
+        let differences = [0, 2].map(|index| answer.points[index].difference.clone().expect("a difference"));
+        let links = differences[0].share.abs();
+        (links, differences.map(|difference| difference.decided))
+    };
+    let (links, decisions) = decided(0.0, "draws = 24");
+    assert_eq!(decisions, [Some(true), Some(true)]);
+    assert_eq!(decided(links * 0.99, "draws = 24").1, [Some(true), Some(true)]);
+    // What changes nothing at all is decided whatever order does to others.
+    assert_eq!(decided(links * 1.01, "draws = 24").1, [Some(false), Some(true)]);
+    assert_eq!(decided(links * 0.99, "draws = 0").1, [None, None]);
+    assert_eq!(decided(links * 1.01, "draws = 0").1, [Some(false), None]);
+}
+
+#[test]
+fn a_change_of_the_machine_adds_its_own_doubt_and_no_other() {
+    let width = |answer: &Answer, index: usize| {
+        let difference = answer.points[index].difference.as_ref().expect("a difference");
+        difference.high.expect("draws") - difference.low.expect("draws")
+    };
+    let answers = ["0.0", "0.15", "1.0", "2.0"].map(carrying);
+    let widths = answers.each_ref().map(|answer| width(answer, 0));
+    assert!(widths.is_sorted() && widths[0] < widths[1], "{widths:?}");
+    let decided = answers.each_ref().map(|answer| answer.points[0].difference.as_ref().and_then(|d| d.decided));
+    assert_eq!(
+        decided,
+        [Some(true), Some(true), Some(false), Some(false)],
+        "twice the links help unless nothing carries"
+    );
+    assert!(answers.iter().all(|answer| width(answer, 2) == 0.0), "an equal machine has equal draws");
+    let links = answers[2].points[0].difference.as_ref().expect("a difference");
+    assert_eq!(
+        links.decided_by[0].estimate,
+        "profile.all-to-all.dispatch.scale-up-fraction on another gpu.scale-up.links"
+    );
 }
 
 #[test]

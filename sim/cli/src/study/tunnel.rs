@@ -82,6 +82,7 @@ fn results(summary: &Summary) -> Results {
         ("memory_bytes_max", summary.memory_bytes_max),
         ("load_cv", summary.load_cv),
         ("sampling_error", summary.sampling_error),
+        ("scheduling_anomaly", summary.scheduling_anomaly),
         ("cost.cluster_usd", summary.cost.cluster_usd),
         ("cost.usd_per_device", summary.cost.usd_per_device),
         ("cost.usd_per_trillion_tokens", summary.cost.usd_per_trillion_tokens),

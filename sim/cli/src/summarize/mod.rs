@@ -53,7 +53,8 @@ impl Finished<'_> {
 /// The numbers of a run.
 ///
 /// # Errors
-/// When the machine cannot be wired, which a run of it has found out before.
+/// When the machine cannot be wired, which a run of it has found out before, and when its tensor cores would have
+/// computed more than they can.
 pub(crate) fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
     let phases_by_rank = phases_by_rank(run);
     let phases = mean_phases(&phases_by_rank, run.step());
@@ -86,11 +87,12 @@ pub(crate) fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
         binding_shares: shares.binding_shares(),
         load_cv: run.program.pool.as_ref().map_or(0.0, |pool| pool.load_cv().mean),
         sampling_error: shares.sampling_error(run),
+        scheduling_anomaly: run.plan.scheduling_anomaly(),
         ops: ops::rows(run),
         links: links(run),
         cost,
         energy,
-        notes: notes::notes(run),
+        notes: notes::notes(run, &shares, rates.mfu)?,
     })
 }
 

@@ -1,18 +1,73 @@
 //! What a reader must know before relying on a number.
 
 use calibrate::EstimateKey;
-use plan::{DataParallel, Ema, Folding, LinearPrecision};
-use report::format::{bytes, count, seconds};
+use plan::{DataParallel, Ema, Folding, LinearPrecision, PlanError};
+use report::Counted;
+use report::format::{bytes, count, percent, seconds};
 use workloads::step;
 use workloads::traffic::Router;
 
 use super::Finished;
+use super::shares::Shares;
 use crate::fabric;
 
-pub(super) fn notes(run: &Finished<'_>) -> Vec<String> {
-    let notes = [folding(run), sampling(run), bf16_weights(run), logits(run), moving_average(run), replicas(run)];
+/// The notes of a run.
+///
+/// # Errors
+/// Where the step is shorter than its arithmetic on tensor cores at their peak: no number of such a run can be relied on.
+pub(super) fn notes(run: &Finished<'_>, shares: &Shares, mfu: Counted) -> Result<Vec<String>, PlanError> {
+    let (elsewhere, utilization) = (elsewhere(run, shares), utilization(run, mfu)?);
+    let notes = [
+        utilization,
+        elsewhere,
+        folding(run),
+        sampling(run),
+        bf16_weights(run),
+        logits(run),
+        moving_average(run),
+        replicas(run),
+    ];
     let left_out = "not modeled: failures, checkpoints, data loading, and gaps in which the host launches too late";
-    notes.into_iter().flatten().chain(fabric::notes(&run.plan.machine)).chain([left_out.to_owned()]).collect()
+    let fabric = fabric::notes(&run.plan.machine);
+    Ok(notes.into_iter().flatten().chain(fabric).chain([left_out.to_owned()]).collect())
+}
+
+/// Why an MFU is above one. It is over the BF16 peak, and FP8 products have a peak of their own; the non-causal one counts what
+/// the mask of attention leaves out. Nothing else can be a reason: an op takes at least its arithmetic over the peak.
+fn utilization(run: &Finished<'_>, mfu: Counted) -> Result<Option<String>, PlanError> {
+    let device = &run.plan.machine.device;
+    let (bf16, fp8) = (device.peak_bf16(), device.peak_fp8());
+    let peak = match run.plan.job.precision {
+        LinearPrecision::Fp8Block | LinearPrecision::Fp8Tensor if fp8.get() > bf16.get() => fp8,
+        LinearPrecision::Fp8Block | LinearPrecision::Fp8Tensor | LinearPrecision::Bf16 => bf16,
+    };
+    let over_peak = mfu.causal * (bf16 / peak);
+    if over_peak > 1.0 {
+        let message =
+            format!("the step does {} of the arithmetic that its tensor cores can do at {peak}", percent(over_peak));
+        return Err(PlanError::Fault(message));
+    }
+    let mut reasons = Vec::new();
+    if mfu.non_causal > 1.0 && peak.get() > bf16.get() {
+        let over = percent(over_peak);
+        reasons.push(format!("FP8 products reach a peak of {peak}, over which the causal one is {over}"));
+    }
+    if mfu.non_causal * (bf16 / peak) > 1.0 {
+        reasons.push("the non-causal one counts the half of attention that the mask leaves out".to_owned());
+    }
+    Ok((!reasons.is_empty())
+        .then(|| format!("MFU above 100 % is over the BF16 peak of {bf16}: {}", reasons.join("; "))))
+}
+
+/// Which part of the evidence is of another machine, and why this one is another.
+fn elsewhere(run: &Finished<'_>, shares: &Shares) -> Option<String> {
+    let (share, departures) = shares.elsewhere(&run.plan.profile)?;
+    let departures: Vec<String> = departures.iter().map(ToString::to_string).collect();
+    Some(format!(
+        "extrapolated: {} of the time rests on estimates measured with other values: {}",
+        percent(share),
+        departures.join(", ")
+    ))
 }
 
 /// What hides costs the chunks nothing, which flatters a job whose chunks need the same ports.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{Basis, EstimateKey};
+use calibrate::{Basis, Departure, EstimateKey, Profile};
 use plan::{Plan, Policies, Program};
 use platform::ExchangeTemplate;
 use report::Phases;
@@ -25,7 +25,10 @@ pub(super) struct Shares {
     pub(super) exposed: f64,
     step: f64,
     binding: BTreeMap<&'static str, f64>,
+    /// Seconds of kernels, collectives and exposed communication by what they rest on.
     basis: BTreeMap<Basis, f64>,
+    /// Those that rest on an estimate of another machine, by it.
+    elsewhere: BTreeMap<EstimateKey, f64>,
 }
 
 impl Shares {
@@ -37,6 +40,7 @@ impl Shares {
             step: run.step(),
             binding: BTreeMap::from([("bubble", phases.bubble), ("optimizer", phases.optimizer)]),
             basis: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
         };
         let collectives = shares.add_ops(run);
         shares.add_all_to_alls(run, (shares.exposed - collectives).max(0.0));
@@ -55,7 +59,7 @@ impl Shares {
                 ("collectives", links, run.mean(total.links)),
             ];
             for (binding, key, seconds) in parts.into_iter().filter(|part| part.2 > 0.0) {
-                *self.basis.entry(run.plan.profile.get(key).basis).or_default() += seconds;
+                self.rest_on(&run.plan.profile, key, seconds);
                 if name.pass != Pass::Update {
                     *self.binding.entry(binding).or_default() += seconds;
                 }
@@ -77,8 +81,8 @@ impl Shares {
         let moving = if both > 0.0 { exposed * transferred / both } else { 0.0 };
         *self.binding.entry("all-to-all").or_default() += moving;
         *self.binding.entry("waiting for other ranks").or_default() += exposed - moving;
-        for (basis, share) in all_to_all_bases(run.program, run.plan) {
-            *self.basis.entry(basis).or_default() += exposed * share;
+        for (key, share) in all_to_all_keys(run.program, run.plan) {
+            self.rest_on(&run.plan.profile, key, exposed * share);
         }
     }
 
@@ -98,6 +102,14 @@ impl Shares {
         largest.0.to_owned()
     }
 
+    fn rest_on(&mut self, profile: &Profile, key: EstimateKey, seconds: f64) {
+        let estimate = profile.get(key);
+        *self.basis.entry(estimate.basis).or_default() += seconds;
+        if estimate.basis == Basis::Extrapolated && !estimate.departures.is_empty() {
+            *self.elsewhere.entry(key).or_default() += seconds;
+        }
+    }
+
     /// Shares of the time that is kernels, collectives or exposed communication, by basis; they add up to one.
     pub(super) fn basis_shares(&self) -> BTreeMap<String, f64> {
         self.shares_of_bases().map(|(basis, share)| (basis.name().to_owned(), share)).collect()
@@ -107,6 +119,14 @@ impl Shares {
     pub(super) fn weakest_basis(&self) -> Basis {
         let counted = self.shares_of_bases().filter(|(_, share)| *share > SHARE_MIN);
         counted.map(|(basis, _)| basis).max().unwrap_or(Basis::Measured)
+    }
+
+    /// The share of that time that rests on estimates of another machine, and in what the machine here departs from it; `None` where nothing does.
+    pub(super) fn elsewhere(&self, profile: &Profile) -> Option<(f64, Vec<Departure>)> {
+        let all: f64 = self.basis.values().sum();
+        let seconds: f64 = self.elsewhere.values().sum();
+        let departures = Departure::union(self.elsewhere.keys().map(|key| profile.get(*key)));
+        (seconds > 0.0).then(|| (seconds / all, departures))
     }
 
     fn shares_of_bases(&self) -> impl Iterator<Item = (Basis, f64)> {
@@ -131,18 +151,17 @@ impl Shares {
     }
 }
 
-/// What the time of a dispatch and a combine rests on, as shares.
-fn all_to_all_bases(program: &Program, plan: &Plan) -> Vec<(Basis, f64)> {
-    let mut seconds: Vec<(Basis, f64)> = Vec::new();
+/// The estimates that the time of a dispatch and a combine rests on, with their shares.
+fn all_to_all_keys(program: &Program, plan: &Plan) -> Vec<(EstimateKey, f64)> {
+    let mut seconds: Vec<(EstimateKey, f64)> = Vec::new();
     for batch in &program.exchanges {
         for (kind, template) in batch.iter().enumerate() {
-            let basis = |key| plan.profile.get(key).basis;
-            seconds.push((basis(slowest(program, &plan.policy, template, kind)), template.alone.get()));
-            seconds.push((basis(plan.policy.exchange.latency()), template.latency.seconds()));
+            seconds.push((slowest(program, &plan.policy, template, kind), template.alone.get()));
+            seconds.push((plan.policy.exchange.latency(), template.latency.seconds()));
         }
     }
     let all: f64 = seconds.iter().map(|(_, seconds)| seconds).sum();
-    seconds.into_iter().map(|(basis, seconds)| (basis, seconds / all)).collect()
+    seconds.into_iter().map(|(key, seconds)| (key, seconds / all)).collect()
 }
 
 /// The estimate behind the slowest of the three that a rank's messages pass: NIC, scale-up port, SMs.

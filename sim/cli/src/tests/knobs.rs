@@ -25,7 +25,9 @@ enum Fate {
 
 /// Keys that say how sure we are and not what is: a result does not move with them, its interval and its basis do.
 fn is_about_sureness(key: &str) -> bool {
-    key.starts_with("profile.") && (key.ends_with(".spread") || key.ends_with(".basis"))
+    let ends = [".spread", ".basis", ".measured-with"];
+    key == "profile.elsewhere.exponent.value"
+        || (key.starts_with("profile.") && ends.iter().any(|end| key.ends_with(end)))
 }
 
 /// All keys that scenes have, and what became of each.
@@ -106,8 +108,10 @@ fn a_spread_moves_an_interval_and_a_basis_what_results_rest_on() {
     let scene = &scenes[0];
     let step = |numbers: &Numbers| numbers[".step_seconds"];
     let (key, estimate) = ("profile.memory.peak-fraction", "memory.peak-fraction");
-    let width = |sets: &str| {
-        let plan = scene.with(sets).unwrap_or_else(|mistakes| panic!("{mistakes}")).plan;
+    let width = |set: &str| {
+        // On another machine than that of the profile, so that how far estimates carry matters too.
+        let sets = [set, "gpu.memory.stacks=7"];
+        let plan = scene.under(&sets).unwrap_or_else(|mistakes| panic!("{mistakes}")).plan;
         let drawn = (0..6).map(|draw| {
             let profile = Draws { seed: 1, n: 6 }.profile(&plan.profile, draw);
             step(&numbers(&plan::Plan { profile, ..plan.clone() }).expect("it runs"))
@@ -118,6 +122,9 @@ fn a_spread_moves_an_interval_and_a_basis_what_results_rest_on() {
     };
     let (narrow, wide) = (width(&format!("{key}.spread=0.0")), width(&format!("{key}.spread=0.4")));
     assert!(narrow < wide, "{estimate}: {narrow} s and {wide} s");
+    let carries = "profile.elsewhere.exponent.value";
+    let (narrow, wide) = (width(&format!("{carries}=0.0")), width(&format!("{carries}=0.4")));
+    assert!(narrow < wide, "{carries}: {narrow} s and {wide} s");
     let other = scene.with(&format!("{key}.basis=assumed")).expect("a basis");
     assert!(differ(&numbers(&other.plan).expect("it runs"), &scene.numbers), "the shares of bases move");
 }

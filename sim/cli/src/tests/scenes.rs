@@ -73,7 +73,12 @@ impl Scene {
 
     /// The same with a patch.
     pub(super) fn with(&self, set: &str) -> Result<Loaded, String> {
-        text(&self.text, &[set])
+        self.under(&[set])
+    }
+
+    /// The same with patches.
+    pub(super) fn under(&self, sets: &[&str]) -> Result<Loaded, String> {
+        text(&self.text, sets)
     }
 }
 

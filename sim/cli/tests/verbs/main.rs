@@ -2,6 +2,7 @@
 
 mod cost;
 mod disk;
+mod evidence;
 mod folders;
 mod mistakes;
 mod probe;

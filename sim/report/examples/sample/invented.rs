@@ -155,6 +155,7 @@ pub(crate) fn summary(timeline: &Timeline) -> Summary {
         ]),
         load_cv: 0.065,
         sampling_error: 0.0004,
+        scheduling_anomaly: 0.002,
         ops: ops(),
         links: links(),
         cost: Cost {

@@ -212,7 +212,8 @@ mod tests {
 
     fn fitted(value: f64, spread: f64) -> Fitted {
         let (basis, source) = (Basis::Measured, "a test".to_owned());
-        let estimate = Estimate { value, spread, basis, implementation: None, source };
+        let departures = Vec::new();
+        let estimate = Estimate { value, spread, basis, implementation: None, source, departures };
         let estimates = BTreeMap::from([(EstimateKey::KernelLatency, estimate)]);
         Fitted { name: "kernel", implementation: "mine".to_owned(), estimates, misses: Vec::new() }
     }

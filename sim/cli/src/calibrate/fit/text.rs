@@ -16,7 +16,8 @@ use super::{Found, Part, span, spell};
 pub(super) fn profile(found: &Found, known: &Known, ground: &Ground, out: &Path) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "about = {}", quoted(&about(known)));
-    let _ = writeln!(text, "hardware = [{}] # elsewhere the basis falls to `extrapolated`", quoted(&ground.hardware));
+    let _ =
+        writeln!(text, "hardware = [{}] # on other values the basis falls to `extrapolated`", quoted(&ground.hardware));
     let base = quoted(&ground.prior_from(out));
     let _ = writeln!(text, "base = [{base}] # gives every estimate that no sample speaks of");
     machines(&mut text, known);

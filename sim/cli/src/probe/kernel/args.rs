@@ -9,7 +9,7 @@ use crate::args::Layers;
 /// Paragraphs are one line each: clap breaks them to the width of the terminal.
 pub(crate) const AFTER: &str = "\
 `seconds` is device time of one call in a stream that never runs dry, operands random and not in L2, clocks as the machine \
-gives; `low` and `high` are its 5th and 95th percentile over the spreads of the profile's estimates; `basis` is the softest \
+gives; `low` and `high` are its 5th and 95th percentile over the spreads of the profile's estimates and hold it between them; `basis` is the softest \
 of those it rests on, `limit` the one that sets it. `windtunnel calibrate` measures exactly this. With `--launch` it is an \
 isolated call: what the host takes to launch it comes on top.
 

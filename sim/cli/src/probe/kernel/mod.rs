@@ -3,7 +3,7 @@
 pub(crate) mod args;
 pub(crate) mod device;
 
-use calibrate::{Algorithm, Basis, EstimateKey, Profile, Question};
+use calibrate::{Algorithm, Basis, Departure, EstimateKey, Profile, Question};
 use report::format::seconds;
 use serde_json::{Value, json};
 
@@ -29,6 +29,8 @@ pub(crate) struct Answer {
     pub(crate) implementation: Option<String>,
     /// Of a collective: how it moves its bytes.
     pub(crate) algorithm: Option<Algorithm>,
+    /// In what the machine departs from that of the estimates.
+    pub(crate) departures: Vec<Departure>,
 }
 
 impl Answer {
@@ -40,7 +42,16 @@ impl Answer {
         let kernel = self.implementation.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
         let by = self.algorithm.map(|algorithm| format!(", {}", algorithm.name())).unwrap_or_default();
         let [time, low, high] = [self.seconds, self.low, self.high].map(seconds);
-        format!("{time}   {low} to {high}   {}, limited by {}{by}{kernel}\n", self.basis, self.limit)
+        let elsewhere = self.elsewhere().map(|note| note + "\n").unwrap_or_default();
+        format!("{time}   {low} to {high}   {}, limited by {}{by}{kernel}\n{elsewhere}", self.basis, self.limit)
+    }
+
+    /// Why what was measured is no more than extrapolated.
+    fn elsewhere(&self) -> Option<String> {
+        let departures: Vec<String> = self.departures.iter().map(ToString::to_string).collect();
+        let departures = departures.join(", ");
+        (!departures.is_empty())
+            .then(|| format!("extrapolated: it rests on estimates measured with other values: {departures}"))
     }
 
     fn json(&self) -> Value {
@@ -54,16 +65,19 @@ impl Answer {
         if let Some(algorithm) = self.algorithm {
             value["algorithm"] = json!(algorithm.name());
         }
+        if let Some(note) = self.elsewhere() {
+            value["notes"] = json!([note]);
+        }
         value
     }
 }
 
 impl From<plan::Answer> for Answer {
     fn from(answer: plan::Answer) -> Self {
-        let plan::Answer { time, low, high, basis, limit, implementation } = answer;
+        let plan::Answer { time, low, high, basis, limit, implementation, departures } = answer;
         let limit = limit.name().to_owned();
         let [seconds, low, high] = [time, low, high].map(units::Seconds::get);
-        Self { seconds, low, high, basis, limit, implementation, algorithm: None }
+        Self { seconds, low, high, basis, limit, implementation, algorithm: None, departures }
     }
 }
 
@@ -93,7 +107,8 @@ fn answer(known: &Known, question: &Question) -> Result<Answer, Failure> {
 /// Launch and kernel are taken to be slow together, so the ends add up: the interval is wide rather than narrow.
 fn launched(busy: Answer, profile: &Profile) -> Answer {
     let launch = profile.get(EstimateKey::KernelLaunch);
-    let end = |deviations: f64| launch.value * (launch.spread * deviations).exp();
+    let spread = profile.spread(EstimateKey::KernelLaunch);
+    let end = |deviations: f64| launch.value * (spread * deviations).exp();
     let limit = if launch.value > busy.seconds { EstimateKey::KernelLaunch.name().to_owned() } else { busy.limit };
     Answer {
         seconds: busy.seconds + launch.value,
