@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::estimate::{Dimension, Estimate, EstimateKey};
+use crate::estimate::{Estimate, EstimateKey};
 use crate::profile::Profile;
 
 impl Profile {
@@ -21,11 +21,9 @@ impl Profile {
 
 fn moved(key: EstimateKey, estimate: &Estimate, z: f64) -> Estimate {
     let value = estimate.value * (estimate.spread * z).exp();
-    let value = match key.dimension() {
-        // A share that was above one would be a mistake of the file; a draw must not make one.
-        Dimension::Fraction | Dimension::Share => value.min(estimate.value.max(1.0)),
-        Dimension::Count | Dimension::CountAboveZero | Dimension::Seconds | Dimension::BytesPerSec => value,
-    };
+    // A share that was above one would be a mistake of the file; a draw must not make one.
+    let (least, most) = (key.dimension().least(), key.dimension().most());
+    let value = value.clamp(estimate.value.min(least), estimate.value.max(most));
     Estimate { value, ..estimate.clone() }
 }
 

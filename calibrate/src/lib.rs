@@ -30,7 +30,7 @@ mod sample;
 pub mod session;
 
 pub use bench::{Bench, BenchError};
-pub use demand::{CollectiveKeys, Demand, Estimator};
+pub use demand::{CannotRun, CollectiveKeys, Demand, Estimator, Lacking, lacking};
 pub use estimate::{Basis, Dimension, Estimate, EstimateKey};
 pub use mock::Mock;
 pub use profile::{MissingEstimates, Profile};

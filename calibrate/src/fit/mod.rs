@@ -26,7 +26,7 @@ pub fn predict(device: &Device, profile: &Profile, question: &Question) -> Optio
         return Some(estimator.collective((*what).into(), *ranks, Bytes::new(*bytes as f64), *sms));
     }
     let (op, sms) = question.op(device.sms)?;
-    let demand = estimator.demand(&op, sms)?;
+    let demand = estimator.demand(&op, sms).ok()?;
     Some(demand.alone(device.memory_rate() * profile.value(EstimateKey::MemoryFraction)))
 }
 

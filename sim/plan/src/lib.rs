@@ -61,7 +61,9 @@ pub use execute::{
 };
 pub use kernel::{Answer, kernel, node_collective};
 pub use layout::Layout;
-pub use lower::{RingBytes, Sampling, comm_sms, expert_layout, lower, lower_with, n_micro_batches, ring_bytes, shape};
+pub use lower::{
+    RingBytes, Sampling, comm_sms, expert_layout, lower, lower_with, n_micro_batches, needs_comm_sms, ring_bytes, shape,
+};
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{
     DataParallel, Delivery, DispatchFormat, Ema, ExchangeCopies, Folding, ForwardSums, Job, KeepActivations,

@@ -10,6 +10,7 @@
 //! runs beside nothing. Breaks where the chunks' own messages need the ports that the rings then take, and where a table is more
 //! than a layer: it is complete last and needed first, and is billed as a layer here.
 
+use calibrate::CannotRun;
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::Stage;
 use workloads::schedule::{Chunk, Slot};
@@ -61,11 +62,11 @@ const fn run(slot: Slot) -> Option<Chunk> {
 }
 
 /// The end of a step on every pipeline rank.
-pub(super) fn ending(context: &Context<'_>, kernels: &mut Kernels<'_>) -> Vec<Vec<Ending>> {
+pub(super) fn ending(context: &Context<'_>, kernels: &mut Kernels<'_>) -> Result<Vec<Vec<Ending>>, CannotRun> {
     (0..context.layout.pp).map(|rank| of_rank(context, kernels, rank)).collect()
 }
 
-fn of_rank(context: &Context<'_>, kernels: &mut Kernels<'_>, rank: u32) -> Vec<Ending> {
+fn of_rank(context: &Context<'_>, kernels: &mut Kernels<'_>, rank: u32) -> Result<Vec<Ending>, CannotRun> {
     let plan = context.plan;
     let schedule = plan.policy.schedule;
     let held: Vec<Stage> =
@@ -78,12 +79,12 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels<'_>, rank: u32) -> Vec<E
         reduce(context, kernels, class, Collective::ReduceScatter, class.reduce_scatter(), &mut ending);
     }
     ending.push(Ending::Barrier);
-    ending.extend(kernels_of(context, kernels, &update.sharded, all));
+    ending.extend(kernels_of(context, kernels, &update.sharded, all)?);
     for class in &update.classes {
         reduce(context, kernels, class, Collective::AllGather, class.all_gather(), &mut ending);
     }
-    ending.extend(kernels_of(context, kernels, &update.whole, all));
-    ending
+    ending.extend(kernels_of(context, kernels, &update.whole, all)?);
+    Ok(ending)
 }
 
 fn reduce(
@@ -109,10 +110,15 @@ fn reduce(
     ending.push(Ending::Ring(ring::over(context, op, what, bytes, class.replicas, stride)));
 }
 
-fn kernels_of(context: &Context<'_>, kernels: &mut Kernels<'_>, ops: &[Op], sms: u32) -> Vec<Ending> {
+fn kernels_of(
+    context: &Context<'_>,
+    kernels: &mut Kernels<'_>,
+    ops: &[Op],
+    sms: u32,
+) -> Result<Vec<Ending>, CannotRun> {
     let kernel = |instruction| match instruction {
         Instruction::Kernel(kernel) => Some(Ending::Kernel(kernel)),
         _ => None,
     };
-    kernels.fixed(context, ops, sms).into_iter().filter_map(kernel).collect()
+    Ok(kernels.fixed(context, ops, sms)?.into_iter().filter_map(kernel).collect())
 }

@@ -38,7 +38,24 @@ pub(super) fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 
             if context.folded() { folded(context, &wires, &whole) } else { whole }
         })
     });
-    Ok(templates.collect())
+    let templates: Vec<_> = templates.collect();
+    has_sms(context, &templates)?;
+    Ok(templates)
+}
+
+/// What no SM copies or sums costs nothing, so there must be none to do, or SMs.
+fn has_sms(context: &Context<'_>, templates: &[[ExchangeTemplate; 2]]) -> Result<(), PlanError> {
+    let held = [("policy.comm-sms", context.comm_sms()), ("policy.lone-comm-sms", context.lone_comm_sms())];
+    for (kind, name) in [(ExchangeKind::Dispatch, "a dispatch"), (ExchangeKind::Combine, "a combine")] {
+        let mut flows = templates.iter().flat_map(|kinds| &kinds[kind as usize].flows);
+        if !flows.any(|flow| flow.copied.iter().any(|copied| *copied > 0.0)) {
+            continue;
+        }
+        if let Some((key, _)) = held.into_iter().find(|(_, sms)| context.held(*sms, kind) == 0) {
+            return Err(PlanError::NoCommSms { key, kind: name });
+        }
+    }
+    Ok(())
 }
 
 /// What is the same for all batches.

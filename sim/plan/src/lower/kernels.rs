@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::Estimator;
-use units::SimSpan;
+use calibrate::{CannotRun, Demand, Estimator};
 use workloads::op::{Op, OpKind};
 use workloads::step::{Load, Passes};
 
@@ -55,35 +54,33 @@ impl<'a> Kernels<'a> {
     }
 
     /// Instructions of ops whose sizes are fixed.
-    pub(crate) fn fixed(&mut self, context: &Context<'_>, ops: &[Op], sms: u32) -> Vec<Instruction> {
+    pub(crate) fn fixed(&mut self, context: &Context<'_>, ops: &[Op], sms: u32) -> Result<Vec<Instruction>, CannotRun> {
         ops.iter().map(|op| self.instruction(context, op, sms)).collect()
     }
 
-    fn instruction(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Instruction {
+    fn instruction(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Result<Instruction, CannotRun> {
         if let OpKind::Collective { axis, what, bytes } = op.kind {
             let name = self.name(op, sms);
             self.rings.push(ring::inside(context, name, axis, what, bytes));
-            return Instruction::Ring(self.rings.len() as u32 - 1);
+            return Ok(Instruction::Ring(self.rings.len() as u32 - 1));
         }
-        let kernel = self.kernel(op, sms);
+        let kernel = self.kernel(op, sms)?;
         self.kernels.push(kernel);
-        Instruction::Kernel(self.kernels.len() as u32 - 1)
+        Ok(Instruction::Kernel(self.kernels.len() as u32 - 1))
     }
 
-    fn kernel(&mut self, op: &Op, sms: u32) -> Kernel {
-        let name = self.name(op, sms);
-        // Collectives never come here: `instruction` takes them, and no segment with a load has any.
-        let demand = self.estimator.demand(op, sms);
-        Kernel {
-            op: name,
+    fn kernel(&mut self, op: &Op, sms: u32) -> Result<Kernel, CannotRun> {
+        let Demand { power, memory, shortest, latency, limit } = self.estimator.demand(op, sms)?;
+        Ok(Kernel {
+            op: self.name(op, sms),
             sms,
-            tensor: demand.map_or(0.0, |demand| demand.power.get()),
-            memory: demand.map_or(0.0, |demand| demand.memory.get()),
-            shortest: demand.map_or(0.0, |demand| demand.shortest.get()),
-            latency: demand.map_or(SimSpan::ZERO, |demand| demand.latency.into()),
-            limit: demand.map_or(calibrate::EstimateKey::KernelLatency, |demand| demand.limit),
+            tensor: power.get(),
+            memory: memory.get(),
+            shortest: shortest.get(),
+            latency: latency.into(),
+            limit,
             loaded: false,
-        }
+        })
     }
 
     /// Instructions of a segment whose sizes follow the load: one list of ops for every batch and member.
@@ -93,7 +90,7 @@ impl<'a> Kernels<'a> {
         loads: &[Load],
         passes: impl Fn(&Load) -> Passes,
         sms: u32,
-    ) -> Loaded {
+    ) -> Result<Loaded, CannotRun> {
         let all: Vec<Passes> = loads.iter().map(passes).collect();
         let mut segment = Loaded::default();
         let lists: [fn(&Passes) -> &Vec<Op>; 3] = [|p| &p.forward, |p| &p.input_gradient, |p| &p.weight_gradient];
@@ -101,19 +98,19 @@ impl<'a> Kernels<'a> {
             for i in 0..all.first().map_or(0, |passes| list(passes).len()) {
                 let op = &list(&all[0])[i];
                 if matches!(op.kind, OpKind::Collective { .. }) {
-                    steps.push(Step::Fixed(self.instruction(context, op, sms)));
+                    steps.push(Step::Fixed(self.instruction(context, op, sms)?));
                     continue;
                 }
                 let first = self.kernels.len() as u32;
                 for passes in &all {
-                    let kernel = Kernel { loaded: true, ..self.kernel(&list(passes)[i], sms) };
+                    let kernel = Kernel { loaded: true, ..self.kernel(&list(passes)[i], sms)? };
                     self.kernels.push(kernel);
                 }
                 self.tables.push(LoadTable { first });
                 steps.push(Step::Table(self.tables.len() as u32 - 1));
             }
         }
-        segment
+        Ok(segment)
     }
 }
 

@@ -7,13 +7,15 @@
 //!   `way`: what the network leaves them;
 //! - `ring`: collectives of tensor-, context- and data-parallel groups;
 //! - `resources`: what ranks share and hold;
-//! - `ending`: what follows the last chunk.
+//! - `ending`: what follows the last chunk;
+//! - `horizon`: whether all of it has ports and a time that can be counted.
 
 mod chunks;
 mod direct;
 mod ending;
 mod exchange;
 mod hands;
+mod horizon;
 mod kernels;
 mod load;
 mod resources;
@@ -30,7 +32,7 @@ use crate::layout::Layout;
 use crate::program::{ExchangeKind, ExchangeTemplate, Messages, Program};
 use crate::{Folding, Plan, PlanError, PointToPoint};
 
-pub use hands::comm_sms;
+pub use hands::{comm_sms, needs_comm_sms};
 pub(crate) use kernels::Kernels;
 pub use load::expert_layout;
 pub(crate) use ring::{Occupied, occupied};
@@ -103,7 +105,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let mut kernels = Kernels::new(&context);
     let exchanges = exchange::exchanges(&context)?;
     let (templates, slots) = chunks::chunks(&context, &mut kernels)?;
-    let optimizer = ending::ending(&context, &mut kernels);
+    let optimizer = ending::ending(&context, &mut kernels)?;
     let hiding = ending::hiding(&context, &slots);
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
@@ -112,7 +114,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
     let kernels = kernels.finish();
-    Ok(Program {
+    let program = Program {
         layout: context.layout,
         n_members,
         n_columns,
@@ -133,7 +135,9 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
         comm_sms,
         copy_binds,
         load_excess,
-    })
+    };
+    horizon::check(plan, &program)?;
+    Ok(program)
 }
 
 /// Whether the SMs of a communication kernel, in a pair or alone, can bind: they copy less in a second than a rank has to copy
