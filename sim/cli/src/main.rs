@@ -9,6 +9,7 @@ mod args;
 mod calibrate;
 mod exit;
 mod out;
+mod panics;
 mod prepare;
 mod probe;
 mod progress;

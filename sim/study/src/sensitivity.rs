@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{Basis, Dimension, Estimate, EstimateKey, Profile};
+use calibrate::{Basis, Estimate, EstimateKey, Profile};
 use plan::Plan;
 use rayon::prelude::*;
 use scenario::{Leaf, Loaded, Mistakes};
@@ -19,9 +19,9 @@ use serde::Serialize;
 
 use crate::StudyError;
 use crate::knob::{Amount, Change};
-use crate::point::STEP;
+use crate::point::{STEP, is_false};
 use crate::run::Progress;
-use crate::tunnel::Tunnel;
+use crate::tunnel::{Refusal, Tunnel, caught};
 
 /// How far a knob is turned, a share of its value.
 const TURN: f64 = 0.1;
@@ -68,6 +68,9 @@ pub struct Knob {
     pub unsure_seconds: Option<f64>,
     /// Why a way cannot be turned.
     pub note: Option<String>,
+    /// Whether that is a fault of the program.
+    #[serde(skip_serializing_if = "is_false")]
+    pub fault: bool,
 }
 
 /// The knob turned one way.
@@ -94,7 +97,9 @@ pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivi
     let base = tunnel.load(&[]).map_err(StudyError::Base)?;
     let handles = handles(&base);
     progress.expect(1 + 2 * handles.len() as u64);
-    let step = step(tunnel, &base.plan).map_err(StudyError::BaseRun)?;
+    let step = step(tunnel, &base.plan).map_err(|Refusal { reason, is_fault }| {
+        if is_fault { StudyError::Fault(reason) } else { StudyError::BaseRun(reason) }
+    })?;
     progress.step();
     let turned = |handle: &Handle| {
         let (less, more) = rayon::join(
@@ -110,6 +115,12 @@ pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivi
 }
 
 impl Sensitivity {
+    /// Knobs of which a turn is a fault of the program.
+    #[must_use]
+    pub fn n_faults(&self) -> usize {
+        self.knobs.iter().filter(|knob| knob.fault).count()
+    }
+
     /// Indented JSON with a newline at its end.
     ///
     /// # Errors
@@ -135,9 +146,9 @@ fn handles(base: &Loaded) -> Vec<Handle> {
     base.leaves.iter().filter(of_machine).filter_map(leaf).chain(estimates).collect()
 }
 
-fn step(tunnel: &dyn Tunnel, plan: &Plan) -> Result<f64, String> {
-    let results = tunnel.run(plan)?;
-    results.numbers.get(STEP).copied().ok_or_else(|| format!("a run gave no `{STEP}`"))
+fn step(tunnel: &dyn Tunnel, plan: &Plan) -> Result<f64, Refusal> {
+    let results = caught(|| tunnel.run(plan))?;
+    results.numbers.get(STEP).copied().ok_or_else(|| format!("a run gave no `{STEP}`").into())
 }
 
 impl Handle {
@@ -149,12 +160,13 @@ impl Handle {
     }
 
     /// The step with this knob at `factor` of its value; the factor it really got.
-    fn turned(&self, factor: f64, base: &Plan, tunnel: &dyn Tunnel, progress: &Progress) -> Result<Turn, String> {
+    fn turned(&self, factor: f64, base: &Plan, tunnel: &dyn Tunnel, progress: &Progress) -> Result<Turn, Refusal> {
         let (plan, factor) = match self {
             Self::Leaf { key, amount, .. } => {
                 let (value, factor) = moved(amount, factor);
                 let set = Change { key: key.clone(), value }.set();
-                (tunnel.load(&[set]).map(|loaded| loaded.plan).map_err(|mistakes| first(&mistakes)), factor)
+                let load = || Ok(tunnel.load(&[set]).map_err(|mistakes| first(&mistakes))?.plan);
+                (caught(load), factor)
             }
             Self::Estimate { key, estimate } => {
                 let value = limited(*key, estimate, factor);
@@ -163,7 +175,7 @@ impl Handle {
         };
         // A share at its limit is not turned; another step would be divided by nothing.
         let turned = if factor == 1.0 {
-            Err("it stands at its limit".to_owned())
+            Err("it stands at its limit".to_owned().into())
         } else {
             plan.and_then(|plan| step(tunnel, &plan)).map(|step_seconds| Turn { factor, step_seconds })
         };
@@ -187,11 +199,7 @@ fn moved(amount: &Amount, factor: f64) -> (toml::Value, f64) {
 }
 
 fn limited(key: EstimateKey, estimate: &Estimate, factor: f64) -> f64 {
-    let value = estimate.value * factor;
-    match key.dimension() {
-        Dimension::Fraction | Dimension::Share => value.min(1.0),
-        Dimension::Count | Dimension::CountAboveZero | Dimension::Seconds | Dimension::BytesPerSec => value,
-    }
+    (estimate.value * factor).clamp(key.dimension().least(), key.dimension().most())
 }
 
 fn with(base: &Plan, key: EstimateKey, value: f64) -> Plan {
@@ -208,11 +216,12 @@ fn first(mistakes: &Mistakes) -> String {
     mistakes.diagnostics().first().map_or_else(String::new, |mistake| mistake.message.clone())
 }
 
-fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>, step: f64) -> Knob {
+fn knob(handle: &Handle, less: Result<Turn, Refusal>, more: Result<Turn, Refusal>, step: f64) -> Knob {
     let note = [("less", &less), ("more", &more)]
         .into_iter()
-        .filter_map(|(way, turn)| turn.as_ref().err().map(|error| format!("no {way}: {error}")));
+        .filter_map(|(way, turn)| turn.as_ref().err().map(|why| format!("no {way}: {}", why.reason)));
     let note = note.collect::<Vec<_>>().join("; ");
+    let fault = [&less, &more].iter().any(|turn| turn.as_ref().is_err_and(|why| why.is_fault));
     let (less, more) = (less.ok(), more.ok());
     let unturned = Turn { factor: 1.0, step_seconds: step };
     let slope = |a: &Turn, b: &Turn| (b.step_seconds / a.step_seconds).ln() / (b.factor / a.factor).ln();
@@ -242,6 +251,7 @@ fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>,
         basis: estimate.map(|estimate| Basis::name(estimate.basis).to_owned()),
         unsure_seconds: elasticity.zip(spread).map(|(elasticity, spread)| elasticity.abs() * spread * step),
         note: Some(note).filter(|note| !note.is_empty()),
+        fault,
     }
 }
 
@@ -249,7 +259,7 @@ fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>,
 mod tests {
     use super::*;
 
-    fn turn(factor: f64, step_seconds: f64) -> Result<Turn, String> {
+    fn turn(factor: f64, step_seconds: f64) -> Result<Turn, Refusal> {
         Ok(Turn { factor, step_seconds })
     }
 
