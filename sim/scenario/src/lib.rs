@@ -32,6 +32,7 @@
 
 mod cost;
 mod diagnostic;
+pub mod disk;
 mod families;
 mod hugging_face;
 mod job;
