@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::estimate::{Dimension, Estimate, EstimateKey};
+use crate::estimate::{Estimate, EstimateKey};
 use crate::machine_key::MachineKey;
 use crate::profile::Profile;
 
@@ -33,11 +33,9 @@ pub fn carried(seed: u64, draw: u64, key: EstimateKey, machine: MachineKey) -> f
 
 fn moved(key: EstimateKey, estimate: &Estimate, logarithm: f64) -> Estimate {
     let value = estimate.value * logarithm.exp();
-    let value = match key.dimension() {
-        // A share that was above one would be a mistake of the file; a draw must not make one.
-        Dimension::Fraction | Dimension::Share => value.min(estimate.value.max(1.0)),
-        Dimension::Count | Dimension::CountAboveZero | Dimension::Seconds | Dimension::BytesPerSec => value,
-    };
+    // A share that was above one would be a mistake of the file; a draw must not make one.
+    let (least, most) = (key.dimension().least(), key.dimension().most());
+    let value = value.clamp(estimate.value.min(least), estimate.value.max(most));
     Estimate { value, ..estimate.clone() }
 }
 

@@ -33,10 +33,42 @@ pub enum Dimension {
     Count,
     /// A bare number above zero.
     CountAboveZero,
+    /// A bare number, one or more.
+    CountFromOne,
+    /// A side of a tile, or parts of a sum: a bare number from 1 to [`Dimension::TILE_MAX`].
+    Tile,
     /// A string such as `"3 us"`.
     Seconds,
     /// A string such as `"20 GB/s"`.
     BytesPerSec,
+}
+
+impl Dimension {
+    /// The largest tile: far beyond what the registers of an SM hold, and few enough to try all up to it.
+    pub const TILE_MAX: f64 = 4096.0;
+
+    /// No value is below.
+    #[must_use]
+    pub const fn least(self) -> f64 {
+        match self {
+            Self::Fraction | Self::Share | Self::Count | Self::CountAboveZero | Self::Seconds | Self::BytesPerSec => {
+                0.0
+            }
+            Self::CountFromOne | Self::Tile => 1.0,
+        }
+    }
+
+    /// No value is above.
+    #[must_use]
+    pub const fn most(self) -> f64 {
+        match self {
+            Self::Fraction | Self::Share => 1.0,
+            Self::Tile => Self::TILE_MAX,
+            Self::Count | Self::CountAboveZero | Self::CountFromOne | Self::Seconds | Self::BytesPerSec => {
+                f64::INFINITY
+            }
+        }
+    }
 }
 
 macro_rules! estimate_keys {
@@ -106,17 +138,17 @@ estimate_keys! {
     /// Side of a square tile of a GEMM with 1x128 and 128x128 scales whose operands take as long to load as its products take at the peak.
     GemmFp8BlockLoad = "gemm.fp8-block.load-side", Count;
     /// Most rows of an output tile of a GEMM with 1x128 and 128x128 scales.
-    GemmFp8BlockRows = "gemm.fp8-block.tile-rows", CountAboveZero;
+    GemmFp8BlockRows = "gemm.fp8-block.tile-rows", Tile;
     /// Fewest rows of an output tile of a GEMM with 1x128 and 128x128 scales; those between are its doublings.
-    GemmFp8BlockRowsFewest = "gemm.fp8-block.tile-rows-fewest", CountAboveZero;
+    GemmFp8BlockRowsFewest = "gemm.fp8-block.tile-rows-fewest", Tile;
     /// Most columns of an output tile of a GEMM with 1x128 and 128x128 scales.
-    GemmFp8BlockColumns = "gemm.fp8-block.tile-columns", CountAboveZero;
+    GemmFp8BlockColumns = "gemm.fp8-block.tile-columns", Tile;
     /// Step between the numbers of columns that tiles of a GEMM with 1x128 and 128x128 scales have.
-    GemmFp8BlockStep = "gemm.fp8-block.tile-columns-step", CountAboveZero;
+    GemmFp8BlockStep = "gemm.fp8-block.tile-columns-step", Tile;
     /// Most parts that a GEMM with 1x128 and 128x128 scales splits its inner dimension into when tiles are few.
-    GemmFp8BlockSplit = "gemm.fp8-block.split-max", CountAboveZero;
+    GemmFp8BlockSplit = "gemm.fp8-block.split-max", Tile;
     /// Products between promotions to FP32, and between changes of scale, in the GEMM with 1x128 and 128x128 scales that the rates are of.
-    GemmFp8BlockPromote = "gemm.fp8-block.promote-every", CountAboveZero;
+    GemmFp8BlockPromote = "gemm.fp8-block.promote-every", CountFromOne;
     /// Share of the FP8 tensor peak of the SMs held that a GEMM with 1x128 scales on both operands (the weight gradient) keeps in its main loop.
     GemmFp8TileFraction = "gemm.fp8-tile.peak-fraction", Fraction;
     /// Share of the FP8 tensor peak that a GEMM with 1x128 scales on both operands (the weight gradient) would sustain within the power limit of the device if it moved no bytes, on all SMs and random operands.
@@ -136,17 +168,17 @@ estimate_keys! {
     /// Side of a square tile of a GEMM with 1x128 scales on both operands (the weight gradient) whose operands take as long to load as its products take at the peak.
     GemmFp8TileLoad = "gemm.fp8-tile.load-side", Count;
     /// Most rows of an output tile of a GEMM with 1x128 scales on both operands (the weight gradient).
-    GemmFp8TileRows = "gemm.fp8-tile.tile-rows", CountAboveZero;
+    GemmFp8TileRows = "gemm.fp8-tile.tile-rows", Tile;
     /// Fewest rows of an output tile of a GEMM with 1x128 scales on both operands (the weight gradient); those between are its doublings.
-    GemmFp8TileRowsFewest = "gemm.fp8-tile.tile-rows-fewest", CountAboveZero;
+    GemmFp8TileRowsFewest = "gemm.fp8-tile.tile-rows-fewest", Tile;
     /// Most columns of an output tile of a GEMM with 1x128 scales on both operands (the weight gradient).
-    GemmFp8TileColumns = "gemm.fp8-tile.tile-columns", CountAboveZero;
+    GemmFp8TileColumns = "gemm.fp8-tile.tile-columns", Tile;
     /// Step between the numbers of columns that tiles of a GEMM with 1x128 scales on both operands (the weight gradient) have.
-    GemmFp8TileStep = "gemm.fp8-tile.tile-columns-step", CountAboveZero;
+    GemmFp8TileStep = "gemm.fp8-tile.tile-columns-step", Tile;
     /// Most parts that a GEMM with 1x128 scales on both operands (the weight gradient) splits its inner dimension into when tiles are few.
-    GemmFp8TileSplit = "gemm.fp8-tile.split-max", CountAboveZero;
+    GemmFp8TileSplit = "gemm.fp8-tile.split-max", Tile;
     /// Products between promotions to FP32, and between changes of scale, in the GEMM with 1x128 scales on both operands that the rates are of.
-    GemmFp8TilePromote = "gemm.fp8-tile.promote-every", CountAboveZero;
+    GemmFp8TilePromote = "gemm.fp8-tile.promote-every", CountFromOne;
     [Fp8Tensor]
     /// Share of the FP8 tensor peak of the SMs held that an FP8 GEMM with one scale a tensor and promoted sums keeps in its main loop.
     GemmFp8TensorFraction = "gemm.fp8-tensor.peak-fraction", Fraction;
@@ -167,17 +199,17 @@ estimate_keys! {
     /// Side of a square tile of an FP8 GEMM with one scale a tensor and promoted sums whose operands take as long to load as its products take at the peak.
     GemmFp8TensorLoad = "gemm.fp8-tensor.load-side", Count;
     /// Most rows of an output tile of an FP8 GEMM with one scale a tensor and promoted sums.
-    GemmFp8TensorRows = "gemm.fp8-tensor.tile-rows", CountAboveZero;
+    GemmFp8TensorRows = "gemm.fp8-tensor.tile-rows", Tile;
     /// Fewest rows of an output tile of an FP8 GEMM with one scale a tensor and promoted sums; those between are its doublings.
-    GemmFp8TensorRowsFewest = "gemm.fp8-tensor.tile-rows-fewest", CountAboveZero;
+    GemmFp8TensorRowsFewest = "gemm.fp8-tensor.tile-rows-fewest", Tile;
     /// Most columns of an output tile of an FP8 GEMM with one scale a tensor and promoted sums.
-    GemmFp8TensorColumns = "gemm.fp8-tensor.tile-columns", CountAboveZero;
+    GemmFp8TensorColumns = "gemm.fp8-tensor.tile-columns", Tile;
     /// Step between the numbers of columns that tiles of an FP8 GEMM with one scale a tensor and promoted sums have.
-    GemmFp8TensorStep = "gemm.fp8-tensor.tile-columns-step", CountAboveZero;
+    GemmFp8TensorStep = "gemm.fp8-tensor.tile-columns-step", Tile;
     /// Most parts that an FP8 GEMM with one scale a tensor and promoted sums splits its inner dimension into when tiles are few.
-    GemmFp8TensorSplit = "gemm.fp8-tensor.split-max", CountAboveZero;
+    GemmFp8TensorSplit = "gemm.fp8-tensor.split-max", Tile;
     /// Products between promotions to FP32, and between changes of scale, in the FP8 GEMM with one scale a tensor and promoted sums that the rates are of.
-    GemmFp8TensorPromote = "gemm.fp8-tensor.promote-every", CountAboveZero;
+    GemmFp8TensorPromote = "gemm.fp8-tensor.promote-every", CountFromOne;
     [Fp8Fast]
     /// Share of the FP8 tensor peak of the SMs held that an FP8 GEMM with one scale a tensor and sums left in the tensor core keeps in its main loop.
     GemmFp8TensorFastFraction = "gemm.fp8-tensor-fast.peak-fraction", Fraction;
@@ -198,15 +230,15 @@ estimate_keys! {
     /// Side of a square tile of an FP8 GEMM with one scale a tensor and sums left in the tensor core whose operands take as long to load as its products take at the peak.
     GemmFp8TensorFastLoad = "gemm.fp8-tensor-fast.load-side", Count;
     /// Most rows of an output tile of an FP8 GEMM with one scale a tensor and sums left in the tensor core.
-    GemmFp8TensorFastRows = "gemm.fp8-tensor-fast.tile-rows", CountAboveZero;
+    GemmFp8TensorFastRows = "gemm.fp8-tensor-fast.tile-rows", Tile;
     /// Fewest rows of an output tile of an FP8 GEMM with one scale a tensor and sums left in the tensor core; those between are its doublings.
-    GemmFp8TensorFastRowsFewest = "gemm.fp8-tensor-fast.tile-rows-fewest", CountAboveZero;
+    GemmFp8TensorFastRowsFewest = "gemm.fp8-tensor-fast.tile-rows-fewest", Tile;
     /// Most columns of an output tile of an FP8 GEMM with one scale a tensor and sums left in the tensor core.
-    GemmFp8TensorFastColumns = "gemm.fp8-tensor-fast.tile-columns", CountAboveZero;
+    GemmFp8TensorFastColumns = "gemm.fp8-tensor-fast.tile-columns", Tile;
     /// Step between the numbers of columns that tiles of an FP8 GEMM with one scale a tensor and sums left in the tensor core have.
-    GemmFp8TensorFastStep = "gemm.fp8-tensor-fast.tile-columns-step", CountAboveZero;
+    GemmFp8TensorFastStep = "gemm.fp8-tensor-fast.tile-columns-step", Tile;
     /// Most parts that an FP8 GEMM with one scale a tensor and sums left in the tensor core splits its inner dimension into when tiles are few.
-    GemmFp8TensorFastSplit = "gemm.fp8-tensor-fast.split-max", CountAboveZero;
+    GemmFp8TensorFastSplit = "gemm.fp8-tensor-fast.split-max", Tile;
     [Bf16]
     /// Share of the BF16 tensor peak of the SMs held that a BF16 GEMM keeps in its main loop.
     GemmBf16Fraction = "gemm.bf16.peak-fraction", Fraction;
@@ -227,15 +259,15 @@ estimate_keys! {
     /// Side of a square tile of a BF16 GEMM whose operands take as long to load as its products take at the peak.
     GemmBf16Load = "gemm.bf16.load-side", Count;
     /// Most rows of an output tile of a BF16 GEMM.
-    GemmBf16Rows = "gemm.bf16.tile-rows", CountAboveZero;
+    GemmBf16Rows = "gemm.bf16.tile-rows", Tile;
     /// Fewest rows of an output tile of a BF16 GEMM; those between are its doublings.
-    GemmBf16RowsFewest = "gemm.bf16.tile-rows-fewest", CountAboveZero;
+    GemmBf16RowsFewest = "gemm.bf16.tile-rows-fewest", Tile;
     /// Most columns of an output tile of a BF16 GEMM.
-    GemmBf16Columns = "gemm.bf16.tile-columns", CountAboveZero;
+    GemmBf16Columns = "gemm.bf16.tile-columns", Tile;
     /// Step between the numbers of columns that tiles of a BF16 GEMM have.
-    GemmBf16Step = "gemm.bf16.tile-columns-step", CountAboveZero;
+    GemmBf16Step = "gemm.bf16.tile-columns-step", Tile;
     /// Most parts that a BF16 GEMM splits its inner dimension into when tiles are few.
-    GemmBf16Split = "gemm.bf16.split-max", CountAboveZero;
+    GemmBf16Split = "gemm.bf16.split-max", Tile;
     [Promotion]
     /// Share of the FP32 work of promoting and scaling sums that is not hidden behind the tensor cores.
     GemmPromotionExposed = "gemm.promotion.exposed", Share;
@@ -247,7 +279,7 @@ estimate_keys! {
     /// Queries' and keys' worth of work that each tile row of attention costs at its start and end, forward.
     AttentionForwardOverhead = "attention.forward.key-overhead", Count;
     /// Queries of a tile of attention, forward.
-    AttentionForwardRows = "attention.forward.tile-queries", CountAboveZero;
+    AttentionForwardRows = "attention.forward.tile-queries", Tile;
     /// Share of the memory peak that attention reaches where memory binds it, forward.
     AttentionForwardMemory = "attention.forward.memory-fraction", Fraction;
     /// Time beyond that of every kernel before attention runs at full speed, and after, forward.
@@ -257,7 +289,7 @@ estimate_keys! {
     /// Queries' and keys' worth of work that each tile row of attention costs at its start and end, backward.
     AttentionBackwardOverhead = "attention.backward.key-overhead", Count;
     /// Queries of a tile of attention, backward.
-    AttentionBackwardRows = "attention.backward.tile-queries", CountAboveZero;
+    AttentionBackwardRows = "attention.backward.tile-queries", Tile;
     /// Share of the memory peak that attention reaches where memory binds it, backward.
     AttentionBackwardMemory = "attention.backward.memory-fraction", Fraction;
     /// Time beyond that of every kernel before attention runs at full speed, and after, backward.

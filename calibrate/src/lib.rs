@@ -35,7 +35,10 @@ mod subject;
 
 pub use basis::Basis;
 pub use bench::{Bench, BenchError};
-pub use demand::{Algorithm, Call, CollectiveDemand, CollectiveKeys, Demand, Estimator, Spread, Traffic, traffic};
+pub use demand::{
+    Algorithm, Call, CannotRun, CollectiveDemand, CollectiveKeys, Demand, Estimator, Lacking, Spread, Traffic, lacking,
+    traffic,
+};
 pub use departure::Departure;
 pub use draw::{carried, interval};
 pub use estimate::{Dimension, Estimate, EstimateKey};

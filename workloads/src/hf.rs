@@ -2,10 +2,12 @@
 //!
 //! Read are the dimensions only: no weights, no rotary or quantization settings. `model.node-limit` is `topk_group`,
 //! `groups` is `n_group`, `mtp-modules` is `num_nextn_predict_layers`. Query-key norms (some hundred weights a layer)
-//! are left out. What a file leaves out is an error, but for what the model's own code leaves no choice in.
+//! are left out. What a file leaves out is an error, but for what the model's own code (`transformers`) has one default for, which
+//! leaves no choice. Python's `Infinity` and `NaN` are read; of a key that is asked for they are no value.
 
 mod families;
 mod fields;
+mod python;
 
 use crate::model::{Model, ModelError};
 
@@ -66,7 +68,9 @@ pub enum Problem {
 /// ```
 pub fn from_config_json(text: &str) -> Result<Model, HfError> {
     let one = |problem| HfError { problems: vec![problem] };
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| one(Problem::Json(error.to_string())))?;
+    let text = python::as_json(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| one(Problem::Json(error.to_string())))?;
     let object = value.as_object().ok_or_else(|| one(Problem::Object))?;
     let mut fields = fields::Fields::new(object);
     let model = families::model(&mut fields);

@@ -25,7 +25,7 @@
 //! for each sum, on FP32 lanes that do `v` operations a clock where the tensor cores do `t`. The share `u` of that work that is not hidden
 //! (`gemm.promotion.exposed`) adds `u t / (v N)` tensor times to the main loop's one, for `N` products between. Measured rates
 //! hold it for the `N` of their kernels (`promote-every`) and the `t / v` of their hardware (`tensor-to-vector`); other lanes, another
-//! `N`, or none where the tensor core keeps bits enough and applies scales itself, change `1/f` by the difference.
+//! `N`, or none where the tensor core keeps bits enough and applies scales itself, change `1/f` by the difference, down to 1.
 //!
 //! Memory traffic counts each operand once (tiles that meet in L2 are read once), right while a wave's operands fit there.
 //! Source of the form: how tiled kernels run on such devices; all its numbers are fitted to rates, published or
@@ -83,7 +83,8 @@ impl Estimator<'_> {
         };
         let value = |key| self.profile.value(key);
         let per_sm = peak / f64::from(self.device.sms);
-        let fraction = 1.0 / (1.0 / value(keys.fraction) + self.promotion(precision));
+        // Without promotion a product may come to its peak, never above: estimates that do not agree promise no more.
+        let fraction = 1.0 / (1.0 / value(keys.fraction) + self.promotion(precision)).max(1.0);
         Family {
             limit: keys.fraction,
             sm_peak: per_sm,

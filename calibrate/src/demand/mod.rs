@@ -5,6 +5,7 @@
 //! nothing meets.
 
 mod attention;
+mod cannot;
 mod collective;
 mod matrix;
 mod stream;
@@ -15,6 +16,7 @@ use workloads::op::{Op, OpKind};
 
 use crate::{EstimateKey, Profile};
 
+pub use cannot::{CannotRun, Lacking, lacking};
 pub use collective::{Algorithm, Call, CollectiveDemand, CollectiveKeys, Spread, Traffic, traffic};
 
 /// What an op asks of a device on some SMs.
@@ -71,17 +73,20 @@ impl<'a> Estimator<'a> {
         Self { promote: Some(every), ..self }
     }
 
-    /// The demand of an op on `sms` SMs; `None` for a collective, which no device does alone.
-    #[must_use]
-    pub fn demand(&self, op: &Op, sms: u32) -> Option<Demand> {
+    /// The demand of an op on `sms` SMs.
+    ///
+    /// # Errors
+    /// For a collective, for arithmetic that the device lacks, and where the demand is no number that can be counted.
+    pub fn demand(&self, op: &Op, sms: u32) -> Result<Demand, CannotRun> {
+        cannot::has_arithmetic(self.device, op)?;
         let asked = match &op.kind {
             OpKind::Gemm { m, n, k, precision, output } => self.product(*m, *n, *k, *precision, *output, sms),
             OpKind::GroupedGemm { tokens, n, k, precision, output } => {
                 self.products(op.pass, tokens, *n, *k, *precision, *output, sms)
             }
-            OpKind::Attention { .. } => self.attention(op, sms)?,
+            OpKind::Attention { .. } => self.attention(op, sms).ok_or(CannotRun::Collective(op.name))?,
             OpKind::Stream { what, reads, writes } => self.stream(*what, *reads, *writes, sms),
-            OpKind::Collective { .. } => return None,
+            OpKind::Collective { .. } => return Err(CannotRun::Collective(op.name)),
         };
         let Asked { power, memory, shortest, limit, latency } = asked;
         // An operand that is cast while it is read crosses in the wider format; its time is that of the memory, which others share.
@@ -92,7 +97,7 @@ impl<'a> Estimator<'a> {
         let (shortest, limit) =
             if in_flight > shortest { (in_flight, EstimateKey::MemoryRatePerSm) } else { (shortest, limit) };
         let latency = latency + Seconds::new(self.profile.value(EstimateKey::KernelLatency));
-        Some(Demand { power, memory, shortest, latency, limit })
+        cannot::counted(op, Demand { power, memory, shortest, latency, limit })
     }
 }
 

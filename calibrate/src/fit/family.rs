@@ -8,7 +8,7 @@ use super::direct;
 use super::errors::{Errors, Miss};
 use super::solve;
 use super::{held_out, predict};
-use crate::{Basis, Collective, Dimension, Direction, Dtype, Estimate, EstimateKey, Profile, Question, Sample};
+use crate::{Basis, Collective, Direction, Dtype, Estimate, EstimateKey, Profile, Question, Sample};
 
 /// The spread of a fitted estimate is never below this: two machines of one make differ by as much.
 pub(super) const SPREAD_MIN: f64 = 0.02;
@@ -138,13 +138,9 @@ fn residual(device: &Device, profile: &Profile, sample: &Sample) -> f64 {
 
 /// A profile with some values changed; shares stay shares.
 fn with(profile: &Profile, values: &[(EstimateKey, f64)]) -> Profile {
-    let most = |key: EstimateKey| match key.dimension() {
-        Dimension::Fraction | Dimension::Share => 1.0,
-        Dimension::Count | Dimension::CountAboveZero | Dimension::Seconds | Dimension::BytesPerSec => f64::INFINITY,
-    };
     let estimates = profile.iter().map(|(key, estimate)| {
         let changed = values.iter().find(|(changed, _)| *changed == key);
-        let value = changed.map_or(estimate.value, |(_, value)| value.min(most(key)));
+        let value = changed.map_or(estimate.value, |(_, value)| value.min(key.dimension().most()));
         (key, Estimate { value, ..estimate.clone() })
     });
     Profile::new(estimates.collect()).unwrap_or_else(|_| profile.clone())

@@ -28,7 +28,7 @@ pub fn predict(device: &Device, profile: &Profile, question: &Question) -> Optio
         return Some((demand.alone(), demand.limit));
     }
     let (op, sms) = question.op(device.sms)?;
-    let demand = estimator.demand(&op, sms)?;
+    let demand = estimator.demand(&op, sms).ok()?;
     Some(demand.alone(device.memory_rate() * profile.value(EstimateKey::MemoryFraction)))
 }
 

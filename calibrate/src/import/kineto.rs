@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use self::operator::question;
+use super::document::{Document, Events};
 use super::spread::percentiles;
 use super::{Hints, Imported, Mistake, Mistakes, finish};
 use crate::sample::{Reading, Sample};
@@ -23,10 +24,10 @@ use crate::sample::{Reading, Sample};
 const MICRO: f64 = 1e-6;
 
 /// Every call that can be mapped, merged by question.
-pub(super) fn samples(file: &Value, hints: &Hints) -> Result<Imported, Mistakes> {
+pub(super) fn samples(file: &Document, hints: &Hints) -> Result<Imported, Mistakes> {
     let mut imported = Imported::default();
     let mut mistakes = Vec::new();
-    let Some(events) = file["traceEvents"].as_array() else {
+    let Some(Events::List(events)) = &file.events else {
         return Err(Mistakes(vec![Mistake::whole("`traceEvents` is no list")]));
     };
     let kernels = kernels(events, &mut mistakes);
@@ -72,9 +73,9 @@ struct Call<'a> {
     crowded: bool,
 }
 
-fn kernels<'a>(events: &'a [Value], mistakes: &mut Vec<Mistake>) -> Vec<Kernel<'a>> {
+fn kernels<'a>(events: &'a [(usize, Value)], mistakes: &mut Vec<Mistake>) -> Vec<Kernel<'a>> {
     let mut kernels = Vec::new();
-    for (index, event) in events.iter().enumerate().filter(|(_, event)| event["cat"] == "kernel") {
+    for (index, event) in events.iter().filter(|(_, event)| event["cat"] == "kernel") {
         let arguments = &event["args"];
         let (Some(start), Some(micros)) = (event["ts"].as_f64(), event["dur"].as_f64()) else {
             mistakes
@@ -93,8 +94,8 @@ fn kernels<'a>(events: &'a [Value], mistakes: &mut Vec<Mistake>) -> Vec<Kernel<'
     kernels
 }
 
-fn operators(events: &[Value]) -> BTreeMap<u64, &Value> {
-    let of_host = events.iter().filter(|event| event["cat"] == "cpu_op");
+fn operators(events: &[(usize, Value)]) -> BTreeMap<u64, &Value> {
+    let of_host = events.iter().map(|(_, event)| event).filter(|event| event["cat"] == "cpu_op");
     of_host.filter_map(|event| Some((event["args"]["External id"].as_u64()?, event))).collect()
 }
 
@@ -123,7 +124,7 @@ fn crowded(kernels: &[Kernel<'_>]) -> Vec<bool> {
 fn merge(
     calls: &BTreeMap<u64, Call<'_>>,
     operators: &BTreeMap<u64, &Value>,
-    file: &Value,
+    file: &Document,
     hints: &Hints,
     imported: &mut Imported,
 ) {
@@ -161,8 +162,8 @@ fn merge(
 }
 
 /// SMs of a device, as the trace lists it.
-fn sms(file: &Value, device: u64) -> Option<u32> {
-    let devices = file["deviceProperties"].as_array()?;
+fn sms(file: &Document, device: u64) -> Option<u32> {
+    let devices = file.rest.get("deviceProperties")?.as_array()?;
     let device = devices.iter().find(|properties| properties["id"] == device)?;
     u32::try_from(device["numSms"].as_u64()?).ok().filter(|sms| *sms > 0)
 }
@@ -185,8 +186,12 @@ mod tests {
         json!({"ph": "X", "cat": "kernel", "name": name, "ts": start, "dur": micros, "args": args})
     }
 
-    fn trace(events: &[Value]) -> Value {
-        json!({"schemaVersion": 1, "deviceProperties": [{"id": 0, "numSms": 132}], "traceEvents": events})
+    fn document(file: Value) -> Document {
+        serde_json::from_value(file).expect("a document")
+    }
+
+    fn trace(events: &[Value]) -> Document {
+        document(json!({"schemaVersion": 1, "deviceProperties": [{"id": 0, "numSms": 132}], "traceEvents": events}))
     }
 
     #[test]
@@ -206,6 +211,7 @@ mod tests {
                 kernel(5, 9, 500.0, 300.0, "ncclDevKernel_AllReduce"),
                 kernel(4, 7, 1000.0, 3.0, "add"),
                 kernel(77, 7, 1100.0, 3.0, "stray"),
+                json!({"ph": "X", "cat": "python_function", "name": "forward", "ts": 0, "dur": 5000}),
             ]),
             &Hints { source: "job".to_owned(), ..Hints::default() },
         )
@@ -229,11 +235,13 @@ mod tests {
 
     #[test]
     fn a_trace_that_cannot_be_read_says_why() {
-        let refuse = |file: &Value| samples(file, &Hints::default()).unwrap_err().to_string();
+        let refuse = |file: &Document| samples(file, &Hints::default()).unwrap_err().to_string();
         assert!(refuse(&trace(&[])).contains("ProfilerActivity.CUDA"));
         let mut odd = kernel(1, 7, 0.0, 1.0, "gemm");
         odd["dur"] = json!("long");
         assert!(refuse(&trace(&[odd])).contains("`traceEvents[0]`"));
-        assert!(refuse(&json!({"traceEvents": 3})).contains("no list"));
+        for other in [json!(3), json!("x"), json!({"a": [1]}), json!(null), json!(-1), json!(true)] {
+            assert!(refuse(&document(json!({ "traceEvents": other }))).contains("no list"));
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! in silence. A line that looks like a measurement and cannot be read is a [`Mistake`], and with a mistake nothing is
 //! imported.
 
+mod document;
 mod kineto;
 mod nccl;
 mod spread;
@@ -19,7 +20,9 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, BufRead, Read};
 
+use self::document::Document;
 use crate::question::Collective;
 use crate::sample::{Fingerprint, Sample};
 use crate::session::Records;
@@ -114,19 +117,33 @@ fn lines(mistakes: &[Mistake]) -> String {
 /// # Ok::<(), calibrate::import::Mistakes>(())
 /// ```
 pub fn import(file: &[u8], hints: &Hints) -> Result<Imported, Mistakes> {
-    let one = |mistake| Mistakes(vec![mistake]);
-    if file.starts_with(&[0x1f, 0x8b]) {
-        return Err(one(Mistake::whole("it is packed by gzip: unpack it first, for example with `gunzip`")));
+    import_from(file, hints)
+}
+
+/// As [`import`], from a file that may be gigabytes: of a trace only what is asked for is ever in memory.
+///
+/// # Errors
+/// As [`import`], and what cannot be read.
+pub fn import_from(mut file: impl BufRead, hints: &Hints) -> Result<Imported, Mistakes> {
+    let one = |message: String| Mistakes(vec![Mistake::whole(message)]);
+    let unread = |error: io::Error| one(format!("it cannot be read: {error}"));
+    let mut head = Vec::new();
+    file.by_ref().take(N_HEAD).read_to_end(&mut head).map_err(unread)?;
+    if head.starts_with(&[0x1f, 0x8b]) {
+        return Err(one("it is packed by gzip: unpack it first, for example with `gunzip`".to_owned()));
     }
-    let text = std::str::from_utf8(file)
-        .map_err(|error| one(Mistake::whole(format!("it is no text: byte {} is no UTF-8", error.valid_up_to() + 1))))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let start = text.trim_start();
-    if start.starts_with("{\"sample\"") || start.starts_with("{\"fingerprint\"") {
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
+    let form = Form::of(head);
+    let mut file = io::Cursor::new(head).chain(file);
+    if form == Form::Json {
+        return json(file, hints);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(unread)?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| one(format!("it is no text: byte {} is no UTF-8", error.valid_up_to() + 1)))?;
+    if form == Form::Records {
         return records(text);
-    }
-    if start.starts_with(['{', '[']) {
-        return json(text, hints);
     }
     if table::is_table(text) {
         return table::samples(text, hints);
@@ -134,21 +151,51 @@ pub fn import(file: &[u8], hints: &Hints) -> Result<Imported, Mistakes> {
     if nccl::is_text(text) {
         return nccl::samples_of_text(text, hints);
     }
-    Err(one(Mistake::whole(UNKNOWN)))
+    Err(one(UNKNOWN.to_owned()))
+}
+
+/// Bytes that tell what a file holds.
+const N_HEAD: u64 = 4096;
+/// What some editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// What a file holds, as far as its first bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON value.
+    Json,
+    /// Samples of our own, a JSON object a line.
+    Records,
+    /// Any other text.
+    Text,
+}
+
+impl Form {
+    /// From the first bytes of a file.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Self {
+        let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start();
+        match head.first() {
+            _ if head.starts_with(b"{\"sample\"") || head.starts_with(b"{\"fingerprint\"") => Self::Records,
+            // A list is of nothing that is known, and what a launcher writes before each line may begin like one.
+            Some(b'{') => Self::Json,
+            _ => Self::Text,
+        }
+    }
 }
 
 const UNKNOWN: &str = "it is no format we know: nccl-tests (text or `-J`), a PyTorch trace, CSV with a column `kernel`, \
                        or JSON lines of samples";
 
-fn json(text: &str, hints: &Hints) -> Result<Imported, Mistakes> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+fn json(file: impl io::Read, hints: &Hints) -> Result<Imported, Mistakes> {
+    let document: Document = serde_json::from_reader(io::BufReader::new(file)).map_err(|error| {
         let message = format!("it is no JSON: {error}; a file that was cut short cannot be read");
         Mistakes(vec![Mistake::cell(error.line() as u64, &error.column().to_string(), message)])
     })?;
-    if value.get("traceEvents").is_some() {
-        kineto::samples(&value, hints)
-    } else if value.get("results").is_some() {
-        nccl::samples_of_json(&value, hints)
+    if document.events.is_some() {
+        kineto::samples(&document, hints)
+    } else if document.rest.contains_key("results") {
+        nccl::samples_of_json(&serde_json::Value::Object(document.rest), hints)
     } else {
         Err(Mistakes(vec![Mistake::whole(UNKNOWN)]))
     }

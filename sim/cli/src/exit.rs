@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     Plan(PlanError),
     /// There is a result, but a target or baseline is missed.
     Missed { result: String, message: String },
+    /// There is a result, but parts of it are missing by our own fault.
+    Faulty { result: String, message: String },
     /// A library or data that was named is not there.
     Absent(anyhow::Error),
     /// An argument that cannot be served, a folder that cannot be written.
@@ -54,13 +56,13 @@ impl Failure {
             Self::Usage(error) => Self::Usage(before(error)),
             Self::Absent(error) => Self::Absent(before(error)),
             Self::Fault(error) => Self::Fault(before(error)),
-            Self::Missed { .. } => self,
+            Self::Missed { .. } | Self::Faulty { .. } => self,
         }
     }
 
     /// Says it on stderr, after the result if there is one; the code to leave with.
     pub(crate) fn report(&self) -> ExitCode {
-        if let Self::Missed { result, .. } = self {
+        if let Self::Missed { result, .. } | Self::Faulty { result, .. } = self {
             print(result);
         }
         talk(&self.text(colors(&io::stderr())));
@@ -70,7 +72,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Mistakes(_) | Self::Usage(_) | Self::Plan(PlanError::Contradiction(_)) => MISTAKE,
-            Self::Fault(_) | Self::Plan(PlanError::Fault(_)) => FAULT,
+            Self::Fault(_) | Self::Faulty { .. } | Self::Plan(PlanError::Fault(_)) => FAULT,
             Self::Missed { .. } => MISSED,
             Self::Absent(_) => ABSENT,
             Self::Plan(_) => CANNOT_RUN,
@@ -90,11 +92,11 @@ impl Failure {
         }
     }
 
-    fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Mistakes(mistakes) => mistakes.render(false),
             Self::Plan(error) => error.to_string(),
-            Self::Missed { message, .. } => message.clone(),
+            Self::Missed { message, .. } | Self::Faulty { message, .. } => message.clone(),
             Self::Usage(error) | Self::Absent(error) | Self::Fault(error) => format!("{error:#}"),
         }
     }
@@ -178,6 +180,7 @@ mod tests {
         assert_eq!(Failure::usage("no").code(), 2);
         assert_eq!(Failure::absent("gone").code(), 4);
         assert_eq!(Failure::Missed { result: String::new(), message: "worse".into() }.code(), 1);
+        assert_eq!(Failure::Faulty { result: String::new(), message: "a point".into() }.code(), 70);
         assert_eq!(Failure::from(ReportError::Library("no".into())).code(), 70);
     }
 

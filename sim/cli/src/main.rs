@@ -10,6 +10,7 @@ mod calibrate;
 mod exit;
 mod fabric;
 mod out;
+mod panics;
 mod prepare;
 mod probe;
 mod progress;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use scenario::Library;
+use scenario::disk::{self, Content};
 use serde_json::Value;
 
 use crate::exit::Failure;
@@ -80,8 +81,10 @@ impl Folder {
     /// A folder of exactly these files: new, empty, or with some of them as they are to be.
     pub(crate) fn of_files(path: &Path, files: &Files) -> Result<Self, Failure> {
         for name in entries(path).map_err(Failure::Usage)? {
-            let is_ours =
-                files.0.get(&name).is_some_and(|bytes| fs::read(path.join(&name)).is_ok_and(|old| old == *bytes));
+            let is_ours = files
+                .0
+                .get(&name)
+                .is_some_and(|bytes| disk::read(&path.join(&name), Content::Results).is_ok_and(|old| old == *bytes));
             let is_partial = name.strip_suffix(PARTIAL).is_some_and(|name| files.0.contains_key(name));
             if !is_ours && !is_partial {
                 return Err(refusal(path, &format!("`{name}` is not a file of this result")));
@@ -145,7 +148,7 @@ fn entries(path: &Path) -> Result<Vec<String>> {
 
 /// The digest of the run that a file is of; a file that cannot say counts as another run's. None where there is no file.
 fn signature(path: &Path, library: &Library) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
+    let text = disk::read_text(path, Content::Results).ok()?;
     let digest = if path.extension().is_some_and(|extension| extension == "json") {
         let value: Option<Value> = serde_json::from_str(&text).ok();
         value.and_then(|value| value["digest"].as_str().map(str::to_owned))

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let finished = simulated.finished(&prepared);
     let mut summary = summarize::summary(&finished)?;
     if prepared.plan().policy.folding == Folding::None {
-        summary.notes.push(variants::folded(prepared.plan(), simulated.outcome.step)?);
+        summary.notes.push(variants::folded(prepared.plan(), simulated.outcome.step));
     }
     let published = |summary: &Summary, asked| validate::published(&prepared, &finished, summary, &args.layers, asked);
     let mut variants = Vec::new();
@@ -92,6 +92,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let mut text = report::terminal(&summary, &comparisons, exit::colors(&std::io::stdout()));
     if !variants.is_empty() {
         text.push_str(&format!("\nOther stages\n{}\n", report::table::variants_table(&summary, &variants)));
+        report::table::variants_reasons(&variants).iter().for_each(|reason| text.push_str(&format!("{reason}\n")));
     }
     Ok(text)
 }

@@ -16,7 +16,7 @@ use study::{Answer, InMemory, Manifest, Progress, Shard, Store, StudyError};
 
 use crate::exit::Failure;
 use crate::run::{command, pretty};
-use crate::{out, prepare};
+use crate::{out, panics, prepare};
 
 use args::{MergeArgs, StudyVerb, Threads};
 pub(crate) use args::{SensitivityArgs, StudyArgs};
@@ -27,8 +27,8 @@ use tunnel::Simulator;
 /// Runs a study, a shard of one, or merges shards: a screen, or JSON; with `--out` a folder.
 pub(crate) fn study(args: &StudyArgs) -> Result<String, Failure> {
     match (&args.verb, &args.file) {
-        (Some(StudyVerb::Merge(merge)), _) => merged(merge),
-        (None, Some(file)) => args.threads.install(|| asked(args, file))?,
+        (Some(StudyVerb::Merge(merge)), _) => panics::told(|| merged(merge)),
+        (None, Some(file)) => panics::told(|| args.threads.install(|| asked(args, file))?),
         (None, None) => Err(Failure::usage("`study` takes a study's name or file")),
     }
 }
@@ -74,7 +74,17 @@ fn merged(args: &MergeArgs) -> Result<String, Failure> {
 }
 
 fn shown(answer: &Answer, json: bool) -> Result<String, Failure> {
-    if json { Ok(answer.json()?) } else { Ok(text::study(answer)) }
+    let result = if json { answer.json()? } else { text::study(answer) };
+    unless_faulty(result, answer.n_faults(), "points")
+}
+
+/// What was found, if nothing of it is missing by our own fault.
+fn unless_faulty(result: String, n_faults: usize, what: &str) -> Result<String, Failure> {
+    if n_faults == 0 {
+        return Ok(result);
+    }
+    let message = format!("{n_faults} of the {what} have no result by a fault of the program; their rows say which");
+    Err(Failure::Faulty { result, message })
 }
 
 /// What a shard says of itself: the answer needs all of them.
@@ -109,6 +119,10 @@ fn why(error: StudyError, manifest: &Manifest, tunnel: &Simulator<'_>) -> Failur
 
 /// `sensitivity`: what moves a step, a screen or JSON; with `--out` a folder.
 pub(crate) fn sensitivity(args: &SensitivityArgs) -> Result<String, Failure> {
+    panics::told(|| turned(args))
+}
+
+fn turned(args: &SensitivityArgs) -> Result<String, Failure> {
     let library = args.layers.library()?;
     let tunnel = Simulator::new(&library, &args.scenario).under(&args.layers.sets);
     // Refused before the work, not after it.
@@ -125,7 +139,8 @@ pub(crate) fn sensitivity(args: &SensitivityArgs) -> Result<String, Failure> {
     if let Some(folder) = folder {
         folder.write(&page::of_sensitivity(&found, &command("sensitivity", &args.scenario, &args.layers))?)?;
     }
-    if args.output.json { Ok(found.json()?) } else { Ok(text::sensitivity(&found)) }
+    let result = if args.output.json { found.json()? } else { text::sensitivity(&found) };
+    unless_faulty(result, found.n_faults(), "knobs")
 }
 
 impl Threads {

@@ -1,10 +1,13 @@
 //! The same job with its layers on other stages.
 
-use plan::{Folding, Keep, Plan, Progress, Recording};
-use report::Variant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use plan::{Folding, Keep, Plan, PlanError, Progress, Recording};
+use report::{Variant, VariantResult};
 use units::SimSpan;
 
 use crate::exit::Failure;
+use crate::panics;
 use crate::summarize::{self, Finished};
 
 /// Up to two other assignments of layers to stages, side by side on threads: layers as even as they go, and one layer
@@ -13,22 +16,46 @@ pub(crate) fn stages(plan: &Plan) -> Result<Vec<Variant>, Failure> {
     if plan.policy.folding == Folding::None {
         return Ok(Vec::new());
     }
-    let others = others(&plan.parallel.stages);
+    panics::told(|| Ok(each(others(&plan.parallel.stages), |stages| ran(plan, stages))))
+}
+
+/// Every assignment as a row. One that cannot run, or whose run is a fault of the program, has its reason there.
+fn each(all: Vec<Vec<u32>>, ran: impl Fn(&[u32]) -> Result<Ran, PlanError> + Sync) -> Vec<Variant> {
+    let row = |stages: &Vec<u32>| {
+        let run = catch_unwind(AssertUnwindSafe(|| ran(stages)));
+        let run = run.unwrap_or_else(|panic| Err(PlanError::Fault(panics::text(panic.as_ref()))));
+        let name = format!("layers {}", runs(stages));
+        match run {
+            Ok(Ran { remark, result }) => Variant { name: name + remark, result },
+            Err(error) => Variant { name, result: VariantResult::Failed(error.to_string()) },
+        }
+    };
     std::thread::scope(|scope| {
-        let runs: Vec<_> = others.into_iter().map(|stages| scope.spawn(|| variant(plan, stages))).collect();
-        // A panic on a thread has ended the program before it is joined.
-        runs.into_iter().filter_map(|run| run.join().ok()).collect()
+        let rows: Vec<_> = all.iter().map(|stages| scope.spawn(|| row(stages))).collect();
+        rows.into_iter().filter_map(|row| row.join().ok()).collect()
     })
 }
 
-/// What folding would make of a step that was simulated with every rank.
-pub(crate) fn folded(plan: &Plan, step: SimSpan) -> Result<String, Failure> {
+/// A variant that ran, and what is to be said of it beside its name.
+struct Ran {
+    remark: &'static str,
+    result: VariantResult,
+}
+
+/// What folding would make of a step that was simulated with every rank, or why that cannot be said.
+pub(crate) fn folded(plan: &Plan, step: SimSpan) -> String {
     let mut plan = plan.clone();
     plan.policy.folding = Folding::Auto;
-    let program = plan::lower(&plan)?;
-    let keep = Keep { ranks: Recording::None, streams: false };
-    let folded = plan::run(&program, keep, &Progress::default())?.step;
-    Ok(if folded == step {
+    let folded = || {
+        let keep = Keep { ranks: Recording::None, streams: false };
+        plan::run(&plan::lower(&plan)?, keep, &Progress::default()).map(|outcome| outcome.step)
+    };
+    let folded = match panics::told(|| Ok(folded())) {
+        Ok(Ok(folded)) => folded,
+        Ok(Err(error)) => return format!("folded to one rank a stage the job does not run: {error}"),
+        Err(fault) => return format!("folded to one rank a stage the job does not run: {}", fault.message()),
+    };
+    if folded == step {
         "folded to one rank a stage the step is the same, to the picosecond".to_owned()
     } else {
         let change = folded.seconds() / step.seconds() - 1.0;
@@ -37,22 +64,22 @@ pub(crate) fn folded(plan: &Plan, step: SimSpan) -> Result<String, Failure> {
             report::format::seconds(folded.seconds()),
             report::format::percent_signed(change)
         )
-    })
+    }
 }
 
-fn variant(plan: &Plan, stages: Vec<u32>) -> Result<Variant, Failure> {
+fn ran(plan: &Plan, stages: &[u32]) -> Result<Ran, PlanError> {
     let mut plan = plan.clone();
-    let mut name = format!("layers {}", runs(&stages));
-    plan.parallel.stages = stages;
+    plan.parallel.stages = stages.to_vec();
     let program = plan::lower(&plan)?;
     let memory = plan::memory(&plan, program.pool.as_ref())?;
-    if memory.iter().any(|rank| rank.total > rank.capacity) {
-        name.push_str(", does not fit in memory");
-    }
+    let fits = memory.iter().all(|rank| rank.total <= rank.capacity);
     let outcome = plan::run(&program, Keep { ranks: Recording::None, streams: false }, &Progress::default())?;
     let run = Finished { plan: &plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
     let summary = summarize::summary(&run)?;
-    Ok(Variant { name, step_seconds: summary.step_seconds, phases: summary.phases })
+    Ok(Ran {
+        remark: if fits { "" } else { ", does not fit in memory" },
+        result: VariantResult::Ran { step_seconds: summary.step_seconds, phases: summary.phases },
+    })
 }
 
 /// Other assignments by rule, without the one that is there.
@@ -93,6 +120,8 @@ fn runs(stages: &[u32]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use report::Phases;
+
     use super::*;
 
     #[test]
@@ -104,6 +133,26 @@ mod tests {
         assert!(others.iter().all(|other| other.iter().sum::<u32>() == 61 && *other != stages));
         assert_eq!(runs(&others[0]), "13 x 4, 3 x 3");
         assert_eq!(runs(&others[1]), "8 x 4, 3, 6 x 4, 2");
+    }
+
+    #[test]
+    fn one_that_cannot_run_is_a_row_and_the_others_go_on() {
+        let ran = |stages: &[u32]| match stages {
+            [1] => panic!("no {}", "way"),
+            [2] => Err(PlanError::TooManyRanks { n_ranks: 16, n_devices: 8 }),
+            _ => Ok(Ran { remark: "", result: VariantResult::Ran { step_seconds: 3.0, phases: Phases::default() } }),
+        };
+        let rows = panics::kept(|| Ok(each(vec![vec![1], vec![2], vec![3, 3]], ran))).expect("rows");
+        let reasons: Vec<Option<&str>> = rows
+            .iter()
+            .map(|row| match &row.result {
+                VariantResult::Failed(reason) => Some(reason.as_str()),
+                VariantResult::Ran { .. } => None,
+            })
+            .collect();
+        assert_eq!(reasons[0], Some("fault in the simulator: no way"));
+        assert!(reasons[1].is_some_and(|reason| reason.contains("16 ranks")) && reasons[2].is_none(), "{reasons:?}");
+        assert_eq!(rows[2].name, "layers 2 x 3");
     }
 
     #[test]

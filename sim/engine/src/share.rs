@@ -435,12 +435,13 @@ impl Draw {
 /// Time until `left` is done, rounded up to a picosecond so that no work is dropped.
 fn time_to(left: f64, rate: f64) -> SimSpan {
     let picos = left / rate * 1e12;
-    if picos.is_finite() {
-        let whole = picos as u64;
-        return SimSpan::from_picos(whole + u64::from((whole as f64) < picos));
+    if picos.is_nan() {
+        // A rate of zero would never end; the run then reports what is stuck.
+        return SimSpan::from_picos(if rate > 0.0 { 0 } else { u64::MAX });
     }
-    // A rate of zero would never end; the run then reports what is stuck.
-    SimSpan::from_picos(if rate > 0.0 { 0 } else { u64::MAX })
+    // What the clock does not count ends with it.
+    let whole = picos as u64;
+    SimSpan::from_picos(whole.saturating_add(u64::from((whole as f64) < picos)))
 }
 
 /// Share of a task's work left or done twice, beyond what rounding its end to a picosecond explains.

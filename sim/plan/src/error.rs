@@ -1,5 +1,6 @@
 //! Why a plan cannot run.
 
+use calibrate::CannotRun;
 use platform::PlatformError;
 use topology::TopologyError;
 use workloads::schedule::ScheduleError;
@@ -41,6 +42,41 @@ pub enum PlanError {
         capacity: units::Bytes,
         /// Every rank's items.
         table: Vec<crate::RankMemory>,
+    },
+    /// The device lacks what an op needs.
+    #[error(transparent)]
+    CannotRun(#[from] CannotRun),
+    /// Bytes cross a fabric that the device has no port to.
+    #[error(
+        "the job sends bytes over the {port}, but the device has none (`{key}` is 0); give it a rate, or a layout within less"
+    )]
+    NoPort {
+        /// Which port.
+        port: &'static str,
+        /// The key of its rate.
+        key: &'static str,
+    },
+    /// Bytes that only SMs copy or sum, and no SM to do it.
+    #[error(
+        "`{key}` leaves no SM to {kind}, but SMs copy or sum what it moves on this machine; give it at least 2, or a device with a          `gpu.comm-engine` that does it"
+    )]
+    NoCommSms {
+        /// The key of the SMs.
+        key: &'static str,
+        /// Dispatch or combine.
+        kind: &'static str,
+    },
+    /// The step would take longer than the clock of a run counts.
+    #[error(
+        "what pipeline rank {rank} does in a step takes {seconds:.1e} s, each thing alone; a run of this job counts up to {limit:.1e} s.          Look for a rate, latency or size with a mistyped unit or exponent, or take a smaller `job.global-batch`"
+    )]
+    Uncountable {
+        /// The pipeline rank.
+        rank: u32,
+        /// What it does, one after the other.
+        seconds: f64,
+        /// What fits.
+        limit: f64,
     },
     /// The machine cannot be built.
     #[error(transparent)]

@@ -112,12 +112,7 @@ fn answer(profile: &Profile, asked: Asked<'_>) -> Result<Answer, PlanError> {
 
 /// Runs the kernel as a step would: SMs held, memory and tensor array drawn from.
 fn alone(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<(Seconds, EstimateKey), PlanError> {
-    let demand = Estimator::new(device, profile).demand(op, sms).ok_or_else(|| {
-        PlanError::Contradiction("a collective is no kernel of one device; ask for a collective".to_owned())
-    })?;
-    if !demand.shortest.get().is_finite() || !demand.power.get().is_finite() {
-        return Err(PlanError::Contradiction("the device has no tensor cores for this arithmetic".to_owned()));
-    }
+    let demand = Estimator::new(device, profile).demand(op, sms)?;
     let rate = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
     let rates = PortRates { memory: rate.get(), copy: 0.0, up: 0.0, out: 0.0, sms: device.sms };
     let mut resources = Resources::default();

@@ -28,8 +28,8 @@ mod policy;
 mod roles;
 mod template;
 
-pub use hands::comm_sms;
 use hands::{End, Hands, Relay};
+pub use hands::{comm_sms, needs_comm_sms};
 pub use policy::{Delivery, ExchangeCopies};
 pub use template::{ExchangeKind, ExchangeTemplate, Flow};
 

@@ -1,10 +1,9 @@
 //! An op on SMs.
 
-use calibrate::{Demand, EstimateKey, Estimator, Profile};
+use calibrate::{Demand, EstimateKey, Profile};
 use engine::Task;
 use topology::Device;
 use units::{Bytes, Flops, Seconds, SimSpan};
-use workloads::op::Op;
 
 use crate::RankResources;
 
@@ -26,12 +25,6 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// An op as an estimator has it; `None` for a collective.
-    #[must_use]
-    pub fn of(estimator: &Estimator<'_>, op: &Op, sms: u32) -> Option<Self> {
-        estimator.demand(op, sms).map(|demand| Self::from_demand(&demand, sms))
-    }
-
     /// What an op demands on `sms` SMs.
     #[must_use]
     pub fn from_demand(demand: &Demand, sms: u32) -> Self {
@@ -43,13 +36,6 @@ impl Kernel {
             latency: demand.latency.into(),
             limit: demand.limit,
         }
-    }
-
-    /// One that does nothing.
-    #[must_use]
-    pub fn nothing(sms: u32) -> Self {
-        let limit = EstimateKey::KernelLatency;
-        Self { sms, tensor: 0.0, memory: 0.0, shortest: 0.0, latency: SimSpan::ZERO, limit }
     }
 
     /// Work that holds no SMs of its own: products reach `gemm.bf16.fraction` of the peak.

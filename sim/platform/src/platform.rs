@@ -1,6 +1,6 @@
 //! A machine made ready.
 
-use calibrate::{Call, Estimator, Profile};
+use calibrate::{Call, CannotRun, Estimator, Profile};
 use topology::{Machine, Network, Routing};
 
 use crate::ports::PortRates;
@@ -62,10 +62,12 @@ impl<'a> Platform<'a> {
         Estimator::new(&self.machine.device, self.profile).promoting(self.promote)
     }
 
-    /// An op on `sms` SMs; `None` for a collective, which is no kernel of one device.
-    #[must_use]
-    pub fn kernel(&self, op: &Op, sms: u32) -> Option<Kernel> {
-        Kernel::of(&self.estimator(), op, sms)
+    /// An op on `sms` SMs.
+    ///
+    /// # Errors
+    /// For a collective, for arithmetic that the device lacks, and where the demand is no number that can be counted.
+    pub fn kernel(&self, op: &Op, sms: u32) -> Result<Kernel, CannotRun> {
+        Ok(Kernel::from_demand(&self.estimator().demand(op, sms)?, sms))
     }
 
     /// Work of which only arithmetic and bytes are known: BF16 products in their main loop, and kernels bound by memory.

@@ -8,7 +8,8 @@ use crate::figures::{self, Figure};
 use crate::format::{count, gib, large, percent, seconds, watts};
 use crate::summary::{Comparison, Summary, Timeline, Variant};
 use crate::table::{
-    Table, comparison_table, links_table, memory_table, ops_table, phases_table, ratio, variants_table,
+    Table, comparison_table, links_table, memory_table, ops_table, phases_table, ratio, variants_reasons,
+    variants_table,
 };
 
 /// What a page is made from.
@@ -71,6 +72,7 @@ pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
         fitted: fitted(input.comparisons),
         comparison_table: comparison_table(input.comparisons),
         variants_table: variants_table(summary, input.variants),
+        variants_reasons: variants_reasons(input.variants).iter().map(|reason| words(reason)).collect(),
     };
     page.render().map(|page| printable(&page)).map_err(ReportError::library)
 }
@@ -113,6 +115,7 @@ struct Page<'a> {
     fitted: String,
     comparison_table: Table,
     variants_table: Table,
+    variants_reasons: Vec<Vec<(bool, String)>>,
 }
 
 /// A figure as the page shows it, its caption as runs of words and code.

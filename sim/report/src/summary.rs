@@ -232,10 +232,22 @@ pub enum SpanKind {
 pub struct Variant {
     /// What differs.
     pub name: String,
-    /// Duration of a step.
-    pub step_seconds: f64,
-    /// Where it goes.
-    pub phases: Phases,
+    /// What it came to.
+    pub result: VariantResult,
+}
+
+/// What a variant came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum VariantResult {
+    /// A step.
+    Ran {
+        /// Its duration.
+        step_seconds: f64,
+        /// Where it goes.
+        phases: Phases,
+    },
+    /// None, for this reason.
+    Failed(String),
 }
 
 /// A published figure beside ours.

@@ -5,7 +5,7 @@ use std::fmt;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, presets};
 
 use crate::format::{count, gib, percent, percent_signed, seconds, significant};
-use crate::summary::{Comparison, LinkRow, MemoryRow, OpRow, Phases, Summary, Variant};
+use crate::summary::{Comparison, LinkRow, MemoryRow, OpRow, Phases, Summary, Variant, VariantResult};
 
 /// A table of text; printing it gives aligned columns without borders.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -242,10 +242,29 @@ pub fn variants_table(summary: &Summary, variants: &[Variant]) -> Table {
     let base = summary.step_seconds;
     table.push(true, variant_cells("this run", base, &summary.phases, String::new()));
     for variant in variants {
-        let change = percent_signed(ratio(variant.step_seconds - base, base));
-        table.push(false, variant_cells(&variant.name, variant.step_seconds, &variant.phases, change));
+        let cells = match &variant.result {
+            VariantResult::Ran { step_seconds, phases } => {
+                variant_cells(&variant.name, *step_seconds, phases, percent_signed(ratio(step_seconds - base, base)))
+            }
+            // The reason stands below the table.
+            VariantResult::Failed(_) => {
+                let none = std::iter::repeat_n("-".to_owned(), table.columns.len() - 1);
+                std::iter::once(variant.name.clone()).chain(none).collect()
+            }
+        };
+        table.push(false, cells);
     }
     table
+}
+
+/// Why variants have no result, one line each.
+#[must_use]
+pub fn variants_reasons(variants: &[Variant]) -> Vec<String> {
+    let reason = |variant: &Variant| match &variant.result {
+        VariantResult::Ran { .. } => None,
+        VariantResult::Failed(reason) => Some(format!("{}: {reason}", variant.name)),
+    };
+    variants.iter().filter_map(reason).collect()
 }
 
 fn variant_cells(name: &str, step: f64, phases: &Phases, change: String) -> Vec<String> {

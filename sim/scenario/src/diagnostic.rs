@@ -58,8 +58,10 @@ impl Diagnostic {
             group = if origin.span().is_empty() {
                 group.element(annotate_snippets::Origin::path(origin.file()))
             } else {
-                let snippet = Snippet::source(origin.text()).path(origin.file());
-                group.element(snippet.annotation(AnnotationKind::Primary.span(origin.span())))
+                // The lines of the value alone: a renderer looks at every line that it is given.
+                let (lines, span) = origin.lines();
+                let snippet = Snippet::source(lines).path(origin.file()).line_start(origin.line());
+                group.element(snippet.annotation(AnnotationKind::Primary.span(span)))
             };
         }
         if let Some(hint) = &self.hint {
@@ -69,6 +71,11 @@ impl Diagnostic {
         renderer.decor_style(DecorStyle::Ascii).render(&[group])
     }
 }
+
+/// Mistakes that are shown: whoever has more has one that repeats.
+const N_SHOWN_MAX: usize = 100;
+/// Mistakes that get a hint: to find what was meant takes a look at every key there is.
+pub(crate) const N_HINTED_MAX: usize = 1000;
 
 /// Every mistake that was found, in the order of files and lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,11 +95,13 @@ impl Mistakes {
         &self.0
     }
 
-    /// All of them as rustc shows them, an empty line between two; `color` adds ANSI colors.
+    /// The first of them as rustc shows them, an empty line between two, and how many more there are; `color` adds ANSI colors.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
-        let shown: Vec<String> = self.0.iter().map(|diagnostic| diagnostic.render(color)).collect();
-        shown.join("\n\n")
+        let shown = self.0.iter().take(N_SHOWN_MAX).map(|diagnostic| diagnostic.render(color));
+        let more = self.0.len().saturating_sub(N_SHOWN_MAX);
+        let more = (more > 0).then(|| format!("and {more} more mistakes"));
+        shown.chain(more).collect::<Vec<_>>().join("\n\n")
     }
 }
 

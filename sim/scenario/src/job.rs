@@ -1,6 +1,8 @@
 //! The job and its traffic: `job.*`, `traffic.*`.
 
+use calibrate::{Lacking, lacking};
 use plan::{Job, LinearPrecision};
+use topology::Device;
 use workloads::model::{Gate, Model};
 use workloads::traffic::{Router, TrafficSpec};
 
@@ -19,12 +21,26 @@ pub(crate) fn job(reader: &mut Reader<'_>) -> Job {
         precision: reader.choice(
             "job.precision",
             &[
-                ("fp8-block", LinearPrecision::Fp8Block),
-                ("fp8-tensor", LinearPrecision::Fp8Tensor),
-                ("bf16", LinearPrecision::Bf16),
+                (LinearPrecision::Fp8Block.name(), LinearPrecision::Fp8Block),
+                (LinearPrecision::Fp8Tensor.name(), LinearPrecision::Fp8Tensor),
+                (LinearPrecision::Bf16.name(), LinearPrecision::Bf16),
             ],
         ),
     }
+}
+
+/// Arithmetic of products that the device has.
+pub(crate) fn check_arithmetic(reader: &mut Reader<'_>, job: &Job, device: &Device) {
+    let Some(Lacking { format, key }) = lacking(device, job.precision.arithmetic()) else { return };
+    if !reader.sound(&["job.precision", key]) {
+        return;
+    }
+    let place = reader.place(key).map_or_else(String::new, |place| format!(" at {place}"));
+    reader.refuse(
+        "job.precision",
+        format!("`job.precision` is `{}`, but this device has no {format} (`{key}` is 0{place})", job.precision.name()),
+        Some(format!("take `job.precision=bf16`, or a device that has {format}")),
+    );
 }
 
 pub(crate) fn traffic(reader: &mut Reader<'_>, model: &Model) -> TrafficSpec {

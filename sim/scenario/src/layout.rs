@@ -1,9 +1,8 @@
 //! How the job is laid over ranks: `parallel.*`, and what it must agree with.
 
-use plan::{DispatchFormat, Job, KeepActivations, LinearPrecision, Policies};
+use plan::{DispatchFormat, Job, KeepActivations, Policies};
 use topology::Machine;
 use workloads::model::Model;
-use workloads::op::Precision;
 use workloads::parallel::{Parallelism, default_stages};
 use workloads::schedule::{Schedule, ScheduleError, multiples};
 use workloads::step::{Shape, ShapeError};
@@ -160,11 +159,6 @@ fn check_experts(reader: &mut Reader<'_>, model: &Model, parallel: &Parallelism)
 
 /// Heads, widths and tokens that a rank's share must divide; `workloads` knows which.
 fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Policies, parallel: &Parallelism) {
-    let linear = match job.precision {
-        LinearPrecision::Fp8Block => Precision::Fp8Block,
-        LinearPrecision::Fp8Tensor => Precision::Fp8Tensor,
-        LinearPrecision::Bf16 => Precision::Bf16,
-    };
     let keys = ["job.sequence", "job.micro-batch", "parallel.tp", "parallel.cp", "policy.logit-pieces"];
     if !reader.sound(&keys) || !reader.all_sound("model") {
         return;
@@ -176,7 +170,7 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
         cp: u64::from(parallel.cp),
         // `check_experts` says what `ep` must divide.
         ep: 1,
-        linear,
+        linear: job.precision.arithmetic(),
         // Where sums stay divides nothing.
         forward_left: false,
         recompute: workloads::step::Recompute::default(),
@@ -194,6 +188,7 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
         let key = match &error {
             ShapeError::Zero(key) => key,
             ShapeError::Uneven { by_what, .. } => by_what.trim_matches('`'),
+            ShapeError::KeyValueHeads { .. } => "parallel.tp",
             ShapeError::TooLarge(_) => "job.micro-batch",
             ShapeError::Precision => "job.precision",
             ShapeError::ReplicatedTokens(_) => "policy.sequence-parallel",

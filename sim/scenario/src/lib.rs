@@ -33,6 +33,7 @@
 
 mod cost;
 mod diagnostic;
+pub mod disk;
 mod elsewhere;
 mod families;
 mod hugging_face;

@@ -103,6 +103,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let machine = machine::machine(&mut reader);
     let model = model::model(&mut reader);
     let job = job::job(&mut reader);
+    job::check_arithmetic(&mut reader, &job, &machine.device);
     let mut policy = policy::policies(&mut reader, &machine);
     let parallel = layout::parallel(&mut reader, &machine, &model, &job, &policy);
     policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);

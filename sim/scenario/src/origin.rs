@@ -85,6 +85,14 @@ impl Origin {
         self.span.clone()
     }
 
+    /// The lines that the value stands on, and its bytes within them.
+    pub(crate) fn lines(&self) -> (&str, Range<usize>) {
+        let (text, span) = (self.text(), self.span());
+        let start = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = text[span.end..].find('\n').map_or(text.len(), |newline| span.end + newline + 1);
+        (&text[start..end], span.start - start..span.end - start)
+    }
+
     /// Line of the first byte, from 1.
     #[must_use]
     pub fn line(&self) -> usize {

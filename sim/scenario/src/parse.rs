@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Diagnostic;
 use crate::origin::{Origin, Place, Source};
-use crate::tree::{Node, Table, Value, join, lay_over};
+use crate::tree::{N_PARTS_MAX, Node, Table, Value, join, lay_over};
 
 /// Parses a file. `None` where it is no TOML; every error in it is a mistake.
 pub(crate) fn file(source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) -> Option<Table> {
@@ -66,6 +66,11 @@ fn table(parsed: &DeTable<'_>, source: &Arc<Source>, prefix: &str, mistakes: &mu
         };
         let origin = if matches!(converted, Value::Table(_)) { origin } else { Origin::new(source, value.span()) };
         let node = Node { value: converted, origin, key: key.span() };
+        if path.split('.').count() > N_PARTS_MAX {
+            let message = format!("a key of more than {N_PARTS_MAX} parts, separated by dots");
+            mistakes.push(Diagnostic::error(message).at(&node.key_origin()));
+            continue;
+        }
         insert(&mut table, key.get_ref(), node, prefix, mistakes);
     }
     table

@@ -1,6 +1,6 @@
 //! Lines over the files: `[patch]` tables and `--set`. A patch changes what is there; it never adds.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, N_HINTED_MAX};
 use crate::origin::Origin;
 use crate::parse;
 use crate::tree::{Lookup, Node, Table, Value, get_mut, leaves, list, look_up, nearest};
@@ -54,7 +54,7 @@ pub(crate) fn apply_to_use(used: &mut Table, patches: &[Patch]) {
 /// Applies all patches to the merged files.
 pub(crate) fn apply(root: &mut Table, patches: &[Patch], mistakes: &mut Vec<Diagnostic>) {
     for patch in patches {
-        match refusal(root, patch) {
+        match refusal(root, patch, mistakes.len() < N_HINTED_MAX) {
             Some(mistake) => mistakes.push(mistake),
             None => {
                 if let Some(node) = get_mut(root, &patch.key) {
@@ -67,23 +67,20 @@ pub(crate) fn apply(root: &mut Table, patches: &[Patch], mistakes: &mut Vec<Diag
     }
 }
 
-fn refusal(root: &Table, patch: &Patch) -> Option<Diagnostic> {
+/// `is_hinted`: whether it says what would be right.
+fn refusal(root: &Table, patch: &Patch, is_hinted: bool) -> Option<Diagnostic> {
     let key = &patch.key;
     let place = key_place(&patch.node);
-    match look_up(root, key) {
-        Lookup::Found(Node { value: Value::Table(table), .. }) => Some(
-            Diagnostic::error(format!("`{key}` is a table; a patch changes one value"))
-                .at(&place)
-                .hint(format!("its keys are {}", list(table.keys().map(|name| format!("{key}.{name}"))))),
-        ),
-        Lookup::Found(_) => None,
-        Lookup::Blocked(outer, _) => {
-            Some(Diagnostic::error(format!("there is no key `{key}`: `{outer}` is one value")).at(&place))
+    let (message, hint) = match look_up(root, key) {
+        Lookup::Found(Node { value: Value::Table(table), .. }) => {
+            let keys = || format!("its keys are {}", list(table.keys().map(|name| format!("{key}.{name}"))));
+            (format!("`{key}` is a table; a patch changes one value"), is_hinted.then(keys))
         }
-        Lookup::Missing(part) => {
-            Some(Diagnostic::error(format!("there is no key `{key}`")).at(&place).hint(way_out(root, key, &part)))
-        }
-    }
+        Lookup::Found(_) => return None,
+        Lookup::Blocked(outer, _) => (format!("there is no key `{key}`: `{outer}` is one value"), None),
+        Lookup::Missing(part) => (format!("there is no key `{key}`"), is_hinted.then(|| way_out(root, key, &part))),
+    };
+    Some(Diagnostic { hint, ..Diagnostic::error(message).at(&place) })
 }
 
 fn key_place(node: &Node) -> Origin {

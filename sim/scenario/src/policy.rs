@@ -3,8 +3,8 @@
 use plan::{
     DataParallel, DispatchFormat, Ema, Folding, ForwardSums, KeepActivations, Layout, PointToPoint, Policies, Recording,
 };
-use platform::{Delivery, ExchangeCopies, comm_sms};
-use topology::{Device, Machine, Routing};
+use platform::{Delivery, ExchangeCopies, comm_sms, needs_comm_sms};
+use topology::{CommEngine, Device, Machine, Routing};
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
@@ -128,6 +128,35 @@ pub(crate) fn decide_comm_sms(
     };
     refuse_too_many_sms(reader, "policy.comm-sms", policy.comm_sms, device);
     policy.lone_comm_sms = lone_comm_sms(reader, device, policy.comm_sms);
+    refuse_no_sms(reader, machine, model, parallel, policy);
+}
+
+/// What no SM copies or sums costs nothing: without an engine for it there must be SMs.
+fn refuse_no_sms(reader: &mut Reader<'_>, machine: &Machine, model: &Model, parallel: &Parallelism, policy: &Policies) {
+    let keys =
+        ["parallel.ep", "policy.devices-per-node", "policy.exchange", "policy.exchange-copies", "gpu.comm-engine"];
+    let counts = ["policy.comm-sms", "policy.comm-sms-software", "policy.lone-comm-sms"];
+    let exchanges = model.experts.as_ref().filter(|_| parallel.ep > 1 && reader.all_sound("model"));
+    let Some(experts) = exchanges.filter(|_| reader.sound(&keys) && reader.sound(&counts)) else { return };
+    let Ok(layout) = Layout::new(parallel, machine, policy.devices_per_node) else { return };
+    if !needs_comm_sms(machine, experts, &layout.experts(), policy.exchange, policy.exchange_copies) {
+        return;
+    }
+    let key = match (policy.comm_sms, policy.lone_comm_sms) {
+        (0, _) if reader.is_word("policy.comm-sms", "auto") => "policy.comm-sms-software",
+        (0, _) => "policy.comm-sms",
+        (_, 0) => "policy.lone-comm-sms",
+        _ => return,
+    };
+    let what = match machine.device.comm_engine {
+        CommEngine::None => "SMs copy what dispatch and combine move",
+        CommEngine::Copy | CommEngine::Full => "SMs sum what a combine brings",
+    };
+    reader.refuse(
+        key,
+        format!("`{key}` is 0, but on this machine {what}: without any, nothing arrives"),
+        Some("give at least 2, or a device whose `gpu.comm-engine` does it".to_owned()),
+    );
 }
 
 /// `auto`: as many as in an overlapped pair.

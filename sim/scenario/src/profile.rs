@@ -14,6 +14,8 @@ use crate::tree::list;
 
 /// Beyond three standard deviations of a log-normal nothing is known.
 const SPREAD_MAX: f64 = 3.0;
+/// Beyond any count of a kernel, and the product of a few of them still a number.
+const COUNT_MAX: f64 = (1_u64 << 40) as f64;
 /// Missing estimates that a message names.
 const N_SHOWN: usize = 4;
 
@@ -104,11 +106,16 @@ fn value(reader: &mut Reader<'_>, key: EstimateKey, name: &str) -> f64 {
     match key.dimension() {
         Dimension::Seconds => reader.quantity_or_zero::<Seconds>(name).get(),
         Dimension::BytesPerSec => reader.quantity::<BytesPerSec>(name).get(),
-        Dimension::Fraction => above_zero(reader, name, 1.0),
-        Dimension::Share => reader.number(name, 0.0..=1.0),
-        Dimension::CountAboveZero => above_zero(reader, name, f64::MAX),
-        Dimension::Count => reader.number(name, 0.0..=f64::MAX),
+        Dimension::Fraction | Dimension::CountAboveZero => above_zero(reader, name, most(key)),
+        Dimension::Share | Dimension::Count | Dimension::CountFromOne | Dimension::Tile => {
+            reader.number(name, key.dimension().least()..=most(key))
+        }
     }
+}
+
+/// The largest value that is read: counts, too, end somewhere.
+fn most(key: EstimateKey) -> f64 {
+    key.dimension().most().min(COUNT_MAX)
 }
 
 /// A share of nothing would make a kernel last for ever.

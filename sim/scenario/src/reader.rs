@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use units::ParseError;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, N_HINTED_MAX};
 use crate::origin::Origin;
 use crate::tree::{Lookup, Node, Table, Value, leaves, list, look_up, nearest};
 
@@ -336,9 +336,11 @@ impl<'a> Reader<'a> {
                 // A value where a table should be has its own mistake already.
                 _ if holds_known => {}
                 _ => {
-                    let hint = self.unknown_hint(prefix, &path);
                     let place = if node.key.is_empty() { node.origin.clone() } else { node.key_origin() };
-                    self.mistakes.push(Diagnostic::error(format!("there is no key `{path}`")).at(&place).hint(hint));
+                    let mistake = Diagnostic::error(format!("there is no key `{path}`")).at(&place);
+                    let is_hinted = self.mistakes.len() < N_HINTED_MAX;
+                    let hint = is_hinted.then(|| self.unknown_hint(prefix, &path));
+                    self.mistakes.push(Diagnostic { hint, ..mistake });
                 }
             }
         }

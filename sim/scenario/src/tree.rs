@@ -178,12 +178,19 @@ pub(crate) fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String 
     quoted.join(", ")
 }
 
+/// Parts of a dotted key: far more than any key has.
+pub(crate) const N_PARTS_MAX: usize = 32;
+
 /// The name that a misspelt one most likely meant.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let budget = |candidate: &str| 1 + name.len().min(candidate.len()) / 4;
+    // A distance is at least the difference of lengths, which is quicker to tell.
+    let n_letters = name.chars().count();
     known
         .into_iter()
+        .filter(|candidate| candidate.chars().count().abs_diff(n_letters) <= budget(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + name.len().min(candidate.len()) / 4)
+        .filter(|(distance, candidate)| *distance <= budget(candidate))
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -5,6 +5,31 @@ mod memory;
 use memory::Memory;
 use scenario::{Kind, Library, load, load_machine};
 
+/// Whoever has thousands of mistakes gets the first of them, and how many more there are.
+#[test]
+fn a_file_of_any_number_of_tables_keys_or_patches_is_refused_with_the_first_of_them() {
+    const N: usize = 20_000;
+    let tables: String = (0..N).map(|index| format!("[t{index}]\nx = 1\n")).collect();
+    let keys: String = (0..N).map(|index| format!("policy.k{index} = 1\n")).collect();
+    let patches: String = (0..N).map(|index| format!("patch.gpu.k{index} = 1\n")).collect();
+    let uses = scenario(r#"cluster = "h800-64-mpft", model = "deepseek-v3", profiles = ["h800-published"]"#);
+    for more in [tables, keys, patches] {
+        let text = format!("{uses}\n{more}");
+        let refusal = load("s.toml", &[], &Memory::library(&[], &[("s.toml", &text)])).expect_err("refused");
+        assert_eq!(refusal.diagnostics().len(), N);
+        let shown = refusal.to_string();
+        assert_eq!(shown.matches("error: ").count(), 100);
+        assert!(shown.ends_with("and 19900 more mistakes") && shown.len() < 200_000, "{} bytes", shown.len());
+    }
+    let sets: Vec<String> = (0..N).map(|index| format!("gpu.k{index}=1")).collect();
+    let refusal = load("tiny-moe", &sets, &Library::built_in()).expect_err("refused");
+    assert_eq!(refusal.diagnostics().len(), N);
+    // A key of one part for each letter would be walked part by part, and its table nested as deep.
+    let deep = format!("{uses}\npolicy.\"{}\" = 1\n", ["a"; N].join("."));
+    let refusal = load("s.toml", &[], &Memory::library(&[], &[("s.toml", &deep)])).expect_err("refused").to_string();
+    assert!(refusal.contains("more than 32 parts"), "{refusal:.400}");
+}
+
 const JOB: &str = r#"
 parallel = { pp = 4, ep = 16 }
 job = { sequence = 4096, global-batch = 160, micro-batch = 1, precision = "fp8-block" }

@@ -27,7 +27,12 @@ fn estimate(key: EstimateKey, source: &str) -> String {
     let value = match key.dimension() {
         Dimension::Seconds => "\"1 us\"",
         Dimension::BytesPerSec => "\"1 GB/s\"",
-        Dimension::Fraction | Dimension::Share | Dimension::Count | Dimension::CountAboveZero => "1",
+        Dimension::Fraction
+        | Dimension::Share
+        | Dimension::Count
+        | Dimension::CountAboveZero
+        | Dimension::CountFromOne
+        | Dimension::Tile => "1",
     };
     format!(
         "profile.{} = {{ value = {value}, spread = 0.0, basis = \"measured\", source = \"{source}\" }}\n",

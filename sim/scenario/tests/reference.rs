@@ -23,6 +23,8 @@ fn row(key: EstimateKey) -> String {
         Dimension::Share => "0 to 1",
         Dimension::Count => "number",
         Dimension::CountAboveZero => "above 0",
+        Dimension::CountFromOne => "1 or more",
+        Dimension::Tile => "1 to 4096",
         Dimension::Seconds => "duration",
         Dimension::BytesPerSec => "rate",
     };

@@ -11,7 +11,7 @@ use crate::arithmetic::{self, Arithmetic, Asked};
 use crate::decide::{Decider, deciders};
 use crate::interval::{Interval, Verdict};
 use crate::manifest::{Entry, Manifest};
-use crate::point::{Finished, Kind, STEP};
+use crate::point::{Finished, Kind, STEP, is_false};
 use crate::run::Store;
 use crate::together::{self, TogetherAnswer};
 use crate::{Change, StudyError};
@@ -81,6 +81,9 @@ pub struct Row {
     /// Why it has no results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether that is a fault of the program.
+    #[serde(skip_serializing_if = "is_false")]
+    pub fault: bool,
     /// Its step.
     pub step_seconds: Option<f64>,
     /// Its step less the base's, seconds.
@@ -203,6 +206,12 @@ impl Answer {
         })
     }
 
+    /// Points without a result by a fault of the program.
+    #[must_use]
+    pub fn n_faults(&self) -> usize {
+        self.points.iter().filter(|row| row.fault).count()
+    }
+
     /// Indented JSON, keys in the order of the fields, a newline at the end; equal answers give equal bytes.
     ///
     /// # Errors
@@ -282,6 +291,7 @@ impl Beside<'_> {
             intervals: intervals(&finished.draws, &finished.results.numbers),
             differences: self.differences(&finished),
             error: finished.error,
+            fault: finished.fault,
             results: finished.results.numbers,
             words: finished.results.words,
             knobs: entry.knobs.clone(),

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use numerics::{
     Accumulator, Distribution, Format, Granularity, Loss, NumericsError, ScaleAt, ScaleKind, ScaledDot, ScaledQuestion,
 };
-use plan::{LinearPrecision, Scales};
+use plan::Scales;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -138,11 +138,7 @@ impl Sums {
     /// Of a plan.
     pub(crate) fn of(plan: &plan::Plan) -> Self {
         let plan::Sums { precision, fraction_bits, scales_inside, promote, lengths } = plan::sums(plan);
-        let precision = match precision {
-            LinearPrecision::Fp8Block => "fp8-block",
-            LinearPrecision::Fp8Tensor => "fp8-tensor",
-            LinearPrecision::Bf16 => "bf16",
-        };
+        let precision = precision.name();
         let lengths = lengths.into_iter().map(|length| Length {
             scales: match length.scales {
                 Scales::Block => ScalesName::Block,

@@ -7,7 +7,7 @@
 //! ```
 //! use std::collections::BTreeMap;
 //!
-//! use study::{Answer, InMemory, Manifest, Progress, Results, Shard, Study, StudyError, Tunnel};
+//! use study::{Answer, InMemory, Manifest, Progress, Refusal, Results, Shard, Study, StudyError, Tunnel};
 //!
 //! /// A tunnel in which more links are always better.
 //! struct Formula(scenario::Library);
@@ -17,7 +17,7 @@
 //!         scenario::load("tiny-moe", sets, &self.0)
 //!     }
 //!
-//!     fn run(&self, plan: &plan::Plan) -> Result<Results, String> {
+//!     fn run(&self, plan: &plan::Plan) -> Result<Results, Refusal> {
 //!         let step = 8.0 / f64::from(plan.machine.device.scale_up.links);
 //!         Ok(Results { numbers: BTreeMap::from([("step_seconds".into(), step)]), words: BTreeMap::new() })
 //!     }
@@ -85,4 +85,4 @@ pub use sensitivity::{Knob, Sensitivity, Turn, sensitivity};
 pub use shard::Shard;
 pub use table::Table;
 pub use together::{Pair, SetRow, Share, TogetherAnswer};
-pub use tunnel::Tunnel;
+pub use tunnel::{Refusal, Tunnel};

@@ -12,7 +12,7 @@ use crate::file::Study;
 use crate::knob::Change;
 use crate::point::{Kind, Point};
 use crate::proposal::Proposal;
-use crate::tunnel::Tunnel;
+use crate::tunnel::{Tunnel, caught};
 use crate::{Draws, StudyError};
 
 /// A study, decided: points with the identity of their plans. Holds no path, time or count of jobs.
@@ -93,7 +93,9 @@ impl Manifest {
         let base = tunnel.load(&sets(&study.patch, &[])).map_err(StudyError::Base)?;
         let knobs: BTreeSet<&String> = points.iter().flat_map(|point| &point.patch).map(|change| &change.key).collect();
         let entry = |point: &Point| {
-            let loaded = tunnel.load(&sets(&study.patch, &point.patch));
+            let load = || Ok(tunnel.load(&sets(&study.patch, &point.patch)));
+            // Where loading is a fault, running says so.
+            let loaded = caught(load).unwrap_or_else(|_| Err(Mistakes::default()));
             let departing = match &loaded {
                 Ok(loaded) => departing(&base.plan.profile, &loaded.plan.profile),
                 Err(_) => Vec::new(),
@@ -163,7 +165,10 @@ impl Entry {
                 let sums = of_arithmetic.then(|| Sums::of(&loaded.plan));
                 (plan::digest(&loaded.plan), None, values(&loaded, knobs), sums)
             }
-            Err(mistakes) => (String::new(), Some(short(&mistakes)), BTreeMap::new(), None),
+            Err(mistakes) => {
+                let mistake = Some(short(&mistakes)).filter(|mistake| !mistake.is_empty());
+                (String::new(), mistake, BTreeMap::new(), None)
+            }
         };
         // What cannot be loaded has no digest; its patch tells it from others.
         let who = if digest.is_empty() { format!("{:?}", point.patch) } else { digest.clone() };
@@ -201,11 +206,16 @@ fn values(loaded: &Loaded, knobs: &BTreeSet<&String>) -> BTreeMap<String, String
     leaves.map(|leaf| (leaf.key.clone(), leaf.canonical.clone())).collect()
 }
 
+/// Mistakes that a row names.
+const N_TOLD_MAX: usize = 20;
+
 /// Mistakes in one line, for a row.
 fn short(mistakes: &Mistakes) -> String {
     let told = mistakes.diagnostics().iter().map(|mistake| match &mistake.hint {
         Some(hint) => format!("{} ({hint})", mistake.message),
         None => mistake.message.clone(),
     });
-    told.collect::<Vec<_>>().join("; ")
+    let more = mistakes.diagnostics().len().saturating_sub(N_TOLD_MAX);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    told.take(N_TOLD_MAX).chain(more).collect::<Vec<_>>().join("; ")
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::knob::Change;
+use crate::tunnel::Refusal;
 
 /// The result that all comparisons are made of.
 pub const STEP: &str = "step_seconds";
@@ -77,6 +78,9 @@ pub struct Finished {
     /// Why there are no results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether that is a fault of the program.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fault: bool,
     /// With the profile as it stands.
     #[serde(default)]
     pub results: Results,
@@ -87,8 +91,9 @@ pub struct Finished {
 
 impl Finished {
     /// A point without a result.
-    pub(crate) fn failed(error: impl Into<String>) -> Self {
-        Self { error: Some(error.into()), ..Self::default() }
+    pub(crate) fn failed(why: impl Into<Refusal>) -> Self {
+        let Refusal { reason, is_fault } = why.into();
+        Self { error: Some(reason), fault: is_fault, ..Self::default() }
     }
 
     /// The step as it stands, seconds; `None` where there is none.
@@ -118,6 +123,11 @@ impl Finished {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what `skip_serializing_if` calls")]
+pub(crate) fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +137,7 @@ mod tests {
         let odd = [0.1 + 0.2, 1.0 / 3.0, 18.139_999_999_999_997, 4e-320, 1e22, 123_456.0, -0.0, 2.0_f64.powi(60)];
         let finished = Finished {
             error: None,
+            fault: false,
             results: Results {
                 numbers: odd.iter().enumerate().map(|(i, value)| (format!("n{i}"), *value)).collect(),
                 words: BTreeMap::from([("binding".to_owned(), "tensor \"cores\"\n".to_owned())]),

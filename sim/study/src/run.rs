@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::manifest::{Entry, Manifest, sets};
 use crate::point::{Finished, Results};
-use crate::tunnel::Tunnel;
+use crate::tunnel::{Refusal, Tunnel, caught};
 use crate::{Shard, StudyError};
 
 /// Where finished points are kept, by key. Another shard may keep points at the same time.
@@ -91,8 +91,8 @@ impl Progress {
 /// What is kept does not depend on the number of threads, of shards, or on where an earlier run was interrupted.
 ///
 /// # Errors
-/// [`StudyError::BaseRun`] where the base cannot run: no point could be compared. A point that cannot run is kept with
-/// its error. What the store says.
+/// [`StudyError::BaseRun`] where the base cannot run: no point could be compared. A point that cannot run, or whose run is a fault
+/// of the program, is kept with its reason. What the store says.
 pub fn run(
     manifest: &Manifest,
     tunnel: &dyn Tunnel,
@@ -115,7 +115,7 @@ pub fn run(
     for entry in &base {
         let finished = finish(manifest, entry, tunnel, progress);
         if let Some(error) = finished.error {
-            return Err(StudyError::BaseRun(error));
+            return Err(if finished.fault { StudyError::Fault(error) } else { StudyError::BaseRun(error) });
         }
         store.put(&entry.key, &finished)?;
     }
@@ -126,21 +126,17 @@ pub fn run(
 
 fn finish(manifest: &Manifest, entry: &Entry, tunnel: &dyn Tunnel, progress: &Progress) -> Finished {
     if let Some(mistake) = &entry.mistake {
-        return Finished::failed(mistake);
+        return Finished::failed(mistake.clone());
     }
-    let plan = match tunnel.load(&sets(&manifest.patch, &entry.point.patch)) {
-        Ok(loaded) => loaded.plan,
-        Err(mistakes) => return Finished::failed(mistakes.to_string()),
+    let run = || {
+        let sets = sets(&manifest.patch, &entry.point.patch);
+        let plan = tunnel.load(&sets).map_err(|mistakes| mistakes.to_string())?.plan;
+        let results = caught(|| tunnel.run(&plan));
+        progress.step();
+        let results = results?;
+        Ok(Finished { results, draws: drawn(manifest, entry, &plan, tunnel, progress)?, ..Finished::default() })
     };
-    let results = tunnel.run(&plan);
-    progress.step();
-    match results {
-        Err(error) => Finished::failed(error),
-        Ok(results) => match drawn(manifest, entry, &plan, tunnel, progress) {
-            Ok(draws) => Finished { error: None, results, draws },
-            Err(error) => Finished::failed(error),
-        },
-    }
+    caught(run).unwrap_or_else(Finished::failed)
 }
 
 /// The numbers of every draw, by name. Only estimates differ, so traffic and routes are those of the plan.
@@ -150,13 +146,13 @@ fn drawn(
     plan: &Plan,
     tunnel: &dyn Tunnel,
     progress: &Progress,
-) -> Result<BTreeMap<String, Vec<f64>>, String> {
+) -> Result<BTreeMap<String, Vec<f64>>, Refusal> {
     let draws = manifest.drawing();
     let one = |draw: u32| {
         let profile: Profile = draws.profile(&plan.profile, draw);
-        let results = tunnel.run(&Plan { profile, ..plan.clone() });
+        let results = caught(|| tunnel.run(&Plan { profile, ..plan.clone() }));
         progress.step();
-        results.map_err(|error| format!("draw {draw}: {error}"))
+        results.map_err(|why| why.within(&format!("draw {draw}")))
     };
     let results: Vec<Results> = (0..entry.point.n_draws).into_par_iter().map(one).collect::<Result<_, _>>()?;
     let mut columns: BTreeMap<String, Vec<f64>> = BTreeMap::new();

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{Basis, Dimension, Estimate, EstimateKey, Profile};
+use calibrate::{Basis, Estimate, EstimateKey, Profile};
 use plan::Plan;
 use rayon::prelude::*;
 use scenario::{Leaf, Loaded, Mistakes};
@@ -19,9 +19,9 @@ use serde::Serialize;
 
 use crate::StudyError;
 use crate::knob::{Amount, Change};
-use crate::point::{ANOMALY, STEP};
+use crate::point::{ANOMALY, STEP, is_false};
 use crate::run::Progress;
-use crate::tunnel::Tunnel;
+use crate::tunnel::{Refusal, Tunnel, caught};
 
 /// How far a knob is turned, a share of its value.
 const TURN: f64 = 0.1;
@@ -70,6 +70,9 @@ pub struct Knob {
     pub decided: bool,
     /// Why a way cannot be turned.
     pub note: Option<String>,
+    /// Whether that is a fault of the program.
+    #[serde(skip_serializing_if = "is_false")]
+    pub fault: bool,
 }
 
 /// The knob turned one way.
@@ -105,7 +108,9 @@ pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivi
     let base = tunnel.load(&[]).map_err(StudyError::Base)?;
     let handles = handles(&base);
     progress.expect(1 + 2 * handles.len() as u64);
-    let unturned = Unturned::run(tunnel, &base.plan).map_err(StudyError::BaseRun)?;
+    let unturned = Unturned::run(tunnel, &base.plan).map_err(|Refusal { reason, is_fault }| {
+        if is_fault { StudyError::Fault(reason) } else { StudyError::BaseRun(reason) }
+    })?;
     progress.step();
     let turned = |handle: &Handle| {
         let (less, more) = rayon::join(
@@ -126,6 +131,12 @@ pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivi
 }
 
 impl Sensitivity {
+    /// Knobs of which a turn is a fault of the program.
+    #[must_use]
+    pub fn n_faults(&self) -> usize {
+        self.knobs.iter().filter(|knob| knob.fault).count()
+    }
+
     /// Indented JSON with a newline at its end.
     ///
     /// # Errors
@@ -162,9 +173,9 @@ struct Unturned {
 }
 
 impl Unturned {
-    fn run(tunnel: &dyn Tunnel, plan: &Plan) -> Result<Self, String> {
-        let numbers = tunnel.run(plan)?.numbers;
-        let step = numbers.get(STEP).copied().ok_or_else(|| format!("a run gave no `{STEP}`"))?;
+    fn run(tunnel: &dyn Tunnel, plan: &Plan) -> Result<Self, Refusal> {
+        let numbers = caught(|| tunnel.run(plan))?.numbers;
+        let step = numbers.get(STEP).copied().ok_or_else(|| Refusal::from(format!("a run gave no `{STEP}`")))?;
         Ok(Self { step, anomaly: numbers.get(ANOMALY).copied().unwrap_or(0.0) })
     }
 
@@ -185,12 +196,13 @@ impl Handle {
     }
 
     /// The step with this knob at `factor` of its value; the factor it really got.
-    fn turned(&self, factor: f64, base: &Plan, tunnel: &dyn Tunnel, progress: &Progress) -> Result<Turn, String> {
+    fn turned(&self, factor: f64, base: &Plan, tunnel: &dyn Tunnel, progress: &Progress) -> Result<Turn, Refusal> {
         let (plan, factor) = match self {
             Self::Leaf { key, amount, .. } => {
                 let (value, factor) = moved(amount, factor);
                 let set = Change { key: key.clone(), value }.set();
-                (tunnel.load(&[set]).map(|loaded| loaded.plan).map_err(|mistakes| first(&mistakes)), factor)
+                let load = || Ok(tunnel.load(&[set]).map_err(|mistakes| first(&mistakes))?.plan);
+                (caught(load), factor)
             }
             Self::Estimate { key, estimate, .. } => {
                 let value = limited(*key, estimate, factor);
@@ -199,7 +211,7 @@ impl Handle {
         };
         // A share at its limit is not turned; another step would be divided by nothing.
         let turned = if factor == 1.0 {
-            Err("it stands at its limit".to_owned())
+            Err("it stands at its limit".to_owned().into())
         } else {
             plan.and_then(|plan| Unturned::run(tunnel, &plan)).map(|run| Turn { factor, step_seconds: run.step })
         };
@@ -223,11 +235,7 @@ fn moved(amount: &Amount, factor: f64) -> (toml::Value, f64) {
 }
 
 fn limited(key: EstimateKey, estimate: &Estimate, factor: f64) -> f64 {
-    let value = estimate.value * factor;
-    match key.dimension() {
-        Dimension::Fraction | Dimension::Share => value.min(1.0),
-        Dimension::Count | Dimension::CountAboveZero | Dimension::Seconds | Dimension::BytesPerSec => value,
-    }
+    (estimate.value * factor).clamp(key.dimension().least(), key.dimension().most())
 }
 
 fn with(base: &Plan, key: EstimateKey, value: f64) -> Plan {
@@ -244,12 +252,13 @@ fn first(mistakes: &Mistakes) -> String {
     mistakes.diagnostics().first().map_or_else(String::new, |mistake| mistake.message.clone())
 }
 
-fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>, base: Unturned) -> Knob {
+fn knob(handle: &Handle, less: Result<Turn, Refusal>, more: Result<Turn, Refusal>, base: Unturned) -> Knob {
     let step = base.step;
     let note = [("less", &less), ("more", &more)]
         .into_iter()
-        .filter_map(|(way, turn)| turn.as_ref().err().map(|error| format!("no {way}: {error}")));
+        .filter_map(|(way, turn)| turn.as_ref().err().map(|why| format!("no {way}: {}", why.reason)));
     let mut notes: Vec<String> = note.collect();
+    let fault = [&less, &more].iter().any(|turn| turn.as_ref().is_err_and(|why| why.is_fault));
     let (less, more) = (less.ok(), more.ok());
     let decided = !base.hides([&less, &more]);
     if !decided {
@@ -284,6 +293,7 @@ fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>,
         unsure_seconds: elasticity.zip(spread).map(|(elasticity, spread)| elasticity.abs() * spread * step),
         decided,
         note: Some(note).filter(|note| !note.is_empty()),
+        fault,
     }
 }
 
@@ -291,7 +301,7 @@ fn knob(handle: &Handle, less: Result<Turn, String>, more: Result<Turn, String>,
 mod tests {
     use super::*;
 
-    fn turn(factor: f64, step_seconds: f64) -> Result<Turn, String> {
+    fn turn(factor: f64, step_seconds: f64) -> Result<Turn, Refusal> {
         Ok(Turn { factor, step_seconds })
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use plan::Plan;
 use scenario::{Library, Loaded, Mistakes};
 use study::{
-    Answer, Arithmetic, InMemory, Manifest, Progress, Proposal, Results, Shard, Study, StudyError, Table, Tunnel,
+    Answer, Arithmetic, InMemory, Manifest, Progress, Proposal, Refusal, Results, Shard, Study, StudyError, Table,
+    Tunnel,
 };
 
 /// Every step takes a second: what is asked here is arithmetic.
@@ -16,7 +17,7 @@ impl Tunnel for Still {
         scenario::load("tiny-moe", sets, &self.0)
     }
 
-    fn run(&self, _: &Plan) -> Result<Results, String> {
+    fn run(&self, _: &Plan) -> Result<Results, Refusal> {
         Ok(Results { numbers: BTreeMap::from([("step_seconds".into(), 1.0)]), words: BTreeMap::new() })
     }
 }

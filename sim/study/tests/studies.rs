@@ -7,7 +7,8 @@ use calibrate::EstimateKey;
 use plan::Plan;
 use scenario::{Library, Loaded, Mistakes};
 use study::{
-    Answer, Finished, InMemory, Manifest, Progress, Proposal, Results, Shard, Store, Study, StudyError, Table, Tunnel,
+    Answer, Finished, InMemory, Manifest, Progress, Proposal, Refusal, Results, Shard, Store, Study, StudyError, Table,
+    Tunnel,
 };
 
 /// The step is 100 s over SMs for compute and 8 s over links for the network, each over the share of its rate reached.
@@ -31,11 +32,11 @@ impl Tunnel for Formula {
         scenario::load("tiny-moe", sets, &self.library)
     }
 
-    fn run(&self, plan: &Plan) -> Result<Results, String> {
+    fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
         self.n_runs.fetch_add(1, Ordering::Relaxed);
         let device = &plan.machine.device;
         if device.sms > 1000 {
-            return Err(format!("{} SMs do not fit a die", device.sms));
+            return Err(format!("{} SMs do not fit a die", device.sms).into());
         }
         let memory = plan.profile.value(EstimateKey::MemoryFraction);
         let links = plan.profile.value(EstimateKey::DispatchScaleUpFraction);
@@ -151,6 +152,70 @@ fn a_bad_point_is_a_row_and_the_rest_goes_on() {
     assert!(error(4).contains("`gpu.smz`") && error(4).contains("did you mean"), "{}", error(4));
     assert_eq!(answer.points.iter().filter(|row| row.error.is_none()).count(), answer.points.len() - 2);
     assert_eq!(answer.points[3].step_seconds, None);
+}
+
+/// A formula that is broken for some plans: it panics, on whatever thread it runs.
+struct Broken {
+    sound: Formula,
+    is_broken: fn(&Plan) -> bool,
+}
+
+impl Tunnel for Broken {
+    fn load(&self, sets: &[String]) -> Result<Loaded, Mistakes> {
+        assert!(!sets.iter().any(|set| set.contains("links=6")), "six links cannot be loaded");
+        self.sound.load(sets)
+    }
+
+    fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
+        assert!(!(self.is_broken)(plan), "a fault at {} SMs", plan.machine.device.sms);
+        self.sound.run(plan)
+    }
+}
+
+#[test]
+fn a_panic_is_a_row_with_its_reason_and_all_others_are_as_without_it() {
+    let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.machine.device.sms == 200 };
+    let manifest = Manifest::new(&study(), &broken, "this build").expect("a manifest");
+    let answer = |shards: usize| {
+        let store = InMemory::default();
+        for index in 0..shards {
+            let shard = Shard { index, of: shards };
+            study::run(&manifest, &broken, &store, shard, true, &Progress::default()).expect("a base");
+        }
+        Answer::new(&manifest, &store).expect("all points")
+    };
+    let (found, sound) = (answer(1), all(&Formula::new(), &InMemory::default()));
+    assert_eq!(bytes(&found), bytes(&answer(3)), "in any number of shards");
+    for (row, expected) in found.points.iter().zip(&sound.points) {
+        let reason = match row.name.as_str() {
+            "more-sms" | "more-links + more-sms" => "fault in the simulator: a fault at 200 SMs",
+            "links-3" => "fault in the simulator: six links cannot be loaded",
+            _ => {
+                assert_eq!((row.step_seconds, &row.difference), (expected.step_seconds, &expected.difference));
+                assert!(!row.fault, "{}", row.name);
+                continue;
+            }
+        };
+        assert_eq!((row.error.as_deref(), row.fault, row.step_seconds), (Some(reason), true, None));
+    }
+    assert_eq!((found.n_faults(), sound.n_faults()), (3, 0), "a refusal is no fault");
+    assert!(found.together_error.is_some_and(|error| error.contains("`more-sms` has no step")));
+    let csv = String::from_utf8(Table::of(&answer(1)).csv().expect("CSV")).expect("text");
+    assert!(csv.contains("a fault at 200 SMs"), "{csv}");
+}
+
+#[test]
+fn a_panic_in_the_base_or_in_one_knob_is_told_as_what_it_is() {
+    let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.machine.device.sms == 100 };
+    let manifest = Manifest::new(&study(), &broken, "this build").expect("a manifest");
+    let run = study::run(&manifest, &broken, &InMemory::default(), Shard::WHOLE, false, &Progress::default());
+    assert!(matches!(run, Err(StudyError::Fault(_))), "{run:?}");
+    let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.machine.device.sms > 132 };
+    let found = study::sensitivity(&broken, &Progress::default()).expect("a base");
+    assert_eq!(found.n_faults(), 1);
+    let sms = found.knobs.iter().find(|knob| knob.key == "gpu.sms").expect("a knob");
+    assert!(sms.note.as_deref().is_some_and(|note| note.contains("no more: fault in the simulator")), "{:?}", sms.note);
+    assert!(sms.elasticity.is_some(), "the other way");
 }
 
 #[test]

@@ -29,6 +29,10 @@ impl ParseError {
     }
 }
 
+/// Base units beyond which nothing is, and below one over which nothing is told from zero. The products and ratios of several
+/// such quantities are still numbers.
+const BASE_MAX: f64 = 1e30;
+
 pub(crate) fn parse(text: &str, kind: &'static str, spellings: &[Spelling]) -> Result<f64, ParseError> {
     let fail = |reason: String| ParseError { text: text.to_owned(), kind, reason, hint: hint(spellings) };
     let trimmed = text.trim();
@@ -43,7 +47,11 @@ pub(crate) fn parse(text: &str, kind: &'static str, spellings: &[Spelling]) -> R
         return Err(fail("it must be zero or more".to_owned()));
     }
     match spellings.iter().find(|spelling| spelling.unit == unit) {
-        Some(spelling) => Ok(number * spelling.scale),
+        Some(spelling) => match number * spelling.scale {
+            base if base == 0.0 && number == 0.0 => Ok(base),
+            base if (1.0 / BASE_MAX..=BASE_MAX).contains(&base) => Ok(base),
+            _ => Err(fail("nothing is as large or as small; is a unit or an exponent mistyped".to_owned())),
+        },
         None if unit.is_empty() => Err(fail("it has no unit".to_owned())),
         None => Err(fail(format!("`{unit}` is no unit of it"))),
     }
@@ -101,6 +109,16 @@ mod tests {
     fn a_bare_number_has_no_unit() {
         let error = "50".parse::<BytesPerSec>().expect_err("no unit");
         assert!(error.to_string().ends_with("it has no unit"));
+    }
+
+    #[test]
+    fn what_no_machine_has_is_refused() {
+        for text in ["1e300 B", "1e30 TB", "1e-31 B", "1e-320 GB"] {
+            let error = text.parse::<Bytes>().expect_err("beyond counting");
+            assert!(error.to_string().contains("mistyped"), "{error}");
+        }
+        assert_eq!("0 TB".parse(), Ok(Bytes::ZERO));
+        assert_eq!("1e30 B".parse(), Ok(Bytes::new(1e30)));
     }
 
     #[test]

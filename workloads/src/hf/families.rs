@@ -16,12 +16,12 @@ pub(super) fn model(fields: &mut Fields<'_>) -> Option<Model> {
     };
     let (attention, experts) = match kind {
         "deepseek_v2" | "deepseek_v3" | "kimi_k2" => (latent(fields), Some(deepseek(fields))),
-        "llama" => (llama(fields), None),
-        "qwen2" => (grouped(fields, true, Head::Derived), None),
-        "qwen3" => (qwen3(fields), None),
-        "mixtral" => (grouped(fields, false, Head::Derived), Some(mixtral(fields))),
-        "qwen2_moe" => (grouped(fields, true, Head::Derived), Some(qwen_experts(fields, true))),
-        "qwen3_moe" => (qwen3(fields), Some(qwen_experts(fields, false))),
+        "llama" => (with_bias_key(fields, LLAMA), None),
+        "qwen2" => (grouped(fields, true, QWEN2), None),
+        "qwen3" => (with_bias_key(fields, QWEN3), None),
+        "mixtral" => (grouped(fields, false, MIXTRAL), Some(mixtral(fields))),
+        "qwen2_moe" => (grouped(fields, true, QWEN2_MOE), Some(qwen_experts(fields, true))),
+        "qwen3_moe" => (with_bias_key(fields, QWEN3_MOE), Some(qwen_experts(fields, false))),
         _ => {
             fields.note(Problem::ModelType { found: kind.to_owned() });
             return None;
@@ -75,30 +75,35 @@ fn deepseek(fields: &mut Fields<'_>) -> Experts {
     }
 }
 
-/// Where the width of a head comes from when the file does not give it.
-enum Head {
-    /// `hidden_size / num_attention_heads`.
-    Derived,
-    /// It must be given.
-    Given,
+/// What `transformers` takes for a key that a file of this kind leaves out; `configuration_KIND.py` has it.
+#[derive(Clone, Copy)]
+struct Defaults {
+    /// `num_key_value_heads`; none: as many as `num_attention_heads`, which is also what `null` means.
+    kv_heads: Option<u64>,
+    /// `head_dim`; none: `hidden_size / num_attention_heads`.
+    head: Option<u64>,
 }
 
-fn llama(fields: &mut Fields<'_>) -> Attention {
+const LLAMA: Defaults = Defaults { kv_heads: None, head: None };
+const QWEN2: Defaults = Defaults { kv_heads: Some(32), head: None };
+const QWEN3: Defaults = Defaults { kv_heads: Some(32), head: Some(128) };
+const MIXTRAL: Defaults = Defaults { kv_heads: Some(8), head: None };
+const QWEN2_MOE: Defaults = Defaults { kv_heads: Some(16), head: None };
+const QWEN3_MOE: Defaults = Defaults { kv_heads: Some(4), head: None };
+
+/// A kind whose files say whether projections have biases.
+fn with_bias_key(fields: &mut Fields<'_>, defaults: Defaults) -> Attention {
     let bias = fields.flag_or("attention_bias", false);
-    grouped(fields, bias, Head::Derived)
+    grouped(fields, bias, defaults)
 }
 
-fn qwen3(fields: &mut Fields<'_>) -> Attention {
-    let bias = fields.flag_or("attention_bias", false);
-    grouped(fields, bias, Head::Given)
-}
-
-fn grouped(fields: &mut Fields<'_>, bias: bool, head: Head) -> Attention {
+fn grouped(fields: &mut Fields<'_>, bias: bool, defaults: Defaults) -> Attention {
     let heads = fields.count("num_attention_heads");
-    let kv_heads = fields.count("num_key_value_heads");
-    let head = match head {
-        Head::Given => fields.count("head_dim"),
-        Head::Derived => {
+    let left_out = defaults.kv_heads.filter(|_| !fields.is_null("num_key_value_heads"));
+    let kv_heads = fields.count_or("num_key_value_heads", left_out.unwrap_or(heads));
+    let head = match defaults.head {
+        Some(head) => fields.count_or("head_dim", head),
+        None => {
             let hidden = fields.count_or("hidden_size", 0);
             let derived = hidden.checked_div(heads).unwrap_or(0);
             let head = fields.count_or("head_dim", derived);

@@ -20,6 +20,11 @@ impl<'a> Fields<'a> {
         self.object.get(key).filter(|value| !value.is_null())
     }
 
+    /// Whether a key is there, and null.
+    pub(super) fn is_null(&self, key: &str) -> bool {
+        self.object.get(key).is_some_and(Value::is_null)
+    }
+
     /// A whole number that must be there; zero after noting that it is not.
     pub(super) fn count(&mut self, key: &'static str) -> u64 {
         if self.value(key).is_none() {

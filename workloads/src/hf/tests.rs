@@ -100,11 +100,52 @@ fn qwen2_7b_has_biases() {
 fn everything_missing_is_named() {
     let error = from_config_json(r#"{ "model_type": "llama", "hidden_size": "wide" }"#).expect_err("it is wrong");
     let text = error.to_string();
-    for key in ["num_hidden_layers", "intermediate_size", "vocab_size", "num_attention_heads", "num_key_value_heads"] {
+    for key in ["num_hidden_layers", "intermediate_size", "vocab_size", "num_attention_heads"] {
         assert!(text.contains(&format!("`{key}` is missing")), "{text}");
     }
-    assert_eq!(error.problems.len(), 6, "each once: {text}");
+    assert_eq!(error.problems.len(), 5, "each once: {text}");
     assert!(text.contains("`hidden_size` is \"wide\", not a whole number"), "{text}");
+}
+
+/// A file of a kind, with some more keys.
+fn kind(kind: &str, more: &str) -> String {
+    format!(
+        r#"{{ "model_type": "{kind}", "num_hidden_layers": 4, "hidden_size": 4096, "intermediate_size": 8192, "vocab_size": 32000,
+        "num_attention_heads": 64, "num_experts": 8, "num_local_experts": 8, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512{more} }}"#
+    )
+}
+
+#[test]
+fn what_a_file_leaves_out_is_what_transformers_takes() {
+    let heads = |text: &str| match read(text).attention {
+        Attention::Gqa { kv_heads, head, .. } => (kv_heads, head),
+        Attention::Mla { .. } => panic!("{text}"),
+    };
+    for (name, kv_heads, head) in [
+        ("llama", 64, 64),
+        ("qwen2", 32, 64),
+        ("qwen3", 32, 128),
+        ("mixtral", 8, 64),
+        ("qwen2_moe", 16, 64),
+        ("qwen3_moe", 4, 64),
+    ] {
+        assert_eq!(heads(&kind(name, "")), (kv_heads, head), "{name}");
+        assert_eq!(heads(&kind(name, r#", "num_key_value_heads": null, "head_dim": null"#)), (64, head), "{name}");
+        assert_eq!(heads(&kind(name, r#", "num_key_value_heads": 2, "head_dim": 96"#)), (2, 96), "{name}");
+    }
+}
+
+#[test]
+fn python_writes_what_json_does_not_have() {
+    let unknown = r#"{ "model_type": "nemotron_x", "time_step_limit": [0.0, Infinity], "b": -Infinity, "c": NaN }"#;
+    let error = from_config_json(unknown).expect_err("not modeled").to_string();
+    assert!(error.starts_with("unknown `model_type` `nemotron_x`"), "{error}");
+    assert_eq!(read(&kind("llama", r#", "router_jitter": NaN"#)), read(&kind("llama", "")));
+    let odd =
+        from_config_json(&kind("llama", r#", "num_key_value_heads": Infinity"#)).expect_err("no count").to_string();
+    assert!(odd.contains(r#"`num_key_value_heads` is "Infinity", not a whole number"#), "{odd}");
+    assert_eq!(read(&format!("\u{feff}{}", kind("llama", ""))), read(&kind("llama", "")), "a byte-order mark");
 }
 
 #[test]

@@ -50,29 +50,39 @@ pub(super) fn partners(job: &Job) -> Vec<Mistake> {
     mistakes
 }
 
+/// The collectives of a trace, by group.
+fn by_group(trace: &Trace) -> BTreeMap<u32, Vec<&Node>> {
+    let mut all: BTreeMap<u32, Vec<&Node>> = BTreeMap::new();
+    for node in &trace.nodes {
+        if let Work::Collective { group, .. } = node.work {
+            all.entry(group).or_default().push(node);
+        }
+    }
+    all
+}
+
 /// The i-th collective of a group is the same on all its ranks.
 fn collectives(job: &Job, mistakes: &mut Vec<Mistake>) {
-    let of = |trace: &Trace, group: usize| -> Vec<(String, Work)> {
-        let is = |node: &&Node| matches!(node.work, Work::Collective { group: of, .. } if of as usize == group);
-        trace.nodes.iter().filter(is).map(|node| (node.name.clone(), node.work)).collect()
-    };
-    for (index, group) in job.groups.iter().enumerate() {
+    let called: Vec<BTreeMap<u32, Vec<&Node>>> = job.traces.iter().map(by_group).collect();
+    for (index, group) in (0_u32..).zip(&job.groups) {
         let Group::Ranks(ranks) = group else { continue };
-        let traces: Vec<&Trace> = ranks.iter().filter_map(|&rank| job.traces.get(rank as usize)).collect();
-        let Some((first, others)) = traces.split_first() else { continue };
-        let expected = of(first, index);
-        for trace in others {
-            let found = of(trace, index);
-            let differs = expected.iter().zip(&found).position(|(a, b)| a.1 != b.1);
+        let traces: Vec<usize> =
+            ranks.iter().map(|&rank| rank as usize).filter(|rank| *rank < job.traces.len()).collect();
+        let Some((&first, others)) = traces.split_first() else { continue };
+        let of = |rank: usize| called[rank].get(&index).map(Vec::as_slice).unwrap_or_default();
+        let (expected, first) = (of(first), &job.traces[first]);
+        for &rank in others {
+            let (found, trace) = (of(rank), &job.traces[rank]);
+            let differs = expected.iter().zip(found).position(|(a, b)| a.work != b.work);
             let (place, message) = match differs {
                 Some(i) => (
-                    format!("{}: {}", trace.name, found[i].0),
+                    format!("{}: {}", trace.name, found[i].name),
                     format!(
                         "{} here, but {} on {} ({})",
-                        shown(&found[i].1),
-                        shown(&expected[i].1),
+                        shown(&found[i].work),
+                        shown(&expected[i].work),
                         first.name,
-                        expected[i].0
+                        expected[i].name
                     ),
                 ),
                 None if found.len() != expected.len() => (

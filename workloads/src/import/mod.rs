@@ -17,6 +17,9 @@ use units::{Bytes, Flops, Seconds};
 
 use crate::op::Collective;
 
+/// What some editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A job as graphs of nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use units::{Bytes, Seconds};
 
-use super::{Group, ImportError, Job, Mistakes, Node, Trace, Work};
+use super::{BYTE_ORDER_MARK, Group, ImportError, Job, Mistakes, Node, Trace, Work};
 use crate::op::Collective;
 
 /// What to do with a file of several pipeline ranks, whose layers are those of one.
@@ -38,6 +38,7 @@ const N_MAX: u64 = 1 << 24;
 /// Whether a text looks like such a file.
 #[must_use]
 pub fn is_workload(text: &str) -> bool {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     text.lines().next().and_then(|line| line.split_whitespace().next()).is_some_and(|word| {
         !word.starts_with('{') && word.chars().all(|c| c.is_ascii_uppercase() || c == '_') && word.contains('_')
     })
@@ -48,6 +49,7 @@ pub fn is_workload(text: &str) -> bool {
 /// # Errors
 /// Every mistake of the file.
 pub fn read(name: &str, text: &str, pipeline: Pipeline) -> Result<Job, ImportError> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut mistakes = Mistakes::new(name);
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let layout = layout(lines.next().map_or("", |(_, line)| line), pipeline, &mut mistakes);
@@ -87,18 +89,21 @@ fn layout(line: &str, pipeline: Pipeline, mistakes: &mut Mistakes<'_>) -> Option
     let before = mistakes.all.len();
     let values = keys(&mut words, mistakes);
     let mut of = |key: &str| {
-        let value = values.get(key).copied();
+        let value = values.get(key).and_then(|values| values.first().copied());
         if value.is_none() {
             mistakes.add("line 1", format!("`{key}:` is missing"), "write its number behind it");
         }
         value.filter(|value| (1..=N_MAX).contains(value))
     };
     let [tp, ep, pp, n_ranks] = ["model_parallel_NPU_group", "ep", "pp", "all_gpus"].map(&mut of);
-    for key in ["checkpoints", "checkpoint_initiates"] {
-        if let Some(count) = values.get(key).filter(|count| **count > 0) {
-            let message = format!("`{key}: {count}`: recomputed layers are not modeled");
-            mistakes.add("line 1", message, "write the file without checkpoints");
-        }
+    let lists = LISTS.iter().filter_map(|key| Some((key, values.get(key)?)));
+    let told: Vec<String> = lists
+        .filter(|(_, values)| values.iter().any(|value| *value > 0))
+        .map(|(key, values)| format!("`{key}: {}`", values.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")))
+        .collect();
+    if !told.is_empty() {
+        let message = format!("{}: recomputed layers are not modeled", told.join(" and "));
+        mistakes.add("line 1", message, "write the file without checkpoints");
     }
     if let Some(pp) = pp.filter(|pp| *pp > 1 && pipeline == Pipeline::Refuse) {
         let message =
@@ -128,25 +133,45 @@ fn layout(line: &str, pipeline: Pipeline, mistakes: &mut Mistakes<'_>) -> Option
 const KEYS: [&str; 9] =
     ["model_parallel_NPU_group", "ep", "pp", "vpp", "ga", "all_gpus", "checkpoints", "checkpoint_initiates", "pp_comm"];
 
-fn keys<'a>(words: &mut impl Iterator<Item = &'a str>, mistakes: &mut Mistakes<'_>) -> BTreeMap<&'static str, u64> {
-    let mut values = BTreeMap::new();
+/// Keys that hold a list: how many layers, then which.
+const LISTS: [&str; 2] = ["checkpoints", "checkpoint_initiates"];
+
+/// The values behind each key: those of a list, else one.
+fn keys<'a>(
+    words: &mut impl Iterator<Item = &'a str>,
+    mistakes: &mut Mistakes<'_>,
+) -> BTreeMap<&'static str, Vec<u64>> {
+    let mut values: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
+    let mut words = words.peekable();
     while let Some(word) = words.next() {
         let name = word.trim_end_matches(':');
-        let value = words.next();
-        match (KEYS.iter().find(|key| **key == name), value.and_then(|value| value.parse().ok())) {
-            (Some(key), Some(value)) => {
-                values.insert(*key, value);
+        let mut found = Vec::new();
+        while let Some(value) = words.next_if(|word| word.starts_with(|c: char| c.is_ascii_digit())) {
+            found.push(value);
+        }
+        let Some(key) = KEYS.iter().find(|key| **key == name) else {
+            mistakes.add("line 1", format!("`{word}` is not known"), format!("known are {}", KEYS.join(", ")));
+            continue;
+        };
+        let counts: Option<Vec<u64>> = found.iter().map(|value| header_count(value)).collect();
+        match counts {
+            Some(counts) if !counts.is_empty() && (counts.len() == 1 || LISTS.contains(key)) => {
+                values.insert(key, counts);
             }
-            (Some(_), None) => {
-                let found = value.unwrap_or_default();
+            _ => {
+                let found =
+                    if found.is_empty() { words.next().unwrap_or_default().to_owned() } else { found.join(" ") };
                 mistakes.add("line 1", format!("`{name}` is `{found}`, no count"), "write a whole number");
-            }
-            (None, _) => {
-                mistakes.add("line 1", format!("`{word}` is not known"), format!("known are {}", KEYS.join(", ")))
             }
         }
     }
     values
+}
+
+/// A count of the first line, whose writer also divides: `25165824.0` is read as SimAI's own reader does, up to the point.
+fn header_count(word: &str) -> Option<u64> {
+    let (whole, rest) = word.split_once('.').unwrap_or((word, ""));
+    if rest.chars().all(|c| c.is_ascii_digit()) { whole.parse().ok() } else { None }
 }
 
 /// One pass of a layer.

@@ -125,6 +125,43 @@ fn partners_must_agree() {
 }
 
 #[test]
+fn both_ends_of_a_message_give_one_size() {
+    let message = |kind: i32, id: u64, size: Option<u64>| {
+        let (name, peer) = if kind == 5 { ("activations", "comm_dst") } else { ("wait", "comm_src") };
+        let other = Value::Int32(if kind == 5 { 1 } else { 0 });
+        let size = size.map(|size| attribute("comm_size", Value::Uint64(size)));
+        node(id, name, kind, &[], [attribute(peer, other)].into_iter().chain(size).collect())
+    };
+    let both = |sent: &[u64], received: &[Option<u64>]| {
+        let sends = sent.iter().zip(1..).map(|(size, id)| message(5, id, Some(*size))).collect();
+        let receives = received.iter().zip(1..).map(|(size, id)| message(6, id, *size)).collect();
+        read(&[sends, receives])
+    };
+    let text = refusal(both(&[1 << 27], &[Some(1 << 19)]));
+    let expected =
+        "job.1.et: node 1 `wait`: receives 524288 bytes, but job.0.et: node 1 `activations` sends it 134217728 bytes";
+    assert!(text.contains(expected), "{text}");
+    let text = refusal(both(&[8, 8, 8], &[Some(8), Some(8), Some(9)]));
+    assert!(text.contains("job.1.et: node 3 `wait`: receives 9 bytes"), "{text}");
+    assert!(both(&[8, 9], &[Some(8), Some(9)]).is_ok());
+    assert!(both(&[8, 9], &[Some(9), Some(8)]).is_ok(), "in the order in which they run");
+    assert!(both(&[8, 9], &[None, Some(9)]).is_ok(), "a receive need not say");
+}
+
+#[test]
+fn a_mark_of_byte_order_is_no_part_of_a_file() {
+    let json = r#"{"workload_graph": [{"Id": 3, "Name": "product", "NodeType": 4, "runtime": 250}]}"#;
+    let marked = format!("\u{feff}{json}");
+    let [one, other] = [json, &marked].map(|text| {
+        let file = File { name: "a", bytes: text.as_bytes() };
+        chakra::read(&[file], &BTreeMap::new(), None).expect("it can be read")
+    });
+    assert_eq!(one, other);
+    let text = format!("\u{feff}{LAYOUT}\n0\n");
+    assert!(simai::is_workload(&text) && simai::read("w.txt", &text, Pipeline::Refuse).is_ok());
+}
+
+#[test]
 fn files_must_be_whole_and_of_every_rank() {
     let bytes = wire::write(&[compute(1, 5, &[])]);
     let cut = File { name: "a.0.et", bytes: &bytes[..bytes.len() - 1] };
@@ -147,6 +184,18 @@ fn groups_are_named_and_hold_whom_they_should() {
     assert!(refusal(chakra::read(&file, &BTreeMap::new(), None)).contains("the group `pair` is not known"));
     let wrong = BTreeMap::from([("pair".to_owned(), vec![0, 4])]);
     assert!(refusal(chakra::read(&file, &wrong, None)).contains("names rank 4, but the job has ranks 0 to 0"));
+}
+
+#[test]
+fn counts_of_the_first_line_are_read_up_to_their_point() {
+    let read = |layout: &str| simai::read("w.txt", &format!("{layout}\n0\n"), Pipeline::Refuse);
+    let whole = read(&format!("{LAYOUT} pp_comm: 25165824")).expect("it can be read");
+    for pp_comm in ["25165824.0", "25165824.", "25165824.75"] {
+        assert_eq!(read(&format!("{LAYOUT} pp_comm: {pp_comm}")).expect(pp_comm), whole);
+    }
+    for odd in ["2.5e7", "25165824.x", "-1.0", "nan"] {
+        assert!(refusal(read(&format!("{LAYOUT} pp_comm: {odd}"))).contains("no count"), "{odd}");
+    }
 }
 
 const LAYOUT: &str = "HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 2 ep: 2 pp: 1 vpp: 1 ga: 1 \
@@ -196,6 +245,14 @@ fn what_a_workload_file_cannot_say_is_refused_by_name() {
     let piped = LAYOUT.replace("pp: 1 ", "pp: 2 ").replace("checkpoints: 0", "checkpoints: 1");
     let text = refusal(simai::read("w.txt", &format!("{piped}\n0\n"), Pipeline::Refuse));
     assert!(text.contains("`--one-pipeline-rank`") && text.contains("recomputed layers are not modeled"), "{text}");
+    let listed =
+        LAYOUT.replace("checkpoints: 0 checkpoint_initiates: 0", "checkpoints: 3 4 12 20 checkpoint_initiates: 2 5 13");
+    let text = refusal(simai::read("w.txt", &format!("{listed}\n0\n"), Pipeline::Refuse));
+    let expected =
+        "line 1: `checkpoints: 3 4 12 20` and `checkpoint_initiates: 2 5 13`: recomputed layers are not modeled";
+    assert!(text.contains(expected) && text.lines().count() == 2, "one sentence and its hint: {text}");
+    let text = refusal(simai::read("w.txt", &format!("{}\n0\n", LAYOUT.replace("ga: 1", "ga: 1 2")), Pipeline::Refuse));
+    assert!(text.contains("`ga` is `1 2`, no count"), "{text}");
     let text = refusal(simai::read("w.txt", "MICRO\n1\n", Pipeline::Refuse));
     assert!(text.contains("the policy `MICRO` is not known"), "{text}");
 }

@@ -121,6 +121,17 @@ pub enum ShapeError {
         /// The divisor.
         by: u64,
     },
+    /// More ranks than key-value heads, which then cannot each be held by the same number of ranks.
+    #[error(
+        "`parallel.tp` ({tp}) cannot share the {kv_heads} key-value heads evenly: with more ranks than heads every head is held by \
+         the same number of ranks; take a multiple of {kv_heads}, or {kv_heads} or fewer"
+    )]
+    KeyValueHeads {
+        /// Tensor-parallel ranks.
+        tp: u64,
+        /// Key-value heads.
+        kv_heads: u64,
+    },
     /// A micro-batch is beyond counting.
     #[error("a micro-batch of {0} tokens; more than 2^32 are not counted")]
     TooLarge(u128),
@@ -254,8 +265,16 @@ impl Shape {
         }
         if errors.is_empty() {
             errors.extend(self.divisions(model).into_iter().filter_map(uneven));
+            errors.extend(self.shared_heads(model));
         }
         errors
+    }
+
+    /// Fewer key-value heads than ranks: each is held by several.
+    fn shared_heads(&self, model: &Model) -> Option<ShapeError> {
+        let Attention::Gqa { kv_heads, .. } = model.attention else { return None };
+        let uneven = kv_heads < self.tp && !self.tp.is_multiple_of(kv_heads);
+        uneven.then_some(ShapeError::KeyValueHeads { tp: self.tp, kv_heads })
     }
 
     fn divisions(&self, model: &Model) -> Vec<(&'static str, u64, &'static str, u64)> {
@@ -271,10 +290,7 @@ impl Shape {
             ("the vocabulary", model.vocabulary, "`parallel.tp`", self.tp),
             ("the width of a feed-forward layer", model.ffn, "`parallel.tp`", self.tp),
         ];
-        if kv_heads < self.tp {
-            // Fewer key-value heads than ranks: each is held by several.
-            all.push(("`parallel.tp`", self.tp, "by the key-value heads", kv_heads));
-        } else {
+        if kv_heads >= self.tp {
             all.push(("the key-value heads", kv_heads, "`parallel.tp`", self.tp));
         }
         if let Some(experts) = &model.experts {
@@ -286,6 +302,7 @@ impl Shape {
     }
 }
 
+/// What keeps a size from being split.
 fn uneven((what, of, by_what, by): (&'static str, u64, &'static str, u64)) -> Option<ShapeError> {
     (by == 0 || !of.is_multiple_of(by)).then_some(ShapeError::Uneven { what, of, by_what, by })
 }

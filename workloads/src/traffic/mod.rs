@@ -197,6 +197,16 @@ pub enum TrafficError {
         /// The largest that makes sense.
         max: f64,
     },
+    /// More draws than anybody waits for.
+    #[error("`{name}` = {value} draws more scores of tokens for experts than anybody waits for; take at most {most}")]
+    TooLong {
+        /// Which key.
+        name: &'static str,
+        /// What was given.
+        value: u32,
+        /// The most for this layout.
+        most: u32,
+    },
     /// A bias beside the softmax gate.
     #[error("the learned bias is added to affinities of the sigmoid gate; with softmax take `skewed` or `balanced`")]
     BiasWithSoftmax,
@@ -204,6 +214,10 @@ pub enum TrafficError {
 
 /// Popularity beyond e^8 : 1 is a mistake, not a router.
 const SKEW_MAX: f64 = 8.0;
+/// Scores drawn for all sampled batches together, on all threads: some minutes.
+const N_SAMPLED_MAX: u64 = 1 << 35;
+/// Scores drawn for all updates of a bias, one after the other: some minutes.
+const N_LEARNED_MAX: u64 = 1 << 33;
 
 impl TrafficSpec {
     /// Whether this can be sampled for `layout`.
@@ -223,6 +237,29 @@ impl TrafficSpec {
         }
         if self.router == Router::LearnedBias && layout.gate == Gate::Softmax {
             return Err(TrafficError::BiasWithSoftmax);
+        }
+        self.check_draws(layout)
+    }
+
+    /// A score is drawn for each token and expert, batch by batch and update by update.
+    fn check_draws(&self, layout: &ExpertLayout) -> Result<(), TrafficError> {
+        let experts = u64::from(layout.experts);
+        let of_token = u64::from(layout.n_ranks) * experts;
+        let of_batch = u64::from(layout.tokens) * of_token;
+        if self.router == Router::Balanced {
+            return Ok(());
+        }
+        let of_update = u64::from(learn::TOKENS_PER_UPDATE) * experts;
+        let updates = if self.router == Router::LearnedBias { self.bias_steps } else { 0 };
+        for (name, value, all, each) in [
+            ("job.sequence x job.micro-batch / (parallel.cp x parallel.tp)", layout.tokens, N_SAMPLED_MAX, of_token),
+            ("traffic.samples", self.samples, N_SAMPLED_MAX, of_batch),
+            ("traffic.bias-steps", updates, N_LEARNED_MAX, of_update),
+        ] {
+            let most = u32::try_from(all / each.max(1)).unwrap_or(u32::MAX);
+            if value > most {
+                return Err(TrafficError::TooLong { name, value, most });
+            }
         }
         Ok(())
     }

@@ -367,5 +367,17 @@ fn what_cannot_be_sampled_is_refused() {
     assert!(message(spec(Router::Skewed, f64::NAN), v3(1)).contains("from 0 to"));
     let softmax = ExpertLayout { gate: Gate::Softmax, ..v3(1) };
     assert_eq!(Sampler::new(&spec(Router::LearnedBias, 0.1), &softmax).unwrap_err(), TrafficError::BiasWithSoftmax);
+    // As many as anybody waits for are sampled, and no more; where all batches are equal nothing is drawn.
+    let check = |router, samples, bias_steps| {
+        TrafficSpec { samples, bias_steps, ..spec(router, 0.1) }.check(&v3(4096)).map_err(|error| error.to_string())
+    };
+    let refused = check(Router::Skewed, 1 << 20, 0).unwrap_err();
+    assert!(refused.contains("`traffic.samples` = 1048576") && refused.contains("at most 512"), "{refused}");
+    assert_eq!(check(Router::Skewed, 512, 1 << 20), Ok(()));
+    let refused = check(Router::LearnedBias, 4, 1 << 20).unwrap_err();
+    assert!(refused.contains("`traffic.bias-steps` = 1048576") && refused.contains("at most 65536"), "{refused}");
+    assert_eq!(check(Router::Balanced, 1 << 20, 1 << 20), Ok(()));
+    let long = message(spec(Router::Skewed, 0.1), ExpertLayout { top_k: 1, ..v3(1 << 25) });
+    assert!(long.contains("job.sequence"), "{long}");
     assert_eq!(Pool::from_batches(0, &v3(1), vec![]).unwrap_err(), TrafficError::Zero { name: "batches" });
 }

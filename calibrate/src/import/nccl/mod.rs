@@ -77,7 +77,12 @@ impl Head {
 
     fn ranks(&self, hints: &Hints) -> Result<u32, Mistake> {
         match (hints.ranks, self.ranks) {
-            (Some(told), Some(listed)) if listed > 1 && told != listed => Err(Mistake::whole(format!(
+            // What a run of one rank timed is its own memory, whoever ran beside it.
+            (_, Some(1)) => Err(Mistake::whole(
+                "the file lists one rank, and a collective of one rank moves nothing: processes built without MPI each run alone; \
+                 build nccl-tests with `MPI=1`, or give it several GPUs (`-g`), and run it again",
+            )),
+            (Some(told), Some(listed)) if told != listed => Err(Mistake::whole(format!(
                 "the file lists {listed} ranks, and `--ranks` says {told}: leave `--ranks` out"
             ))),
             (told, listed) => told

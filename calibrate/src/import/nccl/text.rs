@@ -9,7 +9,7 @@ const MICRO: f64 = 1e-6;
 
 /// Whether a text holds the table's header.
 pub(in crate::import) fn is_text(text: &str) -> bool {
-    text.lines().any(|line| columns(line).is_some())
+    text.lines().any(|line| header(line).is_some())
 }
 
 /// Every row of one run as a sample.
@@ -21,13 +21,15 @@ pub(in crate::import) fn samples(text: &str, hints: &Hints) -> Result<Imported, 
     let mut rows = Vec::new();
     let mut ranks = BTreeSet::new();
     let mut hosts = BTreeSet::new();
+    let prefix = text.lines().find_map(header).map_or_else(Prefix::default, |(prefix, _)| prefix);
     for (index, line) in text.lines().enumerate() {
         let line_number = index as u64 + 1;
+        let line = prefix.strip(line);
         if line.contains("Collective test starting:") && !rows.is_empty() {
             mistakes.push(Mistake::line(line_number, "a second run begins here: give each run a file of its own"));
             break;
         }
-        if let Some(found) = columns(line) {
+        if let Some((_, found)) = header(line) {
             table = Some(found);
         } else if let Some(note) = line.trim_start().strip_prefix('#') {
             read_note(note, &mut head, &mut ranks, &mut hosts);
@@ -67,9 +69,41 @@ fn read_note(note: &str, head: &mut Head, ranks: &mut BTreeSet<u32>, hosts: &mut
     }
 }
 
+/// What a launcher or a log writes before each line: a rank, a stream, a time.
+///
+/// It is told by the header's own, numbers apart: `[1,0]<stdout>:` is before a line of another rank `[1,13]<stdout>:`, and a time
+/// of day moves on.
+#[derive(Debug, Default)]
+struct Prefix<'a>(&'a str);
+
+impl Prefix<'_> {
+    /// The line without it; as it is where it has none.
+    fn strip<'a>(&self, line: &'a str) -> &'a str {
+        let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (mut pattern, mut rest) = (self.0, line);
+        while let Some(expected) = pattern.chars().next() {
+            let lengths = if expected.is_ascii_digit() {
+                [digits(pattern), digits(rest)]
+            } else if rest.starts_with(expected) {
+                [expected.len_utf8(); 2]
+            } else {
+                [0; 2]
+            };
+            let [of_pattern, of_rest] = lengths;
+            if of_rest == 0 {
+                return line;
+            }
+            (pattern, rest) = (&pattern[of_pattern..], &rest[of_rest..]);
+        }
+        rest
+    }
+}
+
 /// Where the columns of the two halves stand.
 struct Columns {
     n_columns: usize,
+    /// Where the name of the operation stands, which was left blank where there is none.
+    operation: Option<usize>,
     halves: Vec<Half>,
 }
 
@@ -78,10 +112,11 @@ struct Half {
     wrong: Option<usize>,
 }
 
-/// The columns of the header line; `time` stands there once or twice, `#wrong` after each. (Before there was `#wrong`,
-/// there was `error`, which is rounding and no mistake.)
-fn columns(line: &str) -> Option<Columns> {
-    let names: Vec<&str> = line.trim_start().strip_prefix('#')?.split_whitespace().collect();
+/// The header line: what stands before it, and its columns; `time` stands there once or twice, `#wrong` after each. (Before
+/// there was `#wrong`, there was `error`, which is rounding and no mistake.)
+fn header(line: &str) -> Option<(Prefix<'_>, Columns)> {
+    let (prefix, names) = line.split_once('#')?;
+    let names: Vec<&str> = names.split_whitespace().collect();
     if names.first() != Some(&"size") || names.get(1) != Some(&"count") {
         return None;
     }
@@ -93,7 +128,9 @@ fn columns(line: &str) -> Option<Columns> {
         Half { time: *time, wrong: (*time..end).find(|index| names[*index] == "#wrong") }
     };
     let halves: Vec<Half> = times.iter().enumerate().map(half).collect();
-    (!halves.is_empty()).then_some(Columns { n_columns, halves })
+    let operation = names.iter().position(|name| *name == "redop");
+    let prefix = Prefix(if prefix.trim().is_empty() { "" } else { prefix });
+    (!halves.is_empty()).then_some((prefix, Columns { n_columns, operation, halves }))
 }
 
 /// A row begins with size and count; lines of other programs do not.
@@ -104,7 +141,13 @@ fn is_row(line: &str) -> bool {
 }
 
 fn row(line: &str, columns: &Columns, runs: u32) -> Result<Row, (String, String)> {
-    let words: Vec<&str> = line.split_whitespace().collect();
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    // A number where the operation's name should be: it was left blank.
+    if let Some(operation) = columns.operation.filter(|_| words.len() + 1 == columns.n_columns)
+        && words.get(operation).is_some_and(|word| word.parse::<f64>().is_ok())
+    {
+        words.insert(operation, "");
+    }
     if words.len() < columns.n_columns {
         let message = format!("{} columns, and the header has {}: is the line cut?", words.len(), columns.n_columns);
         return Err((String::new(), message));
@@ -192,6 +235,60 @@ node7:4242:4250 [0] NCCL INFO comm 0x1 rank 0 nranks 2 - Destroy COMPLETE
         let other = text.replace("all_gather_perf", "broadcast_perf");
         let hints = Hints { collective: Some(Collective::AllReduce), ..Hints::default() };
         assert!(read(&other, &hints).unwrap_err().to_string().contains("broadcast_perf"));
+    }
+
+    #[test]
+    fn what_a_launcher_writes_before_each_line_is_no_part_of_it() {
+        let plain = [HEADER, ROWS].concat();
+        let expected = read(&plain, &Hints::default()).unwrap().samples;
+        assert_eq!(expected.len(), 2);
+        let before: [fn(usize) -> String; 6] = [
+            |line| format!("[1,{}]<stdout>:", line % 11),
+            |line| format!("[{}] ", line % 12),
+            |line| format!("{}: ", 8 * line),
+            |line| format!("2026-01-01T00:00:{:02}.{}Z ", line, line * 7919),
+            |line| format!("2026-01-01T00:{:02}:00Z stdout F ", line),
+            |line| format!("pod/bench-{line} worker | "),
+        ];
+        for before in before {
+            let lines = plain.lines().enumerate().map(|(index, line)| format!("{}{line}\n", before(index)));
+            let text: String = lines.collect();
+            let imported = crate::import::import(text.as_bytes(), &Hints::default());
+            let imported = imported.unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
+            assert_eq!(imported.samples, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_operation_without_a_name_is_read() {
+        let header =
+            "#       size    count   type   redop     time   algbw   busbw  error     time   algbw   busbw  error\n";
+        let hints = Hints { collective: Some(Collective::AllToAll), ranks: Some(4), ..Hints::default() };
+        let row = |operation: &str| {
+            format!(
+                "{header}1048576   65536  float  {operation}  60.0   17.5   13.1   0e+00    61.0   17.2   12.9   1e+00\n"
+            )
+        };
+        let named = read(&row("none"), &hints).unwrap();
+        assert_eq!(named.samples.len(), 1);
+        assert_eq!(read(&row(""), &hints).unwrap(), named);
+        let cut = read(&row("").replace("   1e+00", ""), &hints).unwrap_err().to_string();
+        assert!(cut.contains("10 columns, and the header has 12"), "{cut}");
+    }
+
+    #[test]
+    fn a_run_of_one_rank_moves_nothing_whatever_the_flags() {
+        let rank = "#  Rank  1 Group  0 Pid   4242 on      node7 device  1 [0000:2a:00] Some GPU\n";
+        let alone = [HEADER, ROWS].concat().replace(rank, "");
+        // Eight processes, each of which takes itself for the only one.
+        for text in [alone.clone(), [HEADER.replace(rank, "").repeat(8), ROWS.to_owned()].concat()] {
+            let text = text.replace("# Collective test starting: all_gather_perf\n", "");
+            for ranks in [None, Some(1), Some(8)] {
+                let hints = Hints { ranks, collective: Some(Collective::AllGather), ..Hints::default() };
+                let refused = read(&text, &hints).unwrap_err().to_string();
+                assert!(refused.contains("one rank") && refused.contains("MPI=1"), "{refused}");
+            }
+        }
     }
 
     #[test]

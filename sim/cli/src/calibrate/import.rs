@@ -1,16 +1,21 @@
 //! `calibrate import`: measurements made elsewhere as a file of samples.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::Path;
 
-use calibrate::import::{Hints, Imported, import as read};
+use calibrate::import::{Form, Hints, Imported, import_from};
 use calibrate::session::Records;
 use calibrate::{Collective, Line};
+use scenario::disk::{self, Content};
 
 use super::args::ImportArgs;
-use super::samples::bytes;
+use super::samples::unread;
 use crate::args;
 use crate::exit::{Failure, talk};
+
+/// Bytes that tell what a file holds.
+const N_HEAD: u64 = 4096;
 
 /// Reads every file, says what it left out, and writes one file of samples.
 pub(super) fn import(args: &ImportArgs) -> Result<String, Failure> {
@@ -29,7 +34,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<String, Failure> {
     let mut all = Vec::new();
     let mut mistakes = Vec::new();
     for path in &args.files {
-        match read(&bytes(path)?, &hints) {
+        match import_from(open(path)?, &hints) {
             Ok(imported) => {
                 tell(path, &imported);
                 all.push(imported);
@@ -46,6 +51,15 @@ pub(super) fn import(args: &ImportArgs) -> Result<String, Failure> {
     }
     write(&args.out, &all)?;
     Ok(format!("{n_samples} samples in `{}`\n", args.out.display()))
+}
+
+/// A file that was named. A trace may be far larger than what a person or a benchmark writes.
+fn open(path: &Path) -> Result<BufReader<File>, Failure> {
+    let opened = disk::head(path, N_HEAD).and_then(|head| {
+        let content = if Form::of(&head) == Form::Json { Content::Trace } else { Content::Measurements };
+        disk::open(path, content)
+    });
+    opened.map(BufReader::new).map_err(|error| unread(path, &error))
 }
 
 fn tell(path: &Path, imported: &Imported) {

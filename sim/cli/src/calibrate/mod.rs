@@ -3,7 +3,6 @@
 pub(crate) mod args;
 mod fit;
 mod import;
-mod panics;
 mod progress;
 mod samples;
 
@@ -44,7 +43,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<String, Failure> {
 fn measure(args: &CalibrateArgs, ground: Option<&Ground>, out: &Path) -> Result<PathBuf, Failure> {
     refuse_imported(&args.only)?;
     let path = args.samples.clone().unwrap_or_else(|| beside(out));
-    let report = panics::kept(|| ask(args, ground, &path))?;
+    let report = crate::panics::kept(|| ask(args, ground, &path))?;
     if let Some((question, reason)) = &report.lost {
         return Err(Failure::absent(format!(
             "the device is lost at {}: {reason}\nhint: {} answers are kept in `{}`; the same command goes on from there",

@@ -1,12 +1,13 @@
 //! Files of samples on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use calibrate::session::Records;
 use calibrate::{Fingerprint, Sample};
+use scenario::disk::{self, Content};
 
 use crate::exit::{Failure, talk};
 
@@ -23,13 +24,16 @@ impl Journal {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(io)?;
         }
+        if path.exists() {
+            // A pipe would block where it is opened.
+            disk::head(path, 0).map_err(io)?;
+        }
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
             let message = "another calibration writes to it: wait for it, or name another file with `--samples`";
             return Err(Failure::usage(format!("`{}`: {message}", path.display())));
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(io)?;
+        let bytes = disk::read_open(&mut file, Content::Measurements).map_err(io)?;
         let records = read(path, &bytes)?;
         file.set_len(records.n_bytes).map_err(io)?;
         file.seek(SeekFrom::End(0)).map_err(io)?;
@@ -42,6 +46,8 @@ impl Journal {
 pub(super) struct Known {
     pub(super) samples: Vec<Sample>,
     pub(super) machines: BTreeMap<String, Fingerprint>,
+    /// Samples of files read before, as text that is equal where they are.
+    texts: BTreeSet<String>,
 }
 
 impl Known {
@@ -49,26 +55,29 @@ impl Known {
     pub(super) fn read_all(paths: &[PathBuf]) -> Result<Self, Failure> {
         let mut known = Self::default();
         for path in paths {
-            let bytes = bytes(path)?;
+            let bytes = disk::read(path, Content::Measurements).map_err(|error| unread(path, &error))?;
             let records = read(path, &bytes)?;
             known.machines.extend(records.machines);
-            let of_others = known.samples.len();
-            for sample in records.samples {
-                if !known.samples[..of_others].contains(&sample) {
-                    known.samples.push(sample);
-                }
+            let of_this = records.samples.into_iter().map(|sample| (text(&sample), sample));
+            let new: Vec<(String, Sample)> = of_this.filter(|(text, _)| !known.texts.contains(text)).collect();
+            for (text, sample) in new {
+                known.texts.insert(text);
+                known.samples.push(sample);
             }
         }
         Ok(known)
     }
 }
 
-/// A whole file that was named.
-pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| {
-        let message = format!("`{}` cannot be read: {error}", path.display());
-        if error.kind() == io::ErrorKind::NotFound { Failure::absent(message) } else { Failure::usage(message) }
-    })
+fn text(sample: &Sample) -> String {
+    // A sample can always be written: it was read from such a text.
+    serde_json::to_string(sample).unwrap_or_default()
+}
+
+/// Why a file that was named cannot be read.
+pub(super) fn unread(path: &Path, error: &io::Error) -> Failure {
+    let message = format!("`{}` cannot be read: {error}", path.display());
+    if error.kind() == io::ErrorKind::NotFound { Failure::absent(message) } else { Failure::usage(message) }
 }
 
 fn read(path: &Path, bytes: &[u8]) -> Result<Records, Failure> {

@@ -9,6 +9,7 @@ use plan::{RankReplay, Replayed};
 use report::Table;
 use report::format::{count, percent, seconds};
 use report::table::{Column, Row};
+use scenario::disk::{self, Content};
 use serde_json::json;
 use workloads::import::chakra::{self, File};
 use workloads::import::simai::{self, Pipeline};
@@ -24,7 +25,7 @@ const N_ROWS_MAX: usize = 16;
 
 /// How long the job takes, and what its ranks do meanwhile.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<String, Failure> {
-    let files = args.files.iter().map(|path| Ok((path.display().to_string(), bytes(path)?)));
+    let files = args.files.iter().map(|path| Ok((path.display().to_string(), bytes(path, Content::Job)?)));
     let files: Vec<(String, Vec<u8>)> = files.collect::<Result<_, Failure>>()?;
     let (format, job) = job(args, &files)?;
     let site = scenario::load_cluster(&args.cluster, &args.profile, &args.layers.sets, &args.layers.library()?)?;
@@ -33,8 +34,8 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<String, Failure> {
     Ok(if args.json { as_json(format, &job, &replayed) } else { as_text(format, args, &job, &replayed) })
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))
+fn bytes(path: &Path, content: Content) -> Result<Vec<u8>, Failure> {
+    disk::read(path, content).map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))
 }
 
 fn job(args: &ReplayArgs, files: &[(String, Vec<u8>)]) -> Result<(&'static str, Job), Failure> {
@@ -71,7 +72,7 @@ fn job(args: &ReplayArgs, files: &[(String, Vec<u8>)]) -> Result<(&'static str, 
 }
 
 fn groups(path: &Path) -> Result<BTreeMap<String, Vec<u32>>, Failure> {
-    serde_json::from_slice(&bytes(path)?).map_err(|error| {
+    serde_json::from_slice(&bytes(path, Content::Keys)?).map_err(|error| {
         let name = path.display();
         Failure::usage(format!("`{name}` is no file of groups: {error}\nhint: the form is `{{\"name\": [0, 1]}}`"))
     })

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::out::Files;
+use scenario::disk::{self, Content};
 use study::{Answer, Finished, Manifest, Shard, Store, StudyError, Table};
 
 /// What a file is called until it is complete.
@@ -170,7 +171,7 @@ fn is_figure(name: &str) -> bool {
 }
 
 fn read(path: &Path) -> Result<Option<String>, StudyError> {
-    match fs::read_to_string(path) {
+    match disk::read_text(path, Content::Results) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failure("read", path, &error)),

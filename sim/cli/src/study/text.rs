@@ -30,22 +30,20 @@ pub(super) fn study(answer: &Answer) -> String {
         if rows.is_empty() {
             continue;
         }
-        let n_failed = rows.iter().filter(|row| row.error.is_some()).count();
+        let failed: Vec<&study::Row> = rows.iter().copied().filter(|row| row.error.is_some()).collect();
         rows.sort_by(|a, b| by_saving(a, b));
-        let n = rows.len();
+        let (n, n_failed) = (rows.len(), failed.len());
+        rows.retain(|row| row.error.is_none());
         if kind == Kind::Sweep {
-            rows.retain(|row| row.error.is_none());
             rows.truncate(N_SWEEP);
         }
-        let shown = if rows.len() < n {
+        let shown = if kind == Kind::Sweep && rows.len() < n {
             format!(", the {} fastest of {n}, {n_failed} without a result", rows.len())
         } else {
             String::new()
         };
         let _ = writeln!(text, "\n{title}{shown}\n{}", points(&rows, base.step_seconds));
-        for row in rows.iter().filter(|row| row.error.is_some()) {
-            let _ = writeln!(text, "{}: {}", row.name, row.error.as_deref().unwrap_or_default());
-        }
+        text.push_str(&reasons(&failed, if kind == Kind::Sweep { N_SWEEP } else { usize::MAX }));
     }
     if !answer.arithmetic.is_empty() {
         let _ = writeln!(text, "\nArithmetic of the proposals of precision\n{}\n{ARITHMETIC}", arithmetic(answer));
@@ -59,6 +57,16 @@ pub(super) fn study(answer: &Answer) -> String {
     }
     if let Some(error) = &answer.together_error {
         let _ = writeln!(text, "\nTogether: no answer, {error}");
+    }
+    text
+}
+
+/// Points without a result and why, up to so many.
+fn reasons(failed: &[&study::Row], n_max: usize) -> String {
+    let reason = |row: &&study::Row| format!("{}: {}\n", row.name, row.error.as_deref().unwrap_or_default());
+    let mut text: String = failed.iter().take(n_max).map(reason).collect();
+    if failed.len() > n_max {
+        let _ = writeln!(text, "and {} points more without a result; `--json` has their reasons", failed.len() - n_max);
     }
     text
 }

@@ -3,7 +3,7 @@
 use plan::{Keep, Plan, PlanError, Recording};
 use report::{Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
-use study::{Change, Results, Tunnel};
+use study::{Change, Refusal, Results, Tunnel};
 
 use super::traffic::Traffic;
 use crate::summarize::{self, Finished};
@@ -58,10 +58,9 @@ impl Tunnel for Simulator<'_> {
         scenario::load(self.base, &[self.sets, sets].concat(), self.library)
     }
 
-    fn run(&self, plan: &Plan) -> Result<Results, String> {
+    fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
         let keep = Keep { ranks: Recording::None, streams: false };
-        let summed = self.simulate(plan, keep, |finished| Ok(results(&summarize::summary(finished)?)));
-        summed.map_err(|error| error.to_string())
+        Ok(self.simulate(plan, keep, |finished| Ok(results(&summarize::summary(finished)?)))?)
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use report::Validation;
 use report::format::percent;
+use scenario::disk::{self, Content};
 use serde::Deserialize;
 
 use crate::exit::Failure;
@@ -31,7 +32,7 @@ struct Row {
 impl Baseline {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        let text = disk::read_text(path, Content::Results).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Failure::absent(format!("there is no baseline `{name}`")),
             _ => Failure::usage(format!("`{name}` cannot be read: {error}")),
         })?;

@@ -33,6 +33,49 @@ fn a_full_disk_behind_out_is_said_and_nothing_looks_whole() {
     assert!(whole.is_empty(), "{whole:?}");
 }
 
+/// What has no end, or no size, is refused before it is read; nothing waits for a writer that never comes.
+#[test]
+fn what_is_no_file_is_refused_by_every_verb_that_reads_one() {
+    let root = tempfile::tempdir().expect("a folder");
+    let pipe = root.path().join("pipe.toml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("Linux has it");
+    assert!(made.success());
+    let folder = root.path().join("folder.toml");
+    fs::create_dir(&folder).expect("a folder");
+    let out = root.path().join("out.jsonl");
+    let [pipe, folder, out] = [&pipe, &folder, &out].map(|path| path.to_str().expect("a path"));
+    for file in ["/dev/zero", pipe, folder] {
+        let model = format!("use.model={file}");
+        for args in [
+            &["run", file][..],
+            &["run", "tiny-moe", "--set", &model],
+            &["study", file],
+            &["replay", file, "--cluster", "h800-64-mpft"],
+            &["replay", file, "--cluster", "h800-64-mpft", "--format", "simai"],
+            &["calibrate", "import", file, "--source", "nobody", "--out", out],
+            &["validate", "--baseline", file],
+        ] {
+            let (code, text) = refused(args);
+            assert_eq!(code, 2, "{args:?}: {text}");
+            assert!(text.contains(file) && text.contains("not a file"), "{args:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused_with_both_sizes() {
+    let root = tempfile::tempdir().expect("a folder");
+    let path = root.path().join("huge.toml");
+    // A hole: it takes no space, and is not read.
+    fs::File::create(&path).and_then(|file| file.set_len(20 << 30)).expect("a hole");
+    let huge = path.to_str().expect("a path");
+    for args in [&["run", huge][..], &["replay", huge, "--cluster", "h800-64-mpft"]] {
+        let (code, text) = refused(args);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains("huge.toml") && text.contains("20480 MiB") && text.contains("at most"), "{text}");
+    }
+}
+
 #[test]
 fn a_folder_that_cannot_be_made_is_said() {
     for verb in [&["run", "tiny-moe"][..], &["plan", "tiny-moe"], &["topology", "h800-64-mpft"]] {

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use calibrate::CannotRun;
 use platform::ExchangeKind;
 use workloads::model::LayerKind;
 use workloads::op::Op;
@@ -43,8 +44,8 @@ pub(super) fn chunks(
     let all = plan.machine.device.sms;
     let pair_sms = all.saturating_sub(context.comm_sms()).max(1);
     let mut library = Library {
-        lone: Segments::new(context, kernels, all),
-        pair: Segments::new(context, kernels, pair_sms),
+        lone: Segments::new(context, kernels, all)?,
+        pair: Segments::new(context, kernels, pair_sms)?,
         lone_comm_sms: KINDS.map(|kind| context.held(context.lone_comm_sms(), kind)),
         comm_sms: KINDS.map(|kind| context.held(context.comm_sms(), kind)),
         stages: &context.stages,
@@ -120,26 +121,26 @@ struct Segments {
 struct Fixed([Vec<Instruction>; 3]);
 
 impl Segments {
-    fn new(context: &Context<'_>, kernels: &mut Kernels, sms: u32) -> Self {
+    fn new(context: &Context<'_>, kernels: &mut Kernels, sms: u32) -> Result<Self, CannotRun> {
         let (model, shape) = (&context.plan.model, &context.shape);
-        let mut fixed = |passes: &Passes| {
+        let mut fixed = |passes: &Passes| -> Result<Fixed, CannotRun> {
             let mut list = |ops: &[Op]| kernels.fixed(context, ops, sms);
-            Fixed([list(&passes.forward), list(&passes.input_gradient), list(&passes.weight_gradient)])
+            Ok(Fixed([list(&passes.forward)?, list(&passes.input_gradient)?, list(&passes.weight_gradient)?]))
         };
-        let handed = fixed(&step::handed_over(model, shape));
+        let handed = fixed(&step::handed_over(model, shape))?;
         let none = step::Load::default();
         let is_moe = model.experts.is_some();
-        let embedding = fixed(&step::embedding(model, shape));
-        let mtp = if model.mtp_modules > 0 { fixed(&step::mtp(model, shape)) } else { Fixed::default() };
-        let head = fixed(&step::head(model, shape));
+        let embedding = fixed(&step::embedding(model, shape))?;
+        let mtp = if model.mtp_modules > 0 { fixed(&step::mtp(model, shape))? } else { Fixed::default() };
+        let head = fixed(&step::head(model, shape))?;
         let dense = [
-            fixed(&step::attention(model, shape, LayerKind::Dense)),
-            fixed(&step::mlp(model, shape, LayerKind::Dense, &none)),
+            fixed(&step::attention(model, shape, LayerKind::Dense))?,
+            fixed(&step::mlp(model, shape, LayerKind::Dense, &none))?,
         ];
-        let attention = if is_moe { fixed(&step::attention(model, shape, LayerKind::Moe)) } else { Fixed::default() };
+        let attention = if is_moe { fixed(&step::attention(model, shape, LayerKind::Moe))? } else { Fixed::default() };
         let loads = load::loads(context);
-        let experts = kernels.loaded(context, &loads, |load| step::mlp(model, shape, LayerKind::Moe, load), sms);
-        Self { handed, embedding, mtp, head, dense, attention, experts }
+        let experts = kernels.loaded(context, &loads, |load| step::mlp(model, shape, LayerKind::Moe, load), sms)?;
+        Ok(Self { handed, embedding, mtp, head, dense, attention, experts })
     }
 }
 

@@ -10,7 +10,7 @@
 //! runs beside nothing. Breaks where the chunks' own messages need the ports that the rings then take, and where a table is more
 //! than a layer: it is complete last and needed first, and is billed as a layer here.
 
-use calibrate::Call;
+use calibrate::{Call, CannotRun};
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::Stage;
 use workloads::schedule::{Chunk, Slot};
@@ -66,11 +66,11 @@ const fn run(slot: Slot) -> Option<Chunk> {
 }
 
 /// The end of a step on every pipeline rank.
-pub(super) fn ending(context: &Context<'_>, kernels: &mut Kernels) -> Vec<Vec<Ending>> {
+pub(super) fn ending(context: &Context<'_>, kernels: &mut Kernels) -> Result<Vec<Vec<Ending>>, CannotRun> {
     (0..context.layout.pp).map(|rank| of_rank(context, kernels, rank)).collect()
 }
 
-fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Vec<Ending> {
+fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Result<Vec<Ending>, CannotRun> {
     let plan = context.plan;
     let schedule = plan.policy.schedule;
     let held: Vec<Stage> =
@@ -85,13 +85,13 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Vec<Endin
         ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
     ending.push(Ending::Barrier);
-    ending.extend(kernels_of(context, kernels, &update.sharded, all));
+    ending.extend(kernels_of(context, kernels, &update.sharded, all)?);
     for class in &update.classes {
         let call = Call::new(Collective::AllGather, class.all_gather());
         ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
-    ending.extend(kernels_of(context, kernels, &update.whole, all));
-    ending
+    ending.extend(kernels_of(context, kernels, &update.whole, all)?);
+    Ok(ending)
 }
 
 /// A collective of a class over its replicas; none where there is one.
@@ -118,10 +118,10 @@ fn reduce(
     Some(Ending::Ring(ring(context, op, among, call, n_layers)))
 }
 
-fn kernels_of(context: &Context<'_>, kernels: &mut Kernels, ops: &[Op], sms: u32) -> Vec<Ending> {
+fn kernels_of(context: &Context<'_>, kernels: &mut Kernels, ops: &[Op], sms: u32) -> Result<Vec<Ending>, CannotRun> {
     let kernel = |instruction| match instruction {
         Instruction::Kernel(kernel) => Some(Ending::Kernel(kernel)),
         _ => None,
     };
-    kernels.fixed(context, ops, sms).into_iter().filter_map(kernel).collect()
+    Ok(kernels.fixed(context, ops, sms)?.into_iter().filter_map(kernel).collect())
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::Call;
-use platform::Kernel;
+use calibrate::{Call, CannotRun};
 use workloads::op::{Op, OpKind};
 use workloads::step::{Load, Passes};
 
@@ -49,26 +48,24 @@ impl Kernels {
     }
 
     /// Instructions of ops whose sizes are fixed.
-    pub(crate) fn fixed(&mut self, context: &Context<'_>, ops: &[Op], sms: u32) -> Vec<Instruction> {
+    pub(crate) fn fixed(&mut self, context: &Context<'_>, ops: &[Op], sms: u32) -> Result<Vec<Instruction>, CannotRun> {
         ops.iter().map(|op| self.instruction(context, op, sms)).collect()
     }
 
-    fn instruction(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Instruction {
+    fn instruction(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Result<Instruction, CannotRun> {
         if let OpKind::Collective { axis, what, bytes } = op.kind {
             let name = self.name(op, sms);
             self.rings.push(ring(context, name, context.groups.inside(axis), &Call::new(what, bytes), 1));
-            return Instruction::Ring(self.rings.len() as u32 - 1);
+            return Ok(Instruction::Ring(self.rings.len() as u32 - 1));
         }
-        let kernel = self.kernel(context, op, sms);
+        let kernel = self.kernel(context, op, sms)?;
         self.kernels.push(kernel);
-        Instruction::Kernel(self.kernels.len() as u32 - 1)
+        Ok(Instruction::Kernel(self.kernels.len() as u32 - 1))
     }
 
-    fn kernel(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> OpKernel {
-        let name = self.name(op, sms);
-        // Collectives never come here: `instruction` takes them, and no segment with a load has any.
-        let kernel = context.platform.kernel(op, sms).unwrap_or(Kernel::nothing(sms));
-        OpKernel { op: name, loaded: false, kernel }
+    fn kernel(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Result<OpKernel, CannotRun> {
+        let kernel = context.platform.kernel(op, sms)?;
+        Ok(OpKernel { op: self.name(op, sms), loaded: false, kernel })
     }
 
     /// Instructions of a segment whose sizes follow the load: one list of ops for every batch and member.
@@ -78,7 +75,7 @@ impl Kernels {
         loads: &[Load],
         passes: impl Fn(&Load) -> Passes,
         sms: u32,
-    ) -> Loaded {
+    ) -> Result<Loaded, CannotRun> {
         let all: Vec<Passes> = loads.iter().map(passes).collect();
         let mut segment = Loaded::default();
         let lists: [fn(&Passes) -> &Vec<Op>; 3] = [|p| &p.forward, |p| &p.input_gradient, |p| &p.weight_gradient];
@@ -86,19 +83,19 @@ impl Kernels {
             for i in 0..all.first().map_or(0, |passes| list(passes).len()) {
                 let op = &list(&all[0])[i];
                 if matches!(op.kind, OpKind::Collective { .. }) {
-                    steps.push(Step::Fixed(self.instruction(context, op, sms)));
+                    steps.push(Step::Fixed(self.instruction(context, op, sms)?));
                     continue;
                 }
                 let first = self.kernels.len() as u32;
                 for passes in &all {
-                    let kernel = OpKernel { loaded: true, ..self.kernel(context, &list(passes)[i], sms) };
+                    let kernel = OpKernel { loaded: true, ..self.kernel(context, &list(passes)[i], sms)? };
                     self.kernels.push(kernel);
                 }
                 self.tables.push(LoadTable { first });
                 steps.push(Step::Table(self.tables.len() as u32 - 1));
             }
         }
-        segment
+        Ok(segment)
     }
 }
 

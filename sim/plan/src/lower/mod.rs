@@ -7,11 +7,13 @@
 //! - `kernels`: ops as numbered kernels and collectives;
 //! - `chunks`: kernels and exchanges in two streams, lone or overlapped;
 //! - `load`: what the picks of a sampled batch make of a rank's tokens;
-//! - `ending`: what follows the last chunk.
+//! - `ending`: what follows the last chunk;
+//! - `horizon`: whether all of it has ports and a time that can be counted.
 
 mod chunks;
 mod ending;
 mod groups;
+mod horizon;
 mod kernels;
 mod load;
 mod shape;
@@ -98,7 +100,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let mut kernels = Kernels::new(&context);
     let exchanges = exchanges(&context)?;
     let (templates, slots) = chunks::chunks(&context, &mut kernels)?;
-    let optimizer = ending::ending(&context, &mut kernels);
+    let optimizer = ending::ending(&context, &mut kernels)?;
     let hiding = ending::hiding(&context, &slots);
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
@@ -106,7 +108,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let load_excess = context.pool.as_ref().map_or(0.0, |pool| 1.0 - 1.0 / pool.max_over_mean().mean);
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
-    Ok(Program {
+    let program = Program {
         layout: context.layout,
         n_members,
         n_columns,
@@ -127,7 +129,9 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
         comm_sms,
         copy_binds,
         load_excess,
-    })
+    };
+    horizon::check(plan, &program)?;
+    Ok(program)
 }
 
 /// Whether the SMs of a communication kernel, in a pair or alone, can bind: they copy less in a second than a rank has to copy
@@ -218,7 +222,24 @@ fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 2]>, PlanEr
             if context.folded() { group.folded(&whole, balanced) } else { whole }
         })
     });
-    Ok(templates.collect())
+    let templates: Vec<_> = templates.collect();
+    has_sms(context, &templates)?;
+    Ok(templates)
+}
+
+/// What no SM copies or sums costs nothing, so there must be none to do, or SMs.
+fn has_sms(context: &Context<'_>, templates: &[[ExchangeTemplate; 2]]) -> Result<(), PlanError> {
+    let held = [("policy.comm-sms", context.comm_sms()), ("policy.lone-comm-sms", context.lone_comm_sms())];
+    for (kind, name) in [(ExchangeKind::Dispatch, "a dispatch"), (ExchangeKind::Combine, "a combine")] {
+        let mut flows = templates.iter().flat_map(|kinds| &kinds[kind as usize].flows);
+        if !flows.any(|flow| flow.copied.iter().any(|copied| *copied > 0.0)) {
+            continue;
+        }
+        if let Some((key, _)) = held.into_iter().find(|(_, sms)| context.held(*sms, kind) == 0) {
+            return Err(PlanError::NoCommSms { key, kind: name });
+        }
+    }
+    Ok(())
 }
 
 /// Activations between neighboring stages. Stages are `per_stage` ranks apart, so the i-th ranks of two pipeline ranks

@@ -1,10 +1,9 @@
 //! What one rank computes for one micro-batch, from the plan's job and policies.
 
 use topology::{Cast, TransposedReads};
-use workloads::op::Precision;
 use workloads::step::{Casting, Shape};
 
-use crate::{DispatchFormat, ForwardSums, KeepActivations, LinearPrecision, Plan};
+use crate::{DispatchFormat, ForwardSums, KeepActivations, Plan};
 
 /// The shape of a plan's micro-batch on one rank.
 #[must_use]
@@ -15,11 +14,7 @@ pub fn shape(plan: &Plan) -> Shape {
         tp: u64::from(plan.parallel.tp),
         cp: u64::from(plan.parallel.cp),
         ep: u64::from(plan.parallel.ep),
-        linear: match plan.job.precision {
-            LinearPrecision::Fp8Block => Precision::Fp8Block,
-            LinearPrecision::Fp8Tensor => Precision::Fp8Tensor,
-            LinearPrecision::Bf16 => Precision::Bf16,
-        },
+        linear: plan.job.precision.arithmetic(),
         forward_left: plan.policy.forward_sums == ForwardSums::Left,
         recompute: plan.policy.recompute,
         keep_fp8: plan.policy.keep == KeepActivations::Fp8,

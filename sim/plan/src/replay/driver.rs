@@ -1,9 +1,13 @@
 //! The driver: nodes start when what they wait for has ended.
+//!
+//! Sends are buffered, as those of the libraries are that such traces come from: a message sets out when its sender is ready, whoever
+//! waits for it. Its send ends when the bytes have arrived, its receive when they have and it has begun itself. So a ring in which
+//! every rank sends and then receives goes round; one in which every rank receives first does not.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use engine::{Actions, Driver, Finished, Record};
-use units::{Seconds, SimTime};
+use units::{Bytes, Seconds, SimTime};
 use workloads::import::{Group, Job, Node, Work};
 
 use super::cost::Costs;
@@ -13,13 +17,23 @@ use crate::PlanError;
 /// A node of a trace.
 type At = (u32, u32);
 
+/// The i-th message of a sender, a receiver and a tag.
+type Key = (u32, u32, u64, u32);
+
+/// A message at one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Halfway {
+    Arrived,
+    Awaited(u32),
+}
+
 /// What the driver calls a task.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Tag {
     Device(At),
     Host(At),
     Collective(At),
-    Message { send: At, receive: At },
+    Message { send: At, index: u32 },
 }
 
 /// Where the nodes of one rank stand.
@@ -49,8 +63,8 @@ pub(super) struct Replay<'a> {
     ranks: Vec<Rank>,
     /// Ranks that have come to the i-th collective of a group.
     meetings: BTreeMap<(u32, u32), Vec<At>>,
-    /// The i-th message of two ranks and a tag: who has come, sender and receiver.
-    messages: BTreeMap<(u32, u32, u64, u32), [Option<u32>; 2]>,
+    /// Messages of which one end has come: it has arrived, or a node waits to receive it.
+    messages: BTreeMap<Key, Halfway>,
     /// The first thing that could not be priced.
     error: Option<PlanError>,
 }
@@ -121,8 +135,8 @@ impl<'a> Replay<'a> {
                 Work::Device(_) | Work::Arithmetic { .. } => self.queue(at, Tag::Device(at), actions),
                 Work::Host(_) => self.queue(at, Tag::Host(at), actions),
                 Work::Collective { group, .. } => self.meet(at, group, actions),
-                Work::Send { to, tag, .. } => self.message(at, (at.0, to, tag), 0, actions),
-                Work::Receive { from, tag } => self.message(at, (from, at.0, tag), 1, actions),
+                Work::Send { to, tag, bytes } => self.send(at, (to, tag), bytes, actions),
+                Work::Receive { from, tag } => self.receive(at, (from, tag), &mut ready),
             }
         }
     }
@@ -165,22 +179,51 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// One end of a message: 0 the sender, 1 the receiver.
-    fn message(&mut self, at: At, ends: (u32, u32, u64), side: usize, actions: &mut Actions<Tag>) {
-        let rank = &mut self.ranks[at.0 as usize];
-        rank.n_communications += 1;
-        let index = rank.n_messages.entry(ends).or_default();
-        let key = (ends.0, ends.1, ends.2, *index);
-        *index += 1;
-        let here = self.messages.entry(key).or_default();
-        here[side] = Some(at.1);
-        let [Some(send), Some(receive)] = *here else { return };
-        self.messages.remove(&key);
-        let (send, receive) = ((ends.0, send), (ends.1, receive));
-        let Work::Send { bytes, .. } = self.node(send).work else { return };
-        match self.costs.message(Tag::Message { send, receive }, [ends.0, ends.1], bytes) {
+    /// How many messages of two ranks and a tag this rank has begun before.
+    fn count(&mut self, rank: u32, ends: (u32, u32, u64)) -> u32 {
+        let next = self.ranks[rank as usize].n_messages.entry(ends).or_default();
+        let index = *next;
+        *next += 1;
+        index
+    }
+
+    /// A message sets out.
+    fn send(&mut self, at: At, (to, tag): (u32, u64), bytes: Bytes, actions: &mut Actions<Tag>) {
+        self.ranks[at.0 as usize].n_communications += 1;
+        let index = self.count(at.0, (at.0, to, tag));
+        match self.costs.message(Tag::Message { send: at, index }, [at.0, to], bytes) {
             Ok(task) => actions.submit(task),
             Err(error) => self.error = self.error.take().or(Some(error)),
+        }
+    }
+
+    /// A node waits for a message, unless it is there.
+    fn receive(&mut self, at: At, (from, tag): (u32, u64), ready: &mut VecDeque<At>) {
+        let index = self.count(at.0, (from, at.0, tag));
+        let key = (from, at.0, tag, index);
+        if self.messages.get(&key) == Some(&Halfway::Arrived) {
+            self.messages.remove(&key);
+            self.done(at, ready);
+        } else {
+            self.ranks[at.0 as usize].n_communications += 1;
+            self.messages.insert(key, Halfway::Awaited(at.1));
+        }
+    }
+
+    /// A message has arrived: its send ends, and its receive if that has begun.
+    fn arrived(&mut self, send: At, index: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        self.leave(send, now);
+        self.end(send, now, actions);
+        let Work::Send { to, tag, .. } = self.node(send).work else { return };
+        let key = (send.0, to, tag, index);
+        match self.messages.remove(&key) {
+            Some(Halfway::Awaited(node)) => {
+                self.leave((to, node), now);
+                self.end((to, node), now, actions);
+            }
+            Some(Halfway::Arrived) | None => {
+                self.messages.insert(key, Halfway::Arrived);
+            }
         }
     }
 
@@ -257,12 +300,7 @@ impl Driver for Replay<'_> {
                 self.leave(at, now);
                 self.end(at, now, actions);
             }
-            Tag::Message { send, receive } => {
-                for at in [send, receive] {
-                    self.leave(at, now);
-                    self.end(at, now, actions);
-                }
-            }
+            Tag::Message { send, index } => self.arrived(send, index, now, actions),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A rank's device runs one node at a time, in the order in which they become ready, and so does its host; collectives and messages
 //! run beside them and share the rank's ports. A collective begins when the last of its ranks is there and is a ring
-//! ([`platform::ring_bytes`]); a message begins when sender and receiver are both there. Arithmetic reaches the shares of the peaks that the
+//! ([`platform::Leg`]); a message sets out when its sender is there, and is received when it has come and its receiver waits for
+//! it. Arithmetic reaches the shares of the peaks that the
 //! profile gives BF16 products in their main loop and kernels bound by memory.
 //!
 //! A job of one trace for all ranks runs once: they are in lockstep, so each meets the others at once. Where it breaks: groups spread unevenly

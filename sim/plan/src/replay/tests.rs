@@ -162,6 +162,51 @@ fn messages_take_the_port_between_their_ends() {
     }
 }
 
+/// `latency + bytes over the port's share` of a message to the next rank of a node.
+fn message(machine: &Machine, profile: &Profile) -> f64 {
+    let network = topology::Network::build(machine).expect("a network");
+    let path = network.path(topology::DeviceId(0), topology::DeviceId(1), topology::Routing::Adaptive);
+    let rate = machine.device.scale_up_rate().get() * profile.value(EstimateKey::SendRecvFraction);
+    path.expect("a path").latency.get() + SIZE / rate
+}
+
+#[test]
+fn a_message_sets_out_with_its_sender_and_is_received_when_its_receiver_has_begun() {
+    let (machine, profile) = site();
+    let alone = message(&machine, &profile);
+    let send = node("send", Work::Send { to: 1, tag: 7, bytes: Bytes::new(SIZE) }, &[]);
+    let receive = |after: &[u32]| node("receive", Work::Receive { from: 0, tag: 7 }, after);
+    let late = vec![node("a", ms(100.0), &[]), receive(&[0]), node("b", ms(1.0), &[1])];
+    let replayed = replay(&job(vec![vec![send.clone()], late], Vec::new()), &machine, &profile).expect("runs");
+    close("a late receiver finds it there", 101e-3, replayed.makespan.get());
+    close("its sender did not wait", alone, replayed.ranks[0].communication.seconds());
+    assert_eq!(replayed.ranks[1].communication, SimSpan::ZERO);
+    let early = vec![receive(&[]), node("b", ms(1.0), &[0])];
+    let replayed = replay(&job(vec![vec![send], early], Vec::new()), &machine, &profile).expect("runs");
+    close("an early one waits for it", alone + 1e-3, replayed.makespan.get());
+    close("exposed", alone, replayed.ranks[1].exposed.seconds());
+}
+
+#[test]
+fn a_ring_goes_round_where_all_send_first_and_is_stuck_where_all_receive_first() {
+    let (machine, profile) = site();
+    for n in [2, 3, 8_u32] {
+        let ring = |sends_first: bool| {
+            let trace = |rank: u32| {
+                let send = Work::Send { to: (rank + 1) % n, tag: 0, bytes: Bytes::new(SIZE) };
+                let receive = Work::Receive { from: (rank + n - 1) % n, tag: 0 };
+                let [first, second] = if sends_first { [send, receive] } else { [receive, send] };
+                vec![node("first", first, &[]), node("second", second, &[0])]
+            };
+            job((0..n).map(trace).collect(), Vec::new())
+        };
+        let replayed = replay(&ring(true), &machine, &profile).expect("it goes round");
+        close(&format!("{n} at once"), message(&machine, &profile), replayed.makespan.get());
+        let stuck = replay(&ring(false), &machine, &profile).expect_err("nobody sends").to_string();
+        assert!(stuck.contains("rank 0: first waits for ever"), "{stuck}");
+    }
+}
+
 #[test]
 fn a_workload_of_one_trace_is_its_ranks_in_lockstep() {
     let (machine, profile) = site();

@@ -6,6 +6,7 @@ mod direct;
 mod directions;
 mod flight;
 mod folding;
+mod machines;
 mod oversubscription;
 mod random;
 mod replicas;

@@ -24,7 +24,12 @@ pub(crate) fn quicker(plan: &Plan, k: f64) -> Plan {
     fabric.endpoint_latency = fabric.endpoint_latency / k;
     let scaled = |(key, estimate): (calibrate::EstimateKey, &Estimate)| {
         let scale = match key.dimension() {
-            Dimension::Fraction | Dimension::Share | Dimension::Count | Dimension::CountAboveZero => 1.0,
+            Dimension::Fraction
+            | Dimension::Share
+            | Dimension::Count
+            | Dimension::CountAboveZero
+            | Dimension::CountFromOne
+            | Dimension::Tile => 1.0,
             Dimension::Seconds => 1.0 / k,
             Dimension::BytesPerSec => k,
         };

@@ -228,6 +228,23 @@ impl Hands {
     }
 }
 
+/// Whether dispatch or combine has bytes that only SMs copy or sum on this machine: without any they would never arrive.
+#[must_use]
+pub fn needs_comm_sms(
+    machine: &Machine,
+    experts: &Experts,
+    spread: &ExpertSpread,
+    delivery: Delivery,
+    copies: ExchangeCopies,
+) -> bool {
+    let relay = Relay::expected(experts, spread);
+    let hands = Hands::of(machine, copies);
+    // One where messages go at all.
+    let goes = [spread.devices > 1, spread.n_nodes > 1].map(|goes| f64::from(u8::from(goes)));
+    let of = |kind| hands.work_of_sms(kind, delivery, &relay, goes);
+    of(ExchangeKind::Dispatch).max(of(ExchangeKind::Combine)) > 0.0
+}
+
 /// SMs that dispatch and combine need: `software` where SMs do everything, and of those the share of the work that the
 /// machine's abilities leave them while both ports are full, in pairs (a channel has two).
 #[must_use]

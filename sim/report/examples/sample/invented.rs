@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use report::{
     Comparison, Cost, Counted, Energy, Lane, LinkRow, MemoryRow, OpRow, Phases, Span, SpanKind, Summary, Timeline,
-    Variant,
+    Variant, VariantResult,
 };
 use topology::{Picture, PictureBox, PictureLine};
 
@@ -237,9 +237,11 @@ fn links() -> Vec<LinkRow> {
 pub(crate) fn variants(summary: &Summary) -> Vec<Variant> {
     let variant = |name: &str, factor: f64| {
         let phases = Phases { bubble: summary.phases.bubble * factor, ..summary.phases };
-        Variant { name: name.into(), step_seconds: phases.sum(), phases }
+        Variant { name: name.into(), result: VariantResult::Ran { step_seconds: phases.sum(), phases } }
     };
-    vec![variant("layers spread evenly", 0.55), variant("one layer fewer on the last stage", 1.21)]
+    let reason = "pipeline rank 3 needs 91 GiB, its device has 80 GiB".to_owned();
+    let failed = Variant { name: "all layers on the first stage".into(), result: VariantResult::Failed(reason) };
+    vec![variant("layers spread evenly", 0.55), variant("one layer fewer on the last stage", 1.21), failed]
 }
 
 /// A few published figures.

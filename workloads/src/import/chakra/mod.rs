@@ -19,11 +19,12 @@
 
 pub mod json;
 mod resolve;
+mod sizes;
 pub mod wire;
 
 use std::collections::BTreeMap;
 
-use super::{ImportError, Job, Mistake, Mistakes};
+use super::{BYTE_ORDER_MARK, ImportError, Job, Mistake, Mistakes};
 use resolve::Ranks;
 
 /// A file: its name, and its bytes.
@@ -96,17 +97,22 @@ pub fn read(
         traces.push(ranks.trace(rank, file.name, &nodes, &mut told));
         mistakes.extend(told.all);
     }
-    let (groups, notes) = ranks.finish();
+    let (groups, sizes, notes) = ranks.finish();
     let job = Job { n_ranks, traces, groups, notes };
     if mistakes.is_empty() {
         mistakes = super::graph::partners(&job);
+    }
+    if mistakes.is_empty() {
+        mistakes = sizes.contradictions(&job);
     }
     if mistakes.is_empty() { Ok(job) } else { Err(ImportError(mistakes)) }
 }
 
 fn nodes(file: &File<'_>, mistakes: &mut Mistakes<'_>) -> Vec<Raw> {
-    let nodes = match file.bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{') => json::read(file.bytes, mistakes),
+    let mut mark = [0; 4];
+    let text = file.bytes.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes()).unwrap_or(file.bytes);
+    let nodes = match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') => json::read(text, mistakes),
         _ => wire::read(file.bytes, mistakes),
     };
     if nodes.is_empty() && mistakes.all.is_empty() {

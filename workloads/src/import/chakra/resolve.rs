@@ -1,10 +1,11 @@
 //! Raw nodes into nodes with a meaning: kinds by name, dependencies by place, groups by their ranks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use units::{Bytes, Flops, Seconds};
 
 use super::Raw;
+use super::sizes::Sizes;
 use crate::import::{Group, Mistake, Mistakes, Node, Trace, Work, graph};
 use crate::op::Collective;
 
@@ -43,6 +44,10 @@ pub(super) struct Ranks<'a> {
     named: &'a BTreeMap<String, Vec<u32>>,
     index: BTreeMap<String, u32>,
     groups: Vec<Group>,
+    /// The ranks of each group; none: all.
+    members: Vec<Option<BTreeSet<u32>>>,
+    /// What messages give as their size at both ends.
+    sizes: Sizes,
     n_empty: u64,
 }
 
@@ -54,7 +59,8 @@ impl<'a> Ranks<'a> {
         mistakes: &mut Vec<Mistake>,
     ) -> Self {
         for (name, ranks) in named {
-            let twice = (1..ranks.len()).find(|&i| ranks[..i].contains(&ranks[i])).map(|i| ranks[i]);
+            let mut seen = BTreeSet::new();
+            let twice = ranks.iter().copied().find(|rank| !seen.insert(*rank));
             let beyond = ranks.iter().find(|rank| **rank >= n_ranks);
             let message = match (ranks.is_empty(), twice, beyond) {
                 (true, ..) => "has no ranks".to_owned(),
@@ -65,10 +71,11 @@ impl<'a> Ranks<'a> {
             let hint = "list each rank of the group once, as a file of its own has it".to_owned();
             mistakes.push(Mistake { place: format!("group `{name}`"), message, hint });
         }
-        Self { n_ranks, lockstep, named, index: BTreeMap::new(), groups: Vec::new(), n_empty: 0 }
+        let (index, groups, members) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { n_ranks, lockstep, named, index, groups, members, sizes: Sizes::default(), n_empty: 0 }
     }
 
-    pub(super) fn finish(self) -> (Vec<Group>, Vec<String>) {
+    pub(super) fn finish(self) -> (Vec<Group>, Sizes, Vec<String>) {
         let mut notes = Vec::new();
         if self.lockstep {
             notes.push(format!("one trace stands for {} ranks in lockstep", self.n_ranks));
@@ -76,7 +83,7 @@ impl<'a> Ranks<'a> {
         if self.n_empty > 0 {
             notes.push(format!("{} nodes have neither a duration nor arithmetic and take no time", self.n_empty));
         }
-        (self.groups, notes)
+        (self.groups, self.sizes, notes)
     }
 
     pub(super) fn trace(&mut self, rank: u32, file: &str, raws: &[Raw], mistakes: &mut Mistakes<'_>) -> Trace {
@@ -95,6 +102,7 @@ impl<'a> Ranks<'a> {
                 after: after(raw, &at, mistakes),
             })
             .collect();
+        self.note_sizes(rank, raws, &nodes);
         if mistakes.all.len() == before
             && let Some(circle) = graph::circle(&nodes)
         {
@@ -107,6 +115,16 @@ impl<'a> Ranks<'a> {
             mistakes.add("", message, "take one of them away");
         }
         Trace { name: file.to_owned(), nodes }
+    }
+
+    fn note_sizes(&mut self, rank: u32, raws: &[Raw], nodes: &[Node]) {
+        for (index, (raw, node)) in (0_u32..).zip(raws.iter().zip(nodes)) {
+            match node.work {
+                Work::Send { to, tag, .. } => self.sizes.sent((rank, to, tag), index, raw.comm_size),
+                Work::Receive { from, tag } => self.sizes.received((from, rank, tag), index, raw.comm_size),
+                Work::Mark | Work::Device(_) | Work::Host(_) | Work::Arithmetic { .. } | Work::Collective { .. } => {}
+            }
+        }
     }
 
     fn work(&mut self, rank: u32, raw: &Raw, mistakes: &mut Mistakes<'_>) -> Work {
@@ -193,30 +211,39 @@ impl<'a> Ranks<'a> {
 
     /// The index of its group; one of all ranks where it names none.
     fn group(&mut self, rank: u32, raw: &Raw, mistakes: &mut Mistakes<'_>) -> u32 {
-        let name = raw.pg_name.clone().unwrap_or_default();
-        let ranks = match (&raw.pg_name, self.named.get(&name)) {
-            (None, _) => (0..self.n_ranks).collect(),
-            (Some(_), Some(ranks)) => ranks.clone(),
-            (Some(_), None) => {
-                let message = format!("the group `{name}` is not known");
-                mistakes.add(&place(raw), message, "`--groups FILE` takes `{\"name\": [ranks]}`");
-                return 0;
-            }
+        let Some(index) = self.index_of(raw.pg_name.as_deref()) else {
+            let message = format!("the group `{}` is not known", raw.pg_name.as_deref().unwrap_or_default());
+            mistakes.add(&place(raw), message, "`--groups FILE` takes `{\"name\": [ranks]}`");
+            return 0;
         };
-        if ranks.len() == 1 && self.n_ranks == 1 {
+        if self.n_ranks == 1 {
             let hint = "give the traces of all ranks, one file each, or `--ranks N` for N ranks that all do the same";
             mistakes.add(&place(raw), "a collective, but the job has one rank", hint);
         }
-        if !ranks.contains(&rank) {
+        if self.members[index as usize].as_ref().is_some_and(|members| !members.contains(&rank)) {
+            let name = raw.pg_name.as_deref().unwrap_or_default();
             let message = format!("rank {rank} calls a collective of the group `{name}`, which it is not in");
             mistakes.add(&place(raw), message, "correct `pg_name` or the group");
         }
+        index
+    }
+
+    /// The index of a group by its name; `None` where it is not known.
+    fn index_of(&mut self, name: Option<&str>) -> Option<u32> {
         // A node without a name and one with an empty name are two groups.
-        let key = format!("{}{name}", if raw.pg_name.is_some() { "=" } else { "" });
-        *self.index.entry(key).or_insert_with(|| {
-            self.groups.push(Group::Ranks(ranks));
-            self.groups.len() as u32 - 1
-        })
+        let key = name.map_or_else(String::new, |name| format!("={name}"));
+        if let Some(index) = self.index.get(&key) {
+            return Some(*index);
+        }
+        let ranks: Vec<u32> = match name {
+            None => (0..self.n_ranks).collect(),
+            Some(name) => self.named.get(name)?.clone(),
+        };
+        let index = self.groups.len() as u32;
+        self.members.push(name.map(|_| ranks.iter().copied().collect()));
+        self.groups.push(Group::Ranks(ranks));
+        self.index.insert(key, index);
+        Some(index)
     }
 
     fn peer(&self, rank: u32, raw: &Raw, key: &str, peer: Option<u64>, mistakes: &mut Mistakes<'_>) -> Option<u32> {

@@ -10,7 +10,12 @@ pub(super) fn value(key: EstimateKey, value: f64) -> String {
     match key.dimension() {
         Dimension::Seconds => quantity(value, &[("s", 0), ("ms", -3), ("us", -6)]),
         Dimension::BytesPerSec => quantity(value, &[("TB/s", 12), ("GB/s", 9), ("MB/s", 6), ("B/s", 0)]),
-        Dimension::Fraction | Dimension::Share | Dimension::Count | Dimension::CountAboveZero => number(value, 6),
+        Dimension::Fraction
+        | Dimension::Share
+        | Dimension::Count
+        | Dimension::CountAboveZero
+        | Dimension::CountFromOne
+        | Dimension::Tile => number(value, 6),
     }
 }
 

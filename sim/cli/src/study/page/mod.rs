@@ -65,6 +65,7 @@ fn summary(manifest: &Manifest, answer: &Answer, near: &Near) -> StudySummary {
     if let Some(error) = &answer.together_error {
         notes.push(format!("proposals together have no answer: {error}"));
     }
+    notes.extend(rows::reasons(answer));
     StudySummary {
         name: manifest.name.clone(),
         about: answer.about.clone(),

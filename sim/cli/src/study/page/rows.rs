@@ -29,6 +29,21 @@ pub(super) fn proposals(answer: &Answer) -> Vec<ProposalRow> {
     rows.into_iter().map(|row| proposal(row, answer.base.step_seconds)).collect()
 }
 
+/// Points of sweeps and sets that are told to have no result; more are counted.
+const N_REASONS: usize = 20;
+
+/// Why points that have no section of their own have no result.
+pub(super) fn reasons(answer: &Answer) -> Vec<String> {
+    let failed = answer.points.iter().filter(|row| row.kind != Kind::Proposal && row.error.is_some());
+    let reason = |row: &Row| format!("`{}` has no result: {}", row.name, row.error.as_deref().unwrap_or_default());
+    let mut reasons: Vec<String> = failed.clone().take(N_REASONS).map(reason).collect();
+    let more = failed.count().saturating_sub(N_REASONS);
+    if more > 0 {
+        reasons.push(format!("{more} points more have no result; `study.json` has their reasons"));
+    }
+    reasons
+}
+
 fn saving(row: &Row) -> f64 {
     row.difference.as_ref().map_or(f64::INFINITY, |difference| difference.share)
 }

@@ -1,0 +1,161 @@
+//! Whether a program can be run: its ports exist, and its time can be counted.
+//!
+//! The clock of a run counts [`SimTime::MAX`], 213 days. What a pipeline rank has in hand, each thing alone and one after the other, is
+//! longer than it would be side by side, and shorter than where things wait for each other: at most for every other
+//! pipeline rank, and for a few others at a shared port. So it is refused where that many times it does not fit.
+
+use engine::CapacityId;
+use platform::{ExchangeKind, Kernel, Leg, Message, RankResources};
+use units::SimTime;
+
+use crate::program::{Ending, Instruction, Program, Ring};
+use crate::{Plan, PlanError};
+
+/// Times that a thing may take beside others what it takes alone.
+const CROWDED: f64 = 8.0;
+
+/// Refuses a program whose messages have no port or whose time cannot be counted.
+pub(super) fn check(plan: &Plan, program: &Program) -> Result<(), PlanError> {
+    ports(plan, program)?;
+    let mut alone = Alone::new(program);
+    let n_together = (f64::from(program.layout.pp) + 1.0).max(f64::from(program.n_members * program.n_columns));
+    let limit = SimTime::MAX.seconds() / CROWDED / n_together;
+    for rank in 0..program.slots.len() {
+        let seconds = alone.rank(rank);
+        if seconds.is_nan() || seconds > limit {
+            return Err(PlanError::Uncountable { rank: rank as u32, seconds, limit });
+        }
+    }
+    Ok(())
+}
+
+/// Bytes over a fabric need a port there.
+fn ports(plan: &Plan, program: &Program) -> Result<(), PlanError> {
+    let device = &plan.machine.device;
+    let endings = program.optimizer.iter().flatten().filter_map(|ending| match ending {
+        Ending::Ring(ring) => Some(*ring),
+        Ending::Kernel(_) | Ending::Barrier => None,
+    });
+    let rings = program.rings.iter().copied().chain(endings);
+    let (mut up, mut out) = (program.messages.each.up > 0.0, program.messages.each.out > 0.0);
+    for ring in rings {
+        up |= ring.leg.up != [0.0; 2];
+        out |= ring.leg.out != [0.0; 2];
+    }
+    for flow in program.exchanges.iter().flatten().flat_map(|template| &template.flows) {
+        up |= flow.up;
+        out |= !flow.up;
+    }
+    for (needed, rate, port, key) in [
+        (up, device.scale_up_rate(), "scale-up port", "gpu.scale-up.rate-per-link"),
+        (out, plan.machine.nic_rate_per_device(), "NIC", "node.nic.rate"),
+    ] {
+        if needed && rate.get() <= 0.0 {
+            return Err(PlanError::NoPort { port, key });
+        }
+    }
+    Ok(())
+}
+
+/// What things of a program take alone, in seconds.
+struct Alone<'a> {
+    program: &'a Program,
+    templates: Vec<Option<f64>>,
+    tables: Vec<Option<f64>>,
+    exchanges: [f64; 2],
+}
+
+impl<'a> Alone<'a> {
+    fn new(program: &'a Program) -> Self {
+        let memory = program.ranks.first().map_or(1.0, |rank| program.resources.rate(rank.memory));
+        let longest = |kind: ExchangeKind| {
+            let of_kind = program.exchanges.iter().map(|kinds| &kinds[kind as usize]);
+            of_kind.fold(0.0_f64, |longest, template| {
+                let most = template.memory.iter().copied().fold(0.0, f64::max) / memory;
+                larger(longest, template.latency.seconds() + larger(template.alone.get(), most))
+            })
+        };
+        Self {
+            program,
+            templates: vec![None; program.templates.len()],
+            tables: vec![None; program.tables.len()],
+            exchanges: [ExchangeKind::Dispatch, ExchangeKind::Combine].map(longest),
+        }
+    }
+
+    /// Everything that a pipeline rank does in a step.
+    fn rank(&mut self, rank: usize) -> f64 {
+        let program = self.program;
+        let chunks: f64 = program.slots[rank].iter().map(|slot| self.template(slot.template as usize)).sum();
+        let ending = program.optimizer[rank].iter().map(|ending| match ending {
+            Ending::Kernel(kernel) => self.kernel(&program.kernels[*kernel as usize].kernel),
+            Ending::Ring(ring) => self.ring(ring),
+            Ending::Barrier => 0.0,
+        });
+        chunks + ending.sum::<f64>()
+    }
+
+    fn template(&mut self, index: usize) -> f64 {
+        if let Some(known) = self.templates[index] {
+            return known;
+        }
+        let program = self.program;
+        let seconds = program.templates[index].streams.iter().flatten().map(|what| self.instruction(*what)).sum();
+        self.templates[index] = Some(seconds);
+        seconds
+    }
+
+    fn instruction(&mut self, what: Instruction) -> f64 {
+        match what {
+            Instruction::Kernel(kernel) => self.kernel(&self.program.kernels[kernel as usize].kernel),
+            Instruction::Loaded { table, .. } => self.table(table as usize),
+            Instruction::Exchange { kind, .. } => self.exchanges[kind as usize],
+            Instruction::Ring(ring) => self.ring(&self.program.rings[ring as usize]),
+            Instruction::Send(_) => self.message(),
+            Instruction::Signal(_) | Instruction::Await(_) => 0.0,
+        }
+    }
+
+    /// The longest kernel of a table.
+    fn table(&mut self, index: usize) -> f64 {
+        if let Some(known) = self.tables[index] {
+            return known;
+        }
+        let program = self.program;
+        let first = program.tables[index].first as usize;
+        let n_batches = program.pool.as_ref().map_or(0, |pool| pool.batches().len());
+        let kernels = program.kernels.iter().skip(first).take(n_batches * program.n_members as usize);
+        let seconds = kernels.map(|kernel| self.kernel(&kernel.kernel)).fold(0.0, larger);
+        self.tables[index] = Some(seconds);
+        seconds
+    }
+
+    fn kernel(&self, kernel: &Kernel) -> f64 {
+        let memory = self.over(kernel.memory, |rank| rank.memory);
+        kernel.latency.seconds() + larger(larger(kernel.shortest, kernel.tensor), memory)
+    }
+
+    fn ring(&self, ring: &Ring) -> f64 {
+        // Layers apart are longer than all of them at once.
+        let Leg { up, out, shortest, latency, .. } = ring.leg;
+        let [up, out] = [up, out].map(|bytes| larger(bytes[0], bytes[1]));
+        let ports = larger(self.over(up, |rank| rank.up_send), self.over(out, |rank| rank.out_send));
+        latency.seconds() + larger(shortest, ports)
+    }
+
+    fn message(&self) -> f64 {
+        let Message { up, out, shortest, latency, .. } = self.program.messages.each;
+        let ports = larger(self.over(up, |rank| rank.up_send), self.over(out, |rank| rank.out_send));
+        latency.seconds() + larger(shortest, ports)
+    }
+
+    fn over(&self, amount: f64, capacity: impl Fn(&RankResources) -> CapacityId) -> f64 {
+        let Some(rank) = self.program.ranks.first() else { return 0.0 };
+        if amount > 0.0 { amount / self.program.resources.rate(capacity(rank)) } else { 0.0 }
+    }
+}
+
+/// The larger of two numbers; none where one is none, which `f64::max` would hide.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
+}
