@@ -253,7 +253,7 @@ impl Tunnel for Anomalous {
         self.0.load(sets)
     }
 
-    fn run(&self, plan: &Plan) -> Result<Results, String> {
+    fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
         let mut results = self.0.run(plan)?;
         results.numbers.insert(study::ANOMALY.into(), self.1);
         Ok(results)
