@@ -1,16 +1,16 @@
 //! Kernels and messages as tasks of the engine, and what their ends add up to.
 
-use engine::{Bound, Task};
+use engine::Task;
 use units::SimSpan;
 
-use super::column::Tag;
 use super::outcome::{OpTotal, Ports};
 use crate::program::{Flow, Kernel, Program, RankResources};
 
 impl Kernel {
     /// The main demand is memory: kernels and copies that meet there are judged in one unit.
-    pub(super) fn task(&self, tag: Tag, on: &RankResources) -> Task<Tag> {
-        Task::new(tag)
+    #[inline]
+    pub(super) fn task(&self, on: &RankResources) -> Task<()> {
+        Task::new(())
             .demand(on.memory, self.memory)
             .demand(on.tensor, self.tensor)
             .weight(f64::from(self.sms))
@@ -22,9 +22,9 @@ impl Kernel {
 
 impl Flow {
     /// A message between two ranks; `copied` is what a byte that SMs copy takes of their capacity.
-    pub(super) fn task(&self, tag: Tag, [from, to]: [&RankResources; 2], copied: f64, latency: SimSpan) -> Task<Tag> {
+    pub(super) fn task(&self, [from, to]: [&RankResources; 2], copied: f64, latency: SimSpan) -> Task<()> {
         let (send, receive) = if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };
-        Task::new(tag)
+        Task::new(())
             .demand(send, self.occupied[0])
             .demand(receive, self.occupied[1])
             .demand(from.copy, self.copied[0] * copied)
@@ -36,19 +36,14 @@ impl Flow {
 }
 
 impl OpTotal {
-    /// Adds a run; whether arithmetic bound it.
-    pub(super) fn add_kernel(&mut self, kernel: &Kernel, took: SimSpan, bound: Bound, on: &RankResources) -> bool {
-        let tensor = match bound {
-            Bound::Latency => false,
-            Bound::Limit => !kernel.limit.is_of_memory(),
-            Bound::Capacity(id) => id == on.tensor,
-        };
+    /// Adds a run, which arithmetic bound or not.
+    #[inline]
+    pub(super) fn add_kernel(&mut self, kernel: &Kernel, took: SimSpan, tensor: bool) {
         self.count += 1;
         self.span += took;
         self.latency += kernel.latency;
         let drawn = took - kernel.latency;
         *(if tensor { &mut self.tensor } else { &mut self.memory }) += drawn;
-        tensor
     }
 }
 

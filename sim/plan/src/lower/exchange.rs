@@ -32,13 +32,15 @@ pub(super) fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 
         return Ok(Vec::new());
     };
     let wires = Wires::of(context, sizes)?;
+    let template = |batch, kind| {
+        let whole = whole(&wires, batch, kind)?;
+        if context.folded() { folded(context, &wires, &whole) } else { Ok(whole) }
+    };
     let templates = pool.batches().iter().map(|batch| {
-        [ExchangeKind::Dispatch, ExchangeKind::Combine].map(|kind| {
-            let whole = whole(&wires, batch, kind);
-            if context.folded() { folded(context, &wires, &whole) } else { whole }
-        })
+        let [dispatch, combine] = [ExchangeKind::Dispatch, ExchangeKind::Combine].map(|kind| template(batch, kind));
+        Ok([dispatch?, combine?])
     });
-    Ok(templates.collect())
+    templates.collect()
 }
 
 /// What is the same for all batches.
@@ -150,7 +152,7 @@ impl Wires {
 }
 
 /// Every message of every rank.
-fn whole(wires: &Wires, batch: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
+fn whole(wires: &Wires, batch: &Batch, kind: ExchangeKind) -> Result<ExchangeTemplate, PlanError> {
     let n_ranks = batch.n_ranks();
     let mut draft = Draft {
         kind,
@@ -243,7 +245,7 @@ impl Wires {
         });
     }
 
-    fn template(&self, draft: Draft) -> ExchangeTemplate {
+    fn template(&self, draft: Draft) -> Result<ExchangeTemplate, PlanError> {
         let Draft { kind, flows, memory, .. } = draft;
         let (n_members, devices) = (memory.len(), self.devices as usize);
         let mut waits = vec![0; n_members];
@@ -262,8 +264,8 @@ impl Wires {
         for (member, waits) in waits.iter_mut().enumerate() {
             *waits += u32::from(node_waits[member / devices] > 0);
         }
-        let alone = self.alone(&flows, n_members);
-        ExchangeTemplate {
+        let alone = self.alone(&flows, n_members)?;
+        Ok(ExchangeTemplate {
             flows,
             waits,
             node_waits,
@@ -273,19 +275,19 @@ impl Wires {
             latency: self.latency,
             up_bytes,
             out_bytes,
-        }
+        })
     }
 
     /// How long the messages take with the machine to themselves.
-    fn alone(&self, flows: &[Flow], n_members: usize) -> Seconds {
+    fn alone(&self, flows: &[Flow], n_members: usize) -> Result<Seconds, PlanError> {
         match self.delivery {
             Delivery::Forwarded => self.shared(flows, n_members),
-            Delivery::Direct => direct::alone(flows, n_members, [self.up_rate, self.out_rate, self.copy_rate]),
+            Delivery::Direct => Ok(direct::alone(flows, n_members, [self.up_rate, self.out_rate, self.copy_rate])),
         }
     }
 
     /// The same, sharing solved message by message.
-    fn shared(&self, flows: &[Flow], n_members: usize) -> Seconds {
+    fn shared(&self, flows: &[Flow], n_members: usize) -> Result<Seconds, PlanError> {
         let mut resources = Resources::default();
         let mut ports = |rate: f64| -> Vec<_> {
             (0..n_members).map(|_| resources.add_capacity(Capacity { rate: rate.max(f64::MIN_POSITIVE) })).collect()
@@ -305,17 +307,15 @@ impl Wires {
             }
             graph.add(task.no_faster_than(flow.shortest).copies(flow.copies), &[]);
         }
-        match engine::run(&resources, &mut graph) {
-            Ok(record) => Seconds::new(record.end.seconds()),
-            // No task claims anything, so none can be stuck.
-            Err(_) => Seconds::ZERO,
-        }
+        let record = engine::run(&resources, &mut graph)
+            .map_err(|fault| PlanError::Fault(format!("an exchange alone on the machine: {fault}")))?;
+        Ok(Seconds::new(record.end.seconds()))
     }
 }
 
 /// One rank that stands for all: as many messages of the mean size, stretched so that they take as long as the group's
 /// slowest. In balanced traffic every rank is the mean rank and nothing is stretched.
-fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> ExchangeTemplate {
+fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Result<ExchangeTemplate, PlanError> {
     let bundle = |up: bool, copies: u32| {
         let mut sizes = whole.flows.iter().filter(|flow| flow.up == up);
         let first = *sizes.next()?;
@@ -343,27 +343,27 @@ fn folded(context: &Context<'_>, wires: &Wires, whole: &ExchangeTemplate) -> Exc
         [bundle(false, wires.n_far), bundle(true, wires.devices - 1)].into_iter().flatten().collect();
     let one = Wires { devices: 1, sizes: wires.sizes, ..*wires };
     if context.plan.traffic.router != Router::Balanced {
-        let mean = one.alone(&flows, 1);
+        let mean = one.alone(&flows, 1)?;
         let stretch = if mean.get() > 0.0 { whole.alone / mean } else { 1.0 };
         for flow in &mut flows {
             flow.occupied = flow.occupied.map(|occupied| occupied * stretch);
             flow.shortest *= stretch;
         }
         // Ports take their time and bytes stay what they are, unless SMs bind: those copy more.
-        if one.alone(&flows, 1).get() < whole.alone.get() * (1.0 - 1e-9) {
+        if one.alone(&flows, 1)?.get() < whole.alone.get() * (1.0 - 1e-9) {
             for flow in &mut flows {
                 flow.copied = flow.copied.map(|copied| copied * stretch);
             }
         }
     }
-    ExchangeTemplate {
+    Ok(ExchangeTemplate {
         // The one member is sender and receiver of each bundle.
         waits: vec![2 * flows.len() as u32],
         node_waits: vec![0],
         devices: 1,
         memory: vec![whole.memory.iter().sum::<f64>() / whole.memory.len() as f64],
-        alone: one.alone(&flows, 1),
+        alone: one.alone(&flows, 1)?,
         flows,
         ..whole.clone()
-    }
+    })
 }
