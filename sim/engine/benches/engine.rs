@@ -1,7 +1,7 @@
 //! Throughput of the engine: simple tasks, alone and in turn, and messages that share links.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use engine::{Actions, Capacity, CapacityId, Driver, Finished, Resources, Task, run};
+use engine::{Actions, Capacity, CapacityId, Driver, Finished, List, Resources, Task, Turn, run};
 use std::hint::black_box;
 use units::SimSpan;
 
@@ -21,27 +21,36 @@ impl Driver for Chains {
         }
     }
     fn finished(&mut self, task: &Finished<u32>, actions: &mut Actions<u32>) {
-        let left = &mut self.left[task.tag as usize];
-        *left -= 1;
-        if *left > 0 && self.in_turn.is_none_or(|n| left.is_multiple_of(n)) {
-            self.go_on(task.tag, actions);
-        }
+        self.ended(task.tag, 1, actions);
+    }
+    fn listed(&self, list: List, index: u32) -> Task<()> {
+        self.task((), list.0 as u32, self.left[list.0 as usize] - index)
+    }
+    fn chain_ended(&mut self, list: List, turns: &[Turn], actions: &mut Actions<u32>) {
+        self.ended(list.0 as u32, turns.len() as u32, actions);
     }
 }
 
 impl Chains {
-    fn go_on(&self, chain: u32, actions: &mut Actions<u32>) {
-        let left = self.left[chain as usize];
-        match self.in_turn {
-            None => actions.submit(self.task(chain, left)),
-            Some(n) => actions.submit_in_turn((0..n.min(left)).map(|i| self.task(chain, left - i))),
+    fn ended(&mut self, chain: u32, n: u32, actions: &mut Actions<u32>) {
+        self.left[chain as usize] -= n;
+        if self.left[chain as usize] > 0 {
+            self.go_on(chain, actions);
         }
     }
 
-    fn task(&self, chain: u32, left: u32) -> Task<u32> {
+    fn go_on(&self, chain: u32, actions: &mut Actions<u32>) {
+        let left = self.left[chain as usize];
+        match self.in_turn {
+            None => actions.submit(self.task(chain, chain, left)),
+            Some(n) => actions.submit_in_turn(List(u64::from(chain)), n.min(left)),
+        }
+    }
+
+    fn task<T>(&self, tag: T, chain: u32, left: u32) -> Task<T> {
         let amount = 1.0 + f64::from(chain % 7) + f64::from(left % 5);
         let latency = SimSpan::from_picos(if self.in_turn.is_some() { 1000 } else { 0 });
-        Task::new(chain).demand(self.capacities[chain as usize], amount).no_faster_than(amount).latency(latency)
+        Task::new(tag).demand(self.capacities[chain as usize], amount).no_faster_than(amount).latency(latency)
     }
 }
 

@@ -2,20 +2,23 @@
 
 use units::SimTime;
 
-use crate::share::{Course, Turn};
-use crate::task::Task;
+use crate::driver::{List, Turn};
+use crate::share::Course;
 
 /// Tasks that follow one another. Either one of them has a slot as any task, or it is *on course*: what happens to several of
 /// them is known, and holds as long as nobody else comes to what they draw from and claim.
 #[derive(Debug)]
-pub(crate) struct Chain<T> {
-    pub(crate) tasks: Vec<Task<T>>,
+pub(crate) struct Chain {
+    pub(crate) list: List,
+    pub(crate) n_tasks: u32,
+    /// Tasks that have ended.
+    pub(crate) n_ended: u32,
     /// Sequence of the first task; the others follow.
     pub(crate) sequence: u64,
+    /// Class of the last task foreseen.
+    pub(crate) class: u8,
     /// Of tasks that have ended and, on course, of those foreseen.
     pub(crate) turns: Vec<Turn>,
-    /// Tasks that have ended.
-    pub(crate) n_ended: usize,
     /// When the first task that has not ended got its claims.
     pub(crate) since: SimTime,
     pub(crate) course: Course,
@@ -25,13 +28,15 @@ pub(crate) struct Chain<T> {
     pub(crate) version: u32,
 }
 
-impl<T> Default for Chain<T> {
+impl Default for Chain {
     fn default() -> Self {
         Self {
-            tasks: Vec::new(),
-            sequence: 0,
-            turns: Vec::new(),
+            list: List(0),
+            n_tasks: 0,
             n_ended: 0,
+            sequence: 0,
+            class: 0,
+            turns: Vec::new(),
             since: SimTime::ZERO,
             course: Course::default(),
             withheld: None,

@@ -2,10 +2,14 @@
 
 use units::SimTime;
 
+use crate::resource::CapacityId;
 use crate::task::{Bound, Task};
 
 /// Decides what is submitted when. It is told what happened and answers with [`Actions`]; only the engine mutates the
 /// run. A static graph is the trivial driver ([`crate::TaskGraph`]).
+///
+/// Besides single tasks a driver may submit *lists*, batches and chains, whose tasks stay with the driver: the engine reads each
+/// ([`Driver::listed`]) when it comes to it, so that what is long to run is not long to keep.
 pub trait Driver {
     /// What the driver calls a task.
     type Tag: Copy;
@@ -13,11 +17,49 @@ pub trait Driver {
     /// Called once, at time zero.
     fn begin(&mut self, actions: &mut Actions<Self::Tag>);
 
-    /// A task ended. Called in the order (time, class, sequence); tasks of a chain, all of them when the last has ended.
+    /// A task ended. Called in the order (time, class, sequence).
     fn finished(&mut self, task: &Finished<Self::Tag>, actions: &mut Actions<Self::Tag>);
 
     /// A moment asked for by [`Actions::wake`] has come.
     fn woken(&mut self, _token: u64, _now: SimTime, _actions: &mut Actions<Self::Tag>) {}
+
+    /// The `index`-th task of a list: the same from the list's submission to its end, however often it is read.
+    ///
+    /// # Panics
+    /// Where a driver submits lists without writing this: a fault of the driver.
+    fn listed(&self, list: List, index: u32) -> Task<()> {
+        unreachable!("a driver that submits {list:?} has its task {index}")
+    }
+
+    /// The two parts of a batch that one of its tasks belongs to; twice the same for one.
+    fn parts(&self, _list: List, _index: u32) -> [u32; 2] {
+        [0, 0]
+    }
+
+    /// The last task of a part of a batch has ended. Called in the order in which those tasks come; of two parts that one
+    /// task completes, its first part comes first.
+    fn part_ended(&mut self, _list: List, _part: u32, _now: SimTime, _actions: &mut Actions<Self::Tag>) {}
+
+    /// The last task of a chain has ended: how each of them fared.
+    fn chain_ended(&mut self, _list: List, _turns: &[Turn], _actions: &mut Actions<Self::Tag>) {}
+}
+
+/// What a driver calls tasks that it submits together or in turn, and keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct List(pub u64);
+
+/// Tasks that start together: of one latency and class, without claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Which list.
+    pub list: List,
+    /// How many tasks it has.
+    pub n_tasks: u32,
+    /// How many parts they belong to ([`Driver::parts`]).
+    pub n_parts: u32,
+    /// Batches of one kind are equal in all but *which* capacities their tasks draw from: the same amounts, weights, limits,
+    /// copies and parts, and two demands meet at one capacity in all of them or in none.
+    pub kind: u64,
 }
 
 /// A task that ended.
@@ -27,7 +69,18 @@ pub struct Finished<T> {
     pub tag: T,
     /// When it got its claims.
     pub start: SimTime,
-    /// Now; in a chain maybe earlier.
+    /// Now.
+    pub end: SimTime,
+    /// What set its rate at the end.
+    pub bound: Bound,
+}
+
+/// How a task of a chain fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// When it got its claims.
+    pub start: SimTime,
+    /// When it ended.
     pub end: SimTime,
     /// What set its rate at the end.
     pub bound: Bound,
@@ -37,17 +90,19 @@ pub struct Finished<T> {
 #[derive(Debug)]
 pub struct Actions<T> {
     pub(crate) submissions: Vec<Submission<T>>,
-    pub(crate) spare: Vec<Vec<Task<T>>>,
     pub(crate) wakes: Vec<(SimTime, u64)>,
-    pub(crate) rates: Vec<(crate::CapacityId, f64)>,
+    pub(crate) rates: Vec<(CapacityId, f64)>,
 }
 
-/// Tasks as they were submitted.
+/// What was submitted.
 #[derive(Debug)]
 pub(crate) enum Submission<T> {
     Alone(Task<T>),
-    Together(Vec<Task<T>>),
-    InTurn(Vec<Task<T>>),
+    Together(Batch),
+    InTurn {
+        list: List,
+        n_tasks: u32,
+    },
     /// The next task of a chain that is under way.
     Next {
         chain: u32,
@@ -56,7 +111,7 @@ pub(crate) enum Submission<T> {
 
 impl<T> Default for Actions<T> {
     fn default() -> Self {
-        Self { submissions: Vec::new(), spare: Vec::new(), wakes: Vec::new(), rates: Vec::new() }
+        Self { submissions: Vec::new(), wakes: Vec::new(), rates: Vec::new() }
     }
 }
 
@@ -66,46 +121,26 @@ impl<T> Actions<T> {
         self.submissions.push(Submission::Alone(task));
     }
 
-    /// Submits many tasks that start together: of one latency and class, without claims. The same as submitting them one
-    /// by one, but if nobody disturbs them their future is worked out once for all batches that are alike.
-    ///
-    /// # Panics
-    /// In debug builds, if latencies or classes differ or a task claims something.
-    pub fn submit_together(&mut self, tasks: impl IntoIterator<Item = Task<T>>) {
-        let batch = self.listed(tasks);
-        debug_assert!(
-            batch
-                .iter()
-                .all(|task| { task.n_claims == 0 && task.latency == batch[0].latency && task.class == batch[0].class })
-        );
-        self.submissions.push(Submission::Together(batch));
+    /// Submits a batch. The same as submitting its tasks one by one, but the driver hears of its parts, and if nobody disturbs
+    /// them their future is worked out once for all batches of the kind.
+    pub fn submit_together(&mut self, batch: Batch) {
+        if batch.n_tasks > 0 {
+            self.submissions.push(Submission::Together(batch));
+        }
     }
 
     /// Submits a chain: the first task now, each other when the one before ends. The same as submitting each at the end
     /// of the one before, but the driver hears of all of them when the last has ended, and where nobody disturbs them
     /// the engine goes through many of them at once.
-    pub fn submit_in_turn(&mut self, tasks: impl IntoIterator<Item = Task<T>>) {
-        let chain = self.listed(tasks);
-        if !chain.is_empty() {
-            self.submissions.push(Submission::InTurn(chain));
+    pub fn submit_in_turn(&mut self, list: List, n_tasks: u32) {
+        if n_tasks > 0 {
+            self.submissions.push(Submission::InTurn { list, n_tasks });
         }
     }
 
     /// The next task of a chain is to be submitted.
     pub(crate) fn next(&mut self, chain: u32) {
         self.submissions.push(Submission::Next { chain });
-    }
-
-    /// Keeps the memory of a list for the next one.
-    pub(crate) fn put_back(&mut self, mut list: Vec<Task<T>>) {
-        list.clear();
-        self.spare.push(list);
-    }
-
-    fn listed(&mut self, tasks: impl IntoIterator<Item = Task<T>>) -> Vec<Task<T>> {
-        let mut list = self.spare.pop().unwrap_or_default();
-        list.extend(tasks);
-        list
     }
 
     /// Asks to be woken at a moment; one that has passed is now.
@@ -117,7 +152,7 @@ impl<T> Actions<T> {
     ///
     /// # Panics
     /// If the rate is not positive and finite.
-    pub fn set_rate(&mut self, capacity: crate::CapacityId, rate: f64) {
+    pub fn set_rate(&mut self, capacity: CapacityId, rate: f64) {
         assert!(rate.is_finite() && rate > 0.0, "a capacity needs a positive rate, not {rate}");
         self.rates.push((capacity, rate));
     }

@@ -1,6 +1,9 @@
 //! One filling: raise all levels together, freeze what stops.
 //!
-//! Works on dense arrays of the gathered tasks and the lanes (capacities) between them; it knows no slots.
+//! Works on dense arrays of the gathered tasks and the lanes (capacities) between them; it knows no slots. Families that share
+//! no lane are filled one after the other: what one does is not felt by another.
+
+use std::ops::Range;
 
 /// A load this small beside what it was has lost its digits to subtraction.
 const CANCELLED: f64 = 1e-6;
@@ -42,12 +45,21 @@ struct Open {
     frozen: bool,
 }
 
+/// Where a family begins among tasks, lanes and limited tasks.
+#[derive(Clone, Copy, Debug)]
+struct Family {
+    task: u32,
+    lane: u32,
+    limited: u32,
+}
+
 /// The arrays of one filling, kept between fillings.
 #[derive(Debug, Default)]
 pub(crate) struct Filling {
     pub(crate) lanes: Vec<Lane>,
     /// Rate of each task, and the capacity that stopped it; none: its own limit.
     pub(crate) rates: Vec<(f64, Option<u32>)>,
+    families: Vec<Family>,
     tasks: Vec<Open>,
     pulls: Vec<Pull>,
     /// Tasks by lane.
@@ -62,12 +74,25 @@ impl Filling {
     pub(crate) fn clear(&mut self) {
         self.lanes.clear();
         self.rates.clear();
+        self.families.clear();
         self.tasks.clear();
         self.pulls.clear();
         self.limited.clear();
     }
 
+    /// Begins a family: its tasks follow.
+    #[inline]
+    pub(crate) fn add_family(&mut self) {
+        self.families.push(self.here());
+    }
+
+    #[inline]
+    fn here(&self) -> Family {
+        Family { task: self.tasks.len() as u32, lane: self.lanes.len() as u32, limited: self.limited.len() as u32 }
+    }
+
     /// Adds a task; its uses follow. One without uses is stopped by its limit alone.
+    #[inline]
     pub(crate) fn add_task(&mut self, per_level: f64, limit: f64, alone: bool) {
         if alone || limit.is_finite() {
             self.limited.push((limit / per_level, self.tasks.len() as u32));
@@ -76,6 +101,7 @@ impl Filling {
         self.rates.push((0.0, None));
     }
 
+    #[inline]
     pub(crate) fn add_lane(&mut self, capacity: u32) -> u32 {
         let lane = Lane { capacity, n_open: 0, n_users: 0, first: 0, rest: 0.0, load: 0.0, load_all: 0.0, own: 0.0 };
         self.lanes.push(lane);
@@ -83,6 +109,7 @@ impl Filling {
     }
 
     /// The last task added draws from a lane: `amount` units for all of it, `load` a level, `own` a second until now.
+    #[inline]
     pub(crate) fn add_use(&mut self, lane: u32, amount: f64, load: f64, own: f64) {
         self.pulls.push(Pull { lane, amount, load });
         let lane = &mut self.lanes[lane as usize];
@@ -103,31 +130,59 @@ impl Filling {
         }
         self.members.clear();
         self.members.resize(self.pulls.len(), 0);
+        let ends = self.pulls.len() as u32;
         for task in 0..self.tasks.len() {
-            for pull in &self.pulls[self.range(task)] {
+            let end = self.tasks.get(task + 1).map_or(ends, |next| next.first_pull);
+            for pull in &self.pulls[self.tasks[task].first_pull as usize..end as usize] {
                 let lane = &mut self.lanes[pull.lane as usize];
                 self.members[(lane.first + lane.n_users) as usize] = task as u32;
                 lane.n_users += 1;
             }
         }
-        // Ties by position: the order of freezing must not depend on the sort.
-        self.limited.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    }
-
-    fn range(&self, task: usize) -> std::ops::Range<usize> {
-        let end = self.tasks.get(task + 1).map_or(self.pulls.len(), |next| next.first_pull as usize);
-        self.tasks[task].first_pull as usize..end
     }
 
     pub(crate) fn fill(&mut self) {
-        let mut n_open = self.tasks.len();
-        let mut next_limit = 0;
+        let end = self.here();
+        for family in 0..self.families.len() {
+            let from = self.families[family];
+            let until = self.families.get(family + 1).copied().unwrap_or(end);
+            if until.task - from.task == 1 {
+                self.fill_one(from, until);
+            } else {
+                self.fill_family(from, until);
+            }
+        }
+    }
+
+    fn fill_one(&mut self, from: Family, until: Family) {
+        let task = from.task as usize;
+        let (lane, level) = self.tightest(from.lane as usize..until.lane as usize);
+        match self.limited[from.limited as usize..until.limited as usize].first() {
+            Some(&(limit, _)) if limit <= level => self.rates[task] = (self.tasks[task].limit, None),
+            _ if level.is_finite() => {
+                self.rates[task] = (level * self.tasks[task].per_level, Some(self.lanes[lane].capacity));
+            }
+            _ => return,
+        }
+        let rate = self.rates[task].0;
+        for pull in &self.pulls[self.range(task)] {
+            self.lanes[pull.lane as usize].rest -= pull.amount * rate;
+        }
+    }
+
+    fn fill_family(&mut self, from: Family, until: Family) {
+        // Ties by position: the order of freezing must not depend on the sort.
+        let limited = &mut self.limited[from.limited as usize..until.limited as usize];
+        limited.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let lanes = from.lane as usize..until.lane as usize;
+        let (mut next_limit, last_limit) = (from.limited as usize, until.limited as usize);
+        let mut n_open = (until.task - from.task) as usize;
         while n_open > 0 {
-            let (lane, level) = self.tightest();
-            while self.limited.get(next_limit).is_some_and(|&(_, task)| self.tasks[task as usize].frozen) {
+            let (lane, level) = self.tightest(lanes.clone());
+            while next_limit < last_limit && self.tasks[self.limited[next_limit].1 as usize].frozen {
                 next_limit += 1;
             }
-            match self.limited.get(next_limit) {
+            match self.limited[next_limit..last_limit].first() {
                 Some(&(limit, task)) if limit <= level => {
                     let rate = self.tasks[task as usize].limit;
                     self.freeze(task as usize, rate, None);
@@ -139,9 +194,16 @@ impl Filling {
         }
     }
 
-    fn tightest(&self) -> (usize, f64) {
-        let mut tightest = (0, f64::INFINITY);
-        for (lane, &level) in self.levels.iter().enumerate() {
+    #[inline]
+    fn range(&self, task: usize) -> Range<usize> {
+        let end = self.tasks.get(task + 1).map_or(self.pulls.len(), |next| next.first_pull as usize);
+        self.tasks[task].first_pull as usize..end
+    }
+
+    #[inline]
+    fn tightest(&self, lanes: Range<usize>) -> (usize, f64) {
+        let mut tightest = (lanes.start, f64::INFINITY);
+        for (lane, &level) in lanes.clone().zip(&self.levels[lanes]) {
             if level < tightest.1 {
                 tightest = (lane, level);
             }
@@ -150,27 +212,34 @@ impl Filling {
     }
 
     fn freeze_members(&mut self, lane: usize, level: f64) -> usize {
-        let Lane { first, n_users, capacity, .. } = self.lanes[lane];
+        let Lane { first, n_users, .. } = self.lanes[lane];
         let mut n_frozen = 0;
         for i in first..first + n_users {
             let task = self.members[i as usize] as usize;
             if !self.tasks[task].frozen {
-                self.freeze(task, level * self.tasks[task].per_level, Some(capacity));
+                self.freeze(task, level * self.tasks[task].per_level, Some(lane));
                 n_frozen += 1;
             }
         }
+        self.levels[lane] = f64::INFINITY;
         n_frozen
     }
 
-    fn freeze(&mut self, task: usize, rate: f64, stop: Option<u32>) {
+    /// Fixes the rate of a task that a full lane or its limit stops. All users of that lane are frozen with it, so what its
+    /// open users draw does not matter any more.
+    #[inline]
+    fn freeze(&mut self, task: usize, rate: f64, stop: Option<usize>) {
         self.tasks[task].frozen = true;
-        self.rates[task] = (rate, stop);
+        self.rates[task] = (rate, stop.map(|lane| self.lanes[lane].capacity));
         for i in self.range(task) {
             let Pull { lane: index, amount, load } = self.pulls[i];
             let lane = &mut self.lanes[index as usize];
             lane.rest -= amount * rate;
             lane.load -= load;
             lane.n_open -= 1;
+            if stop == Some(index as usize) {
+                continue;
+            }
             self.levels[index as usize] = if lane.n_open == 0 {
                 f64::INFINITY
             } else {

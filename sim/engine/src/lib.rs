@@ -16,17 +16,18 @@
 //! graph.add(Task::new("right").demand(link, 10.0), &[]);
 //! let record = engine::run(&resources, &mut graph)?;
 //! assert_eq!(record.end, SimTime::from_picos(2_000_000_000_000));
-//! # Ok::<(), engine::Stuck>(())
+//! # Ok::<(), engine::Fault>(())
 //! ```
 //!
 //! Time is integer picoseconds. What happens at one instant is ordered by (time, class, sequence of submission) and
-//! applied before one solve, so two runs of one input give the same bytes. After every run the laws of [`Laws`] hold
-//! or [`Record::laws`] says which does not.
+//! applied before one solve, so two runs of one input give the same bytes. A run that breaks one of the laws ([`Law`]) has
+//! no record but a [`Fault`].
 //!
 //! This crate does not know what a GPU, a network, a model, an op or a file is, and it draws no random numbers.
 
 mod chain;
 mod driver;
+mod fault;
 mod fill;
 mod graph;
 mod queue;
@@ -37,9 +38,10 @@ mod run;
 mod share;
 mod task;
 
-pub use driver::{Actions, Driver, Finished};
+pub use driver::{Actions, Batch, Driver, Finished, List, Turn};
+pub use fault::{Fault, Law};
 pub use graph::{TaskGraph, TaskId};
 pub use record::{Laws, Record};
 pub use resource::{Capacity, CapacityId, Pool, PoolId, Resources};
-pub use run::{Stuck, run};
+pub use run::run;
 pub use task::{Bound, Task};

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use units::SimTime;
+use units::{SimSpan, SimTime};
 
 use crate::chain::Chain;
 use crate::driver::{Actions, Driver, Finished, Submission};
+use crate::fault::{Fault, Law};
 use crate::queue::{Due, Queue};
 use crate::record::{Laws, Record};
-use crate::replay::{Batch, Trajectories};
+use crate::replay::{Open, Trajectories};
 use crate::resource::{PoolId, Resources};
 use crate::share::{NO_GROUP, Occupant, Sharing};
 use crate::task::{MAX_CLAIMS, Task};
@@ -24,51 +25,47 @@ const EVENT_EACH: usize = 4;
 /// No chain.
 const NO_CHAIN: u32 = u32::MAX;
 
-/// The run cannot go on: tasks wait for claims that nobody will release.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stuck {
-    /// When it stopped.
-    pub at: SimTime,
-    /// Tasks submitted and not ended.
-    pub n_tasks: u64,
-}
-
-impl std::fmt::Display for Stuck {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "stuck at {}: {} tasks wait for claims that nobody will release", self.at, self.n_tasks)
-    }
-}
-
-impl std::error::Error for Stuck {}
-
 /// Runs a driver's tasks on the resources until nothing is left.
 ///
 /// # Errors
-/// [`Stuck`] if tasks remain that can never start.
-pub fn run<D: Driver>(resources: &Resources, driver: &mut D) -> Result<Record, Stuck> {
-    let mut engine = Engine::new(resources);
-    driver.begin(&mut engine.actions);
+/// [`Fault::Stuck`] if tasks remain that can never start, [`Fault::Broken`] if a law does not hold. Every caller has both
+/// checks: a record that is returned is lawful.
+pub fn run<D: Driver>(resources: &Resources, driver: &mut D) -> Result<Record, Fault> {
+    let mut engine = Engine::new(resources, driver);
+    engine.driver.begin(&mut engine.actions);
     engine.apply();
     engine.solve();
     while let Some(now) = engine.queue.next_time() {
-        assert!(now >= engine.now, "time went back");
+        if now < engine.now {
+            return Err(Fault::Broken { law: Law::Clock, amount: engine.now.since(now).seconds() });
+        }
         engine.now = now;
-        engine.instant(driver);
+        engine.instant();
     }
     engine.close()
 }
 
 /// A task between submission and end.
 struct Entry<T> {
-    tag: T,
+    of: Of<T>,
     sequence: u64,
     start: SimTime,
-    latency: units::SimSpan,
+    latency: SimSpan,
     class: u8,
     n_claims: u8,
     claims: [(PoolId, u32); MAX_CLAIMS],
-    /// The chain it is of.
-    chain: u32,
+}
+
+/// Where a task comes from.
+#[derive(Clone, Copy)]
+enum Of<T> {
+    /// Submitted alone.
+    Driver(T),
+    Chain(u32),
+    Batch {
+        batch: u32,
+        index: u32,
+    },
 }
 
 /// Something that ends at this instant, in the order it is told: class, then sequence of submission.
@@ -82,8 +79,16 @@ struct Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Ending {
     Slot(u32),
-    Replayed { batch: u32, index: u32 },
-    Course { chain: u32, version: u32 },
+    /// A part of a batch that is replayed, or was until now.
+    Part {
+        batch: u32,
+        order: u32,
+        part: u32,
+    },
+    Course {
+        chain: u32,
+        version: u32,
+    },
 }
 
 struct PoolState {
@@ -101,11 +106,12 @@ impl PoolState {
     }
 }
 
-struct Engine<T> {
+struct Engine<'a, D: Driver> {
+    driver: &'a mut D,
     now: SimTime,
     queue: Queue,
     sharing: Sharing,
-    entries: Vec<Entry<T>>,
+    entries: Vec<Entry<D::Tag>>,
     free: Vec<u32>,
     groups: Vec<Group>,
     free_groups: Vec<u32>,
@@ -114,11 +120,11 @@ struct Engine<T> {
     pools: Vec<PoolState>,
     /// Pools that got something back in this instant.
     released: Vec<PoolId>,
-    actions: Actions<T>,
-    batches: Vec<Batch<T>>,
+    actions: Actions<D::Tag>,
+    batches: Vec<Open>,
     free_batches: Vec<u32>,
     trajectories: Trajectories,
-    chains: Vec<Chain<T>>,
+    chains: Vec<Chain>,
     free_chains: Vec<u32>,
     /// Chains whose next task got its claims in this instant.
     hopeful: Vec<u32>,
@@ -129,14 +135,15 @@ struct Engine<T> {
     record: Record,
 }
 
-impl<T: Copy> Engine<T> {
-    fn new(resources: &Resources) -> Self {
+impl<'a, D: Driver> Engine<'a, D> {
+    fn new(resources: &Resources, driver: &'a mut D) -> Self {
         let pools = resources
             .pools
             .iter()
             .map(|pool| PoolState { count: pool.count, free: pool.count, waiting: VecDeque::new(), chain: NO_CHAIN })
             .collect();
         Self {
+            driver,
             now: SimTime::ZERO,
             queue: Queue::default(),
             sharing: Sharing::new(&resources.capacities),
@@ -164,18 +171,18 @@ impl<T: Copy> Engine<T> {
 
     /// Everything that happens at `now`, then one solve. A task that takes no time ends in a further round of the same
     /// instant.
-    fn instant<D: Driver<Tag = T>>(&mut self, driver: &mut D) {
+    fn instant(&mut self) {
         self.collect();
         let mut ended = std::mem::take(&mut self.ended);
         ended.sort_unstable();
         for ended in &ended {
-            self.tell(ended.what, driver);
+            self.tell(ended.what);
         }
         ended.clear();
         self.ended = ended;
         let mut woken = std::mem::take(&mut self.woken);
         for token in woken.drain(..) {
-            driver.woken(token, self.now, &mut self.actions);
+            self.driver.woken(token, self.now, &mut self.actions);
         }
         self.woken = woken;
         self.apply();
@@ -183,27 +190,29 @@ impl<T: Copy> Engine<T> {
     }
 
     /// Ends a task and tells the driver.
-    fn tell<D: Driver<Tag = T>>(&mut self, what: Ending, driver: &mut D) {
+    fn tell(&mut self, what: Ending) {
         match what {
             Ending::Slot(slot) => {
-                let chain = self.entries[slot as usize].chain;
+                let of = self.entries[slot as usize].of;
                 let finished = self.end(slot);
-                if chain == NO_CHAIN {
-                    driver.finished(&finished, &mut self.actions);
-                } else {
-                    self.end_link(chain, &finished);
-                    self.go_on(chain, driver);
+                match of {
+                    Of::Driver(tag) => {
+                        let Finished { start, end, bound, .. } = finished;
+                        self.driver.finished(&Finished { tag, start, end, bound }, &mut self.actions);
+                    }
+                    Of::Chain(chain) => {
+                        self.end_link(chain, &finished);
+                        self.go_on(chain);
+                    }
+                    Of::Batch { batch, index } => self.end_member(batch, index),
                 }
             }
-            Ending::Replayed { batch, index } => {
-                let finished = self.end_replayed(batch, index);
-                driver.finished(&finished, &mut self.actions);
-            }
+            Ending::Part { batch, part, .. } => self.end_part(batch, part),
             // It may have been disturbed in this very instant.
             Ending::Course { chain, version } => {
                 if self.chains[chain as usize].version == version {
                     self.end_course(chain);
-                    self.go_on(chain, driver);
+                    self.go_on(chain);
                 }
             }
         }
@@ -237,7 +246,7 @@ impl<T: Copy> Engine<T> {
         Ended { class: entry.class, sequence: entry.sequence, what: Ending::Slot(slot) }
     }
 
-    fn end(&mut self, slot: u32) -> Finished<T> {
+    fn end(&mut self, slot: u32) -> Finished<()> {
         self.leave_group(slot);
         self.clear_way(slot);
         self.sharing.finish(slot, self.now);
@@ -246,11 +255,11 @@ impl<T: Copy> Engine<T> {
         // Events made stale by a new rate may still come later: the run ends with its last task.
         self.record.end = self.now;
         self.record.n_tasks += 1;
-        self.record.n_copies += self.sharing.draws[slot as usize].copies as u64;
+        let draw = &self.sharing.draws[slot as usize];
+        self.record.n_copies += draw.copies as u64;
         self.n_open -= 1;
         self.free.push(slot);
-        let bound = self.sharing.draws[slot as usize].bound;
-        let finished = Finished { tag: entry.tag, start: entry.start, end: self.now, bound };
+        let finished = Finished { tag: (), start: entry.start, end: self.now, bound: draw.bound };
         self.release(&claims[..n_claims]);
         finished
     }
@@ -264,30 +273,34 @@ impl<T: Copy> Engine<T> {
 
     /// Carries out what the driver asked for, and grants claims that became free.
     fn apply(&mut self) {
-        for (capacity, rate) in std::mem::take(&mut self.actions.rates) {
+        let mut rates = std::mem::take(&mut self.actions.rates);
+        for (capacity, rate) in rates.drain(..) {
             self.disturb(self.sharing.occupant(capacity));
             self.sharing.set_rate(capacity, rate);
         }
-        for (at, token) in std::mem::take(&mut self.actions.wakes) {
+        self.actions.rates = rates;
+        let mut wakes = std::mem::take(&mut self.actions.wakes);
+        for (at, token) in wakes.drain(..) {
             self.queue.push(at.max(self.now), Due::Wake { token });
         }
+        self.actions.wakes = wakes;
         self.grant();
         let mut submissions = std::mem::take(&mut self.actions.submissions);
         for submission in submissions.drain(..) {
             match submission {
                 Submission::Alone(task) => self.submit(&task),
-                Submission::Together(tasks) => self.submit_batch(tasks),
-                Submission::InTurn(tasks) => self.submit_chain(tasks),
+                Submission::Together(batch) => self.submit_batch(batch),
+                Submission::InTurn { list, n_tasks } => self.submit_chain(list, n_tasks),
                 Submission::Next { chain } => self.submit_next(chain),
             }
         }
         self.actions.submissions = submissions;
     }
 
-    fn submit(&mut self, task: &Task<T>) {
+    fn submit(&mut self, task: &Task<D::Tag>) {
         self.sequence += 1;
         self.n_open += 1;
-        let slot = self.enter(task, self.sequence, self.now);
+        let slot = self.enter(Of::Driver(task.tag), task, self.sequence, self.now);
         self.claim(slot);
     }
 
@@ -314,18 +327,10 @@ impl<T: Copy> Engine<T> {
     }
 
     /// Gives a task a slot.
-    fn enter(&mut self, task: &Task<T>, sequence: u64, start: SimTime) -> u32 {
+    fn enter<T>(&mut self, of: Of<D::Tag>, task: &Task<T>, sequence: u64, start: SimTime) -> u32 {
         let slot = self.free.pop().unwrap_or(self.entries.len() as u32);
-        let entry = Entry {
-            tag: task.tag,
-            sequence,
-            start,
-            latency: task.latency,
-            class: task.class,
-            n_claims: task.n_claims,
-            claims: task.claims,
-            chain: NO_CHAIN,
-        };
+        let Task { latency, class, n_claims, claims, .. } = *task;
+        let entry = Entry { of, sequence, start, latency, class, n_claims, claims };
         if slot as usize == self.entries.len() {
             self.entries.push(entry);
         } else {
@@ -364,10 +369,15 @@ impl<T: Copy> Engine<T> {
         let (claims, n_claims, latency) = (entry.claims, usize::from(entry.n_claims), entry.latency);
         self.take(&claims[..n_claims]);
         if latency.picos() > 0 {
-            self.queue.push(self.now + latency, Due::Draw { slot });
+            self.await_draw(slot, self.now + latency);
         } else {
             self.draw(slot);
         }
+    }
+
+    /// The task in a slot has its claims and pays its latency until a moment.
+    fn await_draw(&mut self, slot: u32, at: SimTime) {
+        self.queue.push(at, Due::Draw { slot });
     }
 
     fn take(&mut self, claims: &[(PoolId, u32)]) {
@@ -393,7 +403,7 @@ impl<T: Copy> Engine<T> {
     /// Before a task starts or ends, nobody's future is known on its capacities any more.
     fn clear_way(&mut self, slot: u32) {
         for i in 0..self.sharing.n_uses(slot) {
-            self.disturb(self.sharing.occupant(self.sharing.used(slot, i)));
+            self.disturb(self.sharing.occupant_at(slot, i));
         }
     }
 
@@ -408,17 +418,15 @@ impl<T: Copy> Engine<T> {
     /// Solves what changed and puts the new ends in the queue.
     fn solve(&mut self) {
         if self.sharing.stale() {
-            let n_solved = self.sharing.solve(self.now).len();
-            if n_solved > EVENT_EACH {
-                self.schedule_group();
-            } else {
-                self.schedule_each(n_solved);
-            }
+            self.sharing.solve(self.now);
+            self.schedule();
             self.sharing.clear();
         }
-        for (id, version) in std::mem::take(&mut self.due_groups) {
+        let mut due = std::mem::take(&mut self.due_groups);
+        for (id, version) in due.drain(..) {
             self.schedule_rest(id, version);
         }
+        self.due_groups = due;
         let mut hopeful = std::mem::take(&mut self.hopeful);
         for chain in hopeful.drain(..) {
             self.look_ahead(chain);
@@ -426,18 +434,19 @@ impl<T: Copy> Engine<T> {
         self.hopeful = hopeful;
     }
 
-    fn close(mut self) -> Result<Record, Stuck> {
+    fn close(mut self) -> Result<Record, Fault> {
         if self.n_open > 0 {
-            return Err(Stuck { at: self.now, n_tasks: self.n_open });
+            return Err(Fault::Stuck { at: self.now, n_tasks: self.n_open });
         }
         self.record.n_solves = self.sharing.n_solves;
-        self.record.served = self.sharing.served();
         self.record.laws = Laws {
             overload_max: self.sharing.overload_max,
             residue_max: self.sharing.residue_max,
-            n_unfinished: self.n_open,
+            n_lost: self.sequence as i64 - self.record.n_tasks as i64,
             overclaim_max: self.record.laws.overclaim_max,
         };
+        self.record.laws.hold()?;
+        self.record.served = self.sharing.into_served();
         Ok(self.record)
     }
 }

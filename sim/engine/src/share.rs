@@ -17,8 +17,9 @@ use crate::task::{Bound, MAX_DEMANDS, Task};
 
 mod batch;
 mod course;
+mod solve;
 
-pub(crate) use course::{Course, Turn};
+pub(crate) use course::Course;
 
 /// A capacity this close to its rate is full.
 pub(crate) const FULL: f64 = 1.0 - 1e-9;
@@ -33,10 +34,14 @@ struct Use {
     amount: f64,
 }
 
-/// A task that draws. Laid out so that a solve touches little memory.
+/// The uses of one task, in one line of cache.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Uses([Use; MAX_DEMANDS]);
+
+/// A task that draws, but for its uses.
 #[derive(Clone, Debug)]
 pub(crate) struct Draw {
-    uses: [Use; MAX_DEMANDS],
     /// Progress per second; 1 is the whole task.
     rate: f64,
     /// Progress not made yet at `since`.
@@ -61,11 +66,11 @@ pub(crate) struct Draw {
     drawing: bool,
 }
 
+/// A capacity between its users.
 #[derive(Clone, Debug)]
 struct Shared {
     rate: f64,
     used: f64,
-    served: f64,
     /// Slots that draw from it, with the index of the use.
     users: Vec<(u32, u8)>,
     /// The solve that took its users in last.
@@ -91,15 +96,20 @@ pub(crate) enum Occupant {
 #[derive(Debug)]
 pub(crate) struct Sharing {
     pub(crate) draws: Vec<Draw>,
+    /// By slot.
+    uses: Vec<Uses>,
     shared: Vec<Shared>,
+    /// Units drawn from each capacity by tasks that have ended.
+    served: Vec<f64>,
     stamp: u32,
     /// Counts fillings; a solve that widens fills more than once.
     pass: u32,
-    /// Slots to solve; after [`Sharing::solve`] those whose rate was solved.
+    /// Slots to solve.
     set: Vec<u32>,
     /// Capacities that lost or gained a user, or changed their rate, while full.
     felt: Vec<u32>,
     filling: Filling,
+    kin: solve::Kin,
     pub(crate) n_solves: u64,
     pub(crate) overload_max: f64,
     pub(crate) residue_max: f64,
@@ -110,7 +120,6 @@ impl Sharing {
         let shared = |capacity: &Capacity| Shared {
             rate: capacity.rate,
             used: 0.0,
-            served: 0.0,
             users: Vec::new(),
             taken: 0,
             pass: 0,
@@ -119,32 +128,34 @@ impl Sharing {
         };
         Self {
             draws: Vec::new(),
+            uses: Vec::new(),
             shared: capacities.iter().map(shared).collect(),
+            served: vec![0.0; capacities.len()],
             stamp: 0,
             pass: 0,
             set: Vec::new(),
             felt: Vec::new(),
             filling: Filling::default(),
+            kin: solve::Kin::default(),
             n_solves: 0,
             overload_max: 0.0,
             residue_max: 0.0,
         }
     }
 
-    pub(crate) fn served(&self) -> Vec<f64> {
-        self.shared.iter().map(|shared| shared.served).collect()
+    pub(crate) fn into_served(self) -> Vec<f64> {
+        self.served
     }
 
     /// Prepares a slot for a task that does not draw yet.
     pub(crate) fn place<T>(&mut self, slot: u32, task: &Task<T>) {
-        let mut uses = [Use::default(); MAX_DEMANDS];
-        for (entry, &(capacity, amount)) in uses.iter_mut().zip(task.demands()) {
+        let mut uses = Uses::default();
+        for (entry, &(capacity, amount)) in uses.0.iter_mut().zip(task.demands()) {
             *entry = Use { capacity: capacity.0, place: 0, amount };
         }
-        let main = if task.n_demands == 0 { 1.0 } else { uses[0].amount };
+        let main = if task.n_demands == 0 { 1.0 } else { uses.0[0].amount };
         let old = self.draws.get(slot as usize).map_or(0, |old| old.version);
         let draw = Draw {
-            uses,
             rate: 0.0,
             left: 1.0,
             since: SimTime::ZERO,
@@ -162,25 +173,35 @@ impl Sharing {
         };
         if slot as usize == self.draws.len() {
             self.draws.push(draw);
+            self.uses.push(uses);
         } else {
             self.draws[slot as usize] = draw;
+            self.uses[slot as usize] = uses;
         }
     }
 
     /// The task in this slot starts to draw.
     pub(crate) fn start(&mut self, slot: u32, now: SimTime) {
-        let draw = &mut self.draws[slot as usize];
-        draw.drawing = true;
-        draw.since = now;
-        for (i, entry) in draw.uses[..usize::from(draw.n_uses)].iter_mut().enumerate() {
-            let shared = &mut self.shared[entry.capacity as usize];
-            entry.place = shared.users.len() as u32;
-            shared.users.push((slot, i as u8));
+        self.join(slot, now);
+        self.set.push(slot);
+        for entry in &self.uses[slot as usize].0[..usize::from(self.draws[slot as usize].n_uses)] {
+            let shared = &self.shared[entry.capacity as usize];
             if shared.used >= shared.rate * FULL {
                 self.felt.push(entry.capacity);
             }
         }
-        self.set.push(slot);
+    }
+
+    /// The task in this slot is among the users of its capacities.
+    fn join(&mut self, slot: u32, since: SimTime) {
+        let draw = &mut self.draws[slot as usize];
+        draw.drawing = true;
+        draw.since = since;
+        for (i, entry) in self.uses[slot as usize].0[..usize::from(draw.n_uses)].iter_mut().enumerate() {
+            let shared = &mut self.shared[entry.capacity as usize];
+            entry.place = shared.users.len() as u32;
+            shared.users.push((slot, i as u8));
+        }
     }
 
     /// How many capacities the task in this slot draws from.
@@ -188,9 +209,14 @@ impl Sharing {
         usize::from(self.draws[slot as usize].n_uses)
     }
 
-    /// One of them.
-    pub(crate) fn used(&self, slot: u32, index: usize) -> CapacityId {
-        CapacityId(self.draws[slot as usize].uses[index].capacity)
+    /// Whose future is known on one of them.
+    pub(crate) fn occupant_at(&self, slot: u32, index: usize) -> Occupant {
+        self.shared[self.uses[slot as usize].0[index].capacity as usize].occupant
+    }
+
+    /// Whose future on a capacity is known.
+    pub(crate) fn occupant(&self, id: CapacityId) -> Occupant {
+        self.shared[id.0 as usize].occupant
     }
 
     /// Whether the task in this slot needs no time once its latency is paid.
@@ -208,16 +234,16 @@ impl Sharing {
         }
         let (rate, copies) = (draw.rate, draw.copies);
         for i in 0..usize::from(draw.n_uses) {
-            let Use { capacity, place, amount } = self.draws[slot as usize].uses[i];
+            let Use { capacity, place, amount } = self.uses[slot as usize].0[i];
+            self.served[capacity as usize] += copies * amount;
             let shared = &mut self.shared[capacity as usize];
             if shared.used >= shared.rate * FULL {
                 self.felt.push(capacity);
             }
             shared.used -= copies * amount * rate;
-            shared.served += copies * amount;
             shared.users.swap_remove(place as usize);
             if let Some(&(moved, index)) = shared.users.get(place as usize) {
-                self.draws[moved as usize].uses[usize::from(index)].place = place;
+                self.uses[moved as usize].0[usize::from(index)].place = place;
             }
             if shared.users.is_empty() {
                 shared.used = 0.0;
@@ -229,177 +255,6 @@ impl Sharing {
     pub(crate) fn set_rate(&mut self, id: CapacityId, rate: f64) {
         self.shared[id.0 as usize].rate = rate;
         self.felt.push(id.0);
-    }
-
-    /// Whether something changed that a solve must take in.
-    pub(crate) fn stale(&self) -> bool {
-        !self.set.is_empty() || !self.felt.is_empty()
-    }
-
-    /// Solves what the changes since the last call can be felt by; returns the slots solved.
-    pub(crate) fn solve(&mut self, now: SimTime) -> &[u32] {
-        self.n_solves += 1;
-        self.stamp = self.stamp.wrapping_add(1).max(1);
-        self.gather();
-        if let [slot] = *self.set
-            && self.solve_one(slot, now)
-        {
-            return &self.set;
-        }
-        loop {
-            self.prepare();
-            self.filling.fill();
-            if !self.widen() {
-                break;
-            }
-        }
-        self.settle(now);
-        &self.set
-    }
-
-    /// Slots of the last solve.
-    pub(crate) fn set(&self) -> &[u32] {
-        &self.set
-    }
-
-    /// Forgets the last solve's set.
-    pub(crate) fn clear(&mut self) {
-        self.set.clear();
-    }
-
-    /// Collects the tasks that the changes can be felt by, through full capacities.
-    fn gather(&mut self) {
-        let stamp = self.stamp;
-        let draws = &mut self.draws;
-        // A task that started and ended within one instant is no longer there.
-        self.set.retain(|&slot| {
-            let draw = &mut draws[slot as usize];
-            let first = draw.drawing && draw.stamp != stamp;
-            draw.stamp = stamp;
-            first
-        });
-        while let Some(id) = self.felt.pop() {
-            self.take_users(id);
-        }
-        self.spread(0);
-    }
-
-    fn take_users(&mut self, id: u32) {
-        let shared = &mut self.shared[id as usize];
-        if shared.taken == self.stamp {
-            return;
-        }
-        shared.taken = self.stamp;
-        for &(slot, _) in &shared.users {
-            let draw = &mut self.draws[slot as usize];
-            if draw.stamp != self.stamp {
-                draw.stamp = self.stamp;
-                self.set.push(slot);
-            }
-        }
-    }
-
-    /// Follows full capacities from the `from`-th gathered task on.
-    fn spread(&mut self, from: usize) {
-        let mut next = from;
-        while let Some(&slot) = self.set.get(next) {
-            let draw = &self.draws[slot as usize];
-            let (uses, n_uses) = (draw.uses, usize::from(draw.n_uses));
-            for entry in &uses[..n_uses] {
-                let shared = &self.shared[entry.capacity as usize];
-                if shared.taken != self.stamp && shared.users.len() > 1 && shared.used >= shared.rate * FULL {
-                    self.take_users(entry.capacity);
-                }
-            }
-            next += 1;
-        }
-    }
-
-    /// A task that shares nothing full: its rate is what the tightest of its capacities leaves it, or its limit. Whether
-    /// that was all; if it fills a capacity that others use, they must be solved with it.
-    fn solve_one(&mut self, slot: u32, now: SimTime) -> bool {
-        let draw = &self.draws[slot as usize];
-        let (mut level, mut bound) = (draw.limit / draw.per_level, Bound::Limit);
-        for entry in &draw.uses[..usize::from(draw.n_uses)] {
-            let shared = &self.shared[entry.capacity as usize];
-            let load = draw.copies * (entry.amount * draw.per_level);
-            let at = shared.rest_beside(draw.copies * entry.amount * draw.rate, 1) / load;
-            if at < level {
-                (level, bound) = (at, Bound::Capacity(CapacityId(entry.capacity)));
-            }
-        }
-        if let Bound::Capacity(id) = bound
-            && self.shared[id.0 as usize].users.len() > 1
-        {
-            return false;
-        }
-        let rate = if bound == Bound::Limit { draw.limit } else { level * draw.per_level };
-        let old = draw.rate;
-        let (copies, uses, n_uses) = (draw.copies, draw.uses, usize::from(draw.n_uses));
-        for entry in &uses[..n_uses] {
-            let shared = &mut self.shared[entry.capacity as usize];
-            let rest = shared.rest_beside(copies * entry.amount * old, 1) - copies * entry.amount * rate;
-            shared.used = shared.rate - rest.max(0.0);
-        }
-        self.draws[slot as usize].settle(rate, bound, now);
-        true
-    }
-
-    /// Lays the gathered tasks and the capacities between them out for a filling.
-    fn prepare(&mut self) {
-        self.pass = self.pass.wrapping_add(1).max(1);
-        self.filling.clear();
-        for &slot in &self.set {
-            let draw = &self.draws[slot as usize];
-            self.filling.add_task(draw.per_level, draw.limit, draw.n_uses == 0);
-            for entry in &draw.uses[..usize::from(draw.n_uses)] {
-                let shared = &mut self.shared[entry.capacity as usize];
-                if shared.pass != self.pass {
-                    shared.pass = self.pass;
-                    shared.lane = self.filling.add_lane(entry.capacity);
-                }
-                let amount = draw.copies * entry.amount;
-                self.filling.add_use(
-                    shared.lane,
-                    amount,
-                    draw.copies * (entry.amount * draw.per_level),
-                    amount * draw.rate,
-                );
-            }
-        }
-        for lane in &mut self.filling.lanes {
-            let shared = &self.shared[lane.capacity as usize];
-            lane.rest = shared.rest_beside(lane.own, lane.n_open as usize);
-        }
-        self.filling.index();
-    }
-
-    /// Takes in the other users of capacities that the new rates fill. Whether there were any.
-    fn widen(&mut self) -> bool {
-        let before = self.set.len();
-        for i in 0..self.filling.lanes.len() {
-            let lane = &self.filling.lanes[i];
-            let shared = &self.shared[lane.capacity as usize];
-            let full = lane.rest <= shared.rate * (1.0 - FULL);
-            if full && (lane.n_users as usize) < shared.users.len() {
-                self.take_users(lane.capacity);
-            }
-        }
-        self.spread(before);
-        self.set.len() > before
-    }
-
-    /// Makes the new rates the rates.
-    fn settle(&mut self, now: SimTime) {
-        for lane in &self.filling.lanes {
-            let shared = &mut self.shared[lane.capacity as usize];
-            self.overload_max = self.overload_max.max(-lane.rest / shared.rate);
-            shared.used = shared.rate - lane.rest.max(0.0);
-        }
-        for (&slot, &(rate, stop)) in self.set.iter().zip(&self.filling.rates) {
-            let bound = stop.map_or(Bound::Limit, |id| Bound::Capacity(CapacityId(id)));
-            self.draws[slot as usize].settle(rate, bound, now);
-        }
     }
 }
 

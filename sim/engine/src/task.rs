@@ -41,6 +41,7 @@ pub enum Bound {
 
 impl<T> Task<T> {
     /// A task that asks for nothing and ends when it starts.
+    #[inline]
     pub fn new(tag: T) -> Self {
         Self {
             tag,
@@ -62,6 +63,7 @@ impl<T> Task<T> {
     /// # Panics
     /// On a fifth demand, or an amount that is negative or not finite: faults of the caller.
     #[must_use]
+    #[inline]
     pub fn demand(mut self, capacity: CapacityId, amount: f64) -> Self {
         assert!(amount.is_finite() && amount >= 0.0, "a demand must be zero or more, not {amount}");
         if amount > 0.0 {
@@ -76,6 +78,7 @@ impl<T> Task<T> {
     /// # Panics
     /// On a third claim: a fault of the caller.
     #[must_use]
+    #[inline]
     pub fn claim(mut self, pool: PoolId, count: u32) -> Self {
         if count > 0 {
             self.claims[usize::from(self.n_claims)] = (pool, count);
@@ -86,6 +89,7 @@ impl<T> Task<T> {
 
     /// Time between claiming and drawing.
     #[must_use]
+    #[inline]
     pub fn latency(mut self, latency: SimSpan) -> Self {
         self.latency = latency;
         self
@@ -93,6 +97,7 @@ impl<T> Task<T> {
 
     /// Its share against others: usage of the main demand grows in proportion. 1 for a flow, the SMs held for a kernel.
     #[must_use]
+    #[inline]
     pub fn weight(mut self, weight: f64) -> Self {
         debug_assert!(weight > 0.0);
         self.weight = weight;
@@ -101,6 +106,7 @@ impl<T> Task<T> {
 
     /// The shortest time the task may take, even alone: bounds its progress from above.
     #[must_use]
+    #[inline]
     pub fn no_faster_than(mut self, seconds: f64) -> Self {
         self.limit = if seconds > 0.0 { 1.0 / seconds } else { f64::INFINITY };
         self
@@ -108,6 +114,7 @@ impl<T> Task<T> {
 
     /// How many equal tasks this one stands for.
     #[must_use]
+    #[inline]
     pub fn copies(mut self, copies: u32) -> Self {
         self.copies = f64::from(copies);
         self
@@ -115,15 +122,24 @@ impl<T> Task<T> {
 
     /// Order among what happens at one instant; lower first.
     #[must_use]
+    #[inline]
     pub fn class(mut self, class: u8) -> Self {
         self.class = class;
         self
     }
 
+    #[inline]
     pub(crate) fn demands(&self) -> &[(CapacityId, f64)] {
         &self.demands[..usize::from(self.n_demands)]
     }
 
+    /// Whether it claims the same as another.
+    #[inline]
+    pub(crate) fn claims_as(&self, other: &Self) -> bool {
+        self.n_claims == other.n_claims && (0..usize::from(self.n_claims)).all(|i| self.claims[i] == other.claims[i])
+    }
+
+    #[inline]
     pub(crate) fn claims(&self) -> &[(PoolId, u32)] {
         &self.claims[..usize::from(self.n_claims)]
     }

@@ -55,8 +55,8 @@ pub fn collective(question: &CollectiveQuestion) -> Result<CollectiveAnswer, Pla
     let n_ranks = check(question)?;
     let mut ports = Ports::new(question, n_ranks);
     let record = run(&ports.resources.clone(), &mut ports)
-        .map_err(|stuck| PlanError::Fault(format!("the collective is {stuck}")))?;
-    answer(question, n_ranks, &record)
+        .map_err(|fault| PlanError::Fault(format!("the collective: {fault}")))?;
+    Ok(answer(question, n_ranks, &record))
 }
 
 fn check(question: &CollectiveQuestion) -> Result<u32, PlanError> {
@@ -82,10 +82,7 @@ fn check(question: &CollectiveQuestion) -> Result<u32, PlanError> {
     Ok(n_ranks as u32)
 }
 
-fn answer(question: &CollectiveQuestion, n_ranks: u32, record: &Record) -> Result<CollectiveAnswer, PlanError> {
-    if !record.laws.hold() {
-        return Err(PlanError::Fault(format!("a law is broken: {:?}", record.laws)));
-    }
+fn answer(question: &CollectiveQuestion, n_ranks: u32, record: &Record) -> CollectiveAnswer {
     let n = u64::from(n_ranks);
     let (n_flows, bus_share) = match question.what {
         Collective::AllToAll | Collective::AllGather | Collective::ReduceScatter => (n * (n - 1), 1.0 - 1.0 / n as f64),
@@ -94,7 +91,7 @@ fn answer(question: &CollectiveQuestion, n_ranks: u32, record: &Record) -> Resul
     };
     let time = Seconds::new(record.end.seconds());
     let algorithm_bandwidth = if time.get() > 0.0 { question.bytes / time } else { BytesPerSec::ZERO };
-    Ok(CollectiveAnswer { time, n_flows, algorithm_bandwidth, bus_bandwidth: algorithm_bandwidth * bus_share })
+    CollectiveAnswer { time, n_flows, algorithm_bandwidth, bus_bandwidth: algorithm_bandwidth * bus_share }
 }
 
 /// Ports of all ranks.

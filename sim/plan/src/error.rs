@@ -83,7 +83,7 @@ pub enum PlanError {
     Topology(#[from] TopologyError),
     /// The machine cannot do what is wanted of it.
     #[error(transparent)]
-    Platform(#[from] PlatformError),
+    Platform(PlatformError),
     /// The schedule cannot be laid out.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -96,4 +96,14 @@ pub enum PlanError {
     /// A fault of this program.
     #[error("fault in the simulator: {0}")]
     Fault(String),
+}
+
+impl From<PlatformError> for PlanError {
+    fn from(error: PlatformError) -> Self {
+        match error {
+            PlatformError::Topology(error) => Self::Topology(error),
+            PlatformError::Engine(fault) => Self::Fault(fault.to_string()),
+            PlatformError::Planes { .. } => Self::Platform(error),
+        }
+    }
 }

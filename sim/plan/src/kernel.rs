@@ -120,7 +120,7 @@ fn alone(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<(Secon
     let task = Kernel::from_demand(&demand, sms).task((), &on);
     let mut graph = TaskGraph::default();
     let id = graph.add(task, &[]);
-    run(&resources, &mut graph).map_err(|stuck| PlanError::Fault(format!("the kernel is {stuck}")))?;
+    run(&resources, &mut graph).map_err(|fault| PlanError::Fault(format!("the kernel: {fault}")))?;
     Ok((Seconds::new(graph.end(id).seconds()), demand.alone(rate).1))
 }
 

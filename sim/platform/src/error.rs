@@ -8,6 +8,9 @@ pub enum PlatformError {
     /// The machine cannot be built, or two devices do not reach each other.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// A run of the engine that cannot be believed.
+    #[error("fault in the simulator: {0}")]
+    Engine(#[from] engine::Fault),
     /// A direct exchange between planes, which nobody relays.
     #[error(
         "`policy.exchange` is `direct`, but {first} and {other} stand in different planes of the network (`fabric.planes` = {planes}), so that copies between \

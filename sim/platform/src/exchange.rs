@@ -148,14 +148,18 @@ impl ExchangeGroup {
     }
 
     /// A dispatch or combine of some picks: every message of every rank.
-    #[must_use]
-    pub fn exchange(&self, picks: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
+    ///
+    /// # Errors
+    /// A fault of the engine, which finds how long it takes alone.
+    pub fn exchange(&self, picks: &Batch, kind: ExchangeKind) -> Result<ExchangeTemplate, PlatformError> {
         whole(self, picks, kind)
     }
 
     /// The same as one rank sees it that stands for all; whether every rank has the same picks.
-    #[must_use]
-    pub fn folded(&self, whole: &ExchangeTemplate, balanced: bool) -> ExchangeTemplate {
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub fn folded(&self, whole: &ExchangeTemplate, balanced: bool) -> Result<ExchangeTemplate, PlatformError> {
         folded(self, whole, balanced)
     }
 
@@ -203,7 +207,7 @@ fn relay_pairs(placement: Placement, spread: &ExpertSpread, n_ranks_job: u32) ->
 }
 
 /// Every message of every rank.
-fn whole(wires: &ExchangeGroup, batch: &Batch, kind: ExchangeKind) -> ExchangeTemplate {
+fn whole(wires: &ExchangeGroup, batch: &Batch, kind: ExchangeKind) -> Result<ExchangeTemplate, PlatformError> {
     let n_ranks = batch.n_ranks();
     let mut draft = Draft {
         kind,
@@ -296,7 +300,7 @@ impl ExchangeGroup {
         });
     }
 
-    fn template(&self, draft: Draft) -> ExchangeTemplate {
+    fn template(&self, draft: Draft) -> Result<ExchangeTemplate, PlatformError> {
         let Draft { kind, flows, memory, .. } = draft;
         let (n_members, devices) = (memory.len(), self.devices as usize);
         let mut waits = vec![0; n_members];
@@ -315,8 +319,8 @@ impl ExchangeGroup {
         for (member, waits) in waits.iter_mut().enumerate() {
             *waits += u32::from(node_waits[member / devices] > 0);
         }
-        let alone = self.alone(&flows, n_members);
-        ExchangeTemplate {
+        let alone = self.alone(&flows, n_members)?;
+        Ok(ExchangeTemplate {
             flows,
             waits,
             node_waits,
@@ -326,19 +330,19 @@ impl ExchangeGroup {
             latency: self.latency,
             up_bytes,
             out_bytes,
-        }
+        })
     }
 
     /// How long the messages take with the machine to themselves.
-    fn alone(&self, flows: &[Flow], n_members: usize) -> Seconds {
+    fn alone(&self, flows: &[Flow], n_members: usize) -> Result<Seconds, PlatformError> {
         match self.delivery {
             Delivery::Forwarded => self.shared(flows, n_members),
-            Delivery::Direct => direct::alone(flows, n_members, [self.up_rate, self.out_rate, self.copy_rate]),
+            Delivery::Direct => Ok(direct::alone(flows, n_members, [self.up_rate, self.out_rate, self.copy_rate])),
         }
     }
 
     /// The same, sharing solved message by message.
-    fn shared(&self, flows: &[Flow], n_members: usize) -> Seconds {
+    fn shared(&self, flows: &[Flow], n_members: usize) -> Result<Seconds, PlatformError> {
         let mut resources = Resources::default();
         let mut ports = |rate: f64| -> Vec<_> {
             (0..n_members).map(|_| resources.add_capacity(Capacity { rate: rate.max(f64::MIN_POSITIVE) })).collect()
@@ -358,17 +362,14 @@ impl ExchangeGroup {
             }
             graph.add(task.no_faster_than(flow.shortest).copies(flow.copies), &[]);
         }
-        match engine::run(&resources, &mut graph) {
-            Ok(record) => Seconds::new(record.end.seconds()),
-            // No task claims anything, so none can be stuck.
-            Err(_) => Seconds::ZERO,
-        }
+        let record = engine::run(&resources, &mut graph)?;
+        Ok(Seconds::new(record.end.seconds()))
     }
 }
 
 /// One rank that stands for all: as many messages of the mean size, stretched so that they take as long as the group's
 /// slowest. Where picks are `balanced` every rank is the mean rank and nothing is stretched.
-fn folded(wires: &ExchangeGroup, whole: &ExchangeTemplate, balanced: bool) -> ExchangeTemplate {
+fn folded(wires: &ExchangeGroup, whole: &ExchangeTemplate, balanced: bool) -> Result<ExchangeTemplate, PlatformError> {
     let bundle = |up: bool, copies: u32| {
         let mut sizes = whole.flows.iter().filter(|flow| flow.up == up);
         let first = *sizes.next()?;
@@ -396,27 +397,27 @@ fn folded(wires: &ExchangeGroup, whole: &ExchangeTemplate, balanced: bool) -> Ex
         [bundle(false, wires.n_far), bundle(true, wires.devices - 1)].into_iter().flatten().collect();
     let one = ExchangeGroup { devices: 1, ..*wires };
     if !balanced {
-        let mean = one.alone(&flows, 1);
+        let mean = one.alone(&flows, 1)?;
         let stretch = if mean.get() > 0.0 { whole.alone / mean } else { 1.0 };
         for flow in &mut flows {
             flow.occupied = flow.occupied.map(|occupied| occupied * stretch);
             flow.shortest *= stretch;
         }
         // Ports take their time and bytes stay what they are, unless SMs bind: those copy more.
-        if one.alone(&flows, 1).get() < whole.alone.get() * (1.0 - 1e-9) {
+        if one.alone(&flows, 1)?.get() < whole.alone.get() * (1.0 - 1e-9) {
             for flow in &mut flows {
                 flow.copied = flow.copied.map(|copied| copied * stretch);
             }
         }
     }
-    ExchangeTemplate {
+    Ok(ExchangeTemplate {
         // The one member is sender and receiver of each bundle.
         waits: vec![2 * flows.len() as u32],
         node_waits: vec![0],
         devices: 1,
         memory: vec![whole.memory.iter().sum::<f64>() / whole.memory.len() as f64],
-        alone: one.alone(&flows, 1),
+        alone: one.alone(&flows, 1)?,
         flows,
         ..whole.clone()
-    }
+    })
 }

@@ -52,6 +52,7 @@ impl Kernel {
     }
 
     /// As a task. The main demand is memory: kernels and copies that meet there are judged in one unit.
+    #[inline]
     #[must_use]
     pub fn task<T>(&self, tag: T, on: &RankResources) -> Task<T> {
         Task::new(tag)

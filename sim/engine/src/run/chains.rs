@@ -1,25 +1,24 @@
 //! Chains: tasks submitted in turn, foreseen while nobody disturbs them.
 
-use super::{Ended, Ending, Engine, NO_CHAIN};
+use super::{Ended, Ending, Engine, NO_CHAIN, Of};
 use crate::chain::Chain;
-use crate::driver::{Driver, Finished};
+use crate::driver::{Driver, Finished, List, Turn};
 use crate::queue::Due;
-use crate::share::{Draw, Occupant, Turn};
+use crate::share::Occupant;
 use crate::task::Task;
 
-impl<T: Copy> Engine<T> {
-    pub(super) fn submit_chain(&mut self, tasks: Vec<Task<T>>) {
+impl<D: Driver> Engine<'_, D> {
+    pub(super) fn submit_chain(&mut self, list: List, n_tasks: u32) {
         let id = self.free_chains.pop().unwrap_or_else(|| {
             self.chains.push(Chain::default());
             self.chains.len() as u32 - 1
         });
         let chain = &mut self.chains[id as usize];
+        (chain.list, chain.n_tasks, chain.n_ended) = (list, n_tasks, 0);
         chain.sequence = self.sequence + 1;
-        chain.n_ended = 0;
         chain.turns.clear();
-        self.sequence += tasks.len() as u64;
-        self.n_open += tasks.len() as u64;
-        chain.tasks = tasks;
+        self.sequence += u64::from(n_tasks);
+        self.n_open += u64::from(n_tasks);
         self.submit_next(id);
     }
 
@@ -27,7 +26,7 @@ impl<T: Copy> Engine<T> {
     pub(super) fn submit_next(&mut self, id: u32) {
         let chain = &mut self.chains[id as usize];
         chain.since = self.now;
-        let task = chain.tasks[chain.n_ended];
+        let task = self.driver.listed(chain.list, chain.n_ended);
         if task.latency.picos() > 0 && self.lacking(task.claims()).is_none() {
             self.take(task.claims());
             self.hopeful.push(id);
@@ -39,29 +38,38 @@ impl<T: Copy> Engine<T> {
 
     /// Puts a chain on course as far as it can be foreseen, now that this instant is solved; its next task has its claims.
     pub(super) fn look_ahead(&mut self, id: u32) {
-        let Chain { tasks, turns, n_ended, since, course, .. } = &mut self.chains[id as usize];
-        let first = &tasks[*n_ended];
-        let alone = first.claims().iter().all(|(pool, _)| self.pools[pool.0 as usize].is_quiet());
+        let Self { chains, driver, pools, sharing, .. } = self;
+        let Chain { list, n_tasks, n_ended, class, turns, since, course, .. } = &mut chains[id as usize];
+        let first = driver.listed(*list, *n_ended);
+        let (mut task, mut start) = (first, *since);
         course.clear();
-        let mut start = *since;
-        for task in tasks[*n_ended..].iter().take_while(|task| alone && task.claims() == first.claims()) {
-            let Some(turn) = self.sharing.foresee(course, task, start) else { break };
-            self.sharing.pass(course, task, &turn);
-            start = turn.end;
-            turns.push(turn);
+        if first.claims().iter().all(|(pool, _)| pools[pool.0 as usize].is_quiet()) {
+            for next in *n_ended + 1.. {
+                let Some(foreseen) = sharing.foresee(course, &task, start) else { break };
+                sharing.pass(course, &task, &foreseen);
+                (start, *class) = (foreseen.turn.end, task.class);
+                turns.push(foreseen.turn);
+                if next == *n_tasks {
+                    break;
+                }
+                task = driver.listed(*list, next);
+                if !task.claims_as(&first) {
+                    break;
+                }
+            }
         }
-        if turns.len() == *n_ended {
-            let (task, start) = (*first, *since);
-            let slot = self.enter_link(id, &task);
-            self.queue.push(start + task.latency, Due::Draw { slot });
+        if turns.len() == *n_ended as usize {
+            let start = *since;
+            let slot = self.enter_link(id, &first);
+            self.await_draw(slot, start + first.latency);
             return;
         }
-        self.sharing.occupy_course(course, Occupant::Chain(id));
+        sharing.occupy_course(course, Occupant::Chain(id));
         for (pool, _) in first.claims() {
-            self.pools[pool.0 as usize].chain = id;
+            pools[pool.0 as usize].chain = id;
         }
         let withheld = course.moved();
-        let chain = &mut self.chains[id as usize];
+        let chain = &mut chains[id as usize];
         chain.withheld = withheld;
         self.queue.push(start, Due::Course { chain: id, version: chain.version });
         if let Some(slot) = withheld {
@@ -71,53 +79,52 @@ impl<T: Copy> Engine<T> {
     }
 
     /// Gives the first task of a chain that has not ended a slot.
-    fn enter_link(&mut self, id: u32, task: &Task<T>) -> u32 {
+    fn enter_link(&mut self, id: u32, task: &Task<()>) -> u32 {
         let chain = &self.chains[id as usize];
-        let (sequence, start) = (chain.sequence + chain.n_ended as u64, chain.since);
-        let slot = self.enter(task, sequence, start);
-        self.entries[slot as usize].chain = id;
-        slot
+        let (sequence, start) = (chain.sequence + u64::from(chain.n_ended), chain.since);
+        self.enter(Of::Chain(id), task, sequence, start)
     }
 
     /// Somebody else comes: what has happened until now is kept, and the task that is at it goes on as an ordinary one.
     pub(super) fn disturb_chain(&mut self, id: u32) {
-        let chain = &mut self.chains[id as usize];
-        let at = chain.n_ended + chain.turns[chain.n_ended..].partition_point(|turn| turn.end < self.now);
-        let turn = chain.turns[at];
-        let task = chain.tasks[at];
-        let from = turn.start + task.latency;
-        let draws = from < self.now;
         self.leave_course(id);
-        let Chain { tasks, turns, n_ended, course, .. } = &mut self.chains[id as usize];
+        let now = self.now;
+        let Self { chains, driver, sharing, .. } = self;
+        let Chain { list, n_ended, turns, course, .. } = &mut chains[id as usize];
+        let at = *n_ended + turns[*n_ended as usize..].partition_point(|turn| turn.end < now) as u32;
+        let turn = turns[at as usize];
         // The lanes as they are now, for they stand at the end of the course.
-        course.rewind(&self.sharing);
-        for (task, turn) in tasks[*n_ended..at].iter().zip(&turns[*n_ended..at]) {
-            self.sharing.foresee(course, task, turn.start);
-            self.sharing.pass(course, task, turn);
+        course.rewind(sharing);
+        for index in *n_ended..at {
+            let task = driver.listed(*list, index);
+            match sharing.foresee(course, &task, turns[index as usize].start) {
+                Some(foreseen) => sharing.pass(course, &task, &foreseen),
+                // The driver has another task there than before.
+                None => sharing.residue_max = f64::INFINITY,
+            }
         }
-        if draws {
-            self.sharing.foresee(course, &task, turn.start);
-        }
+        let task = driver.listed(*list, at);
+        let from = turn.start + task.latency;
+        let drawn = if from < now { sharing.foresee(course, &task, turn.start) } else { None };
         self.commit(id, false);
         self.count_ended(id, at);
         self.chains[id as usize].since = turn.start;
-        self.chains[id as usize].turns.truncate(at);
+        self.chains[id as usize].turns.truncate(at as usize);
         let slot = self.enter_link(id, &task);
-        if draws {
-            self.sharing.resume(slot, &turn, from);
+        if let Some(foreseen) = drawn {
+            self.sharing.resume(slot, &foreseen);
             let version = self.sharing.draws[slot as usize].version;
             self.queue.push(turn.end, Due::End { slot, version });
         } else {
-            self.queue.push(from, Due::Draw { slot });
+            self.await_draw(slot, from.max(now));
         }
     }
 
     pub(super) fn collect_course(&mut self, id: u32, version: u32) {
         let chain = &self.chains[id as usize];
         if chain.version == version {
-            let last = chain.turns.len() - 1;
-            let (class, sequence) = (chain.tasks[last].class, chain.sequence + last as u64);
-            self.ended.push(Ended { class, sequence, what: Ending::Course { chain: id, version } });
+            let sequence = chain.sequence + chain.turns.len() as u64 - 1;
+            self.ended.push(Ended { class: chain.class, sequence, what: Ending::Course { chain: id, version } });
         }
     }
 
@@ -126,8 +133,8 @@ impl<T: Copy> Engine<T> {
         self.leave_course(id);
         self.commit(id, true);
         let chain = &self.chains[id as usize];
-        let last = chain.turns.len();
-        let claims = chain.tasks[last - 1];
+        let last = chain.turns.len() as u32;
+        let claims = self.driver.listed(chain.list, last - 1);
         self.count_ended(id, last);
         self.release(claims.claims());
     }
@@ -136,7 +143,7 @@ impl<T: Copy> Engine<T> {
         let chain = &mut self.chains[id as usize];
         chain.version = chain.version.wrapping_add(1);
         self.sharing.occupy_course(&chain.course, Occupant::Nobody);
-        for (pool, _) in chain.tasks[chain.n_ended].claims() {
+        for (pool, _) in self.driver.listed(chain.list, chain.n_ended).claims() {
             self.pools[pool.0 as usize].chain = NO_CHAIN;
         }
     }
@@ -147,47 +154,40 @@ impl<T: Copy> Engine<T> {
         self.sharing.commit(&chain.course, ends);
         if let Some(slot) = chain.withheld.take() {
             self.sharing.give_back(&chain.course);
-            let Draw { end, version, .. } = self.sharing.draws[slot as usize];
-            self.queue.push(end.max(self.now), Due::End { slot, version });
+            let draw = &self.sharing.draws[slot as usize];
+            self.queue.push(draw.end.max(self.now), Due::End { slot, version: draw.version });
         }
     }
 
-    /// The tasks of a chain before `until` have ended.
-    fn count_ended(&mut self, id: u32, until: usize) {
+    /// The tasks of a chain before `until`, those that have passed on its course, have ended.
+    fn count_ended(&mut self, id: u32, until: u32) {
         let chain = &mut self.chains[id as usize];
-        for task in &chain.tasks[chain.n_ended..until] {
-            self.sharing.serve(task);
-            self.record.n_copies += task.copies as u64;
-        }
-        let n_more = (until - chain.n_ended) as u64;
+        let n_more = u64::from(until - chain.n_ended);
         self.record.n_tasks += n_more;
+        self.record.n_copies += chain.course.n_copies;
         self.n_open -= n_more;
-        if let Some(turn) = chain.turns[..until].last() {
+        if let Some(turn) = chain.turns[..until as usize].last() {
             self.record.end = self.record.end.max(turn.end);
         }
         chain.n_ended = until;
     }
 
     /// A task of a chain that had a slot has ended.
-    pub(super) fn end_link(&mut self, id: u32, finished: &Finished<T>) {
+    pub(super) fn end_link(&mut self, id: u32, finished: &Finished<()>) {
         let chain = &mut self.chains[id as usize];
         chain.n_ended += 1;
         let Finished { start, end, bound, .. } = *finished;
-        chain.turns.push(Turn { start, end, rate: 0.0, bound });
+        chain.turns.push(Turn { start, end, bound });
     }
 
     /// Goes on with a chain, or tells the driver of all of it.
-    pub(super) fn go_on<D: Driver<Tag = T>>(&mut self, id: u32, driver: &mut D) {
+    pub(super) fn go_on(&mut self, id: u32) {
         let chain = &mut self.chains[id as usize];
-        if chain.n_ended < chain.tasks.len() {
+        if chain.n_ended < chain.n_tasks {
             self.actions.next(id);
             return;
         }
-        for (task, turn) in chain.tasks.iter().zip(&chain.turns) {
-            let finished = Finished { tag: task.tag, start: turn.start, end: turn.end, bound: turn.bound };
-            driver.finished(&finished, &mut self.actions);
-        }
-        self.actions.put_back(std::mem::take(&mut chain.tasks));
+        self.driver.chain_ended(chain.list, &chain.turns, &mut self.actions);
         self.free_chains.push(id);
     }
 }

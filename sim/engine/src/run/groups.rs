@@ -1,8 +1,11 @@
 //! Groups: tasks that one large solve gave their rates share an event, for the first of them to end.
 
+use std::ops::Range;
+
 use units::SimTime;
 
-use super::{Ended, Ending, Engine};
+use super::{EVENT_EACH, Ended, Ending, Engine};
+use crate::driver::Driver;
 use crate::queue::Due;
 use crate::share::NO_GROUP;
 
@@ -14,7 +17,7 @@ pub(super) struct Group {
     members: Vec<u32>,
 }
 
-impl<T: Copy> Engine<T> {
+impl<D: Driver> Engine<'_, D> {
     pub(super) fn collect_group(&mut self, id: u32, version: u32) {
         let group = &self.groups[id as usize];
         if group.version != version {
@@ -30,19 +33,32 @@ impl<T: Copy> Engine<T> {
         self.due_groups.push((id, version));
     }
 
-    pub(super) fn schedule_each(&mut self, n_solved: usize) {
-        for i in 0..n_solved {
-            let slot = self.sharing.set()[i];
-            let grouped = self.leave_group(slot);
-            let draw = &mut self.sharing.draws[slot as usize];
-            if draw.scheduled != draw.version || grouped {
-                draw.scheduled = draw.version;
-                self.queue.push(draw.end.max(self.now), Due::End { slot, version: draw.version });
+    /// Puts the ends of what was solved in the queue, one event for a large family.
+    pub(super) fn schedule(&mut self) {
+        let mut begin = 0;
+        let mut family = 0;
+        while let Some(end) = self.sharing.family_end(family) {
+            if end - begin > EVENT_EACH {
+                self.schedule_group(begin..end);
+            } else {
+                (begin..end).for_each(|place| self.schedule_one(place));
             }
+            family += 1;
+            begin = end;
         }
     }
 
-    pub(super) fn schedule_group(&mut self) {
+    fn schedule_one(&mut self, place: usize) {
+        let slot = self.sharing.solved()[place];
+        let grouped = self.leave_group(slot);
+        let draw = &mut self.sharing.draws[slot as usize];
+        if draw.scheduled != draw.version || grouped {
+            draw.scheduled = draw.version;
+            self.queue.push(draw.end.max(self.now), Due::End { slot, version: draw.version });
+        }
+    }
+
+    fn schedule_group(&mut self, places: Range<usize>) {
         let id = self.free_groups.pop().unwrap_or_else(|| {
             self.groups.push(Group::default());
             self.groups.len() as u32 - 1
@@ -50,7 +66,7 @@ impl<T: Copy> Engine<T> {
         let mut first = SimTime::MAX;
         let mut members = std::mem::take(&mut self.groups[id as usize].members);
         members.clear();
-        members.extend_from_slice(self.sharing.set());
+        members.extend_from_slice(&self.sharing.solved()[places]);
         for &slot in &members {
             self.leave_group(slot);
             let draw = &mut self.sharing.draws[slot as usize];

@@ -3,60 +3,49 @@
 use units::SimTime;
 
 use super::{Occupant, Sharing};
-use crate::replay::{Leg, mix};
-use crate::resource::{Capacity, CapacityId};
-use crate::task::{Bound, Task};
+use crate::replay::Leg;
 
 impl Sharing {
-    /// A hash of all that the future of a batch depends on, with the lanes (capacities in order of first use) of its uses
-    /// and their rates; none if one of the capacities is in use.
-    pub(crate) fn identify<T>(
+    /// Finds the lanes of capacities that are met in this order: capacities by their first meeting. None if one of them is
+    /// in use.
+    pub(crate) fn lay_out(
         &mut self,
-        tasks: &[Task<T>],
+        met: impl Iterator<Item = u32>,
         lanes: &mut Vec<u32>,
-        rates: &mut Vec<Capacity>,
-    ) -> Option<u128> {
+        capacities: &mut Vec<u32>,
+    ) -> Option<()> {
         self.pass = self.pass.wrapping_add(1).max(1);
-        let mut hash = tasks.len() as u128;
-        for task in tasks {
-            hash = mix(hash, task.weight.to_bits() ^ u64::from(task.n_demands));
-            hash = mix(hash, task.limit.to_bits() ^ task.copies.to_bits().rotate_left(17));
-            for &(capacity, amount) in task.demands() {
-                let shared = &mut self.shared[capacity.0 as usize];
-                if shared.pass != self.pass {
-                    if !shared.users.is_empty() || shared.occupant != Occupant::Nobody {
-                        return None;
-                    }
-                    shared.pass = self.pass;
-                    shared.lane = rates.len() as u32;
-                    rates.push(Capacity { rate: shared.rate });
-                    hash = mix(hash, shared.rate.to_bits());
+        for capacity in met {
+            let shared = &mut self.shared[capacity as usize];
+            if shared.pass != self.pass {
+                if !shared.users.is_empty() || shared.occupant != Occupant::Nobody {
+                    return None;
                 }
-                lanes.push(shared.lane);
-                hash = mix(hash, amount.to_bits() ^ u64::from(shared.lane));
+                shared.pass = self.pass;
+                shared.lane = capacities.len() as u32;
+                capacities.push(capacity);
             }
+            lanes.push(shared.lane);
         }
-        Some(hash)
+        Some(())
     }
 
-    /// Says whose future is known on the capacities of tasks.
-    pub(crate) fn occupy<T>(&mut self, tasks: &[Task<T>], occupant: Occupant) {
-        for task in tasks {
-            for &(capacity, _) in task.demands() {
-                self.shared[capacity.0 as usize].occupant = occupant;
-            }
+    /// The rate of a capacity.
+    pub(crate) fn rate(&self, capacity: u32) -> f64 {
+        self.shared[capacity as usize].rate
+    }
+
+    /// Says whose future is known on some capacities.
+    pub(crate) fn occupy(&mut self, capacities: &[u32], occupant: Occupant) {
+        for &capacity in capacities {
+            self.shared[capacity as usize].occupant = occupant;
         }
     }
 
-    /// Whose future on a capacity is known.
-    pub(crate) fn occupant(&self, id: CapacityId) -> Occupant {
-        self.shared[id.0 as usize].occupant
-    }
-
-    /// Counts what a replayed task drew.
-    pub(crate) fn serve<T>(&mut self, task: &Task<T>) {
-        for &(capacity, amount) in task.demands() {
-            self.shared[capacity.0 as usize].served += task.copies * amount;
+    /// Counts what replayed tasks drew: lanes of the capacities, and units.
+    pub(crate) fn serve(&mut self, capacities: &[u32], drawn: &[(u32, f64)]) {
+        for &(lane, units) in drawn {
+            self.served[capacities[lane as usize] as usize] += units;
         }
     }
 
@@ -67,26 +56,17 @@ impl Sharing {
         draw.rate = leg.rate;
         draw.left = leg.left;
         draw.end = start + leg.end;
-        for entry in &draw.uses[..usize::from(draw.n_uses)] {
+        for entry in &self.uses[slot as usize].0[..usize::from(draw.n_uses)] {
             self.shared[entry.capacity as usize].used += draw.copies * entry.amount * leg.rate;
         }
     }
 
     /// Remembers that the ends of the last solve's tasks are known.
     pub(crate) fn mark_scheduled(&mut self) {
-        for &slot in &self.set {
+        for place in 0..self.solved().len() {
+            let slot = self.solved()[place];
             let draw = &mut self.draws[slot as usize];
             draw.scheduled = draw.version;
-        }
-    }
-
-    /// Which of its uses stopped a task; none: its own limit.
-    pub(crate) fn stopped_by(&self, slot: u32) -> Option<u8> {
-        let draw = &self.draws[slot as usize];
-        let uses = &draw.uses[..usize::from(draw.n_uses)];
-        match draw.bound {
-            Bound::Capacity(id) => uses.iter().position(|entry| entry.capacity == id.0).map(|i| i as u8),
-            Bound::Limit | Bound::Latency => None,
         }
     }
 }

@@ -6,46 +6,51 @@
 
 use units::SimTime;
 
-use super::{Draw, FULL, NO_GROUP, Occupant, Sharing, residue, time_to};
+use super::{FULL, NO_GROUP, Occupant, Sharing, residue, time_to};
+use crate::driver::Turn;
 use crate::resource::CapacityId;
 use crate::task::{Bound, MAX_DEMANDS, Task};
 
 /// The capacities of a chain as its tasks come and go, ahead of the clock.
 #[derive(Debug, Default)]
 pub(crate) struct Course {
-    lanes: Vec<Lane>,
+    lanes: [Lane; MAX_DEMANDS],
+    n_lanes: usize,
     neighbor: Option<Neighbor>,
     /// The neighbor as it was at the beginning.
-    before: Option<Neighbor>,
+    before: Moving,
     /// The neighbor's share grew again at the end of the last task.
     felt: bool,
+    /// Copies of the tasks that have passed.
+    pub(crate) n_copies: u64,
 }
 
-/// How a task fares.
+/// A task of a chain as it is foreseen.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Turn {
-    /// When it gets its claims.
-    pub(crate) start: SimTime,
-    pub(crate) end: SimTime,
+pub(crate) struct Foreseen {
+    pub(crate) turn: Turn,
+    /// When it begins to draw.
+    from: SimTime,
     /// Progress a second while it draws.
-    pub(crate) rate: f64,
-    pub(crate) bound: Bound,
+    rate: f64,
+    places: Places,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Lane {
     capacity: u32,
-    rate: f64,
-    used: f64,
     /// Whether the neighbor draws from it.
     beside: bool,
+    rate: f64,
+    used: f64,
+    served: f64,
 }
 
 /// Who else draws from a lane.
 #[derive(Clone, Copy, Debug)]
 struct Neighbor {
     slot: u32,
-    lane: usize,
+    lane: u8,
     draw: Moving,
     /// Units of all copies; units a level.
     amount: f64,
@@ -54,7 +59,7 @@ struct Neighbor {
     limit: f64,
 }
 
-/// What a new rate changes in a task that draws; as in [`Draw`].
+/// What a new rate changes in a task that draws; as in [`super::Draw`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Moving {
     rate: f64,
@@ -65,36 +70,46 @@ struct Moving {
 }
 
 /// Which lanes a task's demands are.
-type Places = [usize; MAX_DEMANDS];
+type Places = [u8; MAX_DEMANDS];
 
 impl Course {
     pub(crate) fn clear(&mut self) {
-        self.lanes.clear();
-        (self.neighbor, self.before, self.felt) = (None, None, false);
+        self.n_lanes = 0;
+        (self.neighbor, self.felt, self.n_copies) = (None, false, 0);
     }
 
     /// Back to where the capacities stand: nothing of the course is committed.
     pub(crate) fn rewind(&mut self, sharing: &Sharing) {
-        (self.neighbor, self.felt) = (self.before, false);
-        for lane in &mut self.lanes {
+        if let Some(neighbor) = &mut self.neighbor {
+            neighbor.draw = self.before;
+        }
+        (self.felt, self.n_copies) = (false, 0);
+        for lane in &mut self.lanes[..self.n_lanes] {
             lane.used = sharing.shared[lane.capacity as usize].used;
+            lane.served = sharing.served[lane.capacity as usize];
         }
     }
 
     /// The neighbor's slot, if its rate changes on the way.
     pub(crate) fn moved(&self) -> Option<u32> {
-        let (neighbor, before) = (self.neighbor?, self.before?);
-        (neighbor.draw != before.draw).then_some(neighbor.slot)
+        self.neighbor.filter(|neighbor| neighbor.draw != self.before).map(|neighbor| neighbor.slot)
     }
 
     /// Whether the neighbor ends before a moment, or then.
+    #[inline]
     fn is_over_by(&self, now: SimTime) -> bool {
         self.neighbor.is_some_and(|neighbor| neighbor.draw.end <= now)
+    }
+
+    #[inline]
+    fn lanes(&self) -> &[Lane] {
+        &self.lanes[..self.n_lanes]
     }
 }
 
 impl Lane {
     /// What is left for a task that comes.
+    #[inline]
     fn rest(&self) -> f64 {
         let held = if self.beside { self.used.max(0.0) } else { 0.0 };
         (self.rate - held).max(0.0)
@@ -104,20 +119,34 @@ impl Lane {
 impl Sharing {
     /// How a task fares that gets its claims at `start`; its use is then part of the course. None where a third task would
     /// be felt, or the neighbor ends meanwhile; the course is then as it was.
-    pub(crate) fn foresee<T>(&mut self, course: &mut Course, task: &Task<T>, start: SimTime) -> Option<Turn> {
+    #[inline]
+    pub(crate) fn foresee<T>(&mut self, course: &mut Course, task: &Task<T>, start: SimTime) -> Option<Foreseen> {
+        let (n_lanes, alone) = (course.n_lanes, course.neighbor.is_none());
+        let foreseen = self.reckon(course, task, start);
+        if foreseen.is_none() {
+            course.n_lanes = n_lanes;
+            if alone {
+                course.neighbor = None;
+            }
+        }
+        foreseen
+    }
+
+    fn reckon<T>(&mut self, course: &mut Course, task: &Task<T>, start: SimTime) -> Option<Foreseen> {
         let places = self.places(course, task)?;
         let from = start + task.latency;
         if course.is_over_by(from) || (from == start && course.felt) {
             return None;
         }
+        let foreseen = |rate, bound, end| Foreseen { turn: Turn { start, end, bound }, from, rate, places };
         if task.n_demands == 0 && task.limit.is_infinite() {
-            return Some(Turn { start, end: from, rate: 0.0, bound: Bound::Latency });
+            return Some(foreseen(0.0, Bound::Latency, from));
         }
         let per_level = task.weight / if task.n_demands == 0 { 1.0 } else { task.demands[0].1 };
         let mut rests = [0.0; MAX_DEMANDS];
         let (mut level, mut bound, mut meets) = (task.limit / per_level, Bound::Limit, false);
         for (i, &(capacity, amount)) in task.demands().iter().enumerate() {
-            let lane = &course.lanes[places[i]];
+            let lane = &course.lanes[usize::from(places[i])];
             rests[i] = lane.rest();
             let at = rests[i] / (task.copies * (amount * per_level));
             if at < level {
@@ -125,17 +154,17 @@ impl Sharing {
             }
         }
         let mut rate = if bound == Bound::Limit { task.limit } else { level * per_level };
-        let before = course.neighbor;
+        let before = if meets { course.neighbor } else { None };
         if meets {
             (rate, bound) = self.meet(course, task, &places, per_level, from)?;
         }
         let end = from + time_to(1.0, rate);
         if course.is_over_by(end) {
-            course.neighbor = before;
+            course.neighbor = before.or(course.neighbor);
             return None;
         }
         for (i, &(_, amount)) in task.demands().iter().enumerate() {
-            let lane = &mut course.lanes[places[i]];
+            let lane = &mut course.lanes[usize::from(places[i])];
             let rest = if meets { self.filling.lanes[i].rest } else { rests[i] - task.copies * amount * rate };
             if meets {
                 self.overload_max = self.overload_max.max(-rest / lane.rate);
@@ -143,7 +172,7 @@ impl Sharing {
             lane.used = lane.rate - rest.max(0.0);
         }
         course.felt = false;
-        Some(Turn { start, end, rate, bound })
+        Some(foreseen(rate, bound, end))
     }
 
     /// A task and the neighbor share a lane that both together fill: rate and bound of the task; the neighbor has its new
@@ -158,6 +187,7 @@ impl Sharing {
     ) -> Option<(f64, Bound)> {
         let neighbor = course.neighbor.as_mut()?;
         self.filling.clear();
+        self.filling.add_family();
         self.filling.add_task(per_level, task.limit, false);
         let mut shared = 0;
         for (&place, &(capacity, amount)) in places.iter().zip(task.demands()) {
@@ -171,7 +201,7 @@ impl Sharing {
         self.filling.add_use(shared, neighbor.amount, neighbor.load, neighbor.amount * neighbor.draw.rate);
         // Everybody there is takes part, so all of a lane is to be had.
         for (lane, &place) in self.filling.lanes.iter_mut().zip(places) {
-            lane.rest = course.lanes[place].rate;
+            lane.rest = course.lanes[usize::from(place)].rate;
         }
         self.filling.index();
         self.filling.fill();
@@ -183,22 +213,24 @@ impl Sharing {
     }
 
     /// The task that was foreseen last ends: the course has what it used back.
-    pub(crate) fn pass<T>(&mut self, course: &mut Course, task: &Task<T>, turn: &Turn) {
+    pub(crate) fn pass<T>(&mut self, course: &mut Course, task: &Task<T>, foreseen: &Foreseen) {
+        course.n_copies += task.copies as u64;
+        let Foreseen { turn, from, rate, places } = *foreseen;
         if turn.bound == Bound::Latency {
             return;
         }
-        let drawn = turn.end.since(turn.start + task.latency).seconds();
-        if turn.rate.is_finite() {
-            self.residue_max = self.residue_max.max(residue(1.0, turn.rate * drawn, turn.rate));
+        if rate.is_finite() {
+            self.residue_max = self.residue_max.max(residue(1.0, rate * turn.end.since(from).seconds(), rate));
         }
-        for &(capacity, amount) in task.demands() {
-            let Some(lane) = course.lanes.iter_mut().find(|lane| lane.capacity == capacity.0) else { continue };
+        for (i, &(_, amount)) in task.demands().iter().enumerate() {
+            let lane = &mut course.lanes[usize::from(places[i])];
+            lane.served += task.copies * amount;
             if !lane.beside {
                 lane.used = 0.0;
                 continue;
             }
             let full = lane.used >= lane.rate * FULL;
-            lane.used -= task.copies * amount * turn.rate;
+            lane.used -= task.copies * amount * rate;
             if let Some(neighbor) = course.neighbor.as_mut().filter(|_| full) {
                 neighbor.alone(lane, turn.end);
                 course.felt = true;
@@ -208,48 +240,69 @@ impl Sharing {
 
     /// Finds the lanes of a task, laying new ones; none where a course cannot be foreseen.
     fn places<T>(&self, course: &mut Course, task: &Task<T>) -> Option<Places> {
-        let mut places = [usize::MAX; MAX_DEMANDS];
+        let mut places = [u8::MAX; MAX_DEMANDS];
         for (i, &(capacity, _)) in task.demands().iter().enumerate() {
-            let known = course.lanes.iter().position(|lane| lane.capacity == capacity.0);
-            let place = known.or_else(|| self.lay(course, capacity));
+            let known = course.lanes().iter().position(|lane| lane.capacity == capacity.0);
+            let place = match known {
+                Some(place) => place as u8,
+                None => self.lay(course, capacity)?,
+            };
             // Twice the same capacity is a matter for the solve.
-            match place.filter(|place| !places[..i].contains(place)) {
-                Some(place) => places[i] = place,
-                None => return None,
+            if places[..i].contains(&place) {
+                return None;
             }
+            places[i] = place;
         }
         Some(places)
     }
 
     /// A new lane, on a capacity with one user at most, and where that one draws from nothing else and leaves something.
-    fn lay(&self, course: &mut Course, id: CapacityId) -> Option<usize> {
+    fn lay(&self, course: &mut Course, id: CapacityId) -> Option<u8> {
         let shared = &self.shared[id.0 as usize];
-        let lane = course.lanes.len();
+        let lane = course.n_lanes as u8;
         match *shared.users {
-            _ if shared.occupant != Occupant::Nobody => return None,
+            _ if shared.occupant != Occupant::Nobody || course.n_lanes == MAX_DEMANDS => return None,
             [] => {}
             [(slot, _)] if course.neighbor.is_none() && shared.used < shared.rate * FULL => {
-                let neighbor = self.draws[slot as usize].neighbor(slot, lane)?;
-                (course.neighbor, course.before) = (Some(neighbor), Some(neighbor));
+                let neighbor = self.neighbor(slot, lane)?;
+                (course.neighbor, course.before) = (Some(neighbor), neighbor.draw);
             }
             _ => return None,
         }
         let beside = !shared.users.is_empty();
-        course.lanes.push(Lane { capacity: id.0, rate: shared.rate, used: shared.used, beside });
+        let served = self.served[id.0 as usize];
+        course.lanes[course.n_lanes] = Lane { capacity: id.0, rate: shared.rate, used: shared.used, served, beside };
+        course.n_lanes += 1;
         Some(lane)
+    }
+
+    /// The task in a slot as a neighbor of a chain, if it draws from one capacity only.
+    fn neighbor(&self, slot: u32, lane: u8) -> Option<Neighbor> {
+        let draw = &self.draws[slot as usize];
+        let amount = self.uses[slot as usize].0[0].amount;
+        (draw.n_uses == 1).then_some(Neighbor {
+            slot,
+            lane,
+            draw: Moving { rate: draw.rate, left: draw.left, since: draw.since, end: draw.end, bound: draw.bound },
+            amount: draw.copies * amount,
+            load: draw.copies * (amount * draw.per_level),
+            per_level: draw.per_level,
+            limit: draw.limit,
+        })
     }
 
     /// Says whether a chain is on a course over its lanes.
     pub(crate) fn occupy_course(&mut self, course: &Course, occupant: Occupant) {
-        for lane in &course.lanes {
+        for lane in course.lanes() {
             self.shared[lane.capacity as usize].occupant = occupant;
         }
     }
 
     /// The course is what happened; where it `ends` with its last task, the neighbor is to hear of that.
     pub(crate) fn commit(&mut self, course: &Course, ends: bool) {
-        for lane in &course.lanes {
+        for lane in course.lanes() {
             self.shared[lane.capacity as usize].used = lane.used;
+            self.served[lane.capacity as usize] = lane.served;
             if ends && course.felt && lane.beside {
                 self.felt.push(lane.capacity);
             }
@@ -277,16 +330,11 @@ impl Sharing {
     }
 
     /// A task of a course goes on as an ordinary one in this slot, as it was foreseen.
-    pub(crate) fn resume(&mut self, slot: u32, turn: &Turn, from: SimTime) {
+    pub(crate) fn resume(&mut self, slot: u32, foreseen: &Foreseen) {
+        self.join(slot, foreseen.from);
         let draw = &mut self.draws[slot as usize];
-        draw.drawing = true;
-        (draw.rate, draw.since, draw.end, draw.bound) = (turn.rate, from, turn.end, turn.bound);
+        (draw.rate, draw.end, draw.bound) = (foreseen.rate, foreseen.turn.end, foreseen.turn.bound);
         draw.scheduled = draw.version;
-        for (i, entry) in draw.uses[..usize::from(draw.n_uses)].iter_mut().enumerate() {
-            let shared = &mut self.shared[entry.capacity as usize];
-            entry.place = shared.users.len() as u32;
-            shared.users.push((slot, i as u8));
-        }
     }
 }
 
@@ -303,8 +351,14 @@ impl Neighbor {
     }
 }
 
+impl Default for Moving {
+    fn default() -> Self {
+        Self { rate: 0.0, left: 0.0, since: SimTime::ZERO, end: SimTime::ZERO, bound: Bound::Latency }
+    }
+}
+
 impl Moving {
-    /// As [`Draw::settle`].
+    /// As [`super::Draw::settle`].
     fn settle(&mut self, rate: f64, bound: Bound, now: SimTime) {
         self.bound = bound;
         if rate.to_bits() != self.rate.to_bits() {
@@ -312,20 +366,5 @@ impl Moving {
             (self.since, self.rate) = (now, rate);
             self.end = now + time_to(self.left, rate);
         }
-    }
-}
-
-impl Draw {
-    /// As a neighbor of a chain, if it draws from one capacity only.
-    fn neighbor(&self, slot: u32, lane: usize) -> Option<Neighbor> {
-        (self.n_uses == 1).then(|| Neighbor {
-            slot,
-            lane,
-            draw: Moving { rate: self.rate, left: self.left, since: self.since, end: self.end, bound: self.bound },
-            amount: self.copies * self.uses[0].amount,
-            load: self.copies * (self.uses[0].amount * self.per_level),
-            per_level: self.per_level,
-            limit: self.limit,
-        })
     }
 }

@@ -4,7 +4,7 @@
 //! streams then run their instructions in order, each waiting for its own kernel and for points of the other stream. An
 //! all-to-all begins when the last of its ranks arrives.
 
-use engine::{Actions, Driver, Finished};
+use engine::{Actions, Driver, Finished, List, Task, Turn};
 use units::SimTime;
 use workloads::schedule::Slot;
 
@@ -23,36 +23,41 @@ const COMMUNICATION: usize = 1;
 /// What the driver calls a task.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Tag {
-    /// `last` of those the stream runs without waiting for anything.
-    Kernel {
-        rank: u32,
-        kernel: u32,
-        last: bool,
-    },
-    Ring {
-        rank: u32,
-        ring: u32,
-    },
-    Flow {
-        exchange: u32,
-        flow: u32,
-    },
-    Copying {
-        exchange: u32,
-        member: u32,
-    },
-    Message {
-        from: u32,
-        to: u32,
-        key: u32,
-    },
+    Ring { rank: u32, ring: u32 },
+    Copying { exchange: u32, member: u32 },
+    Message { from: u32, to: u32, key: u32 },
+}
+
+/// What the driver calls a list of tasks.
+#[derive(Clone, Copy, Debug)]
+enum Listed {
+    /// The kernels that a rank's compute stream runs without waiting for anything.
+    Kernels { rank: u32 },
+    /// The messages of an all-to-all.
+    Messages { exchange: u32 },
+}
+
+impl Listed {
+    const MESSAGES: u64 = 1 << 32;
+
+    fn list(self) -> List {
+        match self {
+            Self::Kernels { rank } => List(u64::from(rank)),
+            Self::Messages { exchange } => List(Self::MESSAGES | u64::from(exchange)),
+        }
+    }
+
+    fn of(List(name): List) -> Self {
+        let number = name as u32;
+        if name < Self::MESSAGES { Self::Kernels { rank: number } } else { Self::Messages { exchange: number } }
+    }
 }
 
 /// Runs one column.
 pub(super) fn run(program: &Program, index: u32, keep: Keep, progress: &Progress) -> Result<ColumnOutcome, PlanError> {
     let mut column = Column::new(program, index, keep, progress);
     let record = engine::run(&program.resources, &mut column)
-        .map_err(|stuck| PlanError::Fault(format!("column {index} is {stuck}")))?;
+        .map_err(|fault| PlanError::Fault(format!("column {index}: {fault}")))?;
     if let Some(rank) = column.ranks.iter().position(|rank| !rank.done) {
         return Err(PlanError::Fault(format!(
             "column {index}: rank {rank} waits for ever in slot {}",
@@ -82,6 +87,8 @@ struct RankState {
     /// Messages that the next slot waits for because they must have left.
     unsent: u32,
     n_exchanges: u32,
+    /// The kernels that its compute stream runs now.
+    kernels: Vec<u32>,
     totals: RankTotals,
 }
 
@@ -91,9 +98,11 @@ struct Column<'a> {
     keep: Keep,
     progress: &'a Progress,
     ranks: Vec<RankState>,
-    /// `[rank x n_keys + key]`: messages that have come.
-    here: Vec<bool>,
+    /// `[rank x n_keys + key]`: messages that have come, a bit each.
+    here: Vec<u64>,
     n_keys: u32,
+    /// By kernel: whether its shortest time is that of its memory traffic.
+    of_memory: Vec<bool>,
     exchanges: Exchanges,
     rings: Rings,
     outcome: ColumnOutcome,
@@ -112,8 +121,9 @@ impl<'a> Column<'a> {
             keep,
             progress,
             ranks: (0..n_ranks).map(|_| RankState::default()).collect(),
-            here: vec![false; n_ranks * n_keys as usize],
+            here: vec![0; (n_ranks * n_keys as usize).div_ceil(64)],
             n_keys,
+            of_memory: program.kernels.iter().map(|kernel| kernel.kernel.limit.is_of_memory()).collect(),
             exchanges: Exchanges::new(group, n_ranks as u32 / group),
             rings: Rings::default(),
             outcome: ColumnOutcome {
@@ -141,6 +151,22 @@ impl<'a> Column<'a> {
         (u32::from(virtual_stage) * 2 + half) * self.program.n_micro_batches + micro_batch
     }
 
+    /// Where a message for a rank is noted.
+    fn place(&self, rank: u32, key: u32) -> (usize, u64) {
+        let bit = rank as usize * self.n_keys as usize + key as usize;
+        (bit / 64, 1 << (bit % 64))
+    }
+
+    fn has_come(&self, rank: u32, key: u32) -> bool {
+        let (word, bit) = self.place(rank, key);
+        self.here[word] & bit != 0
+    }
+
+    fn comes(&mut self, rank: u32, key: u32) {
+        let (word, bit) = self.place(rank, key);
+        self.here[word] |= bit;
+    }
+
     /// Begins the next slot if everything it needs is there.
     fn try_begin(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
         let state = &self.ranks[rank as usize];
@@ -151,7 +177,7 @@ impl<'a> Column<'a> {
         for (half, of) in [(plan.forward, Half::Forward), (plan.backward, Half::Backward)] {
             let Some(half) = half.filter(|half| half.receives) else { continue };
             let key = self.key(half.chunk.virtual_stage, of, half.chunk.micro_batch);
-            if !self.here[(rank * self.n_keys + key) as usize] {
+            if !self.has_come(rank, key) {
                 return;
             }
         }
@@ -257,7 +283,7 @@ impl<'a> Column<'a> {
         let to = pipeline_rank * self.program.n_members + rank % self.program.n_members;
         let key = self.key(virtual_stage, half, chunk.micro_batch);
         if to == rank {
-            self.here[(to * self.n_keys + key) as usize] = true;
+            self.comes(to, key);
             return;
         }
         let messages = &self.program.messages;
@@ -299,7 +325,7 @@ impl<'a> Column<'a> {
             state.totals.last = now;
         }
         if self.records(rank) {
-            let (rank, replica) = self.place(rank);
+            let (rank, replica) = self.recorded(rank);
             self.outcome.chunks.push(ChunkSpan { rank, replica, slot: Some(plan.slot), start: began, end: now });
         }
         self.try_begin(rank, now, actions);
@@ -311,7 +337,7 @@ impl<'a> Column<'a> {
         total.count += 1;
         total.span += task.end.since(task.start);
         total.links += task.end.since(task.start);
-        self.computed(rank, ring.op, false, task);
+        self.computed(rank, ring.op, false, (task.start, task.end));
         self.compute_ended(rank, task.end, actions);
     }
 
@@ -323,13 +349,14 @@ impl<'a> Column<'a> {
         }
     }
 
-    fn place(&self, rank: u32) -> (u32, u32) {
+    /// Its pipeline rank and replica.
+    fn recorded(&self, rank: u32) -> (u32, u32) {
         let n_members = self.program.n_members;
         (rank / n_members, self.index * n_members + rank % n_members)
     }
 
     fn span(&mut self, rank: u32, stream: usize, what: Ran, start: SimTime, end: SimTime) {
-        let (rank, replica) = self.place(rank);
+        let (rank, replica) = self.recorded(rank);
         self.outcome.streams.push(StreamSpan { rank, replica, stream: stream as u8, what, start, end });
     }
 }
@@ -345,23 +372,48 @@ impl Driver for Column<'_> {
 
     fn finished(&mut self, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
         match task.tag {
-            Tag::Kernel { rank, kernel, last } => {
-                self.kernel_ended(rank, kernel, task);
-                if last {
-                    self.compute_ended(rank, task.end, actions);
-                }
-            }
             Tag::Ring { rank, ring } => self.ring_ended(rank, ring, task, actions),
-            Tag::Flow { exchange, flow } => self.flow_ended(exchange, flow, task.end, actions),
             Tag::Copying { exchange, member } => self.part_done(exchange, member, task.end, actions),
             Tag::Message { from, to, key } => {
-                self.here[(to * self.n_keys + key) as usize] = true;
+                self.comes(to, key);
                 if self.program.messages.waited {
                     self.ranks[from as usize].unsent -= 1;
                     self.try_begin(from, task.end, actions);
                 }
                 self.try_begin(to, task.end, actions);
             }
+        }
+    }
+
+    #[inline]
+    fn listed(&self, list: List, index: u32) -> Task<()> {
+        match Listed::of(list) {
+            Listed::Kernels { rank } => {
+                let state = &self.ranks[rank as usize];
+                self.program.kernels[state.kernels[index as usize] as usize]
+                    .kernel
+                    .task((), &self.program.ranks[rank as usize])
+            }
+            Listed::Messages { exchange } => self.message_of(exchange, index),
+        }
+    }
+
+    fn parts(&self, list: List, index: u32) -> [u32; 2] {
+        match Listed::of(list) {
+            Listed::Kernels { .. } => [0, 0],
+            Listed::Messages { exchange } => self.exchanges.parts(self.template(exchange), index),
+        }
+    }
+
+    fn part_ended(&mut self, list: List, part: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        if let Listed::Messages { exchange } = Listed::of(list) {
+            self.messages_ended(exchange, part, now, actions);
+        }
+    }
+
+    fn chain_ended(&mut self, list: List, turns: &[Turn], actions: &mut Actions<Tag>) {
+        if let Listed::Kernels { rank } = Listed::of(list) {
+            self.kernels_ended(rank, turns, actions);
         }
     }
 }

@@ -8,7 +8,7 @@ use engine::{Task, TaskGraph, TaskId};
 use platform::RankResources;
 use units::{SimSpan, SimTime};
 
-use super::outcome::{ChunkSpan, Outcome, RankTotals, worse};
+use super::outcome::{ChunkSpan, Outcome, RankTotals};
 use crate::PlanError;
 use crate::program::{Ending, Hiding, OpKernel, Program, Ring};
 
@@ -18,12 +18,12 @@ pub(super) fn run(program: &Program, outcome: &mut Outcome) -> Result<(), PlanEr
     ends.lay();
     let Ends { mut graph, steps, .. } = ends;
     let record = engine::run(&program.resources, &mut graph)
-        .map_err(|stuck| PlanError::Fault(format!("the end of the step is {stuck}")))?;
+        .map_err(|fault| PlanError::Fault(format!("the end of the step: {fault}")))?;
     let lasting = outcome.ranks.iter().zip(&steps).map(|(rank, steps)| until(rank, steps, &graph));
     let until = lasting.max().unwrap_or(SimTime::ZERO);
     outcome.step = until.since(SimTime::ZERO);
     outcome.n_tasks += record.n_tasks;
-    outcome.laws = worse(outcome.laws, record.laws);
+    outcome.laws = outcome.laws.worse(record.laws);
     let n_simulated = u64::from(outcome.n_simulated);
     for (rank, steps) in steps.iter().enumerate() {
         let last = outcome.ranks[rank].last;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use units::SimTime;
 
-use platform::{ExchangeKind, ExchangeTemplate, Flow};
+use platform::{ExchangeKind, ExchangeTemplate};
 
 use crate::program::Ring;
 
@@ -16,7 +16,7 @@ const NOBODY: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Exchanges {
     /// Simulated ranks of a group.
-    size: u32,
+    pub(super) size: u32,
     open: Vec<[u32; DEPTH]>,
     all: Vec<Exchange>,
     free: Vec<u32>,
@@ -33,8 +33,9 @@ pub(super) struct Exchange {
     n_ended: u32,
     arrived: Vec<SimTime>,
     last: SimTime,
+    /// Parts of it that each member still waits for.
     waits: Vec<u32>,
-    node_waits: Vec<u32>,
+    pub(super) copied: f64,
 }
 
 /// A rank whose part in an all-to-all is over.
@@ -102,7 +103,7 @@ impl Exchanges {
                 arrived: Vec::new(),
                 last: SimTime::ZERO,
                 waits: Vec::new(),
-                node_waits: Vec::new(),
+                copied: 0.0,
             });
             self.all.len() as u32 - 1
         });
@@ -115,20 +116,39 @@ impl Exchanges {
         exchange.arrived.clear();
         exchange.arrived.resize(self.size as usize, SimTime::ZERO);
         exchange.waits.clear();
-        // One more: the kernel's own memory traffic.
-        exchange.waits.extend(template.waits.iter().map(|waits| waits + 1));
-        exchange.node_waits.clone_from(&template.node_waits);
+        if self.size == 1 {
+            // One more: the kernel's own memory traffic.
+            exchange.waits.push(template.flows.len() as u32 + 1);
+        } else {
+            let waits = template.waits.iter().enumerate().map(|(member, &waits)| {
+                let of_node = u32::from(template.node_waits[member / template.devices as usize] > 0);
+                of_node + u32::from(waits > of_node) + 1
+            });
+            exchange.waits.extend(waits);
+        }
         id
     }
 
-    /// Whether the flow was the last that its receiver's node waits for; `None` if no node waits for it.
-    pub(super) fn node_part_done(&mut self, id: u32, node: u32, flow: &Flow) -> Option<bool> {
-        let exchange = &mut self.all[id as usize];
-        if flow.up || exchange.kind != ExchangeKind::Dispatch || exchange.node_waits[node as usize] == 0 {
-            return None;
+    /// The all-to-all starts; `copied` is what a byte that SMs copy takes of their capacity.
+    pub(super) fn starts(&mut self, id: u32, copied: f64) {
+        self.all[id as usize].copied = copied;
+    }
+
+    /// The parts that a message is of: its sender's, and its receiver's or that of the receiver's node where all of the node
+    /// wait for it. Those of nodes come after those of members; a lone member has one for each bundle of messages.
+    pub(super) fn parts(&self, template: &ExchangeTemplate, index: u32) -> [u32; 2] {
+        if self.size == 1 {
+            return [index, index];
         }
-        exchange.node_waits[node as usize] -= 1;
-        Some(exchange.node_waits[node as usize] == 0)
+        let flow = &template.flows[index as usize];
+        let (from, to) = (u32::from(flow.from), u32::from(flow.to));
+        let node = to / template.devices;
+        let of_node = !flow.up && template.node_waits[node as usize] > 0;
+        [from, if of_node { self.size + node } else { to }]
+    }
+
+    pub(super) fn n_parts(&self, template: &ExchangeTemplate) -> u32 {
+        if self.size == 1 { template.flows.len() as u32 } else { self.size + template.node_waits.len() as u32 }
     }
 
     /// One thing less for a member to wait for; the member if that was the last.

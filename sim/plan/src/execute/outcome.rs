@@ -29,7 +29,7 @@ pub struct Outcome {
     pub n_tasks: u64,
     /// Messages of all-to-alls among them.
     pub n_flows: u64,
-    /// What the engine's checks saw, at worst.
+    /// How far the engine's laws were from breaking, at worst.
     pub laws: Laws,
 }
 
@@ -220,19 +220,9 @@ pub(super) fn merge(program: &Program, columns: Vec<ColumnOutcome>) -> Outcome {
         outcome.ports.add(&column.ports);
         outcome.n_tasks += column.n_tasks;
         outcome.n_flows += column.n_flows;
-        outcome.laws = worse(outcome.laws, column.laws);
+        outcome.laws = outcome.laws.worse(column.laws);
     }
     outcome
-}
-
-/// The worse of two pieces of evidence.
-pub(super) fn worse(a: Laws, b: Laws) -> Laws {
-    Laws {
-        overload_max: a.overload_max.max(b.overload_max),
-        residue_max: a.residue_max.max(b.residue_max),
-        n_unfinished: a.n_unfinished + b.n_unfinished,
-        overclaim_max: a.overclaim_max.max(b.overclaim_max),
-    }
 }
 
 impl RankTotals {

@@ -1,26 +1,20 @@
 //! What the ends of kernels and messages add up to.
 
-use engine::Bound;
-use platform::{Flow, Kernel, RankResources};
+use platform::{Flow, Kernel};
 use units::SimSpan;
 
 use super::outcome::{OpTotal, Ports};
 use crate::program::Program;
 
 impl OpTotal {
-    /// Adds a run; whether arithmetic bound it.
-    pub(super) fn add_kernel(&mut self, kernel: &Kernel, took: SimSpan, bound: Bound, on: &RankResources) -> bool {
-        let tensor = match bound {
-            Bound::Latency => false,
-            Bound::Limit => !kernel.limit.is_of_memory(),
-            Bound::Capacity(id) => id == on.tensor,
-        };
+    /// Adds a run, which arithmetic bound or not.
+    #[inline]
+    pub(super) fn add_kernel(&mut self, kernel: &Kernel, took: SimSpan, tensor: bool) {
         self.count += 1;
         self.span += took;
         self.latency += kernel.latency;
         let drawn = took - kernel.latency;
         *(if tensor { &mut self.tensor } else { &mut self.memory }) += drawn;
-        tensor
     }
 }
 

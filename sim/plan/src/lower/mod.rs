@@ -216,13 +216,14 @@ fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 2]>, PlanEr
         sizes,
     })?;
     let balanced = plan.traffic.router == Router::Balanced;
-    let templates = pool.batches().iter().map(|batch| {
-        [ExchangeKind::Dispatch, ExchangeKind::Combine].map(|kind| {
-            let whole = group.exchange(batch, kind);
-            if context.folded() { group.folded(&whole, balanced) } else { whole }
-        })
-    });
-    let templates: Vec<_> = templates.collect();
+    let template = |batch, kind| {
+        let whole = group.exchange(batch, kind)?;
+        if context.folded() { group.folded(&whole, balanced) } else { Ok(whole) }
+    };
+    let mut templates = Vec::with_capacity(pool.batches().len());
+    for batch in pool.batches() {
+        templates.push([template(batch, ExchangeKind::Dispatch)?, template(batch, ExchangeKind::Combine)?]);
+    }
     has_sms(context, &templates)?;
     Ok(templates)
 }

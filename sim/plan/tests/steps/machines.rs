@@ -76,10 +76,10 @@ fn strange() -> impl Strategy<Value = String> {
 fn demands(program: &Program) -> Vec<f64> {
     let mut all = Vec::new();
     for kernel in &program.kernels {
-        all.extend([kernel.tensor, kernel.memory, kernel.shortest]);
+        all.extend([kernel.kernel.tensor, kernel.kernel.memory, kernel.kernel.shortest]);
     }
     for ring in &program.rings {
-        all.extend([ring.up, ring.out]);
+        all.extend(ring.leg.up.into_iter().chain(ring.leg.out).chain([ring.leg.shortest, ring.layer.shortest]));
     }
     for template in program.exchanges.iter().flatten() {
         all.extend(template.memory.iter().copied().chain([template.alone.get()]));
@@ -88,7 +88,7 @@ fn demands(program: &Program) -> Vec<f64> {
         }
     }
     let messages = &program.messages;
-    all.extend([messages.out, messages.up, messages.shortest]);
+    all.extend([messages.each.out, messages.each.up, messages.each.shortest]);
     all
 }
 

@@ -60,6 +60,7 @@ pub struct ExchangeTemplate {
 
 impl Flow {
     /// As a task between two ranks; `copied` is what a byte that SMs copy takes of their capacity.
+    #[inline]
     #[must_use]
     pub fn task<T>(&self, tag: T, [from, to]: [&RankResources; 2], copied: f64, latency: SimSpan) -> Task<T> {
         let (send, receive) = if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };

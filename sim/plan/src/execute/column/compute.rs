@@ -1,9 +1,9 @@
 //! The compute stream: kernels that wait for nothing between them are a chain.
 
-use engine::{Actions, Finished};
+use engine::{Actions, Bound, Turn};
 use units::{SimSpan, SimTime};
 
-use super::{COMPUTE, Column, Tag};
+use super::{COMPUTE, Column, Listed, Tag};
 use crate::execute::outcome::Ran;
 use crate::program::{Instruction, OpKernel};
 
@@ -16,15 +16,14 @@ impl Column<'_> {
         open: &[Instruction],
         actions: &mut Actions<Tag>,
     ) -> usize {
-        self.ranks[rank as usize].busy[stream] = true;
-        let is_kernel = |what: &&Instruction| matches!(what, Instruction::Kernel(_) | Instruction::Loaded { .. });
-        let n_kernels = open.iter().take_while(is_kernel).count();
-        let on = &self.program.ranks[rank as usize];
-        let indices = open[..n_kernels].iter().filter_map(|instruction| self.kernel(rank, instruction));
-        actions.submit_in_turn(indices.enumerate().map(|(i, kernel)| {
-            let tag = Tag::Kernel { rank, kernel, last: i + 1 == n_kernels };
-            self.program.kernels[kernel as usize].kernel.task(tag, on)
-        }));
+        let mut kernels = std::mem::take(&mut self.ranks[rank as usize].kernels);
+        kernels.clear();
+        kernels.extend(open.iter().map_while(|instruction| self.kernel(rank, instruction)));
+        let n_kernels = kernels.len();
+        actions.submit_in_turn(Listed::Kernels { rank }.list(), n_kernels as u32);
+        let state = &mut self.ranks[rank as usize];
+        state.kernels = kernels;
+        state.busy[stream] = true;
         n_kernels
     }
 
@@ -45,20 +44,33 @@ impl Column<'_> {
         }
     }
 
-    pub(super) fn kernel_ended(&mut self, rank: u32, index: u32, task: &Finished<Tag>) {
+    pub(super) fn kernels_ended(&mut self, rank: u32, turns: &[Turn], actions: &mut Actions<Tag>) {
+        for (index, turn) in turns.iter().enumerate() {
+            self.kernel_ended(rank, self.ranks[rank as usize].kernels[index], turn);
+        }
+        if let Some(last) = turns.last() {
+            self.compute_ended(rank, last.end, actions);
+        }
+    }
+
+    fn kernel_ended(&mut self, rank: u32, index: u32, turn: &Turn) {
         let OpKernel { op, loaded, kernel } = &self.program.kernels[index as usize];
-        let took = task.end.since(task.start);
-        let resources = &self.program.ranks[rank as usize];
-        let tensor = self.outcome.ops[usize::from(*op)].add_kernel(kernel, took, task.bound, resources);
+        let took = turn.end.since(turn.start);
+        let tensor = match turn.bound {
+            Bound::Latency => false,
+            Bound::Limit => !self.of_memory[index as usize],
+            Bound::Capacity(id) => id == self.program.ranks[rank as usize].tensor,
+        };
+        self.outcome.ops[usize::from(*op)].add_kernel(kernel, took, tensor);
         let totals = &mut self.ranks[rank as usize].totals;
         totals.compute += took;
         totals.loaded += if *loaded { took } else { SimSpan::ZERO };
-        self.computed(rank, *op, tensor, task);
+        self.computed(rank, *op, tensor, (turn.start, turn.end));
     }
 
-    pub(super) fn computed(&mut self, rank: u32, op: u16, tensor: bool, task: &Finished<Tag>) {
+    pub(super) fn computed(&mut self, rank: u32, op: u16, tensor: bool, (start, end): (SimTime, SimTime)) {
         if self.keep.streams && self.records(rank) {
-            self.span(rank, COMPUTE, Ran::Op { op, tensor }, task.start, task.end);
+            self.span(rank, COMPUTE, Ran::Op { op, tensor }, start, end);
         }
     }
 

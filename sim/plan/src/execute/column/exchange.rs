@@ -1,13 +1,13 @@
 //! The communication stream: all-to-alls, from the first rank's arrival to the last message's end.
 
-use engine::{Actions, Task};
+use engine::{Actions, Batch, Task};
 use units::SimTime;
 
-use super::{COMMUNICATION, Column, Tag};
+use super::{COMMUNICATION, Column, Listed, Tag};
 use crate::execute::outcome::Ran;
-use platform::ExchangeKind;
+use platform::{ExchangeKind, ExchangeTemplate};
 
-impl Column<'_> {
+impl<'a> Column<'a> {
     pub(super) fn arrive(
         &mut self,
         rank: u32,
@@ -27,18 +27,27 @@ impl Column<'_> {
 
     /// All ranks are there: every message of the all-to-all starts.
     fn start_exchange(&mut self, id: u32, sms: u32, actions: &mut Actions<Tag>) {
-        let exchange = self.exchanges.get(id);
-        let template = &self.program.exchanges[exchange.batch as usize][exchange.kind as usize];
-        let first = exchange.first;
         // The capacity is that of a pair's SMs; fewer or more of them make a byte cost more or less of it.
-        let copied =
-            if self.program.copy_binds && sms > 0 { f64::from(self.program.comm_sms) / f64::from(sms) } else { 0.0 };
-        let ranks = &self.program.ranks[first as usize..];
-        actions.submit_together(template.flows.iter().enumerate().map(|(i, flow)| {
-            let tag = Tag::Flow { exchange: id, flow: i as u32 };
-            let ends = [flow.from, flow.to].map(|member| &ranks[usize::from(member)]);
-            flow.task(tag, ends, copied, template.latency)
-        }));
+        let binds = self.program.copy_binds && sms > 0;
+        let copied = if binds { f64::from(self.program.comm_sms) / f64::from(sms) } else { 0.0 };
+        self.exchanges.starts(id, copied);
+        let exchange = self.exchanges.get(id);
+        let first = exchange.first;
+        let template = self.template(id);
+        // What its tasks draw follows from these and nothing else, but for whose ports they are.
+        let kind =
+            (u64::from(exchange.batch) << 1 | exchange.kind as u64) << 32 | u64::from(if binds { sms } else { 0 });
+        actions.submit_together(Batch {
+            list: Listed::Messages { exchange: id }.list(),
+            n_tasks: template.flows.len() as u32,
+            n_parts: self.exchanges.n_parts(template),
+            kind,
+        });
+        if self.program.n_members > 1 {
+            self.outcome.n_flows += template.flows.iter().map(|flow| u64::from(flow.copies)).sum::<u64>();
+            self.outcome.ports.up_bytes += template.up_bytes;
+            self.outcome.ports.out_bytes += template.out_bytes;
+        }
         for (member, &bytes) in template.memory.iter().enumerate() {
             let tag = Tag::Copying { exchange: id, member: member as u32 };
             let resources = &self.program.ranks[first as usize + member];
@@ -50,6 +59,21 @@ impl Column<'_> {
                 .claim(resources.sms, sms);
             actions.submit(task);
         }
+    }
+
+    pub(super) fn template(&self, id: u32) -> &'a ExchangeTemplate {
+        let exchange = self.exchanges.get(id);
+        &self.program.exchanges[exchange.batch as usize][exchange.kind as usize]
+    }
+
+    /// One message of an all-to-all.
+    pub(super) fn message_of(&self, id: u32, index: u32) -> Task<()> {
+        let exchange = self.exchanges.get(id);
+        let template = self.template(id);
+        let flow = &template.flows[index as usize];
+        let ends =
+            [flow.from, flow.to].map(|member| &self.program.ranks[exchange.first as usize + usize::from(member)]);
+        flow.task((), ends, exchange.copied, template.latency)
     }
 
     /// Something a member waits for has ended.
@@ -72,24 +96,23 @@ impl Column<'_> {
         self.advance(rank, now, actions);
     }
 
-    pub(super) fn flow_ended(&mut self, id: u32, index: u32, now: SimTime, actions: &mut Actions<Tag>) {
-        let exchange = self.exchanges.get(id);
-        let template = &self.program.exchanges[exchange.batch as usize][exchange.kind as usize];
-        let flow = template.flows[index as usize];
-        let devices = template.devices;
-        self.outcome.n_flows += u64::from(flow.copies);
-        self.outcome.ports.count(&flow);
-        let node = u32::from(flow.to) / devices;
-        let node_done = self.exchanges.node_part_done(id, node, &flow);
-        self.part_done(id, u32::from(flow.from), now, actions);
-        match node_done {
-            None => self.part_done(id, u32::from(flow.to), now, actions),
-            Some(true) => {
-                for member in node * devices..(node + 1) * devices {
-                    self.part_done(id, member, now, actions);
-                }
+    /// All messages of a part have ended: those of a member, or into a node whose members wait for them. A lone member has a
+    /// part for each bundle of messages.
+    pub(super) fn messages_ended(&mut self, id: u32, part: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let n_members = self.exchanges.size;
+        if n_members == 1 {
+            let flow = &self.template(id).flows[part as usize];
+            self.outcome.n_flows += u64::from(flow.copies);
+            self.outcome.ports.count(flow);
+            self.part_done(id, 0, now, actions);
+        } else if part < n_members {
+            self.part_done(id, part, now, actions);
+        } else {
+            let devices = self.template(id).devices;
+            let node = part - n_members;
+            for member in node * devices..(node + 1) * devices {
+                self.part_done(id, member, now, actions);
             }
-            Some(false) => {}
         }
     }
 }
