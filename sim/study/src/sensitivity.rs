@@ -124,7 +124,7 @@ pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivi
     knobs.sort_by(|a, b| size(b).total_cmp(&size(a)).then_with(|| a.key.cmp(&b.key)));
     Ok(Sensitivity {
         name: base.plan.name.clone(),
-        digest: plan::digest(&base.plan),
+        digest: scenario::digest(&base),
         step_seconds: unturned.step,
         knobs,
     })

@@ -43,10 +43,10 @@ fn fate(scenes: &[Scene], key: &str) -> Fate {
     let mut fate = Fate::Settled;
     for scene in scenes {
         let Some(leaf) = scene.base.leaves.iter().find(|leaf| leaf.key == key) else { continue };
-        let digest = plan::digest(&scene.base.plan);
+        let base = &scene.base.plan;
         for set in others(key, &leaf.value, &|set| scene.with(set).err()) {
             let Ok(loaded) = scene.with(&set) else { continue };
-            if plan::digest(&loaded.plan) == digest {
+            if loaded.plan == *base {
                 continue;
             }
             match numbers(&loaded.plan) {
