@@ -46,7 +46,7 @@ fn a_kernel_and_a_collective_say_why_they_are_extrapolated() {
     // A kernel does not leave the device; a collective does.
     let network = ["--set", "node.nic.rate=800 Gbit/s"];
     assert_eq!(of(&kernel, &network), base);
-    let collective = ["collective", "all-reduce", "--ranks", "8", "--bytes", "1048576"];
+    let collective = ["collective", "all-reduce", "--ranks", "2", "--bytes", "1048576"];
     assert_eq!(of(&collective, &network)["basis"], "extrapolated");
     let text = stdout(&[&["probe"][..], &kernel, &["--hardware", "h100-sxm5"], &["--set", "gpu.sms=120"]].concat());
     assert!(text.lines().nth(1).is_some_and(|line| line.ends_with("`gpu.sms` 132 -> 120")), "{text}");
