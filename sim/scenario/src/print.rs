@@ -32,7 +32,7 @@ fn line(leaf: &Leaf) -> String {
 
 /// Keys that came later, with the value under which every plan is what it was before, in its canonical spelling: such a line is left
 /// out of the text, so that a new key moves no identity. A key stays here for good.
-const NEUTRAL: [(&str, &str); 1] = [("fabric.oversubscription", "1")];
+const NEUTRAL: [(&str, &str); 1] = [("fabric.oversubscription", "1.0")];
 
 /// The identity of a run: a digest of [`canonical_text`], as 64 hexadecimal digits.
 #[must_use]
