@@ -42,6 +42,7 @@ mod digest;
 mod error;
 mod execute;
 mod kernel;
+mod label;
 mod layout;
 mod lower;
 mod memory;
@@ -56,10 +57,10 @@ pub use cost::{CostTerms, JobCost};
 pub use digest::digest;
 pub use error::PlanError;
 pub use execute::{
-    Beside, ChunkSpan, ExchangeTotal, Keep, OpTotal, Outcome, PhaseSpans, Ports, Progress, Ran, RankTotals, StreamSpan,
-    run,
+    Beside, ChunkSpan, ExchangeTotal, Keep, OpTotal, Outcome, Ports, Progress, Ran, RankTotals, StreamSpan, run,
 };
 pub use kernel::{Answer, CollectiveAlone, collective_alone, kernel};
+pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
 pub use lower::{Sampling, expert_layout, lower, lower_with, n_micro_batches, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};

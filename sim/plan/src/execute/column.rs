@@ -12,7 +12,7 @@ use super::meet::{Exchanges, Rings};
 use super::outcome::{Beside, ChunkSpan, ColumnOutcome, OpTotal, Ran, RankTotals, StreamSpan};
 use super::{Keep, Progress};
 use crate::program::{Half, Instruction, Program, SlotPlan};
-use crate::{PlanError, Recording};
+use crate::{Label, PlanError, Recording, TRAIN_LABELS};
 
 mod compute;
 mod exchange;
@@ -92,6 +92,22 @@ struct RankState {
     totals: RankTotals,
 }
 
+impl RankState {
+    fn new() -> Self {
+        Self { totals: RankTotals::new(TRAIN_LABELS.len()), ..Self::default() }
+    }
+}
+
+/// The phase that a slot is of.
+fn label(slot: &Slot) -> Label {
+    match slot {
+        Slot::Forward(_) => Label::FORWARD,
+        Slot::Backward(_) | Slot::BackwardInput(_) => Label::BACKWARD,
+        Slot::Weight(_) => Label::WEIGHT_GRADIENT,
+        Slot::Overlapped { .. } => Label::OVERLAPPED,
+    }
+}
+
 struct Column<'a> {
     program: &'a Program,
     index: u32,
@@ -120,14 +136,14 @@ impl<'a> Column<'a> {
             index,
             keep,
             progress,
-            ranks: (0..n_ranks).map(|_| RankState::default()).collect(),
+            ranks: (0..n_ranks).map(|_| RankState::new()).collect(),
             here: vec![0; (n_ranks * n_keys as usize).div_ceil(64)],
             n_keys,
             of_memory: program.kernels.iter().map(|kernel| kernel.kernel.limit.is_of_memory()).collect(),
             exchanges: Exchanges::new(group, n_ranks as u32 / group),
             rings: Rings::default(),
             outcome: ColumnOutcome {
-                ranks: vec![RankTotals::default(); program.layout.pp as usize],
+                ranks: vec![RankTotals::new(TRAIN_LABELS.len()); program.layout.pp as usize],
                 ops: vec![OpTotal::default(); program.ops.len()],
                 ..ColumnOutcome::default()
             },
@@ -301,13 +317,7 @@ impl<'a> Column<'a> {
         let hiding = self.program.hiding.get(self.pipeline_rank(rank) as usize);
         let state = &mut self.ranks[rank as usize];
         let took = now.since(state.began);
-        let phases = &mut state.totals.phases;
-        match plan.slot {
-            Slot::Forward(_) => phases.forward += took,
-            Slot::Backward(_) | Slot::BackwardInput(_) => phases.backward += took,
-            Slot::Weight(_) => phases.weight_gradient += took,
-            Slot::Overlapped { .. } => phases.overlapped += took,
-        }
+        state.totals.phases[label(&plan.slot)] += took;
         let began = state.began;
         if let Some(hiding) = hiding {
             let beside = state.totals.beside.get_or_insert(Beside { completing: began, forwarded: now });

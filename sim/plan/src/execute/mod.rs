@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::program::Program;
 use crate::{PlanError, Recording};
 
-pub use outcome::{Beside, ChunkSpan, ExchangeTotal, OpTotal, Outcome, PhaseSpans, Ports, Ran, RankTotals, StreamSpan};
+pub use outcome::{Beside, ChunkSpan, ExchangeTotal, OpTotal, Outcome, Ports, Ran, RankTotals, StreamSpan};
 
 /// What to keep of a run besides totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use engine::Laws;
 use units::{SimSpan, SimTime};
 use workloads::schedule::Slot;
 
+use crate::label::{LabelName, PhaseSpans, TRAIN_LABELS};
 use crate::program::Program;
 
 /// What a run came to. Means are over the simulated ranks of a pipeline rank.
@@ -11,6 +12,8 @@ use crate::program::Program;
 pub struct Outcome {
     /// Duration of the step.
     pub step: SimSpan,
+    /// What phases are called.
+    pub labels: Vec<LabelName>,
     /// Totals of each pipeline rank, summed over the ranks simulated of it.
     pub ranks: Vec<RankTotals>,
     /// Ranks simulated of each pipeline rank.
@@ -33,25 +36,10 @@ pub struct Outcome {
     pub laws: Laws,
 }
 
-/// Durations of a rank's phases, summed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PhaseSpans {
-    /// Lone forward chunks.
-    pub forward: SimSpan,
-    /// Lone backward chunks or their input part.
-    pub backward: SimSpan,
-    /// Lone weight-gradient chunks.
-    pub weight_gradient: SimSpan,
-    /// Overlapped pairs.
-    pub overlapped: SimSpan,
-    /// Reduction, update, gathering.
-    pub optimizer: SimSpan,
-}
-
 /// What one rank (or several, summed) did.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RankTotals {
-    /// By phase.
+    /// By label of [`Outcome::labels`].
     pub phases: PhaseSpans,
     /// Kernels on the compute stream.
     pub compute: SimSpan,
@@ -198,7 +186,8 @@ pub(super) struct ColumnOutcome {
 pub(super) fn merge(program: &Program, columns: Vec<ColumnOutcome>) -> Outcome {
     let pp = program.layout.pp as usize;
     let mut outcome = Outcome {
-        ranks: vec![RankTotals::default(); pp],
+        labels: TRAIN_LABELS.to_vec(),
+        ranks: vec![RankTotals::new(TRAIN_LABELS.len()); pp],
         n_simulated: program.n_members * program.n_columns,
         ops: vec![OpTotal::default(); program.ops.len()],
         ..Outcome::default()
@@ -226,13 +215,12 @@ pub(super) fn merge(program: &Program, columns: Vec<ColumnOutcome>) -> Outcome {
 }
 
 impl RankTotals {
+    pub(super) fn new(n_labels: usize) -> Self {
+        Self { phases: PhaseSpans::new(n_labels), ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
-        let (a, b) = (&mut self.phases, &other.phases);
-        a.forward += b.forward;
-        a.backward += b.backward;
-        a.weight_gradient += b.weight_gradient;
-        a.overlapped += b.overlapped;
-        a.optimizer += b.optimizer;
+        self.phases += &other.phases;
         self.compute += other.compute;
         self.loaded += other.loaded;
         self.waited += other.waited;
