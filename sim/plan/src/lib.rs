@@ -20,7 +20,7 @@
 //! 2. [`memory()`] and [`check_memory`] say what every pipeline rank holds at its fullest, and refuse with the table.
 //! 3. [`lower`] is the one place where hardware meets workload meets measurement. A [`Program`] is resources
 //!    ([`RankResources`]), [`Kernel`]s, all-to-alls message by message ([`ExchangeTemplate`]), collectives ([`Ring`]), and
-//!    one [`Template`] a kind of chunk: two streams of [`Instruction`]s. [`SlotPlan`]s say which template a rank runs when.
+//!    one [`Routine`] for each kind of chunk: streams of [`Instruction`]s. [`SlotPlan`]s hold which routine a rank runs when.
 //! 4. [`run`] drives the engine: every rank a small machine of two streams that starts what may start when something ends.
 //!    *Columns* of ranks that meet only in the optimizer run apart, on as many threads as there are, bytes unchanged. The
 //!    [`Outcome`] holds phases, totals of ops and ports, recorded intervals and the evidence for the laws.
@@ -49,6 +49,7 @@ mod memory;
 mod plan;
 mod program;
 mod replay;
+mod routine;
 mod sums;
 mod token_limit;
 
@@ -70,5 +71,6 @@ pub use plan::{
 };
 pub use program::*;
 pub use replay::{RankReplay, Replayed, replay};
+pub use routine::{COMPUTE, Half, Instruction, Routine};
 pub use sums::{Length, Scales, Sums, sums};
 pub use token_limit::{TokenLimit, token_limit};

@@ -11,13 +11,13 @@ use workloads::schedule::Slot;
 use super::meet::{Exchanges, Rings};
 use super::outcome::{Beside, ChunkSpan, ColumnOutcome, OpTotal, Ran, RankTotals, StreamSpan};
 use super::{Keep, Progress};
-use crate::program::{Half, Instruction, Program, SlotPlan};
+use crate::program::{Program, SlotPlan};
+use crate::routine::{COMPUTE, Half, Instruction};
 use crate::{Label, PlanError, Recording, TRAIN_LABELS};
 
 mod compute;
 mod exchange;
 
-const COMPUTE: usize = 0;
 const COMMUNICATION: usize = 1;
 
 /// What the driver calls a task.
@@ -197,7 +197,7 @@ impl<'a> Column<'a> {
                 return;
             }
         }
-        let n_events = self.program.templates[plan.template as usize].n_events;
+        let n_events = self.program.routines[plan.routine as usize].n_events;
         let state = &mut self.ranks[rank as usize];
         state.running = true;
         state.began = now;
@@ -210,11 +210,11 @@ impl<'a> Column<'a> {
     /// Runs both streams as far as they get.
     fn advance(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
         let program = self.program;
-        let template = &program.templates[self.slot(rank).template as usize];
+        let routine = &program.routines[self.slot(rank).routine as usize];
         loop {
             let mut moved = false;
             for stream in [COMPUTE, COMMUNICATION] {
-                while let Some(open) = template.streams[stream].get(self.ranks[rank as usize].at[stream]..) {
+                while let Some(open) = routine.streams[stream].get(self.ranks[rank as usize].at[stream]..) {
                     if open.is_empty() || self.ranks[rank as usize].busy[stream] {
                         break;
                     }
@@ -231,7 +231,7 @@ impl<'a> Column<'a> {
             }
         }
         let state = &self.ranks[rank as usize];
-        let through = (0..2).all(|stream| !state.busy[stream] && state.at[stream] == template.streams[stream].len());
+        let through = (0..2).all(|stream| !state.busy[stream] && state.at[stream] == routine.streams[stream].len());
         if through {
             self.end_slot(rank, now, actions);
         }

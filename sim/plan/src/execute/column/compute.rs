@@ -5,7 +5,8 @@ use units::{SimSpan, SimTime};
 
 use super::{COMPUTE, Column, Listed, Tag};
 use crate::execute::outcome::Ran;
-use crate::program::{Instruction, OpKernel};
+use crate::program::OpKernel;
+use crate::routine::Instruction;
 
 impl Column<'_> {
     /// Runs the kernels that the open instructions begin with; how many.
