@@ -5,7 +5,7 @@ use std::ops::{Add, AddAssign, Index, IndexMut};
 use units::SimSpan;
 
 /// What a phase of a job is: an index into the job's list of names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label(pub u16);
 
 /// An entry of a job's list of labels.

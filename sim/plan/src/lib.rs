@@ -21,7 +21,8 @@
 //! 3. [`lower`] is the one place where hardware meets workload meets measurement. A [`Program`] is resources
 //!    ([`RankResources`]), [`Kernel`]s, all-to-alls message by message ([`ExchangeTemplate`]), collectives ([`Ring`]), and
 //!    one [`Routine`] for each kind of chunk: streams of [`Instruction`]s. [`SlotPlan`]s hold which routine a rank runs when.
-//! 4. [`run`] drives the engine: every rank a small machine of two streams that starts what may start when something ends.
+//! 4. [`run`] drives the engine: a [`Sequencer`] decides what each [`Gang`] of ranks runs next, and every rank is a small
+//!    machine of streams that starts what may start when something ends. [`run_gangs`] does that for any kind of job.
 //!    *Columns* of ranks that meet only in the optimizer run apart, on as many threads as there are, bytes unchanged. The
 //!    [`Outcome`] holds phases, totals of ops and ports, recorded intervals and the evidence for the laws.
 //!
@@ -58,7 +59,9 @@ pub use cost::{CostTerms, JobCost};
 pub use digest::digest;
 pub use error::PlanError;
 pub use execute::{
-    Beside, ChunkSpan, ExchangeTotal, Keep, OpTotal, Outcome, Ports, Progress, Ran, RankTotals, StreamSpan, run,
+    Address, Beside, Call, CallId, CallPart, ChunkSpan, Commands, Event, ExchangeTotal, Gang, GangId, GangsOutcome,
+    Keep, Lane, Next, OpTotal, Outcome, PooledPorts, Ports, Progress, Ran, RankTotals, Routines, Sequencer, StreamSpan,
+    Tabulated, run, run_gangs,
 };
 pub use kernel::{Answer, CollectiveAlone, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
