@@ -16,7 +16,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) fn load(scenario: &str, sets: &[String], library: &Library) -> Result<Self, Failure> {
         let loaded = scenario::load(scenario, sets, library)?;
-        let digest = plan::digest(&loaded.plan);
+        let digest = scenario::digest(&loaded);
         Ok(Self { loaded, digest })
     }
 

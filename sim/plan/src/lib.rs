@@ -16,7 +16,7 @@
 //! Four steps, each pure:
 //!
 //! 1. [`Plan`] is the machine, the model, the job, what we choose ([`Policies`]), the traffic, the profile and what money
-//!    is taken to buy ([`CostTerms`]), with nothing left open. [`digest`] is its identity.
+//!    is taken to buy ([`CostTerms`]), with nothing left open.
 //! 2. [`memory()`] and [`check_memory`] say what every pipeline rank holds at its fullest, and refuse with the table.
 //! 3. [`lower`] is the one place where hardware meets workload meets measurement. A [`Program`] is resources
 //!    ([`RankResources`]), [`Kernel`]s, all-to-alls message by message ([`ExchangeTemplate`]), collectives ([`Ring`]), and
@@ -39,7 +39,6 @@
 
 mod collective;
 mod cost;
-mod digest;
 mod error;
 mod execute;
 mod kernel;
@@ -56,7 +55,6 @@ mod token_limit;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
 pub use cost::{CostTerms, JobCost};
-pub use digest::digest;
 pub use error::PlanError;
 pub use execute::{
     Address, Beside, Call, CallId, CallPart, ChunkSpan, Commands, Event, ExchangeTotal, Gang, GangId, GangsOutcome,

@@ -266,7 +266,7 @@ impl<S: Sequencer> Driver for RoutineDriver<'_, S> {
         self.carry_out(now, actions);
     }
 
-    #[inline]
+    #[inline(always)]
     fn listed(&self, list: List, index: u32) -> Task<()> {
         match Listed::of(list) {
             Listed::Kernels { stream } => {

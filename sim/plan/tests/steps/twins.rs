@@ -34,7 +34,6 @@ fn twice_and_on_any_number_of_threads() {
     }
     let again = plan::lower(&plan).expect("as before");
     assert!(on_threads(&again, 3) == one, "a second lowering differs");
-    assert_eq!(plan::digest(&plan), plan::digest(&plan.clone()));
 }
 
 #[test]

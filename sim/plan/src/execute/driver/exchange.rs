@@ -73,6 +73,7 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
     }
 
     /// One message of an all-to-all.
+    #[inline(never)]
     pub(super) fn message_of(&self, id: u32, index: u32) -> Task<()> {
         let exchange = self.exchanges.get(id);
         let template = self.template(id);
