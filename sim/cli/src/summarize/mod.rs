@@ -11,7 +11,7 @@ mod ops;
 mod shares;
 mod timeline;
 
-use plan::{Folding, Outcome, Plan, PlanError, Program, RankMemory};
+use plan::{Folding, Label, Outcome, Plan, PlanError, Program, RankMemory};
 use report::{Counted, LinkRow, MemoryRow, Phases, Summary};
 use units::SimSpan;
 
@@ -110,13 +110,14 @@ fn waited(run: &Finished<'_>) -> f64 {
 fn phases_by_rank(run: &Finished<'_>) -> Vec<Phases> {
     let n = f64::from(run.outcome.n_simulated);
     let of = |rank: &plan::RankTotals| {
+        let seconds = |label: Label| rank.phases[label].seconds() / n;
         let mut phases = Phases {
-            forward: rank.phases.forward.seconds() / n,
+            forward: seconds(Label::FORWARD),
             bubble: 0.0,
-            backward: rank.phases.backward.seconds() / n,
-            weight_gradient: rank.phases.weight_gradient.seconds() / n,
-            overlapped: rank.phases.overlapped.seconds() / n,
-            optimizer: rank.phases.optimizer.seconds() / n,
+            backward: seconds(Label::BACKWARD),
+            weight_gradient: seconds(Label::WEIGHT_GRADIENT),
+            overlapped: seconds(Label::OVERLAPPED),
+            optimizer: seconds(Label::OPTIMIZER),
         };
         phases.bubble = rest(run.step(), phases.sum());
         phases
