@@ -3,8 +3,6 @@
 //! Works on dense arrays of the gathered tasks and the lanes (capacities) between them; it knows no slots. Families that share
 //! no lane are filled one after the other: what one does is not felt by another.
 
-use std::ops::Range;
-
 /// A load this small beside what it was has lost its digits to subtraction.
 const CANCELLED: f64 = 1e-6;
 
@@ -31,6 +29,7 @@ pub(crate) struct Lane {
 #[derive(Clone, Copy, Debug)]
 struct Pull {
     lane: u32,
+    task: u32,
     /// Units of all copies.
     amount: f64,
     /// Units per level.
@@ -41,8 +40,22 @@ struct Pull {
 struct Open {
     per_level: f64,
     limit: f64,
-    first_pull: u32,
-    frozen: bool,
+    /// Where its pulls begin and end.
+    pulls: [u32; 2],
+}
+
+/// A rate, and the lane that stopped it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    pub(crate) rate: f64,
+    stop: u32,
+}
+
+impl Rate {
+    /// Nothing has stopped the task yet: it is not frozen.
+    const OPEN: u32 = u32::MAX;
+    /// Its own limit has.
+    const LIMIT: u32 = u32::MAX - 1;
 }
 
 /// Where a family begins among tasks, lanes and limited tasks.
@@ -57,8 +70,8 @@ struct Family {
 #[derive(Debug, Default)]
 pub(crate) struct Filling {
     pub(crate) lanes: Vec<Lane>,
-    /// Rate of each task, and the capacity that stopped it; none: its own limit.
-    pub(crate) rates: Vec<(f64, Option<u32>)>,
+    /// By task.
+    pub(crate) rates: Vec<Rate>,
     families: Vec<Family>,
     tasks: Vec<Open>,
     pulls: Vec<Pull>,
@@ -81,12 +94,10 @@ impl Filling {
     }
 
     /// Begins a family: its tasks follow.
-    #[inline]
     pub(crate) fn add_family(&mut self) {
         self.families.push(self.here());
     }
 
-    #[inline]
     fn here(&self) -> Family {
         Family { task: self.tasks.len() as u32, lane: self.lanes.len() as u32, limited: self.limited.len() as u32 }
     }
@@ -97,8 +108,8 @@ impl Filling {
         if alone || limit.is_finite() {
             self.limited.push((limit / per_level, self.tasks.len() as u32));
         }
-        self.tasks.push(Open { per_level, limit, first_pull: self.pulls.len() as u32, frozen: false });
-        self.rates.push((0.0, None));
+        self.tasks.push(Open { per_level, limit, pulls: [self.pulls.len() as u32; 2] });
+        self.rates.push(Rate { rate: 0.0, stop: Rate::OPEN });
     }
 
     #[inline]
@@ -110,12 +121,20 @@ impl Filling {
 
     /// The last task added draws from a lane: `amount` units for all of it, `load` a level, `own` a second until now.
     #[inline]
-    pub(crate) fn add_use(&mut self, lane: u32, amount: f64, load: f64, own: f64) {
-        self.pulls.push(Pull { lane, amount, load });
-        let lane = &mut self.lanes[lane as usize];
+    pub(crate) fn add_use(&mut self, index: u32, amount: f64, load: f64, own: f64) {
+        let lane = &mut self.lanes[index as usize];
         lane.n_open += 1;
         lane.load += load;
         lane.own += own;
+        self.pulls.push(Pull { lane: index, task: self.tasks.len() as u32 - 1, amount, load });
+        if let Some(task) = self.tasks.last_mut() {
+            task.pulls[1] += 1;
+        }
+    }
+
+    /// The capacity that stopped a task; none: its own limit.
+    pub(crate) fn stop(&self, rate: Rate) -> Option<u32> {
+        self.lanes.get(rate.stop as usize).map(|lane| lane.capacity)
     }
 
     /// Sorts tasks by lane and lanes by nothing: ready to fill.
@@ -128,16 +147,11 @@ impl Filling {
             lane.load_all = lane.load;
             self.levels.push(lane.rest / lane.load);
         }
-        self.members.clear();
         self.members.resize(self.pulls.len(), 0);
-        let ends = self.pulls.len() as u32;
-        for task in 0..self.tasks.len() {
-            let end = self.tasks.get(task + 1).map_or(ends, |next| next.first_pull);
-            for pull in &self.pulls[self.tasks[task].first_pull as usize..end as usize] {
-                let lane = &mut self.lanes[pull.lane as usize];
-                self.members[(lane.first + lane.n_users) as usize] = task as u32;
-                lane.n_users += 1;
-            }
+        for pull in &self.pulls {
+            let lane = &mut self.lanes[pull.lane as usize];
+            self.members[(lane.first + lane.n_users) as usize] = pull.task;
+            lane.n_users += 1;
         }
     }
 
@@ -155,18 +169,16 @@ impl Filling {
     }
 
     fn fill_one(&mut self, from: Family, until: Family) {
-        let task = from.task as usize;
-        let (lane, level) = self.tightest(from.lane as usize..until.lane as usize);
-        match self.limited[from.limited as usize..until.limited as usize].first() {
-            Some(&(limit, _)) if limit <= level => self.rates[task] = (self.tasks[task].limit, None),
-            _ if level.is_finite() => {
-                self.rates[task] = (level * self.tasks[task].per_level, Some(self.lanes[lane].capacity));
-            }
+        let (lane, level) = self.tightest(from, until);
+        let open = &self.tasks[from.task as usize];
+        let rate = match self.limited[from.limited as usize..until.limited as usize].first() {
+            Some(&(limit, _)) if limit <= level => Rate { rate: open.limit, stop: Rate::LIMIT },
+            _ if level.is_finite() => Rate { rate: level * open.per_level, stop: lane },
             _ => return,
-        }
-        let rate = self.rates[task].0;
-        for pull in &self.pulls[self.range(task)] {
-            self.lanes[pull.lane as usize].rest -= pull.amount * rate;
+        };
+        self.rates[from.task as usize] = rate;
+        for pull in &self.pulls[open.pulls[0] as usize..open.pulls[1] as usize] {
+            self.lanes[pull.lane as usize].rest -= pull.amount * rate.rate;
         }
     }
 
@@ -174,18 +186,17 @@ impl Filling {
         // Ties by position: the order of freezing must not depend on the sort.
         let limited = &mut self.limited[from.limited as usize..until.limited as usize];
         limited.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let lanes = from.lane as usize..until.lane as usize;
         let (mut next_limit, last_limit) = (from.limited as usize, until.limited as usize);
-        let mut n_open = (until.task - from.task) as usize;
+        let mut n_open = until.task - from.task;
         while n_open > 0 {
-            let (lane, level) = self.tightest(lanes.clone());
-            while next_limit < last_limit && self.tasks[self.limited[next_limit].1 as usize].frozen {
+            let (lane, level) = self.tightest(from, until);
+            while next_limit < last_limit && self.is_frozen(self.limited[next_limit].1) {
                 next_limit += 1;
             }
             match self.limited[next_limit..last_limit].first() {
                 Some(&(limit, task)) if limit <= level => {
                     let rate = self.tasks[task as usize].limit;
-                    self.freeze(task as usize, rate, None);
+                    self.freeze(task, Rate { rate, stop: Rate::LIMIT });
                     n_open -= 1;
                 }
                 _ if level.is_finite() => n_open -= self.freeze_members(lane, level),
@@ -194,16 +205,15 @@ impl Filling {
         }
     }
 
-    #[inline]
-    fn range(&self, task: usize) -> Range<usize> {
-        let end = self.tasks.get(task + 1).map_or(self.pulls.len(), |next| next.first_pull as usize);
-        self.tasks[task].first_pull as usize..end
+    fn is_frozen(&self, task: u32) -> bool {
+        self.rates[task as usize].stop != Rate::OPEN
     }
 
+    /// The first lane of a family to be full as levels rise, and at which.
     #[inline]
-    fn tightest(&self, lanes: Range<usize>) -> (usize, f64) {
-        let mut tightest = (lanes.start, f64::INFINITY);
-        for (lane, &level) in lanes.clone().zip(&self.levels[lanes]) {
+    fn tightest(&self, from: Family, until: Family) -> (u32, f64) {
+        let mut tightest = (from.lane, f64::INFINITY);
+        for (lane, &level) in (from.lane..).zip(&self.levels[from.lane as usize..until.lane as usize]) {
             if level < tightest.1 {
                 tightest = (lane, level);
             }
@@ -211,58 +221,57 @@ impl Filling {
         tightest
     }
 
-    fn freeze_members(&mut self, lane: usize, level: f64) -> usize {
-        let Lane { first, n_users, .. } = self.lanes[lane];
+    fn freeze_members(&mut self, lane: u32, level: f64) -> u32 {
+        let Lane { first, n_users, .. } = self.lanes[lane as usize];
         let mut n_frozen = 0;
         for i in first..first + n_users {
-            let task = self.members[i as usize] as usize;
-            if !self.tasks[task].frozen {
-                self.freeze(task, level * self.tasks[task].per_level, Some(lane));
+            let task = self.members[i as usize];
+            if !self.is_frozen(task) {
+                self.freeze(task, Rate { rate: level * self.tasks[task as usize].per_level, stop: lane });
                 n_frozen += 1;
             }
         }
-        self.levels[lane] = f64::INFINITY;
+        self.levels[lane as usize] = f64::INFINITY;
         n_frozen
     }
 
     /// Fixes the rate of a task that a full lane or its limit stops. All users of that lane are frozen with it, so what its
     /// open users draw does not matter any more.
     #[inline]
-    fn freeze(&mut self, task: usize, rate: f64, stop: Option<usize>) {
-        self.tasks[task].frozen = true;
-        self.rates[task] = (rate, stop.map(|lane| self.lanes[lane].capacity));
-        for i in self.range(task) {
-            let Pull { lane: index, amount, load } = self.pulls[i];
+    fn freeze(&mut self, task: u32, rate: Rate) {
+        self.rates[task as usize] = rate;
+        let [first, end] = self.tasks[task as usize].pulls;
+        for i in first as usize..end as usize {
+            let Pull { lane: index, amount, load, .. } = self.pulls[i];
             let lane = &mut self.lanes[index as usize];
-            lane.rest -= amount * rate;
+            lane.rest -= amount * rate.rate;
             lane.load -= load;
             lane.n_open -= 1;
-            if stop == Some(index as usize) {
+            if index == rate.stop {
                 continue;
             }
-            self.levels[index as usize] = if lane.n_open == 0 {
-                f64::INFINITY
-            } else {
-                if lane.load < lane.load_all * CANCELLED {
-                    self.reload(index as usize);
-                }
-                let lane = &self.lanes[index as usize];
-                (lane.rest / lane.load).max(0.0)
-            };
+            let level = if lane.n_open == 0 { f64::INFINITY } else { (lane.rest / lane.load).max(0.0) };
+            self.levels[index as usize] = level;
+            if lane.load < lane.load_all * CANCELLED && lane.n_open > 0 {
+                self.reload(index);
+            }
         }
     }
 
     /// Sums a lane's load anew where subtracting has cancelled its digits.
-    fn reload(&mut self, index: usize) {
-        let Lane { first, n_users, .. } = self.lanes[index];
+    #[cold]
+    fn reload(&mut self, index: u32) {
+        let Lane { first, n_users, .. } = self.lanes[index as usize];
         let mut load = 0.0;
         for &task in &self.members[first as usize..(first + n_users) as usize] {
-            if !self.tasks[task as usize].frozen {
-                let pulls = &self.pulls[self.range(task as usize)];
-                load += pulls.iter().filter(|pull| pull.lane as usize == index).map(|pull| pull.load).sum::<f64>();
+            if !self.is_frozen(task) {
+                let [first, end] = self.tasks[task as usize].pulls;
+                let pulls = &self.pulls[first as usize..end as usize];
+                load += pulls.iter().filter(|pull| pull.lane == index).map(|pull| pull.load).sum::<f64>();
             }
         }
-        self.lanes[index].load = load;
-        self.lanes[index].load_all = load;
+        let lane = &mut self.lanes[index as usize];
+        (lane.load, lane.load_all) = (load, load);
+        self.levels[index as usize] = (lane.rest / load).max(0.0);
     }
 }

@@ -161,11 +161,11 @@ impl Worker {
     fn end(&mut self, index: u32, now: SimTime) {
         self.sharing.finish(index, now);
         let task = &self.tasks[index as usize];
-        let drawn = task.demands().iter().map(|&(lane, amount)| (lane.0, task.copies * amount));
+        let drawn = task.demands().iter().map(|&(lane, amount)| (lane.0, f64::from(task.copies) * amount));
         self.trajectory.drawn.extend(drawn);
         let drawn = self.trajectory.drawn.len() as u32;
         let at = now.since(SimTime::ZERO);
-        self.trajectory.ended.push(Over { at, task: index, copies: task.copies as u32, drawn });
+        self.trajectory.ended.push(Over { at, task: index, copies: task.copies, drawn });
         let [first, second] = self.parts[index as usize];
         for part in [Some(first), (second != first).then_some(second)].into_iter().flatten() {
             self.n_left[part as usize] -= 1;
@@ -336,7 +336,7 @@ fn shape(tasks: &[Task<()>], parts: &[[u32; 2]]) -> u128 {
     let mut hash = tasks.len() as u128;
     for (task, [first, second]) in tasks.iter().zip(parts) {
         hash = mix(hash, task.weight.to_bits() ^ u64::from(task.n_demands));
-        hash = mix(hash, task.limit.to_bits() ^ task.copies.to_bits().rotate_left(17));
+        hash = mix(hash, task.limit.to_bits() ^ u64::from(task.copies).rotate_left(17));
         hash = mix(hash, u64::from(*first) << 32 | u64::from(*second));
         for &(lane, amount) in task.demands() {
             hash = mix(hash, amount.to_bits() ^ u64::from(lane.0));

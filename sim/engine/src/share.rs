@@ -162,7 +162,7 @@ impl Sharing {
             end: SimTime::MAX,
             per_level: task.weight / main,
             limit: task.limit,
-            copies: task.copies,
+            copies: f64::from(task.copies),
             version: old.wrapping_add(1),
             scheduled: old,
             group: NO_GROUP,
@@ -288,8 +288,14 @@ impl Draw {
 }
 
 /// Time until `left` is done, rounded up to a picosecond so that no work is dropped.
+#[inline]
 fn time_to(left: f64, rate: f64) -> SimSpan {
     let picos = left / rate * 1e12;
+    // Signed, as processors convert.
+    if picos < i64::MAX as f64 {
+        let whole = picos as i64;
+        return SimSpan::from_picos(whole as u64 + u64::from((whole as f64) < picos));
+    }
     if picos.is_nan() {
         // A rate of zero would never end; the run then reports what is stuck.
         return SimSpan::from_picos(if rate > 0.0 { 0 } else { u64::MAX });
@@ -300,6 +306,7 @@ fn time_to(left: f64, rate: f64) -> SimSpan {
 }
 
 /// Share of a task's work left or done twice, beyond what rounding its end to a picosecond explains.
+#[inline]
 fn residue(left: f64, done: f64, rate: f64) -> f64 {
     ((left - done).abs() - rate * 2e-12).max(0.0)
 }

@@ -20,7 +20,7 @@ pub struct Task<T> {
     pub(crate) latency: SimSpan,
     pub(crate) weight: f64,
     pub(crate) limit: f64,
-    pub(crate) copies: f64,
+    pub(crate) copies: u32,
     pub(crate) n_demands: u8,
     pub(crate) n_claims: u8,
     pub(crate) class: u8,
@@ -48,7 +48,7 @@ impl<T> Task<T> {
             latency: SimSpan::ZERO,
             weight: 1.0,
             limit: f64::INFINITY,
-            copies: 1.0,
+            copies: 1,
             n_demands: 0,
             n_claims: 0,
             class: 0,
@@ -65,7 +65,7 @@ impl<T> Task<T> {
     #[must_use]
     #[inline]
     pub fn demand(mut self, capacity: CapacityId, amount: f64) -> Self {
-        assert!(amount.is_finite() && amount >= 0.0, "a demand must be zero or more, not {amount}");
+        assert!((0.0..f64::INFINITY).contains(&amount), "a demand must be zero or more, not {amount}");
         if amount > 0.0 {
             self.demands[usize::from(self.n_demands)] = (capacity, amount);
             self.n_demands += 1;
@@ -116,7 +116,7 @@ impl<T> Task<T> {
     #[must_use]
     #[inline]
     pub fn copies(mut self, copies: u32) -> Self {
-        self.copies = f64::from(copies);
+        self.copies = copies;
         self
     }
 

@@ -33,6 +33,7 @@ pub(crate) struct Foreseen {
     from: SimTime,
     /// Progress a second while it draws.
     rate: f64,
+    /// Which lanes its demands are.
     places: Places,
 }
 
@@ -69,8 +70,13 @@ struct Moving {
     bound: Bound,
 }
 
-/// Which lanes a task's demands are.
+/// Lanes of a task's demands.
 type Places = [u8; MAX_DEMANDS];
+
+const IN_ORDER: Places = [0, 1, 2, 3];
+
+/// A use that is so much below what is left does not bind, however the last digits are rounded.
+const CLEARLY: f64 = 1.0 - 1e-9;
 
 impl Course {
     pub(crate) fn clear(&mut self) {
@@ -132,47 +138,75 @@ impl Sharing {
         foreseen
     }
 
+    #[inline]
     fn reckon<T>(&mut self, course: &mut Course, task: &Task<T>, start: SimTime) -> Option<Foreseen> {
         let places = self.places(course, task)?;
         let from = start + task.latency;
         if course.is_over_by(from) || (from == start && course.felt) {
             return None;
         }
-        let foreseen = |rate, bound, end| Foreseen { turn: Turn { start, end, bound }, from, rate, places };
         if task.n_demands == 0 && task.limit.is_infinite() {
-            return Some(foreseen(0.0, Bound::Latency, from));
+            return Some(Foreseen { turn: Turn { start, end: from, bound: Bound::Latency }, from, rate: 0.0, places });
         }
+        let mut clearly = true;
+        let mut used = [0.0; MAX_DEMANDS];
+        for (i, &(_, amount)) in task.demands().iter().enumerate() {
+            let lane = &course.lanes[usize::from(places[i])];
+            let (rest, use_at_limit) = (lane.rest(), f64::from(task.copies) * amount * task.limit);
+            clearly &= use_at_limit < rest * CLEARLY;
+            used[i] = lane.rate - (rest - use_at_limit).max(0.0);
+        }
+        let (rate, bound) =
+            if clearly { (task.limit, Bound::Limit) } else { self.stop(course, task, &places, from, &mut used)? };
+        let end = from + time_to(1.0, rate);
+        if course.is_over_by(end) {
+            return None;
+        }
+        for (place, used) in places.into_iter().zip(used).take(usize::from(task.n_demands)) {
+            course.lanes[usize::from(place)].used = used;
+        }
+        course.felt = false;
+        Some(Foreseen { turn: Turn { start, end, bound }, from, rate, places })
+    }
+
+    /// What stops a task that its limit does not clearly stop: its limit, what its lanes leave it, or what it and the neighbor
+    /// leave each other; and what is then used of the lanes. None where the neighbor, as it was, would end meanwhile.
+    fn stop<T>(
+        &mut self,
+        course: &mut Course,
+        task: &Task<T>,
+        places: &Places,
+        from: SimTime,
+        used: &mut [f64; MAX_DEMANDS],
+    ) -> Option<(f64, Bound)> {
         let per_level = task.weight / if task.n_demands == 0 { 1.0 } else { task.demands[0].1 };
-        let mut rests = [0.0; MAX_DEMANDS];
         let (mut level, mut bound, mut meets) = (task.limit / per_level, Bound::Limit, false);
         for (i, &(capacity, amount)) in task.demands().iter().enumerate() {
             let lane = &course.lanes[usize::from(places[i])];
-            rests[i] = lane.rest();
-            let at = rests[i] / (task.copies * (amount * per_level));
+            let at = lane.rest() / (f64::from(task.copies) * (amount * per_level));
             if at < level {
                 (level, bound, meets) = (at, Bound::Capacity(capacity), lane.beside);
             }
         }
         let mut rate = if bound == Bound::Limit { task.limit } else { level * per_level };
-        let before = if meets { course.neighbor } else { None };
         if meets {
-            (rate, bound) = self.meet(course, task, &places, per_level, from)?;
-        }
-        let end = from + time_to(1.0, rate);
-        if course.is_over_by(end) {
-            course.neighbor = before.or(course.neighbor);
-            return None;
+            let before = course.neighbor;
+            (rate, bound) = self.meet(course, task, places, per_level, from)?;
+            if course.is_over_by(from + time_to(1.0, rate)) {
+                course.neighbor = before;
+                return None;
+            }
         }
         for (i, &(_, amount)) in task.demands().iter().enumerate() {
-            let lane = &mut course.lanes[usize::from(places[i])];
-            let rest = if meets { self.filling.lanes[i].rest } else { rests[i] - task.copies * amount * rate };
+            let lane = &course.lanes[usize::from(places[i])];
+            let rest =
+                if meets { self.filling.lanes[i].rest } else { lane.rest() - f64::from(task.copies) * amount * rate };
             if meets {
                 self.overload_max = self.overload_max.max(-rest / lane.rate);
             }
-            lane.used = lane.rate - rest.max(0.0);
+            used[i] = lane.rate - rest.max(0.0);
         }
-        course.felt = false;
-        Some(foreseen(rate, bound, end))
+        Some((rate, bound))
     }
 
     /// A task and the neighbor share a lane that both together fill: rate and bound of the task; the neighbor has its new
@@ -195,7 +229,8 @@ impl Sharing {
             if place == neighbor.lane {
                 shared = lane;
             }
-            self.filling.add_use(lane, task.copies * amount, task.copies * (amount * per_level), 0.0);
+            let copies = f64::from(task.copies);
+            self.filling.add_use(lane, copies * amount, copies * (amount * per_level), 0.0);
         }
         self.filling.add_task(neighbor.per_level, neighbor.limit, false);
         self.filling.add_use(shared, neighbor.amount, neighbor.load, neighbor.amount * neighbor.draw.rate);
@@ -205,16 +240,19 @@ impl Sharing {
         }
         self.filling.index();
         self.filling.fill();
-        let of =
-            |(rate, stop): (f64, Option<u32>)| (rate, stop.map_or(Bound::Limit, |id| Bound::Capacity(CapacityId(id))));
-        let (rate, bound) = of(self.filling.rates[1]);
+        let of = |task: usize| {
+            let rate = self.filling.rates[task];
+            (rate.rate, self.filling.stop(rate).map_or(Bound::Limit, |id| Bound::Capacity(CapacityId(id))))
+        };
+        let (rate, bound) = of(1);
         neighbor.draw.settle(rate, bound, now);
-        Some(of(self.filling.rates[0]))
+        Some(of(0))
     }
 
     /// The task that was foreseen last ends: the course has what it used back.
+    #[inline]
     pub(crate) fn pass<T>(&mut self, course: &mut Course, task: &Task<T>, foreseen: &Foreseen) {
-        course.n_copies += task.copies as u64;
+        course.n_copies += u64::from(task.copies);
         let Foreseen { turn, from, rate, places } = *foreseen;
         if turn.bound == Bound::Latency {
             return;
@@ -224,13 +262,13 @@ impl Sharing {
         }
         for (i, &(_, amount)) in task.demands().iter().enumerate() {
             let lane = &mut course.lanes[usize::from(places[i])];
-            lane.served += task.copies * amount;
+            lane.served += f64::from(task.copies) * amount;
             if !lane.beside {
                 lane.used = 0.0;
                 continue;
             }
             let full = lane.used >= lane.rate * FULL;
-            lane.used -= task.copies * amount * rate;
+            lane.used -= f64::from(task.copies) * amount * rate;
             if let Some(neighbor) = course.neighbor.as_mut().filter(|_| full) {
                 neighbor.alone(lane, turn.end);
                 course.felt = true;
@@ -239,25 +277,34 @@ impl Sharing {
     }
 
     /// Finds the lanes of a task, laying new ones; none where a course cannot be foreseen.
+    #[inline]
     fn places<T>(&self, course: &mut Course, task: &Task<T>) -> Option<Places> {
-        let mut places = [u8::MAX; MAX_DEMANDS];
+        // Most tasks of a chain have the same capacities in the same order.
+        let is_lane = |i: usize| i < course.n_lanes && course.lanes[i].capacity == task.demands[i].0.0;
+        if (0..usize::from(task.n_demands)).all(is_lane) {
+            return Some(IN_ORDER);
+        }
+        self.search(course, task)
+    }
+
+    fn search<T>(&self, course: &mut Course, task: &Task<T>) -> Option<Places> {
+        let mut places = IN_ORDER;
         for (i, &(capacity, _)) in task.demands().iter().enumerate() {
             let known = course.lanes().iter().position(|lane| lane.capacity == capacity.0);
-            let place = match known {
+            places[i] = match known {
                 Some(place) => place as u8,
-                None => self.lay(course, capacity)?,
+                None => self.add_lane(course, capacity)?,
             };
             // Twice the same capacity is a matter for the solve.
-            if places[..i].contains(&place) {
+            if places[..i].contains(&places[i]) {
                 return None;
             }
-            places[i] = place;
         }
         Some(places)
     }
 
     /// A new lane, on a capacity with one user at most, and where that one draws from nothing else and leaves something.
-    fn lay(&self, course: &mut Course, id: CapacityId) -> Option<u8> {
+    fn add_lane(&self, course: &mut Course, id: CapacityId) -> Option<u8> {
         let shared = &self.shared[id.0 as usize];
         let lane = course.n_lanes as u8;
         match *shared.users {

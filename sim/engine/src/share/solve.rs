@@ -1,5 +1,7 @@
 //! The solve: which tasks a change can be felt by, in families that share nothing with each other, and their new rates.
 
+use std::ops::Range;
+
 use units::SimTime;
 
 use super::{FULL, Shared, Sharing};
@@ -11,13 +13,23 @@ use crate::task::Bound;
 pub(super) struct Kin {
     /// By gathered task: an earlier one of its family, or itself.
     parents: Vec<u32>,
-    /// Slots of gathered tasks, families side by side; each in the order in which it was gathered.
+    /// By lane: its first user among the gathered tasks.
+    firsts: Vec<u32>,
+    n_families: usize,
+    /// Where there are several: slots of gathered tasks, families side by side; each in the order in which it was gathered.
     sorted: Vec<u32>,
-    /// Where each family ends in `sorted`.
+    /// Where each family ends.
     ends: Vec<u32>,
 }
 
 impl Kin {
+    fn begin(&mut self, n_tasks: usize) {
+        self.parents.clear();
+        self.parents.extend(0..n_tasks as u32);
+        self.firsts.clear();
+        self.n_families = n_tasks;
+    }
+
     /// The first task of a family.
     fn root(&mut self, mut task: u32) -> u32 {
         while self.parents[task as usize] != task {
@@ -28,27 +40,25 @@ impl Kin {
         task
     }
 
-    /// Makes one family of two; whether they were two.
+    /// Makes one family of two.
     #[inline]
-    fn unite(&mut self, a: u32, b: u32) -> bool {
-        if self.parents[a as usize] == self.parents[b as usize] {
-            return false;
+    fn unite(&mut self, a: u32, b: u32) {
+        if self.parents[a as usize] != self.parents[b as usize] {
+            let (a, b) = (self.root(a), self.root(b));
+            self.parents[a.max(b) as usize] = a.min(b);
+            self.n_families -= usize::from(a != b);
         }
-        let (a, b) = (self.root(a), self.root(b));
-        self.parents[a.max(b) as usize] = a.min(b);
-        a != b
     }
 
     /// Lays the gathered tasks out by family, families by their first tasks.
-    fn sort(&mut self, set: &[u32], n_families: usize) {
-        self.sorted.clear();
+    fn sort(&mut self, set: &[u32]) {
         self.ends.clear();
-        if n_families == 1 {
-            self.sorted.extend_from_slice(set);
+        if self.n_families == 1 {
             self.ends.push(set.len() as u32);
             return;
         }
         // Sizes of families, by root, become the places of their next tasks.
+        self.sorted.clear();
         self.sorted.resize(2 * set.len(), 0);
         for task in 0..set.len() as u32 {
             let root = self.root(task);
@@ -85,12 +95,12 @@ impl Sharing {
         if let [slot] = *self.set
             && self.solve_one(slot, now)
         {
-            self.kin.sort(&self.set, 1);
+            self.kin.n_families = 1;
+            self.kin.sort(&self.set);
             return;
         }
         loop {
-            self.part();
-            self.prepare();
+            self.lay();
             self.filling.fill();
             if !self.widen() {
                 break;
@@ -101,7 +111,7 @@ impl Sharing {
 
     /// The slots of the last solve, families of them that share capacities side by side.
     pub(crate) fn solved(&self) -> &[u32] {
-        &self.kin.sorted
+        if self.kin.n_families == 1 { &self.set } else { &self.kin.sorted }
     }
 
     /// Where a family of the last solve ends in [`Sharing::solved`].
@@ -191,57 +201,53 @@ impl Sharing {
         true
     }
 
-    /// Finds the families of the gathered tasks.
-    fn part(&mut self) {
-        self.pass = self.pass.wrapping_add(1).max(1);
-        let n = self.set.len();
-        self.kin.parents.clear();
-        self.kin.parents.extend(0..n as u32);
-        let mut n_families = n;
-        for (task, &slot) in (0..).zip(&self.set) {
-            let n_uses = usize::from(self.draws[slot as usize].n_uses);
-            for entry in &self.uses[slot as usize].0[..n_uses] {
-                let shared = &mut self.shared[entry.capacity as usize];
-                if shared.pass != self.pass {
-                    shared.pass = self.pass;
-                    // Its first user among them.
-                    shared.lane = task;
-                } else if n_families > 1 {
-                    n_families -= usize::from(self.kin.unite(shared.lane, task));
-                }
-            }
-        }
-        self.kin.sort(&self.set, n_families);
-    }
-
-    /// Lays the gathered tasks and the capacities between them out for a filling.
-    fn prepare(&mut self) {
-        self.pass = self.pass.wrapping_add(1).max(1);
+    /// Lays the gathered tasks and the capacities between them out for a filling, family by family.
+    fn lay(&mut self) {
+        self.kin.begin(self.set.len());
         self.filling.clear();
-        let mut ends = self.kin.ends.iter();
-        let mut end = 0;
-        for (task, &slot) in (0..).zip(&self.kin.sorted) {
-            if task == end {
+        self.filling.add_family();
+        self.lay_tasks::<true>(0..self.set.len());
+        self.kin.sort(&self.set);
+        if self.kin.n_families > 1 {
+            self.filling.clear();
+            let mut begin = 0;
+            for family in 0..self.kin.ends.len() {
+                let end = self.kin.ends[family] as usize;
                 self.filling.add_family();
-                end = ends.next().copied().unwrap_or(u32::MAX);
-            }
-            let draw = &self.draws[slot as usize];
-            self.filling.add_task(draw.per_level, draw.limit, draw.n_uses == 0);
-            for entry in &self.uses[slot as usize].0[..usize::from(draw.n_uses)] {
-                let shared = &mut self.shared[entry.capacity as usize];
-                if shared.pass != self.pass {
-                    shared.pass = self.pass;
-                    shared.lane = self.filling.add_lane(entry.capacity);
-                }
-                let amount = draw.copies * entry.amount;
-                let load = draw.copies * (entry.amount * draw.per_level);
-                self.filling.add_use(shared.lane, amount, load, amount * draw.rate);
+                self.lay_tasks::<false>(begin..end);
+                begin = end;
             }
         }
         for lane in &mut self.filling.lanes {
             lane.rest = self.shared[lane.capacity as usize].rest_beside(lane.own, lane.n_open as usize);
         }
         self.filling.index();
+    }
+
+    /// Lays out some of the gathered tasks: as they were gathered, to find their families, or by family.
+    fn lay_tasks<const FIND: bool>(&mut self, tasks: Range<usize>) {
+        self.pass = self.pass.wrapping_add(1).max(1);
+        let Self { set, draws, uses, shared, pass, filling, kin, .. } = self;
+        for task in tasks {
+            let slot = if FIND { set[task] } else { kin.sorted[task] } as usize;
+            let draw = &draws[slot];
+            filling.add_task(draw.per_level, draw.limit, draw.n_uses == 0);
+            for entry in &uses[slot].0[..usize::from(draw.n_uses)] {
+                let shared = &mut shared[entry.capacity as usize];
+                if shared.pass != *pass {
+                    shared.pass = *pass;
+                    shared.lane = filling.add_lane(entry.capacity);
+                    if FIND {
+                        kin.firsts.push(task as u32);
+                    }
+                } else if FIND && kin.n_families > 1 {
+                    kin.unite(kin.firsts[shared.lane as usize], task as u32);
+                }
+                let amount = draw.copies * entry.amount;
+                let load = draw.copies * (entry.amount * draw.per_level);
+                filling.add_use(shared.lane, amount, load, amount * draw.rate);
+            }
+        }
     }
 
     /// Takes in the other users of capacities that the new rates fill. Whether there were any.
@@ -266,9 +272,10 @@ impl Sharing {
             self.overload_max = self.overload_max.max(-lane.rest / shared.rate);
             shared.used = shared.rate - lane.rest.max(0.0);
         }
-        for (&slot, &(rate, stop)) in self.kin.sorted.iter().zip(&self.filling.rates) {
-            let bound = stop.map_or(Bound::Limit, |id| Bound::Capacity(CapacityId(id)));
-            self.draws[slot as usize].settle(rate, bound, now);
+        let solved = if self.kin.n_families == 1 { &self.set } else { &self.kin.sorted };
+        for (&slot, &rate) in solved.iter().zip(&self.filling.rates) {
+            let bound = self.filling.stop(rate).map_or(Bound::Limit, |id| Bound::Capacity(CapacityId(id)));
+            self.draws[slot as usize].settle(rate.rate, bound, now);
         }
     }
 }
