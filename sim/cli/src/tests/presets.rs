@@ -36,7 +36,10 @@ impl Carrier {
             "model = \"{model}\"\nprofiles = [\"{profile}\", \"h800-published\"]\n[job]\nsequence = 4096\n\
              global-batch = 294912\nmicro-batch = 1\nprecision = \"fp8-block\"\n[parallel]\npp = 1\n"
         );
-        Self { file: format!("scenarios/{}/{name}.toml", kind.folder()), text }
+        let carrier = Self { file: format!("scenarios/{}/{name}.toml", kind.folder()), text };
+        // What a device lacks is refused; all have BF16.
+        let lacks_fp8 = carrier.load(&[]).is_err_and(|mistakes| mistakes.contains("has no FP8"));
+        if lacks_fp8 { Self { text: carrier.text.replace("fp8-block", "bf16"), ..carrier } } else { carrier }
     }
 
     /// Of all presets of a machine, a model or measurements, and of the defaults.
