@@ -4,11 +4,12 @@ use plan::{ChunkSpan, Ran, StreamSpan};
 use report::{OpRow, Summary};
 use scenario::Figure;
 use serde_json::Value;
+use tunnel::Finished;
+use tunnel::summarize::IN_PAIRS;
 use units::SimSpan;
 use workloads::schedule::Slot;
 
 use crate::exit::Failure;
-use crate::summarize::{Finished, IN_PAIRS};
 
 /// What a command can be asked.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::bounds::bounds;
 use super::shares::slowest;
 
 /// What is put behind the name of an op that ran beside communication, on the SMs an overlapped pair leaves it.
-pub(crate) const IN_PAIRS: &str = " (pair)";
+pub const IN_PAIRS: &str = " (pair)";
 
 /// Ops that ran, largest first; counts and seconds are means over the ranks simulated.
 pub(super) fn rows(run: &Finished<'_>) -> Vec<OpRow> {

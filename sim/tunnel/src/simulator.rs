@@ -5,11 +5,11 @@ use report::{Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
 use study::{Change, Refusal, Results, Tunnel};
 
-use super::traffic::Traffic;
 use crate::summarize::{self, Finished};
+use crate::traffic::Traffic;
 
 /// The model, for points over one base.
-pub(crate) struct Simulator<'a> {
+pub struct Simulator<'a> {
     library: &'a Library,
     base: &'a str,
     sets: &'a [String],
@@ -18,22 +18,30 @@ pub(crate) struct Simulator<'a> {
 
 impl<'a> Simulator<'a> {
     /// `base` is a preset's name or a path.
-    pub(crate) fn new(library: &'a Library, base: &'a str) -> Self {
+    #[must_use]
+    pub fn new(library: &'a Library, base: &'a str) -> Self {
         Self { library, base, sets: &[], traffic: Traffic::default() }
     }
 
     /// With `sets` over the base, below every point's patch.
-    pub(crate) fn under(self, sets: &'a [String]) -> Self {
+    #[must_use]
+    pub fn under(self, sets: &'a [String]) -> Self {
         Self { sets, ..self }
     }
 
     /// The base of a study with what the study lays over it.
-    pub(crate) fn base(&self, patch: &[Change]) -> Result<Loaded, Mistakes> {
+    ///
+    /// # Errors
+    /// All mistakes of files and patches together.
+    pub fn base(&self, patch: &[Change]) -> Result<Loaded, Mistakes> {
         self.load(&patch.iter().map(Change::set).collect::<Vec<_>>())
     }
 
     /// The intervals of a run, and what a reader must know of it.
-    pub(super) fn record(&self, plan: &Plan) -> Result<(Timeline, Vec<String>), PlanError> {
+    ///
+    /// # Errors
+    /// A plan that cannot run.
+    pub fn record(&self, plan: &Plan) -> Result<(Timeline, Vec<String>), PlanError> {
         let keep = Keep { ranks: plan.policy.record, streams: true };
         self.simulate(plan, keep, |finished| {
             Ok((summarize::timeline(finished).timeline, summarize::summary(finished)?.notes))

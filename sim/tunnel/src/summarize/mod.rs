@@ -15,8 +15,8 @@ use plan::{Folding, Outcome, Plan, PlanError, Program, RankMemory};
 use report::{Counted, LinkRow, MemoryRow, Phases, Summary};
 use units::SimSpan;
 
-pub(crate) use ops::IN_PAIRS;
-pub(crate) use timeline::timeline;
+pub use ops::IN_PAIRS;
+pub use timeline::{Recorded, timeline};
 
 use shares::Shares;
 
@@ -26,12 +26,17 @@ const TERA: f64 = 1e3 * 1e3 * 1e3 * 1e3;
 
 /// A run and all that it was made of.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Finished<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) digest: &'a str,
-    pub(crate) program: &'a Program,
-    pub(crate) memory: &'a [RankMemory],
-    pub(crate) outcome: &'a Outcome,
+pub struct Finished<'a> {
+    /// What was to run.
+    pub plan: &'a Plan,
+    /// Its identity.
+    pub digest: &'a str,
+    /// What ran.
+    pub program: &'a Program,
+    /// What its ranks held at their fullest.
+    pub memory: &'a [RankMemory],
+    /// What happened.
+    pub outcome: &'a Outcome,
 }
 
 impl Finished<'_> {
@@ -55,7 +60,7 @@ impl Finished<'_> {
 /// # Errors
 /// When the machine cannot be wired, which a run of it has found out before, and when its tensor cores would have
 /// computed more than they can.
-pub(crate) fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
+pub fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
     let phases_by_rank = phases_by_rank(run);
     let phases = mean_phases(&phases_by_rank, run.step());
     let shares = Shares::of(run, &phases);
@@ -176,7 +181,8 @@ impl Rates {
 }
 
 /// Memory of every pipeline rank, items largest first.
-pub(crate) fn memory_rows(memory: &[RankMemory]) -> Vec<MemoryRow> {
+#[must_use]
+pub fn memory_rows(memory: &[RankMemory]) -> Vec<MemoryRow> {
     let row = |rank: &RankMemory| {
         let mut items: Vec<(String, f64)> =
             rank.items.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.get())).collect();
