@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let mut summary = tunnel::summary(&finished)?;
     if prepared.plan().policy.folding == Folding::None {
         let folded = || Ok(variants::folded(prepared.plan(), simulated.outcome.step));
-        summary.notes.push(panics::told(folded)?);
+        summary.common.notes.push(panics::told(folded)?);
     }
     let published = |summary: &Summary, asked| validate::published(&prepared, &finished, summary, &args.layers, asked);
     let mut variants = Vec::new();
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
         let stages = || panics::told(|| Ok(variants::stages(prepared.plan())));
         variants = during("trying other stages", Extent::Unknown, args.output.quiet, stages)?;
         let timeline = tunnel::timeline(&finished);
-        summary.notes.push(timeline.note);
+        summary.common.notes.push(timeline.note);
         let comparisons = published(&summary, Asked::All)?;
         folder.write(&files(&prepared, &summary, &timeline.timeline, &variants, &comparisons, args)?)?;
     }
@@ -137,7 +137,7 @@ fn files(
     })?;
     let mut files =
         Files::of([("summary.json", report::summary_json(summary)?), ("plan.toml", plan_toml), ("report.html", page)]);
-    files.add("trace.pftrace", report::trace::perfetto(&summary.name, timeline)?);
+    files.add("trace.pftrace", report::trace::perfetto(&summary.common.name, timeline)?);
     for figure in figures(summary, timeline, &picture)? {
         files.add(&format!("figures/{}.svg", figure.name), figure.file().into_bytes());
     }
@@ -146,9 +146,9 @@ fn files(
 
 fn figures(summary: &Summary, timeline: &Timeline, picture: &Picture) -> Result<Vec<Figure>, ReportError> {
     let mut figures = vec![
-        report::figures::phases(summary)?,
-        report::figures::links(&summary.links)?,
-        report::figures::memory(&summary.memory_by_rank)?,
+        report::figures::phases(&summary.common)?,
+        report::figures::links(&summary.common.links)?,
+        report::figures::memory(&summary.common.memory_by_rank)?,
         report::figures::machine(picture)?,
     ];
     if !timeline.lanes.is_empty() {

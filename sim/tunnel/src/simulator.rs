@@ -44,7 +44,7 @@ impl<'a> Simulator<'a> {
     pub fn record(&self, plan: &Plan) -> Result<(Timeline, Vec<String>), PlanError> {
         let keep = Keep { ranks: plan.policy.record, streams: true };
         self.simulate(plan, keep, |finished| {
-            Ok((summarize::timeline(finished).timeline, summarize::summary(finished)?.notes))
+            Ok((summarize::timeline(finished).timeline, summarize::summary(finished)?.common.notes))
         })
     }
 
@@ -68,42 +68,14 @@ impl Tunnel for Simulator<'_> {
 
     fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
         let keep = Keep { ranks: Recording::None, streams: false };
-        Ok(self.simulate(plan, keep, |finished| Ok(results(&summarize::summary(finished)?)))?)
+        Ok(self.simulate(plan, keep, |finished| results(&summarize::summary(finished)?))?)
     }
 }
 
 /// A summary as a row: names are the keys of its JSON.
-fn results(summary: &Summary) -> Results {
-    let phases = summary.phases.named().into_iter().map(|(name, seconds)| (format!("phases.{name}"), seconds));
-    let counted = [("tflops_per_gpu", summary.tflops_per_gpu), ("mfu", summary.mfu)];
-    let counted = counted.into_iter().flat_map(|(name, counted)| {
-        [(format!("{name}.causal"), counted.causal), (format!("{name}.non_causal"), counted.non_causal)]
-    });
-    let plain = [
-        ("step_seconds", summary.step_seconds),
-        ("tokens_per_day", summary.tokens_per_day),
-        ("gpu_hours_per_trillion_tokens", summary.gpu_hours_per_trillion_tokens),
-        ("exposed_communication_seconds", summary.exposed_communication_seconds),
-        ("all_to_all_waited_seconds", summary.all_to_all_waited_seconds),
-        ("all_to_all_transferred_seconds", summary.all_to_all_transferred_seconds),
-        ("memory_bytes_max", summary.memory_bytes_max),
-        ("load_cv", summary.load_cv),
-        ("sampling_error", summary.sampling_error),
-        ("scheduling_anomaly", summary.scheduling_anomaly),
-        ("cost.cluster_usd", summary.cost.cluster_usd),
-        ("cost.usd_per_device", summary.cost.usd_per_device),
-        ("cost.usd_per_trillion_tokens", summary.cost.usd_per_trillion_tokens),
-        ("cost.rental_usd_per_trillion_tokens", summary.cost.rental_usd_per_trillion_tokens),
-        ("energy.power_watts", summary.energy.power_watts),
-        ("energy.mwh_per_trillion_tokens", summary.energy.mwh_per_trillion_tokens),
-    ];
-    let plain = plain.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let bound = summary.binding_shares.iter().map(|(name, share)| (format!("binding_shares.{name}"), *share));
-    let rests = summary.basis_shares.iter().map(|(name, share)| (format!("basis_shares.{name}"), *share));
-    let words = [("binding", &summary.binding), ("basis", &summary.basis)];
-    let numbers = plain.chain(phases).chain(counted).chain(bound).chain(rests);
-    Results {
-        numbers: numbers.map(|(name, value)| (name.replace(' ', "_"), value)).collect(),
-        words: words.into_iter().map(|(name, word)| (name.to_owned(), word.clone())).collect(),
-    }
+fn results(summary: &Summary) -> Result<Results, PlanError> {
+    let numbers = summary.numbers().map_err(|error| PlanError::Fault(error.to_string()))?;
+    let words = [("binding", &summary.common.binding), ("basis", &summary.common.basis)];
+    let words = words.into_iter().map(|(name, word)| (name.to_owned(), word.clone())).collect();
+    Ok(Results { numbers, words })
 }

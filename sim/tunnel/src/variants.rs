@@ -76,7 +76,7 @@ fn ran(plan: &Plan, stages: &[u32]) -> Result<Ran, PlanError> {
     let summary = summarize::summary(&run)?;
     Ok(Ran {
         remark: if fits { "" } else { ", does not fit in memory" },
-        result: VariantResult::Ran { step_seconds: summary.step_seconds, phases: summary.phases },
+        result: VariantResult::Ran { step_seconds: summary.seconds(), phases: summary.common.phases },
     })
 }
 

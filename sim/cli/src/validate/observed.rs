@@ -41,7 +41,7 @@ impl Observed {
 
     pub(super) fn of_run(run: &Finished<'_>, summary: &Summary) -> Result<Self, Failure> {
         let json = serde_json::to_value(summary).map_err(|error| Failure::Fault(error.into()))?;
-        Ok(Self { json, run: Some(OfRun { ops: summary.ops.clone(), pair: PairMeans::of(run) }) })
+        Ok(Self { json, run: Some(OfRun { ops: summary.common.ops.clone(), pair: PairMeans::of(run) }) })
     }
 
     /// A figure, in base units; or why there is none.

@@ -42,11 +42,11 @@ fn exchange(run: &Finished<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow>
     let key = slowest(run.program, &run.plan.policy, template, kind as usize);
     let [up, out] = delivery.fractions().map(|keys| keys.contains(&key));
     let binding = if out {
-        "scale-out"
+        "scale_out"
     } else if up {
-        "scale-up"
+        "scale_up"
     } else {
-        "copy SMs"
+        "copy_sms"
     };
     (total.count > 0).then(|| OpRow {
         op: name.to_owned(),
