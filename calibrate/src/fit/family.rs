@@ -133,7 +133,12 @@ pub fn fit(family: &Family, samples: &[&Sample], device: &Device, profile: &Prof
 }
 
 fn residual(device: &Device, profile: &Profile, sample: &Sample) -> f64 {
-    predict(device, profile, &sample.question).map_or(0.0, |(seconds, _)| (seconds.get() / sample.reading.seconds).ln())
+    match predict(device, profile, &sample.question) {
+        Some((seconds, _)) => (seconds.get() / sample.reading.seconds).ln(),
+        // Values under which an op has no time that can be counted are as far off as can be.
+        None if sample.question.op(device.sms).is_some() => f64::INFINITY,
+        None => 0.0,
+    }
 }
 
 /// A profile with some values changed; shares stay shares.

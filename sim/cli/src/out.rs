@@ -154,7 +154,7 @@ fn signature(path: &Path, library: &Library) -> Option<String> {
         value.and_then(|value| value["digest"].as_str().map(str::to_owned))
     } else {
         let loaded = scenario::load(&path.display().to_string(), &[], library);
-        loaded.ok().map(|loaded| plan::digest(&loaded.plan))
+        loaded.ok().map(|loaded| scenario::digest(&loaded))
     };
     Some(digest.unwrap_or_else(|| "unreadable".to_owned()))
 }

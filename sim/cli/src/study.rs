@@ -126,7 +126,7 @@ fn turned(args: &SensitivityArgs) -> Result<String, Failure> {
     // Refused before the work, not after it.
     let folder = match &args.output.out {
         Some(out) => {
-            let digest = plan::digest(&tunnel.base(&[])?.plan);
+            let digest = scenario::digest(&tunnel.base(&[])?);
             Some(out::Folder::of_sensitivity(out, &digest, &library)?)
         }
         None => None,

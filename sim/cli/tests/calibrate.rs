@@ -259,6 +259,25 @@ fn assert_near(what: &str, expectation: f64, actual: f64, share: f64) {
     assert!((actual / expectation - 1.0).abs() <= share, "{what}: expectation {expectation:e}, actual {actual:e}");
 }
 
+/// A file that is called like a preset and is none must not be taken for it.
+#[test]
+fn what_was_measured_on_a_file_is_measured_on_it_whatever_it_is_called() {
+    let root = folder();
+    fs::rename(root.path().join("gpu.toml"), root.path().join("h100-sxm5.toml")).expect("renamed");
+    let of = ["--hardware", "h100-sxm5.toml"];
+    let calibrate = ["calibrate", "--mock", "--out", "mine.toml", "--only", "memory", "--quick"];
+    done(root.path(), &[&calibrate[..], &of].concat());
+    assert_eq!(table(root.path(), "mine.toml")["hardware"][0].as_str(), Some("h100-sxm5.toml"));
+    let notes = |of: &[&str]| {
+        let ask = ["probe", "kernel", "copy", "--bytes", "3221225472", "--profile", "mine.toml", "--json"];
+        let answer: Value = serde_json::from_str(&done(root.path(), &[&ask[..], of].concat()).out).expect("JSON");
+        answer["notes"].to_string()
+    };
+    // What only the prior has is of the preset.
+    assert!(!notes(&of).contains("`gpu.sms` 128"), "{}", notes(&of));
+    assert!(notes(&["--hardware", "h100-sxm5"]).contains("`gpu.sms` 128 -> 132"));
+}
+
 #[test]
 fn a_profile_says_where_it_holds_what_it_is_based_on_and_how_far_off_it_is() {
     let root = folder();

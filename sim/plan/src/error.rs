@@ -103,7 +103,7 @@ impl From<PlatformError> for PlanError {
         match error {
             PlatformError::Topology(error) => Self::Topology(error),
             PlatformError::Engine(fault) => Self::Fault(fault.to_string()),
-            PlatformError::Planes { .. } => Self::Platform(error),
+            PlatformError::Planes { .. } | PlatformError::Uncountable { .. } => Self::Platform(error),
         }
     }
 }

@@ -16,12 +16,13 @@
 //! Four steps, each pure:
 //!
 //! 1. [`Plan`] is the machine, the model, the job, what we choose ([`Policies`]), the traffic, the profile and what money
-//!    is taken to buy ([`CostTerms`]), with nothing left open. [`digest`] is its identity.
+//!    is taken to buy ([`CostTerms`]), with nothing left open.
 //! 2. [`memory()`] and [`check_memory`] say what every pipeline rank holds at its fullest, and refuse with the table.
 //! 3. [`lower`] is the one place where hardware meets workload meets measurement. A [`Program`] is resources
 //!    ([`RankResources`]), [`Kernel`]s, all-to-alls message by message ([`ExchangeTemplate`]), collectives ([`Ring`]), and
-//!    one [`Template`] a kind of chunk: two streams of [`Instruction`]s. [`SlotPlan`]s say which template a rank runs when.
-//! 4. [`run`] drives the engine: every rank a small machine of two streams that starts what may start when something ends.
+//!    one [`Routine`] for each kind of chunk: streams of [`Instruction`]s. [`SlotPlan`]s hold which routine a rank runs when.
+//! 4. [`run`] drives the engine: a [`Sequencer`] decides what each [`Gang`] of ranks runs next, and every rank is a small
+//!    machine of streams that starts what may start when something ends. [`run_gangs`] does that for any kind of job.
 //!    *Columns* of ranks that meet only in the optimizer run apart, on as many threads as there are, bytes unchanged. The
 //!    [`Outcome`] holds phases, totals of ops and ports, recorded intervals and the evidence for the laws.
 //!
@@ -38,28 +39,30 @@
 
 mod collective;
 mod cost;
-mod digest;
 mod error;
 mod execute;
 mod kernel;
+mod label;
 mod layout;
 mod lower;
 mod memory;
 mod plan;
 mod program;
 mod replay;
+mod routine;
 mod sums;
 mod token_limit;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
 pub use cost::{CostTerms, JobCost};
-pub use digest::digest;
 pub use error::PlanError;
 pub use execute::{
-    Beside, ChunkSpan, ExchangeTotal, Keep, OpTotal, Outcome, PhaseSpans, Ports, Progress, Ran, RankTotals, StreamSpan,
-    run,
+    Address, Beside, Call, CallId, CallPart, ChunkSpan, Commands, Event, ExchangeTotal, Gang, GangId, GangsOutcome,
+    Keep, Lane, Next, OpTotal, Outcome, PooledPorts, Ports, Progress, Ran, RankTotals, Routines, Sequencer, StreamSpan,
+    Tabulated, run, run_gangs,
 };
 pub use kernel::{Answer, CollectiveAlone, collective_alone, kernel};
+pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
 pub use lower::{Sampling, expert_layout, lower, lower_with, n_micro_batches, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
@@ -69,5 +72,6 @@ pub use plan::{
 };
 pub use program::*;
 pub use replay::{RankReplay, Replayed, replay};
+pub use routine::{COMPUTE, Half, Instruction, Routine};
 pub use sums::{Length, Scales, Sums, sums};
 pub use token_limit::{TokenLimit, token_limit};

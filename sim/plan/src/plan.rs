@@ -16,7 +16,7 @@ use crate::CostTerms;
 /// Everything decided: no default left open, no string that means a choice, no path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// For people; not part of the digest.
+    /// For people; no part of a run's identity.
     pub name: String,
     /// The machine.
     pub machine: Machine,

@@ -1,14 +1,15 @@
 //! The program: resources and tasks, decided to the last demand, not yet run.
 
 use engine::Resources;
-use platform::{ExchangeKind, ExchangeTemplate, Kernel, Leg, Message, RankResources};
+use platform::{ExchangeTemplate, Kernel, Leg, Message, RankResources};
 use workloads::op::Pass;
 use workloads::schedule::{Chunk, Slot};
 use workloads::traffic::Pool;
 
 use crate::layout::Layout;
+use crate::routine::Routine;
 
-/// What a run needs: columns of ranks that meet only in the optimizer, templates of chunks, the tables they draw from.
+/// What a run needs: columns of ranks that meet only in the optimizer, routines of chunks, the tables they draw from.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// Which rank is which.
@@ -29,8 +30,8 @@ pub struct Program {
     pub tables: Vec<LoadTable>,
     /// Collectives of tensor- and context-parallel groups.
     pub rings: Vec<Ring>,
-    /// Chunks, as two streams of instructions.
-    pub templates: Vec<Template>,
+    /// Chunks, as streams of instructions.
+    pub routines: Vec<Routine>,
     /// What each pipeline rank runs, in order.
     pub slots: Vec<Vec<SlotPlan>>,
     /// Dispatch and combine of every sampled batch.
@@ -106,64 +107,11 @@ pub struct Ring {
     pub layer: Leg,
 }
 
-/// Which half of a slot an instruction belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Half {
-    /// The forward chunk.
-    Forward,
-    /// The backward chunk, or the chunk whose weight gradient runs.
-    Backward,
-}
-
-/// One step of a stream of a rank.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Instruction {
-    /// Runs a kernel of a fixed size.
-    Kernel(u32),
-    /// Runs a kernel whose size follows the tokens that `layer` of the half's micro-batch gave this rank.
-    Loaded {
-        /// Index of the table.
-        table: u32,
-        /// Whose micro-batch.
-        half: Half,
-        /// Layer of the model; the block of MTP module i is layer `layers + i`.
-        layer: u16,
-    },
-    /// Takes part in an all-to-all of the expert-parallel group.
-    Exchange {
-        /// Which.
-        kind: ExchangeKind,
-        /// Whose micro-batch.
-        half: Half,
-        /// Layer of the model.
-        layer: u16,
-        /// SMs of its kernel on every rank.
-        sms: u32,
-    },
-    /// Takes part in a collective.
-    Ring(u32),
-    /// Says that this point is reached.
-    Signal(u16),
-    /// Waits for the other stream to reach a point.
-    Await(u16),
-    /// The half's result may leave for the next stage.
-    Send(Half),
-}
-
-/// One chunk (or pair) as a rank runs it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Template {
-    /// Compute stream, communication stream.
-    pub streams: [Vec<Instruction>; 2],
-    /// Points that streams signal.
-    pub n_events: u16,
-}
-
 /// One slot of a pipeline rank.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlotPlan {
-    /// Which template.
-    pub template: u32,
+    /// Which routine.
+    pub routine: u32,
     /// What it is.
     pub slot: Slot,
     /// The forward half, if there is one.

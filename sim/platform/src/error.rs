@@ -8,6 +8,15 @@ pub enum PlatformError {
     /// The machine cannot be built, or two devices do not reach each other.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// An exchange longer than the clock of a run counts.
+    #[error(
+        "one exchange of an expert-parallel group takes {seconds:.1e} s with the machine to itself, beyond what a run counts; look for a \
+         mistyped unit or exponent in `gpu.scale-up.*`, `node.nic.rate` or `profile.all-to-all.*`"
+    )]
+    Uncountable {
+        /// What its fullest port needs.
+        seconds: f64,
+    },
     /// A run of the engine that cannot be believed.
     #[error("fault in the simulator: {0}")]
     Engine(#[from] engine::Fault),

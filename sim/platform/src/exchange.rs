@@ -15,7 +15,7 @@
 use calibrate::EstimateKey;
 use engine::{Capacity, Resources, Task, TaskGraph};
 use topology::{DeviceId, Forwarding, Ordering};
-use units::{Seconds, SimSpan};
+use units::{Seconds, SimSpan, SimTime};
 use workloads::step::Exchange;
 use workloads::traffic::Batch;
 
@@ -32,6 +32,9 @@ use hands::{End, Hands, Relay};
 pub use hands::{comm_sms, needs_comm_sms};
 pub use policy::{Delivery, ExchangeCopies};
 pub use template::{ExchangeKind, ExchangeTemplate, Flow};
+
+/// Times that an exchange may take what its fullest port needs.
+const CROWDED: f64 = 8.0;
 
 /// How an expert-parallel group fills nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,9 +338,15 @@ impl ExchangeGroup {
 
     /// How long the messages take with the machine to themselves.
     fn alone(&self, flows: &[Flow], n_members: usize) -> Result<Seconds, PlatformError> {
+        let [up, out] = [self.up_rate, self.out_rate].map(|rate| rate.max(f64::MIN_POSITIVE));
+        let least = direct::alone(flows, n_members, [up, out, self.copy_rate]);
+        // Sharing makes it a few times as long at most.
+        if least.get().is_nan() || least.get() > SimTime::MAX.seconds() / CROWDED {
+            return Err(PlatformError::Uncountable { seconds: least.get() });
+        }
         match self.delivery {
             Delivery::Forwarded => self.shared(flows, n_members),
-            Delivery::Direct => Ok(direct::alone(flows, n_members, [self.up_rate, self.out_rate, self.copy_rate])),
+            Delivery::Direct => Ok(least),
         }
     }
 

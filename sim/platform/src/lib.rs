@@ -29,7 +29,7 @@
 //!
 //! [`RankResources`] are the capacities that all of them draw from. Between ports the network is a bound, of which `way` has the formula.
 //!
-//! This crate knows machine and measurement, no job: no stage, no micro-batch, no step.
+//! This crate knows machine and measurement. It does not know jobs: no stage, no micro-batch, no step.
 
 mod collective;
 mod error;

@@ -130,7 +130,7 @@ fn facts(screen: &mut Screen, common: &Common, result: &StepResult) {
         let share = result.scheduling_anomaly * 100.0;
         screen.fact(
             "anomalies",
-            &format!("a better machine may be {share:.2} % slower: smaller differences are undecided"),
+            &format!("a better machine may run up to {share:.2} % slower; smaller differences are undecided"),
         );
     }
     expenses(screen, common);

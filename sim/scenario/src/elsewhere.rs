@@ -13,7 +13,7 @@ use calibrate::{Basis, Departure, EstimateKey, MachineKey};
 use topology::Machine;
 
 use crate::diagnostic::Diagnostic;
-use crate::library::{Kind, Library};
+use crate::library::{Kind, Library, stem};
 use crate::machine;
 use crate::origin::Origin;
 use crate::parse;
@@ -79,7 +79,7 @@ impl Machines {
     ) -> Option<String> {
         let Value::String(name) = &item.value else { return None };
         let Ok(source) = library.open_beside(Kind::Hardware, name, &item.origin) else {
-            return (own == Some(name.as_str())).then(|| OWN.to_owned());
+            return own.is_some_and(|own| own == stem(name)).then(|| OWN.to_owned());
         };
         if !self.named.contains_key(&source.name) {
             let table = parts(&parse::file(&source, mistakes)?);

@@ -27,7 +27,7 @@
 //!    collects all [`Mistakes`] instead of stopping at the first.
 //!    An earlier profile goes before a later one, and all of them before those they are based on; a family that names its
 //!    implementation is taken whole.
-//! 6. [`Loaded`] holds the plan and every [`Leaf`] that made it; [`plan_toml`] and [`canonical_text`] write them.
+//! 6. [`Loaded`] holds the plan and every [`Leaf`] that made it; [`plan_toml`] and [`canonical_text`] write them; [`digest`] is the identity of a run.
 //!
 //! `scenarios/README.md` has every key. This crate does not know how a plan is run: no engine, no op, no time.
 
@@ -60,5 +60,5 @@ pub use load::{
     Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_cluster, load_device, load_hardware, load_machine, load_model,
 };
 pub use origin::Origin;
-pub use print::{canonical_text, plan_toml};
+pub use print::{canonical_text, digest, plan_toml};
 pub use published::{Ask, Fact, Family, Figure, Published, Standing, published};

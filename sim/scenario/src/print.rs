@@ -30,16 +30,26 @@ fn line(leaf: &Leaf) -> String {
     if leaf.value == leaf.written { line } else { format!("{line}, {}", leaf.written.replace(char::is_control, " ")) }
 }
 
-/// The plan in one spelling: every value in base units at full precision, one a line, sorted, without what is only for
-/// people or only says what `"auto"` means. Two plans are equal, their labels aside, exactly if these texts are; its hash
-/// is the run's identity.
+/// Keys that came later, with the value under which every plan is what it was before, in its canonical spelling: such a line is left
+/// out of the text, so that a new key moves no identity. A key stays here for good.
+const NEUTRAL: [(&str, &str); 1] = [("fabric.oversubscription", "1.0")];
+
+/// The identity of a run: a digest of [`canonical_text`], as 64 hexadecimal digits.
+#[must_use]
+pub fn digest(loaded: &Loaded) -> String {
+    blake3::hash(canonical_text(loaded).as_bytes()).to_hex().to_string()
+}
+
+/// The plan in one spelling: every value in base units at full precision, one per line, sorted, without what is only for
+/// people or only says what `"auto"` means, and without keys at the neutral value that they came with. Two plans are equal, their labels
+/// aside, exactly if these texts are.
 #[must_use]
 pub fn canonical_text(loaded: &Loaded) -> String {
     let interleaved = matches!(loaded.plan.policy.schedule, Schedule::Interleaved { .. });
     let decides = |leaf: &&Leaf| match leaf.key.as_str() {
         "policy.comm-sms-software" | "policy.promote-every" | "policy.promote-below" => false,
         "policy.virtual-stages" => interleaved,
-        _ => !leaf.is_label(),
+        key => !leaf.is_label() && !NEUTRAL.contains(&(key, leaf.canonical.as_str())),
     };
     let lines = loaded.leaves.iter().filter(decides).map(|leaf| format!("{} = {}\n", leaf.key, leaf.canonical));
     let mut lines: Vec<String> = lines.collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use plan::Plan;
-use scenario::{Kind, Library, Loaded, canonical_text, load, load_machine, plan_toml};
+use scenario::{Kind, Library, Loaded, canonical_text, digest, load, load_machine, plan_toml};
 
 fn loaded(name: &str, sets: &[&str]) -> Loaded {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
@@ -89,6 +89,14 @@ fn the_canonical_text_changes_exactly_when_the_plan_does() {
         }
     }
     assert!(moved > base.leaves.len() / 2, "only {moved} values changed the plan");
+}
+
+#[test]
+fn a_key_at_the_neutral_value_that_it_came_with_moves_no_identity() {
+    let (base, other) = (loaded("tiny-moe", &[]), loaded("tiny-moe", &["fabric.oversubscription=2"]));
+    assert!(!canonical_text(&base).contains("fabric.oversubscription"));
+    assert!(canonical_text(&other).contains("fabric.oversubscription = 2.0\n"));
+    assert_ne!(digest(&base), digest(&other));
 }
 
 #[test]

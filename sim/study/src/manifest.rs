@@ -163,7 +163,7 @@ impl Entry {
         let (digest, mistake, values, sums) = match loaded {
             Ok(loaded) => {
                 let sums = of_arithmetic.then(|| Sums::of(&loaded.plan));
-                (plan::digest(&loaded.plan), None, values(&loaded, knobs), sums)
+                (scenario::digest(&loaded), None, values(&loaded, knobs), sums)
             }
             Err(mistakes) => {
                 let mistake = Some(short(&mistakes)).filter(|mistake| !mistake.is_empty());

@@ -22,7 +22,7 @@ impl Prepared {
     /// All mistakes of files and patches together.
     pub fn load(scenario: &str, sets: &[String], library: &Library) -> Result<Self, TunnelError> {
         let loaded = scenario::load(scenario, sets, library)?;
-        let digest = plan::digest(&loaded.plan);
+        let digest = scenario::digest(&loaded);
         Ok(Self { loaded, digest })
     }
 

@@ -59,14 +59,14 @@ pub(crate) const HOUSE: [Room; 13] = [
         folder: "sim/plan",
         floor: 4,
         rooms: &["calibrate", "engine", "platform", "topology", "units", "workloads"],
-        packages: &["blake3", "rayon", "thiserror"],
+        packages: &["rayon", "thiserror"],
     },
     Room {
         name: "scenario",
         folder: "sim/scenario",
         floor: 5,
         rooms: &["calibrate", "plan", "platform", "topology", "units", "workloads"],
-        packages: &["annotate-snippets", "include_dir", "strsim", "toml"],
+        packages: &["annotate-snippets", "blake3", "include_dir", "strsim", "toml"],
     },
     Room {
         name: "report",

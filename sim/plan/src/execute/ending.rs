@@ -9,8 +9,8 @@ use platform::RankResources;
 use units::{SimSpan, SimTime};
 
 use super::outcome::{ChunkSpan, Outcome, RankTotals};
-use crate::PlanError;
 use crate::program::{Ending, Hiding, OpKernel, Program, Ring};
+use crate::{Label, PlanError};
 
 /// Runs the end after the last chunk of each pipeline rank. Replicas are alike in it, so one of each is run.
 pub(super) fn run(program: &Program, outcome: &mut Outcome) -> Result<(), PlanError> {
@@ -40,7 +40,7 @@ pub(super) fn run(program: &Program, outcome: &mut Outcome) -> Result<(), PlanEr
                 *(if step.memory { &mut total.memory } else { &mut total.links }) += shows;
             }
         }
-        outcome.ranks[rank].phases.optimizer += covered(busy, last, until) * n_simulated;
+        outcome.ranks[rank].phases[Label::OPTIMIZER] += covered(busy, last, until) * n_simulated;
         let own = steps.iter().filter(|step| step.part != Part::Gathered);
         let end = own.map(|step| graph.end(step.task)).fold(last, SimTime::max).min(until);
         outcome.chunks.push(ChunkSpan { rank: rank as u32, replica: 0, slot: None, start: last, end });

@@ -6,9 +6,11 @@ use units::SimTime;
 
 use platform::{ExchangeKind, ExchangeTemplate};
 
+use super::driver::At;
+use super::gang::Gang;
 use crate::program::Ring;
 
-/// All-to-alls that a rank may be ahead of others of its group by: one running, one being arrived at.
+/// All-to-alls of a stream that a rank may be ahead of others of its group by: one running, one being arrived at.
 const DEPTH: usize = 2;
 const NOBODY: u32 = u32::MAX;
 
@@ -17,6 +19,7 @@ const NOBODY: u32 = u32::MAX;
 pub(super) struct Exchanges {
     /// Simulated ranks of a group.
     pub(super) size: u32,
+    /// By group and stream.
     open: Vec<[u32; DEPTH]>,
     all: Vec<Exchange>,
     free: Vec<u32>,
@@ -29,6 +32,9 @@ pub(super) struct Exchange {
     pub(super) kind: ExchangeKind,
     /// First rank of the group.
     pub(super) first: u32,
+    stream: u8,
+    /// Whether a rank came for another one.
+    pub(super) mixed: bool,
     n_arrived: u32,
     n_ended: u32,
     arrived: Vec<SimTime>,
@@ -41,63 +47,65 @@ pub(super) struct Exchange {
 /// A rank whose part in an all-to-all is over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Met {
-    pub(super) rank: u32,
+    pub(super) at: At,
     pub(super) kind: ExchangeKind,
     pub(super) arrived: SimTime,
     pub(super) last: SimTime,
 }
 
+/// A rank at its stream's next all-to-all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub(super) at: At,
+    /// The group and stream, as a number.
+    pub(super) place: usize,
+    /// How many all-to-alls the stream had before.
+    pub(super) sequence: u32,
+    pub(super) now: SimTime,
+}
+
 impl Exchanges {
-    pub(super) fn new(size: u32, n_groups: u32) -> Self {
-        Self { size, open: vec![[NOBODY; DEPTH]; n_groups as usize], all: Vec::new(), free: Vec::new() }
-    }
-
-    /// Groups of one pipeline rank in a column of `n_members`.
-    pub(super) fn per_rank(&self, n_members: u32) -> u32 {
-        n_members / self.size
-    }
-
-    /// Which of them a rank is in.
-    pub(super) fn group_in(&self, rank: u32, n_members: u32) -> u32 {
-        rank % n_members / self.size
+    /// `n_places`: groups times streams.
+    pub(super) fn new(size: u32, n_places: usize) -> Self {
+        Self { size, open: vec![[NOBODY; DEPTH]; n_places], all: Vec::new(), free: Vec::new() }
     }
 
     pub(super) fn get(&self, id: u32) -> &Exchange {
         &self.all[id as usize]
     }
 
-    /// A rank arrives at its `sequence`-th all-to-all; the all-to-all's id if it was the last to.
+    /// A rank arrives at an all-to-all; the all-to-all's id if it was the last to.
     pub(super) fn arrive(
         &mut self,
-        rank: u32,
-        sequence: u32,
+        arrival: &Arrival,
         what: (u32, ExchangeKind),
         template: &ExchangeTemplate,
-        now: SimTime,
     ) -> Option<u32> {
-        let (group, member) = ((rank / self.size) as usize, rank % self.size);
-        let place = sequence as usize % DEPTH;
-        if self.open[group][place] == NOBODY {
-            self.open[group][place] = self.reserve(what, rank - member, template);
+        let Arrival { at, place, sequence, now } = *arrival;
+        let (member, turn) = (at.rank % self.size, sequence as usize % DEPTH);
+        if self.open[place][turn] == NOBODY {
+            self.open[place][turn] = self.reserve(what, At { rank: at.rank - member, ..at }, template);
         }
-        let id = self.open[group][place];
+        let id = self.open[place][turn];
         let exchange = &mut self.all[id as usize];
-        debug_assert_eq!((exchange.batch, exchange.kind), what, "ranks of a group meet in one order");
+        exchange.mixed |= (exchange.batch, exchange.kind) != what;
         exchange.arrived[member as usize] = now;
         exchange.n_arrived += 1;
         exchange.last = now;
         (exchange.n_arrived == self.size).then(|| {
-            self.open[group][place] = NOBODY;
+            self.open[place][turn] = NOBODY;
             id
         })
     }
 
-    fn reserve(&mut self, (batch, kind): (u32, ExchangeKind), first: u32, template: &ExchangeTemplate) -> u32 {
+    fn reserve(&mut self, (batch, kind): (u32, ExchangeKind), first: At, template: &ExchangeTemplate) -> u32 {
         let id = self.free.pop().unwrap_or_else(|| {
             self.all.push(Exchange {
                 batch,
                 kind,
-                first,
+                first: first.rank,
+                stream: first.stream,
+                mixed: false,
                 n_arrived: 0,
                 n_ended: 0,
                 arrived: Vec::new(),
@@ -110,7 +118,9 @@ impl Exchanges {
         let exchange = &mut self.all[id as usize];
         exchange.batch = batch;
         exchange.kind = kind;
-        exchange.first = first;
+        exchange.first = first.rank;
+        exchange.stream = first.stream;
+        exchange.mixed = false;
         exchange.n_arrived = 0;
         exchange.n_ended = 0;
         exchange.arrived.clear();
@@ -159,7 +169,7 @@ impl Exchanges {
             return None;
         }
         let met = Met {
-            rank: exchange.first + member,
+            at: At { rank: exchange.first + member, stream: exchange.stream },
             kind: exchange.kind,
             arrived: exchange.arrived[member as usize],
             last: exchange.last,
@@ -172,22 +182,22 @@ impl Exchanges {
     }
 }
 
-/// Rings being arrived at, by first rank and stride of their group.
+/// Rings being arrived at, by first rank, stride and stream of their group.
 #[derive(Debug, Default)]
 pub(super) struct Rings {
-    waiting: BTreeMap<(u32, u32), Vec<u32>>,
+    waiting: BTreeMap<(u32, u32, u8), Vec<u32>>,
 }
 
 impl Rings {
-    /// A rank arrives at a ring; all its members if it was the last, else nobody.
-    pub(super) fn arrive(&mut self, rank: u32, ring: &Ring, n_members: u32) -> Vec<u32> {
-        if n_members == 1 || ring.span <= 1 {
-            return vec![rank];
+    /// A rank of a gang arrives at a ring; all its members if it was the last, else nobody.
+    pub(super) fn arrive(&mut self, at: At, ring: &Ring, gang: &Gang) -> Vec<u32> {
+        if gang.ranks.len() == 1 || ring.span <= 1 {
+            return vec![at.rank];
         }
-        let member = rank % n_members;
-        let first = rank - member + member / ring.span * ring.span + member % ring.stride;
-        let members = self.waiting.entry((first, ring.stride)).or_default();
-        members.push(rank);
+        let member = at.rank - gang.ranks.start;
+        let first = gang.ranks.start + member / ring.span * ring.span + member % ring.stride;
+        let members = self.waiting.entry((first, ring.stride, at.stream)).or_default();
+        members.push(at.rank);
         if members.len() as u32 == ring.span / ring.stride { std::mem::take(members) } else { Vec::new() }
     }
 }

@@ -1,10 +1,15 @@
-//! Running a program: columns apart, then the end of the step together.
+//! Running gangs of ranks; running a program: columns apart, then the end of the step together.
 
-mod column;
+mod calls;
+mod driver;
 mod ending;
+mod gang;
 mod meet;
 mod outcome;
+mod routines;
+mod sequencer;
 mod tasks;
+mod train;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +18,13 @@ use rayon::prelude::*;
 use crate::program::Program;
 use crate::{PlanError, Recording};
 
-pub use outcome::{Beside, ChunkSpan, ExchangeTotal, OpTotal, Outcome, PhaseSpans, Ports, Ran, RankTotals, StreamSpan};
+pub use driver::run_gangs;
+pub use gang::{Address, Call, CallId, Gang, GangId, Lane, Next, PooledPorts, Tabulated};
+pub use outcome::{
+    Beside, ChunkSpan, ExchangeTotal, GangsOutcome, OpTotal, Outcome, Ports, Ran, RankTotals, StreamSpan,
+};
+pub use routines::Routines;
+pub use sequencer::{CallPart, Commands, Event, Sequencer};
 
 /// What to keep of a run besides totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +58,7 @@ impl Progress {
 pub fn run(program: &Program, keep: Keep, progress: &Progress) -> Result<Outcome, PlanError> {
     let columns: Vec<u32> = (0..program.n_columns).collect();
     let columns: Result<Vec<_>, PlanError> =
-        columns.into_par_iter().map(|column| column::run(program, column, keep, progress)).collect();
+        columns.into_par_iter().map(|column| train::run(program, column, keep, progress)).collect();
     let mut outcome = outcome::merge(program, columns?);
     ending::run(program, &mut outcome)?;
     Ok(outcome)

@@ -4,6 +4,7 @@ use engine::Laws;
 use units::{SimSpan, SimTime};
 use workloads::schedule::Slot;
 
+use crate::label::{LabelName, PhaseSpans, TRAIN_LABELS};
 use crate::program::Program;
 
 /// What a run came to. Means are over the simulated ranks of a pipeline rank.
@@ -11,6 +12,8 @@ use crate::program::Program;
 pub struct Outcome {
     /// Duration of the step.
     pub step: SimSpan,
+    /// What phases are called.
+    pub labels: Vec<LabelName>,
     /// Totals of each pipeline rank, summed over the ranks simulated of it.
     pub ranks: Vec<RankTotals>,
     /// Ranks simulated of each pipeline rank.
@@ -33,27 +36,12 @@ pub struct Outcome {
     pub laws: Laws,
 }
 
-/// Durations of a rank's phases, summed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PhaseSpans {
-    /// Lone forward chunks.
-    pub forward: SimSpan,
-    /// Lone backward chunks or their input part.
-    pub backward: SimSpan,
-    /// Lone weight-gradient chunks.
-    pub weight_gradient: SimSpan,
-    /// Overlapped pairs.
-    pub overlapped: SimSpan,
-    /// Reduction, update, gathering.
-    pub optimizer: SimSpan,
-}
-
 /// What one rank (or several, summed) did.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RankTotals {
-    /// By phase.
+    /// By label of [`Outcome::labels`].
     pub phases: PhaseSpans,
-    /// Kernels on the compute stream.
+    /// Kernels on compute streams.
     pub compute: SimSpan,
     /// Those of them whose size follows the load.
     pub loaded: SimSpan,
@@ -61,7 +49,7 @@ pub struct RankTotals {
     pub waited: SimSpan,
     /// From there to its end.
     pub transferred: SimSpan,
-    /// When the last chunk ended; over several ranks the latest.
+    /// When the last call ended; over several ranks the latest.
     pub last: SimTime,
     /// What hides beside chunks, and when; none where nothing does.
     pub beside: Option<Beside>,
@@ -148,11 +136,11 @@ pub struct ChunkSpan {
 /// A kernel or exchange of a recorded rank.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StreamSpan {
-    /// The pipeline rank.
+    /// The gang: a training step's pipeline rank.
     pub rank: u32,
     /// Which column and member of it.
     pub replica: u32,
-    /// 0 compute, 1 communication.
+    /// Of the routine: in a training step 0 computes and 1 communicates.
     pub stream: u8,
     /// What ran.
     pub what: Ran,
@@ -180,31 +168,41 @@ pub enum Ran {
     Combine,
 }
 
-/// What one column came to.
+/// What gangs did in one run of the engine.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ColumnOutcome {
-    pub(super) ranks: Vec<RankTotals>,
-    pub(super) ops: Vec<OpTotal>,
-    pub(super) exchanges: [ExchangeTotal; 2],
-    pub(super) chunks: Vec<ChunkSpan>,
-    pub(super) streams: Vec<StreamSpan>,
-    pub(super) ports: Ports,
-    pub(super) n_tasks: u64,
-    pub(super) n_flows: u64,
-    pub(super) laws: Laws,
+pub struct GangsOutcome {
+    /// When the last task ended.
+    pub end: SimTime,
+    /// Totals of each gang, summed over its ranks.
+    pub gangs: Vec<RankTotals>,
+    /// Totals of each op.
+    pub ops: Vec<OpTotal>,
+    /// Dispatches and combines.
+    pub exchanges: [ExchangeTotal; 2],
+    /// Intervals on the streams of recorded ranks.
+    pub streams: Vec<StreamSpan>,
+    /// Use of ports.
+    pub ports: Ports,
+    /// Tasks run.
+    pub n_tasks: u64,
+    /// Messages of all-to-alls among them.
+    pub n_flows: u64,
+    /// How far the engine's laws were from breaking, at worst.
+    pub laws: Laws,
 }
 
 /// Columns in their order; sums of integers and, for ports, of floats in that order.
-pub(super) fn merge(program: &Program, columns: Vec<ColumnOutcome>) -> Outcome {
+pub(super) fn merge(program: &Program, columns: Vec<(GangsOutcome, Vec<ChunkSpan>)>) -> Outcome {
     let pp = program.layout.pp as usize;
     let mut outcome = Outcome {
-        ranks: vec![RankTotals::default(); pp],
+        labels: TRAIN_LABELS.to_vec(),
+        ranks: vec![RankTotals::new(TRAIN_LABELS.len()); pp],
         n_simulated: program.n_members * program.n_columns,
         ops: vec![OpTotal::default(); program.ops.len()],
         ..Outcome::default()
     };
-    for column in columns {
-        for (total, rank) in outcome.ranks.iter_mut().zip(&column.ranks) {
+    for (column, chunks) in columns {
+        for (total, rank) in outcome.ranks.iter_mut().zip(&column.gangs) {
             total.add(rank);
         }
         for (total, op) in outcome.ops.iter_mut().zip(&column.ops) {
@@ -215,7 +213,7 @@ pub(super) fn merge(program: &Program, columns: Vec<ColumnOutcome>) -> Outcome {
             total.waited += exchange.waited;
             total.transferred += exchange.transferred;
         }
-        outcome.chunks.extend(column.chunks);
+        outcome.chunks.extend(chunks);
         outcome.streams.extend(column.streams);
         outcome.ports.add(&column.ports);
         outcome.n_tasks += column.n_tasks;
@@ -226,13 +224,12 @@ pub(super) fn merge(program: &Program, columns: Vec<ColumnOutcome>) -> Outcome {
 }
 
 impl RankTotals {
+    pub(super) fn new(n_labels: usize) -> Self {
+        Self { phases: PhaseSpans::new(n_labels), ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
-        let (a, b) = (&mut self.phases, &other.phases);
-        a.forward += b.forward;
-        a.backward += b.backward;
-        a.weight_gradient += b.weight_gradient;
-        a.overlapped += b.overlapped;
-        a.optimizer += b.optimizer;
+        self.phases += &other.phases;
         self.compute += other.compute;
         self.loaded += other.loaded;
         self.waited += other.waited;

@@ -4,7 +4,7 @@ use platform::{Flow, Kernel};
 use units::SimSpan;
 
 use super::outcome::{OpTotal, Ports};
-use crate::program::Program;
+use super::routines::Routines;
 
 impl OpTotal {
     /// Adds a run, which arithmetic bound or not.
@@ -25,9 +25,9 @@ impl Ports {
     }
 
     /// Occupied seconds of every port, from what it served.
-    pub(super) fn measure(&mut self, program: &Program, served: &[f64]) {
-        for rank in &program.ranks {
-            let seconds = |id: engine::CapacityId| served[id.0 as usize] / program.resources.rate(id);
+    pub(super) fn measure(&mut self, routines: &Routines<'_>, served: &[f64]) {
+        for rank in routines.ranks {
+            let seconds = |id: engine::CapacityId| served[id.0 as usize] / routines.resources.rate(id);
             let [up, out, memory] = [rank.up_send, rank.out_send, rank.memory].map(seconds);
             self.up_seconds += up;
             self.up_seconds_max = self.up_seconds_max.max(up);

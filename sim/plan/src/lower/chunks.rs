@@ -1,4 +1,4 @@
-//! Chunks as two streams of instructions.
+//! Chunks as routines of two streams.
 //!
 //! A chunk is a list of units: layers, and what the first and the last stage do besides. Alone it runs them one after the
 //! other: attention, dispatch, MLP, combine. An overlapped pair zips the layers of its forward with those of its backward
@@ -23,7 +23,8 @@ use workloads::step::{self, Passes};
 use super::kernels::{Kernels, Loaded};
 use super::{Context, load};
 use crate::PlanError;
-use crate::program::{Half, HalfPlan, Instruction, SlotPlan, Template};
+use crate::program::{HalfPlan, SlotPlan};
+use crate::routine::{COMPUTE, Half, Instruction, Routine};
 
 /// Indices into the passes of a segment.
 const FORWARD: usize = 0;
@@ -32,11 +33,11 @@ const WEIGHT: usize = 2;
 
 const KINDS: [ExchangeKind; 2] = [ExchangeKind::Dispatch, ExchangeKind::Combine];
 
-/// Templates, and the slots of each pipeline rank that refer to them.
+/// Routines, and the slots of each pipeline rank that refer to them.
 pub(super) fn chunks(
     context: &Context<'_>,
     kernels: &mut Kernels,
-) -> Result<(Vec<Template>, Vec<Vec<SlotPlan>>), PlanError> {
+) -> Result<(Vec<Routine>, Vec<Vec<SlotPlan>>), PlanError> {
     let plan = context.plan;
     let schedule = plan.policy.schedule;
     let n_micro_batches = super::n_micro_batches(plan)?;
@@ -55,14 +56,14 @@ pub(super) fn chunks(
         exchanges: step::exchange(&plan.model, &context.shape).is_some(),
         again: context.shape.recompute.full,
         neighbors: plan.parallel.pp > 1,
-        templates: Vec::new(),
+        routines: Vec::new(),
         index: BTreeMap::new(),
     };
     let place = Place { schedule, pp: plan.parallel.pp, n_stages: context.stages.len() as u32, n_micro_batches };
     let of_rank =
         |(rank, slots): (usize, &Vec<Slot>)| slots.iter().map(|slot| library.plan(slot, &place, rank as u32)).collect();
     let plans = slots.iter().enumerate().map(of_rank).collect();
-    Ok((library.templates, plans))
+    Ok((library.routines, plans))
 }
 
 /// Where chunks run and where their results go.
@@ -176,8 +177,8 @@ struct Library<'a> {
     again: bool,
     /// Whether stages that follow each other are on different ranks.
     neighbors: bool,
-    templates: Vec<Template>,
-    /// Template by kind of slot and stages.
+    routines: Vec<Routine>,
+    /// Routine by kind of slot and stages.
     index: BTreeMap<(u8, u32, u32), u32>,
 }
 
@@ -198,20 +199,20 @@ impl Library<'_> {
         };
         let stages = [forward, backward].map(|half| half.map_or(0, |half| half.stage));
         let key = (kind, stages[0], stages[1]);
-        let template = match self.index.get(&key) {
-            Some(&template) => template,
+        let routine = match self.index.get(&key) {
+            Some(&routine) => routine,
             None => {
-                let template = self.template(slot, stages[0], stages[1]);
-                self.templates.push(template);
-                let id = self.templates.len() as u32 - 1;
+                let routine = self.routine(slot, stages[0], stages[1]);
+                self.routines.push(routine);
+                let id = self.routines.len() as u32 - 1;
                 self.index.insert(key, id);
                 id
             }
         };
-        SlotPlan { template, slot: *slot, forward, backward }
+        SlotPlan { routine, slot: *slot, forward, backward }
     }
 
-    fn template(&self, slot: &Slot, forward_stage: u32, backward_stage: u32) -> Template {
+    fn routine(&self, slot: &Slot, forward_stage: u32, backward_stage: u32) -> Routine {
         let mut forward = self.units(forward_stage);
         let mut backward = self.units(backward_stage);
         backward.reverse();
@@ -226,7 +227,7 @@ impl Library<'_> {
             library: self,
             segments: if overlapped { &self.pair } else { &self.lone },
             comm_sms: if overlapped { self.comm_sms } else { self.lone_comm_sms },
-            template: Template::default(),
+            routine: Routine::new(N_STREAMS),
         };
         match slot {
             Slot::Forward(_) => writer.forward(&forward),
@@ -235,7 +236,7 @@ impl Library<'_> {
             Slot::Weight(_) => writer.weight(&backward),
             Slot::Overlapped { .. } => writer.pair(&forward, &backward),
         }
-        writer.template
+        writer.routine
     }
 
     fn units(&self, stage: u32) -> Vec<Unit> {
@@ -263,15 +264,15 @@ impl Library<'_> {
     }
 }
 
-/// Compute and communication stream.
-const COMPUTE: usize = 0;
+/// The stream beside the compute stream.
 const COMMUNICATION: usize = 1;
+const N_STREAMS: usize = 2;
 
 struct Writer<'a> {
     library: &'a Library<'a>,
     segments: &'a Segments,
     comm_sms: [u32; 2],
-    template: Template,
+    routine: Routine,
 }
 
 impl Writer<'_> {
@@ -391,28 +392,28 @@ impl Writer<'_> {
             Unit::Dense => &self.segments.dense[0],
             Unit::Moe(_) => &self.segments.attention,
         };
-        self.template.streams[COMPUTE].extend_from_slice(&fixed.0[pass]);
+        self.routine.streams[COMPUTE].extend_from_slice(&fixed.0[pass]);
     }
 
     /// The second segment of a layer.
     fn mlp(&mut self, unit: Unit, pass: usize, half: Half) {
         match unit {
-            Unit::Dense => self.template.streams[COMPUTE].extend_from_slice(&self.segments.dense[1].0[pass]),
+            Unit::Dense => self.routine.streams[COMPUTE].extend_from_slice(&self.segments.dense[1].0[pass]),
             Unit::Moe(layer) => {
-                self.template.streams[COMPUTE].extend(self.segments.experts.instructions(pass, half, layer));
+                self.routine.streams[COMPUTE].extend(self.segments.experts.instructions(pass, half, layer));
             }
             Unit::Handed | Unit::Embedding | Unit::Mtp | Unit::Head => {}
         }
     }
 
     fn compute(&mut self, instruction: Instruction) {
-        self.template.streams[COMPUTE].push(instruction);
+        self.routine.streams[COMPUTE].push(instruction);
     }
 
     fn signal(&mut self, stream: usize) -> u16 {
-        let event = self.template.n_events;
-        self.template.n_events += 1;
-        self.template.streams[stream].push(Instruction::Signal(event));
+        let event = self.routine.n_events;
+        self.routine.n_events += 1;
+        self.routine.streams[stream].push(Instruction::Signal(event));
         event
     }
 
@@ -424,7 +425,7 @@ impl Writer<'_> {
 
     /// An exchange on the communication stream after a point of the compute stream; returns the point it signals.
     fn exchange(&mut self, kind: ExchangeKind, half: Half, layer: u16, after: Option<u16>) -> u16 {
-        let stream = &mut self.template.streams[COMMUNICATION];
+        let stream = &mut self.routine.streams[COMMUNICATION];
         if let Some(event) = after {
             stream.push(Instruction::Await(event));
         }

@@ -19,7 +19,8 @@ use workloads::step::{self, ReduceClass};
 use super::Context;
 use super::kernels::{Kernels, ring};
 use crate::DataParallel;
-use crate::program::{Ending, Hiding, Instruction, SlotPlan};
+use crate::program::{Ending, Hiding, SlotPlan};
+use crate::routine::Instruction;
 
 /// Beside which slots the rings of each pipeline rank run; empty where they run after the last.
 pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hiding> {

@@ -8,7 +8,8 @@ use engine::CapacityId;
 use platform::{ExchangeKind, Kernel, Leg, Message, RankResources};
 use units::SimTime;
 
-use crate::program::{Ending, Instruction, Program, Ring};
+use crate::program::{Ending, Program, Ring};
+use crate::routine::Instruction;
 use crate::{Plan, PlanError};
 
 /// Times that a thing may take beside others what it takes alone.
@@ -60,7 +61,7 @@ fn ports(plan: &Plan, program: &Program) -> Result<(), PlanError> {
 /// What things of a program take alone, in seconds.
 struct Alone<'a> {
     program: &'a Program,
-    templates: Vec<Option<f64>>,
+    routines: Vec<Option<f64>>,
     tables: Vec<Option<f64>>,
     exchanges: [f64; 2],
 }
@@ -77,7 +78,7 @@ impl<'a> Alone<'a> {
         };
         Self {
             program,
-            templates: vec![None; program.templates.len()],
+            routines: vec![None; program.routines.len()],
             tables: vec![None; program.tables.len()],
             exchanges: [ExchangeKind::Dispatch, ExchangeKind::Combine].map(longest),
         }
@@ -86,7 +87,7 @@ impl<'a> Alone<'a> {
     /// Everything that a pipeline rank does in a step.
     fn rank(&mut self, rank: usize) -> f64 {
         let program = self.program;
-        let chunks: f64 = program.slots[rank].iter().map(|slot| self.template(slot.template as usize)).sum();
+        let chunks: f64 = program.slots[rank].iter().map(|slot| self.routine(slot.routine as usize)).sum();
         let ending = program.optimizer[rank].iter().map(|ending| match ending {
             Ending::Kernel(kernel) => self.kernel(&program.kernels[*kernel as usize].kernel),
             Ending::Ring(ring) => self.ring(ring),
@@ -95,13 +96,13 @@ impl<'a> Alone<'a> {
         chunks + ending.sum::<f64>()
     }
 
-    fn template(&mut self, index: usize) -> f64 {
-        if let Some(known) = self.templates[index] {
+    fn routine(&mut self, index: usize) -> f64 {
+        if let Some(known) = self.routines[index] {
             return known;
         }
         let program = self.program;
-        let seconds = program.templates[index].streams.iter().flatten().map(|what| self.instruction(*what)).sum();
-        self.templates[index] = Some(seconds);
+        let seconds = program.routines[index].streams.iter().flatten().map(|what| self.instruction(*what)).sum();
+        self.routines[index] = Some(seconds);
         seconds
     }
 

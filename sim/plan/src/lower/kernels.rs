@@ -8,7 +8,8 @@ use workloads::step::{Load, Passes};
 
 use super::Context;
 use super::groups::Communicator;
-use crate::program::{Half, Instruction, LoadTable, OpKernel, OpName, Ring};
+use crate::program::{LoadTable, OpKernel, OpName, Ring};
+use crate::routine::{Half, Instruction};
 
 /// Collects kernels while chunks are laid out.
 #[derive(Debug)]

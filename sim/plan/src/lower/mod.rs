@@ -5,7 +5,7 @@
 //! - `shape`: what one rank computes for one micro-batch;
 //! - `groups`: who meets in collectives;
 //! - `kernels`: ops as numbered kernels and collectives;
-//! - `chunks`: kernels and exchanges in two streams, lone or overlapped;
+//! - `chunks`: kernels and exchanges as routines of two streams, lone or overlapped;
 //! - `load`: what the picks of a sampled batch make of a rank's tokens;
 //! - `ending`: what follows the last chunk;
 //! - `horizon`: whether all of it has ports and a time that can be counted.
@@ -99,7 +99,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let (resources, ranks) = resources(&context);
     let mut kernels = Kernels::new(&context);
     let exchanges = exchanges(&context)?;
-    let (templates, slots) = chunks::chunks(&context, &mut kernels)?;
+    let (routines, slots) = chunks::chunks(&context, &mut kernels)?;
     let optimizer = ending::ending(&context, &mut kernels)?;
     let hiding = ending::hiding(&context, &slots);
     let n_micro_batches = n_micro_batches(plan)?;
@@ -118,7 +118,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
         kernels: kernels.kernels,
         tables: kernels.tables,
         rings: kernels.rings,
-        templates,
+        routines,
         slots,
         exchanges,
         pool: context.pool,

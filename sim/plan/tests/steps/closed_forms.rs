@@ -44,7 +44,7 @@ fn one_stage_and_one_micro_batch_take_the_sum_of_their_kernels() {
     let Flight { program, outcome, .. } = alone(&[]);
     let mut sum = 0.0;
     for slot in &program.slots[0] {
-        for instruction in &program.templates[slot.template as usize].streams[0] {
+        for instruction in &program.routines[slot.routine as usize].streams[0] {
             if let Instruction::Kernel(kernel) = instruction {
                 sum += seconds(&program, &program.kernels[*kernel as usize].kernel);
             }

@@ -1,6 +1,6 @@
 //! Every knob moves the DeepSeek-V3 step the way physics says.
 
-use plan::PhaseSpans;
+use plan::{Label, PhaseSpans};
 use units::SimSpan;
 
 use crate::flight::{BALANCED, Flight, TINY, V3, fly};
@@ -55,10 +55,10 @@ fn a_slower_nic_is_slower_most_where_nothing_hides_it() {
     assert!(fast.seconds() * 1.02 < nominal.seconds() && nominal.seconds() * 1.1 < slow.seconds());
     // At the nominal rate pairs hide the network and lone chunks wait for it.
     let growth = |phase: fn(&PhaseSpans) -> units::SimSpan| nominal.mean(phase) / fast.mean(phase) - 1.0;
-    let (pairs, lone) = (growth(|p| p.overlapped), growth(|p| p.forward));
+    let (pairs, lone) = (growth(|p| p[Label::OVERLAPPED]), growth(|p| p[Label::FORWARD]));
     assert!(pairs < 0.02 && 0.1 < lone, "pairs grow by {pairs}, lone chunks by {lone}");
     // A weight gradient sends nothing.
-    assert_eq!(slow.phases()[3].weight_gradient, fast.phases()[3].weight_gradient);
+    assert_eq!(slow.phases()[3][Label::WEIGHT_GRADIENT], fast.phases()[3][Label::WEIGHT_GRADIENT]);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn fewer_scale_up_links_are_slower() {
     let [many, h800, few] = ["18", "8", "2"].map(|links| v3(&[&format!("gpu.scale-up.links={links}")]));
     assert!(many.seconds() < h800.seconds() && h800.seconds() * 1.05 < few.seconds());
     // Eight links outrun the network, so more of them do not quicken dispatch and combine.
-    close(many.mean(|p| p.overlapped), h800.mean(|p| p.overlapped), 1e-3, "pairs with 18 and 8 links");
+    close(many.mean(|p| p[Label::OVERLAPPED]), h800.mean(|p| p[Label::OVERLAPPED]), 1e-3, "pairs with 18 and 8 links");
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn communication_wants_enough_sms_and_compute_the_rest() {
 #[test]
 fn lone_chunks_have_sms_of_their_own() {
     let [few, enough] = ["2", "20"].map(|sms| v3(&[&format!("policy.lone-comm-sms={sms}")]));
-    assert!(few.mean(|p| p.forward) > enough.mean(|p| p.forward) * 1.2);
-    assert_eq!(few.phases()[3].overlapped, enough.phases()[3].overlapped);
+    assert!(few.mean(|p| p[Label::FORWARD]) > enough.mean(|p| p[Label::FORWARD]) * 1.2);
+    assert_eq!(few.phases()[3][Label::OVERLAPPED], enough.phases()[3][Label::OVERLAPPED]);
 }
 
 #[test]
@@ -116,9 +116,14 @@ fn schedules_fill_bubbles_in_the_published_order() {
     assert!(dual.bubble() < zero.bubble() && zero.bubble() < plain.bubble());
     assert!(dual.seconds() < zero.seconds() && zero.seconds() < plain.seconds());
     // Only DualPipe hides communication.
-    let busy = |flight: &Flight| flight.mean(|p| p.forward + p.backward + p.weight_gradient + p.overlapped);
+    let busy = |flight: &Flight| {
+        flight.mean(|p| p[Label::FORWARD] + p[Label::BACKWARD] + p[Label::WEIGHT_GRADIENT] + p[Label::OVERLAPPED])
+    };
     assert!(busy(&dual) * 1.15 < busy(&plain));
-    assert_eq!(dual.mean(|p| p.forward + p.overlapped) > 0.0, plain.mean(|p| p.overlapped) == 0.0);
+    assert_eq!(
+        dual.mean(|p| p[Label::FORWARD] + p[Label::OVERLAPPED]) > 0.0,
+        plain.mean(|p| p[Label::OVERLAPPED]) == 0.0
+    );
 }
 
 #[test]
@@ -128,7 +133,11 @@ fn more_micro_batches_dilute_the_bubble() {
         assert!(pair[0].bubble() / pair[0].seconds() > pair[1].bubble() / pair[1].seconds());
         let sequences = |flight: &Flight| flight.plan.job.global_batch as f64 / flight.seconds();
         assert!(sequences(&pair[0]) < sequences(&pair[1]));
-        assert_eq!(pair[0].mean(|p| p.forward), pair[1].mean(|p| p.forward), "warm-up does not know what follows");
+        assert_eq!(
+            pair[0].mean(|p| p[Label::FORWARD]),
+            pair[1].mean(|p| p[Label::FORWARD]),
+            "warm-up does not know what follows"
+        );
     }
 }
 

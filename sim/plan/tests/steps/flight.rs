@@ -46,7 +46,7 @@ impl Flight {
 
     /// Phases of every pipeline rank, summed over the ranks simulated of it.
     pub(crate) fn phases(&self) -> Vec<PhaseSpans> {
-        self.outcome.ranks.iter().map(|rank| rank.phases).collect()
+        self.outcome.ranks.iter().map(|rank| rank.phases.clone()).collect()
     }
 
     /// What `phase` takes of a rank, mean over all simulated, in seconds.
@@ -57,7 +57,7 @@ impl Flight {
 
     /// Time of a rank in no chunk and not in the optimizer, mean over all, in seconds.
     pub(crate) fn bubble(&self) -> f64 {
-        let busy = self.mean(|p| p.forward + p.backward + p.weight_gradient + p.overlapped + p.optimizer);
+        let busy = self.mean(PhaseSpans::sum);
         self.seconds() - busy
     }
 }

@@ -74,8 +74,7 @@ fn lawful(flight: &Flight) -> Result<(), TestCaseError> {
     prop_assert!(outcome.step > SimSpan::ZERO);
     let n = u64::from(outcome.n_simulated);
     for (rank, totals) in outcome.ranks.iter().enumerate() {
-        let p = totals.phases;
-        let busy = p.forward + p.backward + p.weight_gradient + p.overlapped + p.optimizer;
+        let busy = totals.phases.sum();
         prop_assert!(busy <= outcome.step * n, "rank {rank} is in chunks for {busy:?} of {:?}", outcome.step * n);
         prop_assert!(totals.compute <= busy, "rank {rank} computes for {:?} of {busy:?}", totals.compute);
         prop_assert!(totals.last.seconds() <= outcome.step.seconds(), "rank {rank} ends after the step");

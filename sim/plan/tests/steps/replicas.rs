@@ -1,6 +1,6 @@
 //! What replicas exchange, after the chunks or beside them.
 
-use plan::{Ending, Program};
+use plan::{Ending, Label, Program};
 use platform::Leg;
 
 use crate::flight::{Flight, TINY, V3, fly};
@@ -40,7 +40,7 @@ fn beside_long_chunks_one_layer_of_every_ring_shows() {
     let [whole, ..] = rings(&waited.program);
     let [_, layers, layer] = rings(&hidden.program);
     assert!(whole < layers, "eight calls cost more than one: {layers} and {whole} s");
-    let optimizer = |flight: &Flight| flight.mean(|phases| phases.optimizer);
+    let optimizer = |flight: &Flight| flight.mean(|phases| phases[Label::OPTIMIZER]);
     let kernels = optimizer(&waited) - whole;
     // Of eight layers one of each ring shows.
     let expected = kernels + layer;
@@ -56,7 +56,7 @@ fn beside_short_chunks_what_does_not_fit_shows() {
     let [waited, hidden] = [&[][..], &[HIDDEN]].map(|sets| dense(&[&slow[..], sets].concat()));
     let [moving, ..] = rings(&waited.program);
     let saved = waited.seconds() - hidden.seconds();
-    let chunks = waited.mean(|phases| phases.forward + phases.backward);
+    let chunks = waited.mean(|phases| phases[Label::FORWARD] + phases[Label::BACKWARD]);
     assert!(moving > 2.0 * chunks, "{moving} s of rings, {chunks} s of chunks");
     // Two micro-batches: the backward chunk of the last and the forward chunk of the first are all there is to hide beside.
     let window = chunks / 2.0;

@@ -34,7 +34,6 @@ fn twice_and_on_any_number_of_threads() {
     }
     let again = plan::lower(&plan).expect("as before");
     assert!(on_threads(&again, 3) == one, "a second lowering differs");
-    assert_eq!(plan::digest(&plan), plan::digest(&plan.clone()));
 }
 
 #[test]
@@ -52,8 +51,7 @@ fn the_laws_hold_for_every_preset() {
 fn sound(outcome: &Outcome, what: &str) {
     assert!(outcome.step > units::SimSpan::ZERO, "{what}: no time");
     for (rank, totals) in outcome.ranks.iter().enumerate() {
-        let phases = totals.phases;
-        let busy = phases.forward + phases.backward + phases.weight_gradient + phases.overlapped + phases.optimizer;
+        let busy = totals.phases.sum();
         assert!(
             busy <= outcome.step * u64::from(outcome.n_simulated),
             "{what}: rank {rank} is busier than the step is long"

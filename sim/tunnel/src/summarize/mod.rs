@@ -11,7 +11,7 @@ mod ops;
 mod shares;
 mod timeline;
 
-use plan::{Folding, Outcome, Plan, PlanError, Program, RankMemory};
+use plan::{Folding, Label, Outcome, Plan, PlanError, Program, RankMemory};
 use report::{Common, Counted, JobResult, LinkRow, MemoryRow, Phase, Phases, SpanKind, StepResult, Summary};
 use units::SimSpan;
 
@@ -122,9 +122,8 @@ fn waited(run: &Finished<'_>) -> f64 {
 fn phases_by_rank(run: &Finished<'_>) -> Vec<Phases> {
     let n = f64::from(run.outcome.n_simulated);
     let of = |rank: &plan::RankTotals| {
-        let phases = &rank.phases;
-        let spans = [phases.forward, phases.overlapped, phases.backward, phases.weight_gradient, phases.optimizer];
-        with_bubble(spans.map(|span| span.seconds() / n), run.step())
+        let labels = [Label::FORWARD, Label::OVERLAPPED, Label::BACKWARD, Label::WEIGHT_GRADIENT, Label::OPTIMIZER];
+        with_bubble(labels.map(|label| rank.phases[label].seconds() / n), run.step())
     };
     run.outcome.ranks.iter().map(of).collect()
 }

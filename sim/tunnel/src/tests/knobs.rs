@@ -1,5 +1,5 @@
 //! Every knob is alive: another value of it is another plan, and moves a number of some small job; or it stands on the list of
-//! `ARCHITECTURE.md`, and then moves none.
+//! `book/absent.md`, and then moves none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,10 +43,10 @@ fn fate(scenes: &[Scene], key: &str) -> Fate {
     let mut fate = Fate::Settled;
     for scene in scenes {
         let Some(leaf) = scene.base.leaves.iter().find(|leaf| leaf.key == key) else { continue };
-        let digest = plan::digest(&scene.base.plan);
+        let base = &scene.base.plan;
         for set in others(key, &leaf.value, &|set| scene.with(set).err()) {
             let Ok(loaded) = scene.with(&set) else { continue };
-            if plan::digest(&loaded.plan) == digest {
+            if loaded.plan == *base {
                 continue;
             }
             match numbers(&loaded.plan) {
@@ -82,9 +82,9 @@ fn every_knob_moves_a_number_or_is_listed_and_moves_none() {
         let listed = rows.iter().any(|row| row.names(key));
         let settled = SETTLED.iter().any(|(name, _)| name == key);
         match fate {
-            Fate::Moves if listed => faults.push(format!("`{key}` moves a result: take it off the list of ARCHITECTURE.md")),
+            Fate::Moves if listed => faults.push(format!("`{key}` moves a result: take it off the list of book/absent.md")),
             Fate::Still if !listed => faults.push(format!(
-                "`{key}` moves nothing: use it, or write it with the reason into ARCHITECTURE.md, `Keys that do not move \
+                "`{key}` moves nothing: use it, or write it with the reason into book/absent.md, `Keys that do not move \
                  the time`; if it needs a job that no scene is, add one to sim/tunnel/tests/scenes"
             )),
             Fate::NeverRan(why) => faults.push(format!("`{key}`: no other value of it runs in any scene; {why}")),
@@ -96,7 +96,7 @@ fn every_knob_moves_a_number_or_is_listed_and_moves_none() {
     for row in &rows {
         assert!(!row.reason.is_empty(), "{:?} has no reason", row.keys);
         let idle = row.keys.iter().filter(|named| !fates.keys().any(|key| page::is_named(named, key)));
-        faults.extend(idle.map(|named| format!("ARCHITECTURE.md lists `{named}`, which no scene has")));
+        faults.extend(idle.map(|named| format!("book/absent.md lists `{named}`, which no scene has")));
     }
     assert!(faults.is_empty(), "{} of {} keys\n{}\n", faults.len(), fates.len(), faults.join("\n"));
 }

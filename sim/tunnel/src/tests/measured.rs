@@ -19,10 +19,9 @@ fn share(numbers: &Numbers, basis: &str) -> f64 {
 }
 
 #[test]
-fn no_value_of_a_machine_raises_what_is_measured_and_prices_leave_it() {
+fn no_value_of_a_device_raises_what_is_measured_and_prices_leave_it() {
     for scene in on_their_machine() {
-        let of_machine = |key: &str| key.starts_with("gpu.") || key.starts_with("node.");
-        let leaves: Vec<_> = scene.base.leaves.iter().filter(|leaf| of_machine(&leaf.key)).collect();
+        let leaves: Vec<_> = scene.base.leaves.iter().filter(|leaf| leaf.key.starts_with("gpu.")).collect();
         leaves.par_iter().for_each(|leaf| {
             let mut ran = 0;
             for set in others(&leaf.key, &leaf.value, &|set| scene.with(set).err()) {
@@ -33,7 +32,7 @@ fn no_value_of_a_machine_raises_what_is_measured_and_prices_leave_it() {
                 ran += 1;
                 let [before, after] = [&scene.numbers, &other].map(|numbers| share(numbers, "measured"));
                 match MachineKey::from_name(&leaf.key) {
-                    Some(key) if key.part() != MachinePart::Ability && key.is_of_device() => {
+                    Some(key) if key.part() != MachinePart::Ability => {
                         assert_eq!(after, 0.0, "{}: {set}", scene.name);
                         let soft = share(&other, "extrapolated") + share(&other, "assumed");
                         assert!((soft - 1.0).abs() < 1e-12, "{}: {set}: {soft}", scene.name);

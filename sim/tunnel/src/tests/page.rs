@@ -1,4 +1,4 @@
-//! The list of `ARCHITECTURE.md`: keys that do not move the time.
+//! The list of `book/absent.md`: keys that do not move the time.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) fn is_named(named: &str, key: &str) -> bool {
 
 /// The rows of the page.
 pub(super) fn rows() -> Vec<Row> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ARCHITECTURE.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book/absent.md");
     let text = fs::read_to_string(path).expect("a page of the repository");
     let section = text.split(HEADING).nth(1).unwrap_or_else(|| panic!("no `{HEADING}`"));
     let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1);

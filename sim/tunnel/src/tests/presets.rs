@@ -64,11 +64,10 @@ fn own(base: &Loaded, file: &str) -> Vec<Leaf> {
 
 /// Whether some other legal value of a leaf is another plan; `None` where no other value is legal.
 fn moves(leaf: &Leaf, base: &Loaded, load: &dyn Fn(&[String]) -> Result<Loaded, String>) -> Option<bool> {
-    let digest = plan::digest(&base.plan);
     let mut legal = None;
     for set in others(&leaf.key, &leaf.value, &|set| load(&[set.to_owned()]).err()) {
         let Ok(other) = load(std::slice::from_ref(&set)) else { continue };
-        if plan::digest(&other.plan) != digest {
+        if other.plan != base.plan {
             return Some(true);
         }
         legal = Some(false);
@@ -162,7 +161,7 @@ fn datasheet_totals_change_nothing_but_the_check() {
         let changed = library(&[("train/carrier.toml", &carrier.text), (&file, &table.to_string())]);
         let other = loaded(load("carrier", &[], &changed).map_err(|mistakes| mistakes.to_string()), &name);
         let base = loaded(carrier.load(&[]), &name);
-        assert_eq!(plan::digest(&other.plan), plan::digest(&base.plan), "{name}");
+        assert_eq!(scenario::digest(&other), scenario::digest(&base), "{name}");
         assert!(other.origins["gpu.sms"].file().starts_with("/scenes"), "the changed file was read");
         let keys = |loaded: &Loaded| loaded.leaves.iter().map(|leaf| leaf.key.clone()).collect::<Vec<_>>();
         assert_eq!(keys(&other), keys(&base), "{name}");

@@ -63,20 +63,35 @@ impl Ground {
         Ok(load(&self.reference, &path.display().to_string(), &self.layers)?.profile)
     }
 
-    /// The prior as a file at `out` has to name it: paths in a file are relative to it.
+    /// The prior as a file at `out` has to name it.
     pub(super) fn prior_from(&self, out: &Path) -> String {
-        let prior = Path::new(&self.prior);
-        let is_path = self.prior.contains(['/', '\\']) || self.prior.ends_with(".toml");
-        let folder = out.parent().unwrap_or(Path::new(""));
-        let is_below = folder.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-        if !is_path || prior.is_absolute() {
-            self.prior.clone()
-        } else if is_below {
-            let n_up = folder.components().filter(|part| matches!(part, Component::Normal(_))).count();
-            std::iter::repeat_n(Path::new(".."), n_up).chain([prior]).collect::<PathBuf>().display().to_string()
-        } else {
-            std::path::absolute(prior).unwrap_or(prior.to_owned()).display().to_string()
-        }
+        seen_from(out, &self.prior)
+    }
+
+    /// The hardware as a file at `out` has to name it: by its name, but for a file that is called like a preset and is none.
+    pub(super) fn hardware_from(&self, out: &Path) -> Result<String, Failure> {
+        let is_called_like_one = self.layers.library()?.names(Kind::Hardware).contains(&self.hardware);
+        let is_file = is_called_like_one && is_path(&self.reference);
+        Ok(if is_file { seen_from(out, &self.reference) } else { self.hardware.clone() })
+    }
+}
+
+fn is_path(reference: &str) -> bool {
+    reference.contains(['/', '\\']) || reference.ends_with(".toml")
+}
+
+/// A reference of the working folder as a file at `out` has to name it: paths in a file are relative to it.
+fn seen_from(out: &Path, reference: &str) -> String {
+    let path = Path::new(reference);
+    let folder = out.parent().unwrap_or(Path::new(""));
+    let is_below = folder.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if !is_path(reference) || path.is_absolute() {
+        reference.to_owned()
+    } else if is_below {
+        let n_up = folder.components().filter(|part| matches!(part, Component::Normal(_))).count();
+        std::iter::repeat_n(Path::new(".."), n_up).chain([path]).collect::<PathBuf>().display().to_string()
+    } else {
+        std::path::absolute(path).unwrap_or(path.to_owned()).display().to_string()
     }
 }
 

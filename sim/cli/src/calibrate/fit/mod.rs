@@ -59,7 +59,7 @@ pub(super) fn fit(known: &Known, ground: Option<&Ground>, out: &Path, quiet: boo
     if found.parts.is_empty() {
         return Err(Failure::absent(nothing(&found, known.samples.len())));
     }
-    let text = text::profile(&found, known, ground, out);
+    let text = text::profile(&found, known, ground, out)?;
     write(out, &text, &found, ground)?;
     Ok(shown::text(&found, known, ground, out))
 }

@@ -11,19 +11,23 @@ use toml::Value;
 use super::super::samples::Known;
 use super::ground::Ground;
 use super::{Found, Part, span, spell};
+use crate::exit::Failure;
 
 /// The whole file: where it holds, what it is based on, the machines, the errors, the estimates.
-pub(super) fn profile(found: &Found, known: &Known, ground: &Ground, out: &Path) -> String {
+///
+/// # Errors
+/// Where the library cannot be read.
+pub(super) fn profile(found: &Found, known: &Known, ground: &Ground, out: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let _ = writeln!(text, "about = {}", quoted(&about(known)));
-    let _ =
-        writeln!(text, "hardware = [{}] # on other values the basis falls to `extrapolated`", quoted(&ground.hardware));
+    let hardware = quoted(&ground.hardware_from(out)?);
+    let _ = writeln!(text, "hardware = [{hardware}] # on other values the basis falls to `extrapolated`");
     let base = quoted(&ground.prior_from(out));
     let _ = writeln!(text, "base = [{base}] # gives every estimate that no sample speaks of");
     machines(&mut text, known);
     found.parts.iter().for_each(|part| held_out(&mut text, part));
     estimates(&mut text, found);
-    text
+    Ok(text)
 }
 
 fn about(known: &Known) -> String {

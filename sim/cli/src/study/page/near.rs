@@ -96,7 +96,7 @@ impl Runs<'_> {
             let first = mistakes.diagnostics().first().map(|mistake| mistake.message.clone()).unwrap_or_default();
             format!("`base.toml` does not bring back `{name}`: {first}")
         })?;
-        let is_same = plan::digest(&loaded.plan) == entry.digest;
+        let is_same = scenario::digest(&loaded) == entry.digest;
         if is_same { Ok(loaded) } else { Err(format!("`base.toml` brings back another plan of `{name}`")) }
     }
 

@@ -1,0 +1,225 @@
+//! The calls of gangs: decided once for each gang, begun and ended by each rank for itself.
+//!
+//! Were a gang's calls started together, a rank that is through with one would wait for the slowest of its gang, also where they
+//! exchange nothing; and a rank that waits for a message would hold the exchange that the call before still owes its peers.
+
+use std::collections::VecDeque;
+
+use engine::{Actions, Task};
+use units::SimTime;
+
+use super::driver::{RoutineDriver, Tag};
+use super::gang::{Call, CallId, GangId, Next, Tabulated};
+use super::outcome::RankTotals;
+use super::routines::Routines;
+use super::sequencer::{CallPart, Sequencer};
+use crate::label::Label;
+
+/// What was decided for a gang, and not yet ended by all its ranks.
+#[derive(Debug, Default)]
+pub(super) struct GangState {
+    decided: VecDeque<Decided>,
+    /// The number of the first of them.
+    first: u32,
+    standing: Standing,
+}
+
+/// How a gang stands with its sequencer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Standing {
+    /// It is asked when a rank has nothing left.
+    #[default]
+    Open,
+    /// It is not asked until it is to be.
+    Waiting,
+    Done,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Decided {
+    what: What,
+    n_arrived: u32,
+    n_ended: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Call(Call),
+    Tabulated(Tabulated),
+}
+
+/// Where a rank stands.
+#[derive(Debug)]
+pub(super) struct RankState {
+    pub(super) gang: GangId,
+    /// Its place in the gang.
+    pub(super) member: u32,
+    /// The number of the call that it runs, or begins next.
+    number: u32,
+    pub(super) running: bool,
+    /// What it runs.
+    pub(super) call: Call,
+    label: Label,
+    began: SimTime,
+    /// Points of the routine that streams have reached, a bit each.
+    pub(super) reached: Vec<u64>,
+    /// Messages that the next call waits for because they must have left.
+    pub(super) unsent: u32,
+    pub(super) totals: RankTotals,
+}
+
+impl RankState {
+    pub(super) fn of(routines: &Routines<'_>) -> Vec<Self> {
+        let gangs = routines.gangs.iter().enumerate();
+        let places = gangs.flat_map(|(gang, of)| (0..of.ranks.len() as u32).map(move |member| (gang, member)));
+        let state = |(gang, member)| Self {
+            gang: GangId(gang as u32),
+            member,
+            number: 0,
+            running: false,
+            call: Call::default(),
+            label: Label::default(),
+            began: SimTime::ZERO,
+            reached: Vec::new(),
+            unsent: 0,
+            totals: RankTotals::new(routines.n_labels),
+        };
+        places.map(state).collect()
+    }
+}
+
+impl<S: Sequencer> RoutineDriver<'_, S> {
+    /// Begins a rank's next call, if one is decided and everything it needs is there.
+    pub(super) fn try_begin(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let state = &self.ranks[rank as usize];
+        if state.running || state.unsent > 0 {
+            return;
+        }
+        match self.decided(state.gang, state.number, now) {
+            Some(What::Call(call)) => {
+                let needs = call.lanes.map(|lane| lane.and_then(|lane| lane.needs));
+                if needs.iter().flatten().all(|&key| self.has_come(rank, key)) {
+                    needs.iter().flatten().for_each(|&key| self.uses(rank, key));
+                    self.begin_call(rank, call, now, actions);
+                }
+            }
+            Some(What::Tabulated(tabulated)) => self.arrive_at(rank, tabulated, now, actions),
+            None => {}
+        }
+    }
+
+    /// A gang's call of a number; none if the sequencer has not decided it.
+    fn decided(&mut self, gang: GangId, number: u32, now: SimTime) -> Option<What> {
+        let state = &mut self.gangs[gang.0 as usize];
+        let place = (number - state.first) as usize;
+        if let Some(decided) = state.decided.get(place) {
+            return Some(decided.what);
+        }
+        if state.standing != Standing::Open {
+            return None;
+        }
+        let what = match self.sequencer.next(CallId { gang, number }, now, &mut self.commands) {
+            Next::Run(call) => What::Call(call),
+            Next::Tabulated(tabulated) => What::Tabulated(tabulated),
+            Next::Wait => {
+                state.standing = Standing::Waiting;
+                return None;
+            }
+            Next::Done => {
+                state.standing = Standing::Done;
+                return None;
+            }
+        };
+        state.decided.push_back(Decided { what, n_arrived: 0, n_ended: 0 });
+        Some(what)
+    }
+
+    /// A gang that waits is asked again.
+    pub(super) fn ask(&mut self, gang: GangId, now: SimTime, actions: &mut Actions<Tag>) {
+        let state = &mut self.gangs[gang.0 as usize];
+        if state.standing == Standing::Waiting {
+            state.standing = Standing::Open;
+            for rank in self.routines.gangs[gang.0 as usize].ranks.clone() {
+                self.try_begin(rank, now, actions);
+            }
+        }
+    }
+
+    fn begin_call(&mut self, rank: u32, call: Call, now: SimTime, actions: &mut Actions<Tag>) {
+        let n_events = self.routines.routines[call.routine as usize].n_events;
+        let state = &mut self.ranks[rank as usize];
+        state.running = true;
+        state.call = call;
+        state.label = call.label;
+        state.began = now;
+        state.reached.clear();
+        state.reached.resize(usize::from(n_events).div_ceil(64), 0);
+        self.rewind(rank);
+        self.advance(rank, now, actions);
+    }
+
+    pub(super) fn end_call(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let state = &mut self.ranks[rank as usize];
+        let call = CallId { gang: state.gang, number: state.number };
+        let start = state.began;
+        state.totals.phases[state.label] += now.since(start);
+        state.totals.last = now;
+        state.running = false;
+        state.number += 1;
+        self.sequencer.rank_ended(&CallPart { call, rank, start, end: now });
+        let n_ranks = self.routines.gangs[call.gang.0 as usize].ranks.len();
+        let gang = &mut self.gangs[call.gang.0 as usize];
+        let decided = &mut gang.decided[(call.number - gang.first) as usize];
+        decided.n_ended += 1;
+        // Ranks end calls in order, so what all have ended is the first.
+        if decided.n_ended as usize == n_ranks {
+            gang.decided.pop_front();
+            gang.first += 1;
+            self.sequencer.ended(call, now, &mut self.commands);
+        }
+        self.try_begin(rank, now, actions);
+    }
+
+    /// A rank is free for a tabulated call, which starts when all of the gang are.
+    fn arrive_at(&mut self, rank: u32, tabulated: Tabulated, now: SimTime, actions: &mut Actions<Tag>) {
+        let state = &mut self.ranks[rank as usize];
+        let call = CallId { gang: state.gang, number: state.number };
+        state.running = true;
+        state.label = tabulated.label;
+        let of = &self.routines.gangs[call.gang.0 as usize];
+        let gang = &mut self.gangs[call.gang.0 as usize];
+        let decided = &mut gang.decided[(call.number - gang.first) as usize];
+        decided.n_arrived += 1;
+        if (decided.n_arrived as usize) < of.ranks.len() {
+            return;
+        }
+        for member in of.ranks.clone() {
+            self.ranks[member as usize].began = now;
+        }
+        let mut task = Task::new(Tag::Tabulated { call }).no_faster_than(tabulated.alone.get());
+        if let Some(pooled) = of.pooled {
+            let ports = [pooled.memory, pooled.copy, pooled.up, pooled.out];
+            task = ports.into_iter().zip(tabulated.draws).fold(task, |task, (port, bytes)| task.demand(port, bytes));
+        } else if tabulated.draws.iter().any(|&bytes| bytes > 0.0) {
+            self.fault
+                .get_or_insert_with(|| format!("gang {} has no pooled ports for call {}", call.gang.0, call.number));
+        }
+        actions.submit(task);
+    }
+
+    pub(super) fn tabulated_ended(&mut self, call: CallId, now: SimTime, actions: &mut Actions<Tag>) {
+        for rank in self.routines.gangs[call.gang.0 as usize].ranks.clone() {
+            self.end_call(rank, now, actions);
+        }
+    }
+
+    /// The first gang with a rank that is not through, if there is one.
+    pub(super) fn waits_for_ever(&self) -> Option<String> {
+        let through = |state: &RankState| {
+            let gang = &self.gangs[state.gang.0 as usize];
+            gang.standing == Standing::Done && !state.running && gang.decided.is_empty() && state.unsent == 0
+        };
+        let (rank, state) = self.ranks.iter().enumerate().find(|(_, state)| !through(state))?;
+        Some(format!("gang {}: rank {rank} waits for ever in call {}", state.gang.0, state.number))
+    }
+}

@@ -1,0 +1,72 @@
+//! Kernels of a stream: those that wait for nothing between them are a chain.
+
+use engine::{Actions, Bound, Turn};
+use units::SimSpan;
+
+use super::{At, Listed, RoutineDriver, Tag};
+use crate::execute::outcome::Ran;
+use crate::execute::sequencer::Sequencer;
+use crate::program::OpKernel;
+use crate::routine::{COMPUTE, Instruction};
+
+impl<S: Sequencer> RoutineDriver<'_, S> {
+    /// Runs the kernels that the open instructions begin with; how many.
+    pub(super) fn kernels(&mut self, at: At, open: &[Instruction], actions: &mut Actions<Tag>) -> u32 {
+        let mut kernels = std::mem::take(&mut self.stream(at).kernels);
+        kernels.clear();
+        kernels.extend(open.iter().map_while(|instruction| self.kernel(at.rank, instruction)));
+        let n_kernels = kernels.len() as u32;
+        let stream = at.rank * self.n_streams as u32 + u32::from(at.stream);
+        actions.submit_in_turn(Listed::Kernels { stream }.list(), n_kernels);
+        let state = self.stream(at);
+        state.kernels = kernels;
+        state.busy = true;
+        n_kernels
+    }
+
+    /// Which kernel an instruction runs; none if it runs another thing.
+    fn kernel(&self, rank: u32, instruction: &Instruction) -> Option<u32> {
+        match *instruction {
+            Instruction::Kernel(kernel) => Some(kernel),
+            Instruction::Loaded { table, half, layer } => {
+                let batch = self.batch(rank, half, layer);
+                let state = &self.ranks[rank as usize];
+                let n_members = self.routines.gangs[state.gang.0 as usize].ranks.len() as u32;
+                Some(self.routines.tables[table as usize].first + batch * n_members + state.member)
+            }
+            Instruction::Exchange { .. }
+            | Instruction::Ring(_)
+            | Instruction::Signal(_)
+            | Instruction::Await(_)
+            | Instruction::Send(_) => None,
+        }
+    }
+
+    pub(super) fn kernels_ended(&mut self, stream: u32, turns: &[Turn], actions: &mut Actions<Tag>) {
+        let n_streams = self.n_streams as u32;
+        let at = At { rank: stream / n_streams, stream: (stream % n_streams) as u8 };
+        for (index, turn) in turns.iter().enumerate() {
+            self.kernel_ended(at, self.streams[stream as usize].kernels[index], turn);
+        }
+        if let Some(last) = turns.last() {
+            self.free(at, last.end, actions);
+        }
+    }
+
+    fn kernel_ended(&mut self, at: At, index: u32, turn: &Turn) {
+        let OpKernel { op, loaded, kernel } = &self.routines.kernels[index as usize];
+        let took = turn.end.since(turn.start);
+        let tensor = match turn.bound {
+            Bound::Latency => false,
+            Bound::Limit => !self.of_memory[index as usize],
+            Bound::Capacity(id) => id == self.resources(at.rank).tensor,
+        };
+        self.outcome.ops[usize::from(*op)].add_kernel(kernel, took, tensor);
+        if usize::from(at.stream) == COMPUTE {
+            let totals = &mut self.ranks[at.rank as usize].totals;
+            totals.compute += took;
+            totals.loaded += if *loaded { took } else { SimSpan::ZERO };
+        }
+        self.span(at, Ran::Op { op: *op, tensor }, turn.start, turn.end);
+    }
+}

@@ -1,0 +1,146 @@
+//! The streams of a rank: instructions in order, as far as they get.
+
+use engine::{Actions, Finished};
+use units::SimTime;
+
+use super::{At, RoutineDriver, Tag};
+use crate::Recording;
+use crate::execute::outcome::{Ran, StreamSpan};
+use crate::execute::sequencer::Sequencer;
+use crate::routine::{Half, Instruction};
+
+impl<S: Sequencer> RoutineDriver<'_, S> {
+    /// All streams of a rank stand before their first instruction.
+    pub(in crate::execute) fn rewind(&mut self, rank: u32) {
+        let first = rank as usize * self.n_streams;
+        self.streams[first..first + self.n_streams].iter_mut().for_each(|stream| stream.at = 0);
+    }
+
+    /// Runs all streams of a rank as far as they get.
+    pub(in crate::execute) fn advance(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let routines = self.routines;
+        let routine = &routines.routines[self.ranks[rank as usize].call.routine as usize];
+        let first = rank as usize * self.n_streams;
+        loop {
+            let mut moved = false;
+            for (index, instructions) in routine.streams.iter().enumerate() {
+                let at = At { rank, stream: index as u8 };
+                loop {
+                    let stream = &self.streams[first + index];
+                    let open = &instructions[stream.at as usize..];
+                    if open.is_empty() || stream.busy {
+                        break;
+                    }
+                    let n_done = self.step(at, open, now, actions);
+                    if n_done == 0 {
+                        break;
+                    }
+                    self.streams[first + index].at += n_done;
+                    moved = true;
+                }
+            }
+            if !moved {
+                break;
+            }
+        }
+        let mut streams = routine.streams.iter().zip(&self.streams[first..]);
+        if streams.all(|(instructions, stream)| !stream.busy && stream.at as usize == instructions.len()) {
+            self.end_call(rank, now, actions);
+        }
+    }
+
+    /// Carries out the first of the open instructions, or all kernels before the next of another kind; how many it could.
+    fn step(&mut self, at: At, open: &[Instruction], now: SimTime, actions: &mut Actions<Tag>) -> u32 {
+        let rank = at.rank as usize;
+        match open[0] {
+            Instruction::Signal(event) => {
+                self.ranks[rank].reached[usize::from(event) / 64] |= 1 << (event % 64);
+            }
+            Instruction::Await(event) => {
+                return (self.ranks[rank].reached[usize::from(event) / 64] >> (event % 64) & 1) as u32;
+            }
+            Instruction::Kernel(_) | Instruction::Loaded { .. } => return self.kernels(at, open, actions),
+            Instruction::Exchange { kind, half, layer, sms } => {
+                let batch = self.batch(at.rank, half, layer);
+                self.stream(at).busy = true;
+                self.arrive(at, (batch, kind), sms, now, actions);
+            }
+            Instruction::Ring(ring) => {
+                self.stream(at).busy = true;
+                self.ring(at, ring, actions);
+            }
+            Instruction::Send(half) => self.send(at.rank, half, actions),
+        }
+        1
+    }
+
+    pub(super) fn stream(&mut self, at: At) -> &mut super::StreamState {
+        &mut self.streams[at.rank as usize * self.n_streams + usize::from(at.stream)]
+    }
+
+    /// A stream has ended what kept it busy.
+    pub(super) fn free(&mut self, at: At, now: SimTime, actions: &mut Actions<Tag>) {
+        self.stream(at).busy = false;
+        self.advance(at.rank, now, actions);
+    }
+
+    /// The sampled batch that a layer of a half's micro-batch takes.
+    pub(super) fn batch(&self, rank: u32, half: Half, layer: u16) -> u32 {
+        let state = &self.ranks[rank as usize];
+        let micro_batch = state.call.lanes[half as usize].map_or(0, |lane| lane.micro_batch);
+        let group = self.routines.first_group + state.member / self.routines.group_size;
+        self.routines.picks.map_or(0, |pool| pool.draw(u32::from(layer), micro_batch, group) as u32)
+    }
+
+    fn ring(&mut self, at: At, index: u32, actions: &mut Actions<Tag>) {
+        let ring = &self.routines.rings[index as usize];
+        let gang = &self.routines.gangs[self.ranks[at.rank as usize].gang.0 as usize];
+        for rank in self.rings.arrive(at, ring, gang) {
+            let tag = Tag::Ring { at: At { rank, ..at }, ring: index };
+            actions.submit(ring.leg.task(tag, self.resources(rank)));
+        }
+    }
+
+    pub(super) fn ring_ended(&mut self, at: At, index: u32, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
+        let ring = &self.routines.rings[index as usize];
+        let total = &mut self.outcome.ops[usize::from(ring.op)];
+        total.count += 1;
+        total.span += task.end.since(task.start);
+        total.links += task.end.since(task.start);
+        self.span(at, Ran::Op { op: ring.op, tensor: false }, task.start, task.end);
+        self.free(at, task.end, actions);
+    }
+
+    /// The half's result leaves for its receiver; on the same rank it is there at once.
+    fn send(&mut self, rank: u32, half: Half, actions: &mut Actions<Tag>) {
+        let state = &self.ranks[rank as usize];
+        let Some(address) = state.call.lanes[half as usize].and_then(|lane| lane.sends) else { return };
+        let to = self.routines.gangs[address.gang.0 as usize].ranks.start + state.member;
+        if to == rank {
+            self.comes(to, address.key);
+            return;
+        }
+        self.ranks[rank as usize].unsent += u32::from(self.routines.is_message_waited);
+        let message = &self.routines.message;
+        self.outcome.ports.message_bytes += message.bytes;
+        actions.submit(self.message(Tag::Message { from: rank, to, key: address.key }, message, [rank, to]));
+    }
+
+    fn records(&self, rank: u32) -> bool {
+        let is_first = self.ranks[rank as usize].member == 0;
+        self.keep.streams
+            && match self.keep.ranks {
+                Recording::None => false,
+                Recording::All => true,
+                Recording::OnePerStage => is_first,
+            }
+    }
+
+    pub(super) fn span(&mut self, at: At, what: Ran, start: SimTime, end: SimTime) {
+        if self.records(at.rank) {
+            let state = &self.ranks[at.rank as usize];
+            let (rank, replica) = (state.gang.0, self.routines.first_replica + state.member);
+            self.outcome.streams.push(StreamSpan { rank, replica, stream: at.stream, what, start, end });
+        }
+    }
+}

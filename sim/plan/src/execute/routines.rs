@@ -1,0 +1,78 @@
+//! What a run of gangs reads.
+
+use engine::Resources;
+use platform::{ExchangeTemplate, Message, RankResources};
+use workloads::traffic::Pool;
+
+use super::gang::Gang;
+use crate::program::{LoadTable, OpKernel, Ring};
+use crate::routine::Routine;
+
+/// Gangs, the routines that they run, and the tables that routines draw from. A job has what its routines name; the rest is
+/// that of [`Routines::none`].
+#[derive(Clone, Copy, Debug)]
+pub struct Routines<'a> {
+    /// Capacities and pools of the run.
+    pub resources: &'a Resources,
+    /// Those of each rank.
+    pub ranks: &'a [RankResources],
+    /// Every rank belongs to one.
+    pub gangs: &'a [Gang],
+    /// How many labels calls have.
+    pub n_labels: usize,
+    /// What gangs run.
+    pub routines: &'a [Routine],
+    /// How many ops kernels are of.
+    pub n_ops: usize,
+    /// Kernels on fixed loads, and those of every load after them.
+    pub kernels: &'a [OpKernel],
+    /// Kernels that depend on the load.
+    pub tables: &'a [LoadTable],
+    /// Collectives among ranks of a gang.
+    pub rings: &'a [Ring],
+    /// Dispatch and combine of every sampled batch.
+    pub exchanges: &'a [[ExchangeTemplate; 2]],
+    /// Sampled batches, by layer, micro-batch and group.
+    pub picks: Option<&'a Pool>,
+    /// Ranks of a group that exchanges tokens: a divisor of every gang.
+    pub group_size: u32,
+    /// What the first group of every gang is called among those that the batches are of.
+    pub first_group: u32,
+    /// SMs that the capacity of [`RankResources::copy`] is of; none where they copy faster than ports send.
+    pub copy_sms: Option<u32>,
+    /// What a routine sends.
+    pub message: Message,
+    /// Whether a rank's next call waits until its messages have arrived.
+    pub is_message_waited: bool,
+    /// Keys of messages, counted from 0.
+    pub n_keys: u32,
+    /// What the first member of every gang is called among recorded replicas.
+    pub first_replica: u32,
+}
+
+impl<'a> Routines<'a> {
+    /// Gangs that have no routine to run.
+    #[must_use]
+    pub fn none(resources: &'a Resources, ranks: &'a [RankResources], gangs: &'a [Gang]) -> Self {
+        Self {
+            resources,
+            ranks,
+            gangs,
+            n_labels: 0,
+            routines: &[],
+            n_ops: 0,
+            kernels: &[],
+            tables: &[],
+            rings: &[],
+            exchanges: &[],
+            picks: None,
+            group_size: 1,
+            first_group: 0,
+            copy_sms: None,
+            message: Message::default(),
+            is_message_waited: false,
+            n_keys: 0,
+            first_replica: 0,
+        }
+    }
+}
