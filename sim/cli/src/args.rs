@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenario::Library;
+use tunnel::Prepared;
 
 use crate::calibrate::args::{AFTER as CALIBRATE, CalibrateArgs};
 use crate::exit::Failure;
@@ -339,6 +340,13 @@ impl ValidateArgs {
         let parts: [String; 3] =
             [of("--family", &self.family), of("--published", &self.published), of("--set", &self.layers.sets)];
         format!("windtunnel validate{} --out DIR", parts.concat())
+    }
+}
+
+impl ScenarioArgs {
+    /// The scenario, and who it is.
+    pub(crate) fn prepared(&self) -> Result<Prepared, Failure> {
+        Ok(Prepared::load(&self.scenario, &self.layers.sets, &self.layers.library()?)?)
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use plan::PlanError;
 use report::ReportError;
 use scenario::Mistakes;
+use tunnel::TunnelError;
 use units::ParseError;
 
 /// A stated target or baseline is missed.
@@ -83,7 +84,7 @@ impl Failure {
         match self {
             Self::Mistakes(mistakes) => mistakes.render(color),
             Self::Plan(PlanError::Memory { table, .. }) => {
-                let rows = crate::summarize::memory_rows(table);
+                let rows = tunnel::memory_rows(table);
                 format!("error: {}\n\n{}", self.message(), report::table::memory_table(&rows))
             }
             Self::Missed { message, .. } => format!("missed: {message}"),
@@ -111,6 +112,15 @@ impl From<Mistakes> for Failure {
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         Self::Plan(error)
+    }
+}
+
+impl From<TunnelError> for Failure {
+    fn from(error: TunnelError) -> Self {
+        match error {
+            TunnelError::Mistakes(mistakes) => mistakes.into(),
+            TunnelError::Plan(error) => error.into(),
+        }
     }
 }
 

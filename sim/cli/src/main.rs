@@ -1,28 +1,22 @@
 //! The binary `windtunnel`: arguments in, text and files out.
 //!
 //! Each verb is a function from its arguments to the text for stdout; nothing else prints there. The way of `run`:
-//! `prepare` (load, lower, memory), `plan::run`, `summarize`, then `report` and `out`.
+//! `tunnel` (load, lower, run, summary), then `report` and `out`.
 //!
-//! This crate does not know any rule of the model: it loads, runs, adds up and writes.
+//! This crate does not know any rule of the model: it reads arguments, asks `tunnel` and writes.
 
 mod args;
 mod calibrate;
 mod exit;
-mod fabric;
 mod out;
 mod panics;
-mod prepare;
 mod probe;
 mod progress;
 mod replay;
 mod run;
 mod study;
-mod summarize;
-#[cfg(test)]
-mod tests;
 mod topology;
 mod validate;
-mod variants;
 
 use std::process::ExitCode;
 

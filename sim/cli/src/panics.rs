@@ -4,7 +4,6 @@
 //! function, and turns that into the error of one question; a study turns the panic of one point into that point's reason. So
 //! while these work, panics unwind.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 
 use crate::exit::{Failure, talk};
@@ -24,13 +23,7 @@ fn under<T>(hook: fn(&PanicHookInfo<'_>), work: impl FnOnce() -> Result<T, Failu
     set_hook(Box::new(hook));
     let done = catch_unwind(AssertUnwindSafe(work));
     set_hook(outer);
-    done.unwrap_or_else(|panic| Err(Failure::Fault(anyhow::Error::msg(text(panic.as_ref())))))
-}
-
-/// What a panic says.
-pub(crate) fn text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without a reason").to_owned()
+    done.unwrap_or_else(|panic| Err(Failure::Fault(anyhow::Error::msg(tunnel::panics::text(panic.as_ref())))))
 }
 
 #[cfg(test)]

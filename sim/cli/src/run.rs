@@ -1,27 +1,25 @@
 //! `check`, `plan` and `run`.
 
-use plan::{Folding, Keep, Outcome, Plan, Program, Progress, RankMemory, Recording};
+use plan::{Folding, Keep, Plan, Progress, Recording};
 use report::figures::Figure;
 use report::format::{count, gib};
 use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
 use topology::{Network, Picture};
+use tunnel::{Prepared, Simulated, fabric, variants};
 
 use crate::args::{Layers, Output, ScenarioArgs};
 use crate::exit::{self, Failure};
-use crate::fabric;
 use crate::out::{Files, Folder};
-use crate::prepare::{self, Prepared};
+use crate::panics;
 use crate::progress::{Extent, during};
-use crate::summarize::{self, Finished};
 use crate::validate::{self, Asked};
-use crate::variants;
 
 /// Whether a scenario can run: one line and notes on its network, or JSON.
 pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
-    let prepared = Prepared::of(args)?;
+    let prepared = args.prepared()?;
     let plan = prepared.plan();
-    let memory = during("checking", Extent::Unknown, args.output.quiet, || prepare::check(plan))?;
+    let memory = during("checking", Extent::Unknown, args.output.quiet, || tunnel::check(plan))?;
     keep_plan(&prepared, args)?;
     let fullest = memory.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
     let (total, capacity) = fullest.map_or((0.0, 0.0), |rank| (rank.total.get(), rank.capacity.get()));
@@ -46,7 +44,7 @@ pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
 
 /// Every value of a plan and where it was written: `plan.toml`, or JSON.
 pub(crate) fn plan(args: &ScenarioArgs) -> Result<String, Failure> {
-    let prepared = Prepared::of(args)?;
+    let prepared = args.prepared()?;
     keep_plan(&prepared, args)?;
     if !args.output.json {
         return Ok(scenario::plan_toml(&prepared.loaded));
@@ -65,23 +63,24 @@ fn keep_plan(prepared: &Prepared, args: &ScenarioArgs) -> Result<(), Failure> {
 
 /// Simulates a scenario: one screen, or JSON; with `--out` a folder.
 pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
-    let prepared = Prepared::of(args)?;
+    let prepared = args.prepared()?;
     // Refused before the work, not after it.
     let folder = claim(&prepared, args)?;
     let keep = Keep { ranks: recording(prepared.plan(), folder.is_some()), streams: folder.is_some() };
-    let simulated = Simulated::new(prepared.plan(), keep, &args.output)?;
+    let simulated = simulate(prepared.plan(), keep, &args.output)?;
     let finished = simulated.finished(&prepared);
-    let mut summary = summarize::summary(&finished)?;
+    let mut summary = tunnel::summary(&finished)?;
     if prepared.plan().policy.folding == Folding::None {
-        summary.notes.push(variants::folded(prepared.plan(), simulated.outcome.step));
+        let folded = || Ok(variants::folded(prepared.plan(), simulated.outcome.step));
+        summary.common.notes.push(panics::told(folded)?);
     }
     let published = |summary: &Summary, asked| validate::published(&prepared, &finished, summary, &args.layers, asked);
     let mut variants = Vec::new();
     if let Some(folder) = &folder {
-        variants =
-            during("trying other stages", Extent::Unknown, args.output.quiet, || variants::stages(prepared.plan()))?;
-        let timeline = summarize::timeline(&finished);
-        summary.notes.push(timeline.note);
+        let stages = || panics::told(|| Ok(variants::stages(prepared.plan())));
+        variants = during("trying other stages", Extent::Unknown, args.output.quiet, stages)?;
+        let timeline = tunnel::timeline(&finished);
+        summary.common.notes.push(timeline.note);
         let comparisons = published(&summary, Asked::All)?;
         folder.write(&files(&prepared, &summary, &timeline.timeline, &variants, &comparisons, args)?)?;
     }
@@ -97,27 +96,13 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// What a run left, and what it was.
-pub(crate) struct Simulated {
-    pub(crate) program: Program,
-    pub(crate) memory: Vec<RankMemory>,
-    pub(crate) outcome: Outcome,
-}
-
-impl Simulated {
-    pub(crate) fn new(plan: &Plan, keep: Keep, output: &Output) -> Result<Self, Failure> {
-        let (program, memory) = during("laying out tasks", Extent::Unknown, output.quiet, || prepare::lower(plan))?;
-        let message = format!("simulating a step on {} ranks", count(plan.parallel.n_ranks().into()));
-        let progress = Progress::default();
-        let extent = Extent::Slots { ended: &progress, of: program.n_slots() };
-        let outcome = during(&message, extent, output.quiet, || plan::run(&program, keep, &progress))?;
-        Ok(Self { program, memory, outcome })
-    }
-
-    pub(crate) fn finished<'a>(&'a self, prepared: &'a Prepared) -> Finished<'a> {
-        let Self { program, memory, outcome } = self;
-        Finished { plan: prepared.plan(), digest: &prepared.digest, program, memory, outcome }
-    }
+/// Runs a plan, and shows how far it is.
+pub(crate) fn simulate(plan: &Plan, keep: Keep, output: &Output) -> Result<Simulated, Failure> {
+    let lowered = during("laying out tasks", Extent::Unknown, output.quiet, || tunnel::lower(plan))?;
+    let message = format!("simulating a step on {} ranks", count(plan.parallel.n_ranks().into()));
+    let progress = Progress::default();
+    let extent = Extent::Slots { ended: &progress, of: lowered.program.n_slots() };
+    Ok(during(&message, extent, output.quiet, || lowered.run(keep, &progress))?)
 }
 
 /// Intervals are for pictures: without a folder nobody looks at them.
@@ -152,7 +137,7 @@ fn files(
     })?;
     let mut files =
         Files::of([("summary.json", report::summary_json(summary)?), ("plan.toml", plan_toml), ("report.html", page)]);
-    files.add("trace.pftrace", report::trace::perfetto(&summary.name, timeline)?);
+    files.add("trace.pftrace", report::trace::perfetto(&summary.common.name, timeline)?);
     for figure in figures(summary, timeline, &picture)? {
         files.add(&format!("figures/{}.svg", figure.name), figure.file().into_bytes());
     }
@@ -161,9 +146,9 @@ fn files(
 
 fn figures(summary: &Summary, timeline: &Timeline, picture: &Picture) -> Result<Vec<Figure>, ReportError> {
     let mut figures = vec![
-        report::figures::phases(summary)?,
-        report::figures::links(&summary.links)?,
-        report::figures::memory(&summary.memory_by_rank)?,
+        report::figures::phases(&summary.common)?,
+        report::figures::links(&summary.common.links)?,
+        report::figures::memory(&summary.common.memory_by_rank)?,
         report::figures::machine(picture)?,
     ];
     if !timeline.lanes.is_empty() {

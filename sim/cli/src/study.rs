@@ -6,23 +6,21 @@ mod folder;
 mod page;
 mod progress;
 mod text;
-mod traffic;
-mod tunnel;
 
 use std::num::NonZeroUsize;
 
 use serde_json::json;
 use study::{Answer, InMemory, Manifest, Progress, Shard, Store, StudyError};
+use tunnel::Simulator;
 
 use crate::exit::Failure;
 use crate::run::{command, pretty};
-use crate::{out, panics, prepare};
+use crate::{out, panics};
 
 use args::{MergeArgs, StudyVerb, Threads};
 pub(crate) use args::{SensitivityArgs, StudyArgs};
 use find::Found;
 use folder::Folder;
-use tunnel::Simulator;
 
 /// Runs a study, a shard of one, or merges shards: a screen, or JSON; with `--out` a folder.
 pub(crate) fn study(args: &StudyArgs) -> Result<String, Failure> {
@@ -111,8 +109,8 @@ fn why(error: StudyError, manifest: &Manifest, tunnel: &Simulator<'_>) -> Failur
     if !matches!(error, StudyError::BaseRun(_)) {
         return error.into();
     }
-    match tunnel.base(&manifest.patch).map(|loaded| prepare::lower(&loaded.plan)) {
-        Ok(Err(failure)) => failure,
+    match tunnel.base(&manifest.patch).map(|loaded| tunnel::lower(&loaded.plan)) {
+        Ok(Err(error)) => error.into(),
         Ok(Ok(_)) | Err(_) => error.into(),
     }
 }

@@ -11,7 +11,6 @@ use topology::{Bill, Detail, Machine, Network, Survey};
 
 use crate::args::TopologyArgs;
 use crate::exit::Failure;
-use crate::fabric;
 use crate::out::{Files, Folder};
 use crate::run::pretty;
 
@@ -32,7 +31,7 @@ pub(crate) fn topology(args: &TopologyArgs) -> Result<String, Failure> {
         Folder::of_files(out, &files)?.write(&files)?;
     }
     let expenses = Expenses::of(&loaded.machine, &survey)?;
-    let notes = fabric::notes(&loaded.machine);
+    let notes = tunnel::fabric::notes(&loaded.machine);
     Ok(if args.output.json {
         let mut answer = as_json(&loaded.name, &survey, &expenses);
         answer["notes"] = json!(notes);
@@ -125,7 +124,8 @@ fn as_text(name: &str, survey: &Survey, expenses: &Expenses) -> String {
             ("PCIe wires", Some(wires.pcie.into()), None),
         ],
     );
-    let ports = survey.leaf_ports.map(|ports| format!("leaf ports  {}\n", fabric::spelled(ports))).unwrap_or_default();
+    let ports =
+        survey.leaf_ports.map(|ports| format!("leaf ports  {}\n", tunnel::fabric::spelled(ports))).unwrap_or_default();
     let mut text = format!(
         "{name}\n\n{counts}\n\n{ports}bisection   {}, one direction\ndiameter    {} switches, {}\n\n{}\n\na device    {}\n",
         survey.bisection,

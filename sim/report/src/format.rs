@@ -6,6 +6,14 @@ pub fn seconds(value: f64) -> String {
     scaled(value, &[("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)])
 }
 
+/// A name of the JSON as people read it: `waiting for other ranks`, `all-to-all`, `scale-out send`.
+#[must_use]
+pub fn words(name: &str) -> String {
+    let compounds =
+        [("all to all", "all-to-all"), ("scale up", "scale-up"), ("scale out", "scale-out"), ("copy sms", "copy SMs")];
+    compounds.into_iter().fold(name.replace('_', " "), |text, (apart, joined)| text.replace(apart, joined))
+}
+
 /// Bytes in decimal units, as links carry them: `38.4 GB`.
 #[must_use]
 pub fn bytes(value: f64) -> String {

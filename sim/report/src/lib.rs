@@ -4,10 +4,13 @@
 //! is pure and turns them into text or bytes, the same ones each time.
 //!
 //! ```
-//! use report::{Lane, Phases, Span, SpanKind, Summary, Timeline};
+//! use report::{Common, JobResult, Lane, Phase, Phases, Span, SpanKind, StepResult, Summary, Timeline};
 //!
-//! let phases = Phases { forward: 1.0, bubble: 0.5, overlapped: 3.0, ..Phases::default() };
-//! let summary = Summary { step_seconds: 4.5, phases, phases_by_rank: vec![phases], ..Summary::default() };
+//! let forward = Phase { name: "forward", kind: Some(SpanKind::Forward), seconds: 4.0 };
+//! let bubble = Phase { name: "bubble", kind: None, seconds: 0.5 };
+//! let common = Common { phases: Phases(vec![forward, bubble]), ..Common::default() };
+//! let result = JobResult::Step(StepResult { step_seconds: 4.5, ..StepResult::default() });
+//! let summary = Summary { common, result, ..Summary::default() };
 //! let chunk = Span { name: "F 0".into(), kind: SpanKind::Forward, start: 0.0, end: 1.0 };
 //! let lane = Lane { process: "rank 0".into(), thread: "chunks".into(), spans: vec![chunk] };
 //! let timeline = Timeline { lanes: vec![lane] };
@@ -31,7 +34,9 @@ mod error;
 pub mod figures;
 pub mod format;
 mod json;
+mod numbers;
 pub mod page;
+mod phases;
 pub mod study;
 pub mod summary;
 pub mod table;
@@ -41,7 +46,9 @@ mod validation;
 
 pub use error::ReportError;
 pub use json::summary_json;
+pub use numbers::Objective;
 pub use page::{PageInput, page};
+pub use phases::{Phase, Phases};
 pub use study::{
     BeforeAfter, SensitivitySummary, StudyInput, StudySummary, sensitivity_page, study_figures, study_page,
 };

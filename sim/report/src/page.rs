@@ -6,7 +6,7 @@ use topology::Picture;
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
 use crate::format::{count, gib, large, percent, seconds, watts};
-use crate::summary::{Comparison, Summary, Timeline, Variant};
+use crate::summary::{Common, Comparison, JobResult, StepResult, Summary, Timeline, Variant};
 use crate::table::{
     Table, comparison_table, links_table, memory_table, ops_table, phases_table, ratio, variants_reasons,
     variants_table,
@@ -39,25 +39,27 @@ pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
     finite("", input.summary)?;
     finite("variants", &input.variants)?;
     finite("comparisons", &input.comparisons)?;
-    let summary = input.summary;
+    let summary = &input.summary.common;
+    let JobResult::Step(result) = &input.summary.result;
     let page = Page {
         summary,
         input,
         digest: summary.digest.chars().take(12).collect(),
-        step: seconds(summary.step_seconds),
+        step: seconds(result.step_seconds),
         lead: lead(summary),
-        keys: keys(summary),
+        keys: keys(summary, result),
         binding: shares(&summary.binding_shares),
         basis: shares(&summary.basis_shares),
-        sampling: format!("{:.2} %", summary.sampling_error * 100.0),
-        load_cv: percent(summary.load_cv),
-        has_all_to_all: summary.all_to_all_waited_seconds + summary.all_to_all_transferred_seconds > 0.0,
+        has_sampling: result.sampling_error > 0.0,
+        sampling: format!("{:.2} %", result.sampling_error * 100.0),
+        load_cv: percent(result.load_cv),
+        has_all_to_all: result.all_to_all_waited_seconds + result.all_to_all_transferred_seconds > 0.0,
         waited: format!(
             "{}{}",
             if summary.is_folded() { "about " } else { "" },
-            seconds(summary.all_to_all_waited_seconds)
+            seconds(result.all_to_all_waited_seconds)
         ),
-        transferred: seconds(summary.all_to_all_transferred_seconds),
+        transferred: seconds(result.all_to_all_transferred_seconds),
         phases: shown(figures::phases(summary)?),
         pipeline: some_if(!input.timeline.lanes.is_empty(), || figures::pipeline(input.timeline))?,
         pair: figures::pair(input.timeline)?.map(shown),
@@ -65,13 +67,13 @@ pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
         memory: some_if(!summary.memory_by_rank.is_empty(), || figures::memory(&summary.memory_by_rank))?,
         machine: input.picture.map(figures::machine).transpose()?.map(shown),
         phases_table: phases_table(summary),
-        ops_table: ops_table(&summary.ops, summary.step_seconds, N_OPS),
+        ops_table: ops_table(&summary.ops, input.summary.seconds(), N_OPS),
         links_table: links_table(&summary.links),
         memory_table: memory_table(&summary.memory_by_rank),
         notes: summary.notes.iter().map(|note| words(note)).collect(),
         fitted: fitted(input.comparisons),
         comparison_table: comparison_table(input.comparisons),
-        variants_table: variants_table(summary, input.variants),
+        variants_table: variants_table(input.summary, input.variants),
         variants_reasons: variants_reasons(input.variants).iter().map(|reason| words(reason)).collect(),
     };
     page.render().map(|page| printable(&page)).map_err(ReportError::library)
@@ -88,7 +90,7 @@ const N_OPS: usize = 40;
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
-    summary: &'a Summary,
+    summary: &'a Common,
     input: &'a PageInput<'a>,
     digest: String,
     step: String,
@@ -96,6 +98,7 @@ struct Page<'a> {
     keys: Vec<Key>,
     binding: Vec<Share>,
     basis: Vec<Share>,
+    has_sampling: bool,
     sampling: String,
     load_cv: String,
     has_all_to_all: bool,
@@ -152,7 +155,7 @@ pub(crate) struct Share {
     pub(crate) width: String,
 }
 
-fn lead(summary: &Summary) -> String {
+fn lead(summary: &Common) -> String {
     let simulated = if summary.is_folded() {
         format!("{} of them one by one, the others as their equals", count(summary.n_ranks_simulated.into()))
     } else {
@@ -166,20 +169,21 @@ fn lead(summary: &Summary) -> String {
     )
 }
 
-fn keys(summary: &Summary) -> Vec<Key> {
+fn keys(summary: &Common, result: &StepResult) -> Vec<Key> {
     let key = |name, value, note| Key { name, value, note };
-    let share = |part| format!("{} of the step", percent(ratio(part, summary.step_seconds)));
-    let exposed = summary.exposed_communication_seconds;
+    let share = |part| format!("{} of the step", percent(ratio(part, result.step_seconds)));
+    let exposed = result.exposed_communication_seconds;
     let capacity = summary.memory_by_rank.iter().map(|row| row.capacity).fold(0.0, f64::max);
+    let bubble = summary.phases.of("bubble");
     vec![
-        key("MFU, causal", percent(summary.mfu.causal), format!("{} non-causal", percent(summary.mfu.non_causal))),
-        key("tokens a day", large(summary.tokens_per_day), String::new()),
+        key("MFU, causal", percent(result.mfu.causal), format!("{} non-causal", percent(result.mfu.non_causal))),
+        key("tokens a day", large(result.tokens_per_day), String::new()),
         key(
             "TFLOP/s a GPU, causal",
-            format!("{:.0}", summary.tflops_per_gpu.causal),
-            format!("{:.0} non-causal", summary.tflops_per_gpu.non_causal),
+            format!("{:.0}", result.tflops_per_gpu.causal),
+            format!("{:.0} non-causal", result.tflops_per_gpu.non_causal),
         ),
-        key("GPU-hours per trillion tokens", large(summary.gpu_hours_per_trillion_tokens), String::new()),
+        key("GPU-hours per trillion tokens", large(result.gpu_hours_per_trillion_tokens), String::new()),
         key(
             "USD per trillion tokens",
             large(summary.cost.usd_per_trillion_tokens),
@@ -190,7 +194,7 @@ fn keys(summary: &Summary) -> Vec<Key> {
             large(summary.energy.mwh_per_trillion_tokens),
             format!("at most, {} at full load", watts(summary.energy.power_watts)),
         ),
-        key("bubble", seconds(summary.phases.bubble), share(summary.phases.bubble)),
+        key("bubble", seconds(bubble), share(bubble)),
         key("exposed communication", seconds(exposed), share(exposed)),
         key(
             "memory, fullest rank",
@@ -232,7 +236,7 @@ pub(crate) fn shares(shares: &std::collections::BTreeMap<String, f64>) -> Vec<Sh
         shares.iter().map(|(name, share)| (name, *share)).filter(|(_, share)| *share > 0.0).collect();
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
     let bar = |(name, share): (&String, f64)| Share {
-        name: name.clone(),
+        name: crate::format::words(name),
         percent: percent(share),
         width: format!("{:.1}", share.clamp(0.0, 1.0) * 100.0),
     };

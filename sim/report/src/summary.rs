@@ -2,13 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::error::ReportError;
+use crate::phases::Phases;
 
-/// What a training step came to. Field names are the JSON keys; seconds, bytes and fractions are bare numbers.
+/// Version of the form of a summary's JSON. A key that goes or changes its meaning makes another version; a new key does not.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a job came to. Field names are the JSON keys, all on one level; seconds, bytes and fractions are bare numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
+    /// Always [`SCHEMA_VERSION`].
+    pub schema_version: SchemaVersion,
+    /// What any job has.
+    #[serde(flatten)]
+    pub common: Common,
+    /// What its kind of job has.
+    #[serde(flatten)]
+    pub result: JobResult,
+}
+
+/// [`SCHEMA_VERSION`] as a field, so that no summary has another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchemaVersion;
+
+/// What any job has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Common {
     /// The scenario's name.
     pub name: String,
     /// Identity of the plan.
@@ -19,12 +40,47 @@ pub struct Summary {
     pub n_ranks_simulated: u32,
     /// Tasks the engine ran.
     pub n_tasks: u64,
-    /// Duration of one optimizer step.
-    pub step_seconds: f64,
-    /// Where it goes: means over pipeline ranks, adding up to `step_seconds`.
+    /// Where the time goes: means over pipeline ranks, adding up to the time of the job.
     pub phases: Phases,
     /// The same for each pipeline rank, first to last.
     pub phases_by_rank: Vec<Phases>,
+    /// The fullest rank's memory.
+    pub memory_bytes_max: f64,
+    /// Memory of every pipeline rank, item by item.
+    pub memory_by_rank: Vec<MemoryRow>,
+    /// The weakest basis among the estimates that the result rests on.
+    pub basis: String,
+    /// Share of the time in kernels, collectives and exposed communication by the basis of the estimate that bound it.
+    pub basis_shares: BTreeMap<String, f64>,
+    /// What binds the job: the largest of `binding_shares`.
+    pub binding: String,
+    /// Share of the time by what bound it, means over ranks; adds up to 1.
+    pub binding_shares: BTreeMap<String, f64>,
+    /// Busy time by op, means over ranks, largest first.
+    pub ops: Vec<OpRow>,
+    /// Use of links, by kind.
+    pub links: Vec<LinkRow>,
+    /// What the machine costs, and training on it.
+    pub cost: Cost,
+    /// What the machine draws, and training on it.
+    pub energy: Energy,
+    /// What a reader must know: policies found necessary, folding, things not modeled.
+    pub notes: Vec<String>,
+}
+
+/// What its kind of job has. One variant a kind.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum JobResult {
+    /// One optimizer step of a training job.
+    Step(StepResult),
+}
+
+/// What a training step came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StepResult {
+    /// Duration of one optimizer step.
+    pub step_seconds: f64,
     /// Tokens trained on in 24 hours.
     pub tokens_per_day: f64,
     /// Model arithmetic per GPU and second, without recomputation and MTP, in TFLOP/s.
@@ -40,51 +96,12 @@ pub struct Summary {
     pub all_to_all_waited_seconds: f64,
     /// Mean time of a rank's dispatches and combines from the last rank's arrival to the end.
     pub all_to_all_transferred_seconds: f64,
-    /// The fullest rank's memory.
-    pub memory_bytes_max: f64,
-    /// Memory of every pipeline rank, item by item.
-    pub memory_by_rank: Vec<MemoryRow>,
-    /// The weakest basis among the estimates that the result rests on.
-    pub basis: String,
-    /// Share of the time in kernels, collectives and exposed communication by the basis of the estimate that bound it.
-    pub basis_shares: BTreeMap<String, f64>,
-    /// What binds the step: the largest of `binding_shares`.
-    pub binding: String,
-    /// Share of the step by what bound it, means over ranks; adds up to 1.
-    pub binding_shares: BTreeMap<String, f64>,
     /// Spread of the tokens a rank gets in one micro-batch: standard deviation over mean; 0 for a dense model.
     pub load_cv: f64,
     /// Relative standard error of the mean step that the finite pool of sampled batches leaves.
     pub sampling_error: f64,
     /// Share of the step by which a better machine may make it longer; a smaller difference between two steps is undecided.
     pub scheduling_anomaly: f64,
-    /// Busy time by op, means over ranks, largest first.
-    pub ops: Vec<OpRow>,
-    /// Use of links, by kind.
-    pub links: Vec<LinkRow>,
-    /// What the machine costs, and training on it.
-    pub cost: Cost,
-    /// What the machine draws, and training on it.
-    pub energy: Energy,
-    /// What a reader must know: policies found necessary, folding, things not modeled.
-    pub notes: Vec<String>,
-}
-
-/// A rank's time in one step, in seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Phases {
-    /// Lone forward chunks.
-    pub forward: f64,
-    /// All the rest.
-    pub bubble: f64,
-    /// Lone backward chunks or their input part; an un-split backward wholly here.
-    pub backward: f64,
-    /// Lone weight-gradient chunks.
-    pub weight_gradient: f64,
-    /// Overlapped pairs of a forward and a backward chunk.
-    pub overlapped: f64,
-    /// Gradient reduction, optimizer, gathering of weights.
-    pub optimizer: f64,
 }
 
 /// A figure with attention counted under the causal mask and in full.
@@ -152,7 +169,7 @@ pub struct OpRow {
     pub seconds_each: f64,
     /// Total a rank and step, seconds.
     pub seconds: f64,
-    /// `tensor`, `memory`, `latency`, `scale-up`, `scale-out` or `copy SMs`.
+    /// `tensor`, `memory`, `latency`, `scale_up`, `scale_out` or `copy_sms`.
     pub binding: String,
     /// Basis of the estimate that bound it.
     pub basis: String,
@@ -161,7 +178,7 @@ pub struct OpRow {
 /// Use of one kind of link over a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LinkRow {
-    /// For example `scale-out send`.
+    /// For example `scale_out_send`.
     pub kind: String,
     /// Links of the kind that were simulated.
     pub count: u64,
@@ -274,7 +291,7 @@ pub struct Comparison {
     pub used: bool,
 }
 
-impl Summary {
+impl Common {
     /// Whether some ranks stand for others.
     #[must_use]
     pub fn is_folded(&self) -> bool {
@@ -282,25 +299,25 @@ impl Summary {
     }
 }
 
-impl Phases {
-    /// The six phases by the name they are shown under, in the order in which they are shown: the kinds of work, then
-    /// the bubble; seconds.
+impl Summary {
+    /// The time that phases and shares are of, seconds.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, f64); 6] {
-        [
-            ("forward", self.forward),
-            ("overlapped", self.overlapped),
-            ("backward", self.backward),
-            ("weight gradient", self.weight_gradient),
-            ("optimizer", self.optimizer),
-            ("bubble", self.bubble),
-        ]
+    pub fn seconds(&self) -> f64 {
+        match &self.result {
+            JobResult::Step(step) => step.step_seconds,
+        }
     }
+}
 
-    /// All six together: the step, seconds.
-    #[must_use]
-    pub fn sum(&self) -> f64 {
-        self.named().into_iter().map(|(_, value)| value).sum()
+impl Default for JobResult {
+    fn default() -> Self {
+        Self::Step(StepResult::default())
+    }
+}
+
+impl Serialize for SchemaVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(SCHEMA_VERSION)
     }
 }
 

@@ -4,8 +4,9 @@ use std::fmt;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, presets};
 
-use crate::format::{count, gib, percent, percent_signed, seconds, significant};
-use crate::summary::{Comparison, LinkRow, MemoryRow, OpRow, Phases, Summary, Variant, VariantResult};
+use crate::format::{count, gib, percent, percent_signed, seconds, significant, words};
+use crate::phases::{Phase, Phases};
+use crate::summary::{Common, Comparison, LinkRow, MemoryRow, OpRow, Summary, Variant, VariantResult};
 
 /// A table of text; printing it gives aligned columns without borders.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,21 +95,23 @@ fn aligned(text: &str, column: &Column) -> Cell {
 
 /// Where a step goes, a row for each pipeline rank and one for their mean; seconds.
 #[must_use]
-pub fn phases_table(summary: &Summary) -> Table {
-    let mut table = Table::new(
-        &["rank"],
-        &["forward", "overlapped", "backward", "weight gradient", "optimizer", "bubble", "sum"],
-        &[],
-    );
-    for (rank, phases) in summary.phases_by_rank.iter().enumerate() {
+pub fn phases_table(common: &Common) -> Table {
+    let names = phase_names(&common.phases);
+    let numbers: Vec<&str> = names.iter().map(String::as_str).chain(["sum"]).collect();
+    let mut table = Table::new(&["rank"], &numbers, &[]);
+    for (rank, phases) in common.phases_by_rank.iter().enumerate() {
         table.push(false, phase_cells(rank.to_string(), phases));
     }
-    table.push(true, phase_cells("mean".into(), &summary.phases));
+    table.push(true, phase_cells("mean".into(), &common.phases));
     table
 }
 
+fn phase_names(phases: &Phases) -> Vec<String> {
+    phases.0.iter().map(|phase| words(phase.name)).collect()
+}
+
 fn phase_cells(name: String, phases: &Phases) -> Vec<String> {
-    let numbers = phases.named().into_iter().map(|(_, value)| value).chain([phases.sum()]);
+    let numbers = phases.0.iter().map(|phase| phase.seconds).chain([phases.sum()]);
     std::iter::once(name).chain(numbers.map(|value| format!("{value:.3}"))).collect()
 }
 
@@ -148,7 +151,7 @@ pub fn ops_table(ops: &[OpRow], step_seconds: f64, limit: usize) -> Table {
     for op in ops.iter().take(limit) {
         let cells = [op.op.clone(), op.pass.clone(), significant_count(op.count), seconds(op.seconds_each)];
         let times = [seconds(op.seconds), percent(ratio(op.seconds, step_seconds))];
-        table.push(false, cells.into_iter().chain(times).chain([op.binding.clone(), op.basis.clone()]).collect());
+        table.push(false, cells.into_iter().chain(times).chain([words(&op.binding), op.basis.clone()]).collect());
     }
     let rest = ops.get(limit..).unwrap_or_default();
     if !rest.is_empty() {
@@ -172,7 +175,7 @@ pub fn links_table(links: &[LinkRow]) -> Table {
     for link in links {
         let amounts = [count(link.count), crate::format::bytes(link.bytes)];
         let shares = [percent(link.utilization_mean), percent(link.utilization_max)];
-        table.push(false, std::iter::once(link.kind.clone()).chain(amounts).chain(shares).collect());
+        table.push(false, std::iter::once(words(&link.kind)).chain(amounts).chain(shares).collect());
     }
     table
 }
@@ -221,26 +224,15 @@ fn push_median(table: &mut Table, name: &str, rows: &[&Comparison]) {
     }
 }
 
-/// This run and its variants: step, change against this run, phases in seconds, and the bubble's share.
+/// This run and its variants: step, change against this run, phases in seconds, and the shares of those in which nothing runs.
 #[must_use]
 pub fn variants_table(summary: &Summary, variants: &[Variant]) -> Table {
-    let mut table = Table::new(
-        &["variant"],
-        &[
-            "step",
-            "change",
-            "forward",
-            "overlapped",
-            "backward",
-            "weight gradient",
-            "optimizer",
-            "bubble",
-            "bubble share",
-        ],
-        &[],
-    );
-    let base = summary.step_seconds;
-    table.push(true, variant_cells("this run", base, &summary.phases, String::new()));
+    let (base, phases) = (summary.seconds(), &summary.common.phases);
+    let mut numbers = phase_names(phases);
+    numbers.extend(phases.idle().map(|phase| format!("{} share", words(phase.name))));
+    let numbers: Vec<&str> = ["step", "change"].into_iter().chain(numbers.iter().map(String::as_str)).collect();
+    let mut table = Table::new(&["variant"], &numbers, &[]);
+    table.push(true, variant_cells("this run", base, phases, String::new()));
     for variant in variants {
         let cells = match &variant.result {
             VariantResult::Ran { step_seconds, phases } => {
@@ -269,8 +261,8 @@ pub fn variants_reasons(variants: &[Variant]) -> Vec<String> {
 
 fn variant_cells(name: &str, step: f64, phases: &Phases, change: String) -> Vec<String> {
     let mut cells = vec![name.to_owned(), format!("{step:.3}"), change];
-    cells.extend(phases.named().into_iter().map(|(_, value)| format!("{value:.3}")));
-    cells.push(percent(ratio(phases.bubble, step)));
+    cells.extend(phases.0.iter().map(|Phase { seconds, .. }| format!("{seconds:.3}")));
+    cells.extend(phases.idle().map(|phase| percent(ratio(phase.seconds, step))));
     cells
 }
 

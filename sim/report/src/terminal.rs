@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::format::{count, dollars, gib, large, percent, percent_signed, seconds, watts};
-use crate::summary::{Comparison, Summary};
+use crate::format::{count, dollars, gib, large, percent, percent_signed, seconds, watts, words};
+use crate::summary::{Common, Comparison, JobResult, StepResult, Summary};
 use crate::table::{Table, one_line, ops_table, ratio};
 
 /// Columns of the screen.
@@ -19,62 +19,65 @@ const N_OPS: usize = 10;
 #[must_use]
 pub fn terminal(summary: &Summary, published: &[Comparison], color: bool) -> String {
     let mut screen = Screen { text: String::new(), color };
-    headline(&mut screen, summary);
-    let step = of(published, "step_seconds");
+    let JobResult::Step(result) = &summary.result;
+    headline(&mut screen, &summary.common, result);
+    let step = of(published, summary.objective().name);
     phases(&mut screen, summary, published);
     screen.line("");
     if let Some(step) = step {
         let fitted = if published.iter().any(|row| row.used) { "" } else { "; nothing fitted to it" };
         screen.fact("published", &format!("{}{fitted}", step.source));
     }
-    facts(&mut screen, summary);
+    facts(&mut screen, &summary.common, result);
     ops(&mut screen, summary);
-    notes(&mut screen, summary);
+    notes(&mut screen, &summary.common.notes);
     screen.heading("Next");
     screen.line("  change a line of the hardware   --set gpu.sms=144");
     screen.line("  keep plan, trace and report     --out DIR");
     screen.text
 }
 
-fn headline(screen: &mut Screen, summary: &Summary) {
-    let digest: String = summary.digest.chars().take(12).collect();
-    let name = screen.bold(&one_line(&summary.name));
+fn headline(screen: &mut Screen, common: &Common, result: &StepResult) {
+    let digest: String = common.digest.chars().take(12).collect();
+    let name = screen.bold(&one_line(&common.name));
     screen.line(&format!("{name}   {}", screen.dim(&digest)));
-    let step = screen.bold(&format!("{} a step", seconds(summary.step_seconds)));
-    let (mfu, rate) = (summary.mfu, summary.tflops_per_gpu);
+    let step = screen.bold(&format!("{} a step", seconds(result.step_seconds)));
+    let (mfu, rate) = (result.mfu, result.tflops_per_gpu);
     screen.line(&format!(
         "{step}   MFU {} causal, {} non-causal   {} tokens a day",
         percent(mfu.causal),
         percent(mfu.non_causal),
-        large(summary.tokens_per_day)
+        large(result.tokens_per_day)
     ));
     screen.line(&format!(
         "{:.0} TFLOP/s a GPU causal, {:.0} non-causal   {} GPU-hours per trillion tokens",
         rate.causal,
         rate.non_causal,
-        large(summary.gpu_hours_per_trillion_tokens)
+        large(result.gpu_hours_per_trillion_tokens)
     ));
-    let ranks = if summary.is_folded() {
-        format!("{} ranks, {} simulated", count(summary.n_ranks.into()), count(summary.n_ranks_simulated.into()))
+    let ranks = if common.is_folded() {
+        format!("{} ranks, {} simulated", count(common.n_ranks.into()), count(common.n_ranks_simulated.into()))
     } else {
-        format!("{} ranks, every one simulated", count(summary.n_ranks.into()))
+        format!("{} ranks, every one simulated", count(common.n_ranks.into()))
     };
-    screen.line(&screen.dim(&format!("{ranks}, {} tasks", count(summary.n_tasks))));
+    screen.line(&screen.dim(&format!("{ranks}, {} tasks", count(common.n_tasks))));
 }
 
 fn phases(screen: &mut Screen, summary: &Summary, published: &[Comparison]) {
     const TITLE: &str = "Where the step goes (mean over pipeline ranks)";
-    let step = of(published, "step_seconds");
+    let step = of(published, summary.objective().name);
     screen.heading(&step.map_or(TITLE.to_owned(), |_| format!("{TITLE:<81}{:>10}{:>9}", "published", "error")));
-    let largest = summary.phases.named().into_iter().map(|(_, value)| value).fold(0.0, f64::max);
-    for (name, value) in summary.phases.named() {
-        let share = percent(ratio(value, summary.step_seconds));
+    let phases = &summary.common.phases;
+    let largest = phases.0.iter().map(|phase| phase.seconds).fold(0.0, f64::max);
+    for phase in &phases.0 {
+        let (name, value) = (words(phase.name), phase.seconds);
+        let share = percent(ratio(value, summary.seconds()));
         let bar = bar(ratio(value, largest));
-        let beside = beside(of(published, &format!("phases.{}", name.replace(' ', "_"))));
+        let beside = beside(of(published, &format!("phases.{}", phase.name)));
         screen.line(&format!("  {name:<16} {value:>8.3} s  {share:>7}  {bar:<BAR$} {beside}"));
     }
-    let sum = summary.phases.sum();
-    let share = percent(ratio(sum, summary.step_seconds));
+    let sum = phases.sum();
+    let share = percent(ratio(sum, summary.seconds()));
     screen.line(&format!("  {:<16} {sum:>8.3} s  {share:>7}  {:<BAR$} {}", "sum", "", beside(step)));
 }
 
@@ -97,45 +100,45 @@ fn bar(share: f64) -> String {
     format!("{}{part}", "█".repeat(eighths / 8))
 }
 
-fn facts(screen: &mut Screen, summary: &Summary) {
-    screen.fact("bound by", &shares(&summary.binding_shares));
-    let exposed = summary.exposed_communication_seconds;
+fn facts(screen: &mut Screen, common: &Common, result: &StepResult) {
+    screen.fact("bound by", &shares(&common.binding_shares));
+    let exposed = result.exposed_communication_seconds;
     screen.fact(
         "communication",
-        &format!("exposed {} ({} of the step)", seconds(exposed), percent(ratio(exposed, summary.step_seconds))),
+        &format!("exposed {} ({} of the step)", seconds(exposed), percent(ratio(exposed, result.step_seconds))),
     );
-    if summary.all_to_all_waited_seconds + summary.all_to_all_transferred_seconds > 0.0 {
+    if result.all_to_all_waited_seconds + result.all_to_all_transferred_seconds > 0.0 {
         screen.fact(
             "all-to-all",
             &format!(
                 "waited {}{}, transferred {}; tokens a rank vary by {}",
-                if summary.is_folded() { "about " } else { "" },
-                seconds(summary.all_to_all_waited_seconds),
-                seconds(summary.all_to_all_transferred_seconds),
-                percent(summary.load_cv)
+                if common.is_folded() { "about " } else { "" },
+                seconds(result.all_to_all_waited_seconds),
+                seconds(result.all_to_all_transferred_seconds),
+                percent(result.load_cv)
             ),
         );
     }
-    let links = summary.links.iter().map(|link| format!("{} {}", link.kind, percent(link.utilization_mean)));
+    let links = common.links.iter().map(|link| format!("{} {}", words(&link.kind), percent(link.utilization_mean)));
     screen.fact("links in use", &links.collect::<Vec<_>>().join(", "));
-    screen.fact("memory", &fullest(summary));
-    screen.fact("rests on", &format!("{} (weakest: {})", shares(&summary.basis_shares), summary.basis));
-    if summary.sampling_error > 0.0 {
-        screen.fact("sampling", &format!("standard error of the mean step {:.2} %", summary.sampling_error * 100.0));
+    screen.fact("memory", &fullest(common));
+    screen.fact("rests on", &format!("{} (weakest: {})", shares(&common.basis_shares), common.basis));
+    if result.sampling_error > 0.0 {
+        screen.fact("sampling", &format!("standard error of the mean step {:.2} %", result.sampling_error * 100.0));
     }
-    if summary.scheduling_anomaly > 0.0 {
-        let share = summary.scheduling_anomaly * 100.0;
+    if result.scheduling_anomaly > 0.0 {
+        let share = result.scheduling_anomaly * 100.0;
         screen.fact(
             "anomalies",
             &format!("a better machine may run up to {share:.2} % slower; smaller differences are undecided"),
         );
     }
-    expenses(screen, summary);
+    expenses(screen, common);
 }
 
 /// Nothing of a machine whose parts have no price and draw no power.
-fn expenses(screen: &mut Screen, summary: &Summary) {
-    let Summary { cost, energy, .. } = summary;
+fn expenses(screen: &mut Screen, common: &Common) {
+    let Common { cost, energy, .. } = common;
     if cost.cluster_usd > 0.0 {
         screen.fact(
             "cost",
@@ -161,10 +164,10 @@ fn expenses(screen: &mut Screen, summary: &Summary) {
     }
 }
 
-fn fullest(summary: &Summary) -> String {
-    let row = summary.memory_by_rank.iter().reduce(|best, row| if row.total > best.total { row } else { best });
+fn fullest(common: &Common) -> String {
+    let row = common.memory_by_rank.iter().reduce(|best, row| if row.total > best.total { row } else { best });
     let Some(row) = row else {
-        return format!("{} GiB on the fullest rank", gib(summary.memory_bytes_max));
+        return format!("{} GiB on the fullest rank", gib(common.memory_bytes_max));
     };
     let mut text = format!(
         "{} of {} GiB on pipeline rank {} ({})",
@@ -184,17 +187,19 @@ fn shares(shares: &BTreeMap<String, f64>) -> String {
     let mut sorted: Vec<(&String, f64)> =
         shares.iter().map(|(name, share)| (name, *share)).filter(|(_, share)| *share >= 0.000_5).collect();
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let words: Vec<String> = sorted.iter().map(|(name, share)| format!("{name} {}", percent(*share))).collect();
-    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+    let parts: Vec<String> =
+        sorted.iter().map(|(name, share)| format!("{} {}", words(name), percent(*share))).collect();
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
 }
 
 fn ops(screen: &mut Screen, summary: &Summary) {
-    if summary.ops.is_empty() {
+    let ops = &summary.common.ops;
+    if ops.is_empty() {
         return;
     }
-    let top = &summary.ops[..summary.ops.len().min(N_OPS)];
+    let top = &ops[..ops.len().min(N_OPS)];
     screen.line("");
-    let mut table: Table = ops_table(top, summary.step_seconds, N_OPS);
+    let mut table: Table = ops_table(top, summary.seconds(), N_OPS);
     for column in &mut table.columns {
         // One line of headings: a no-break space is not where the table breaks them.
         column.name = column.name.replace(' ', "\u{a0}");
@@ -205,12 +210,12 @@ fn ops(screen: &mut Screen, summary: &Summary) {
     }
 }
 
-fn notes(screen: &mut Screen, summary: &Summary) {
-    if summary.notes.is_empty() {
+fn notes(screen: &mut Screen, notes: &[String]) {
+    if notes.is_empty() {
         return;
     }
     screen.heading("Notes");
-    for note in &summary.notes {
+    for note in notes {
         wrapped("  - ", "    ", note).iter().for_each(|line| screen.line(line));
     }
 }
@@ -275,17 +280,19 @@ fn wrapped(first: &str, indent: &str, text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::summary::{Cost, Energy, OpRow, Phases};
+    use crate::phases::{Phase, Phases};
+    use crate::summary::{Cost, Energy, OpRow, SpanKind};
 
     fn summary() -> Summary {
-        let phases = Phases {
-            forward: 1.5,
-            bubble: 2.5,
-            backward: 2.25,
-            weight_gradient: 0.5,
-            overlapped: 12.0,
-            optimizer: 0.25,
-        };
+        let phase = |name, kind, seconds| Phase { name, kind, seconds };
+        let phases = Phases(vec![
+            phase("forward", Some(SpanKind::Forward), 1.5),
+            phase("overlapped", Some(SpanKind::Overlapped), 12.0),
+            phase("backward", Some(SpanKind::Backward), 2.25),
+            phase("weight_gradient", Some(SpanKind::WeightGradient), 0.5),
+            phase("optimizer", Some(SpanKind::Optimizer), 0.25),
+            phase("bubble", None, 2.5),
+        ]);
         let op = OpRow {
             op: "attention.core".into(),
             pass: "forward".into(),
@@ -295,15 +302,16 @@ mod tests {
             binding: "tensor".into(),
             basis: "published".into(),
         };
-        Summary {
+        let result = JobResult::Step(StepResult { step_seconds: phases.sum(), ..StepResult::default() });
+        let common = Common {
             name: "a step".into(),
-            step_seconds: phases.sum(),
-            phases,
+            phases: phases.clone(),
             phases_by_rank: vec![phases],
             ops: vec![op; 30],
             notes: vec!["word ".repeat(60)],
-            ..Summary::default()
-        }
+            ..Common::default()
+        };
+        Summary { common, result, ..Summary::default() }
     }
 
     #[test]
@@ -347,7 +355,7 @@ mod tests {
             ..Cost::default()
         };
         let energy = Energy { power_watts: 2.84e6, pue: 1.18, mwh_per_trillion_tokens: 267.5 };
-        let text = terminal(&Summary { cost, energy, ..summary() }, &[], false);
+        let text = terminal(&Summary { common: Common { cost, energy, ..summary().common }, ..summary() }, &[], false);
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
         assert_eq!(
             line("cost"),

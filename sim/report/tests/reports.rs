@@ -3,14 +3,23 @@
 mod markup;
 
 use report::figures::{self, Figure};
-use report::{Comparison, Lane, LinkRow, MemoryRow, PageInput, Phases, ReportError, Span, SpanKind, Summary, Timeline};
+use report::{
+    Common, Comparison, JobResult, Lane, LinkRow, MemoryRow, PageInput, Phase, Phases, ReportError, Span, SpanKind,
+    StepResult, Summary, Timeline,
+};
 use topology::Picture;
 
 use markup::{NASTY, assert_no_way_out, assert_page, well_formed};
 
 fn summary() -> Summary {
-    let phases =
-        Phases { forward: 1.0, bubble: 0.25, backward: 1.5, weight_gradient: 0.5, overlapped: 6.0, optimizer: 0.75 };
+    let phase = |name, kind, seconds| Phase { name, kind, seconds };
+    let phases = Phases(vec![
+        phase("forward", Some(SpanKind::Forward), 1.0),
+        phase("overlapped", Some(SpanKind::Overlapped), 6.0),
+        phase("backward", Some(SpanKind::Backward), 2.0),
+        phase("a_phase_nobody_knows", Some(SpanKind::Transfer), 0.75),
+        phase("bubble", None, 0.25),
+    ]);
     let gibibyte = f64::from(1 << 30);
     let memory = MemoryRow {
         rank: 0,
@@ -19,21 +28,22 @@ fn summary() -> Summary {
         capacity: 4.0 * gibibyte,
     };
     let link = LinkRow { kind: NASTY.into(), count: 8, bytes: 1e3, utilization_mean: 0.5, utilization_max: 0.75 };
-    Summary {
+    let result = JobResult::Step(StepResult { step_seconds: phases.sum(), ..StepResult::default() });
+    let common = Common {
         name: NASTY.into(),
         digest: "0123456789abcdef".into(),
         n_ranks: 2,
         n_ranks_simulated: 2,
-        step_seconds: phases.sum(),
-        phases,
-        phases_by_rank: vec![phases, phases],
+        phases: phases.clone(),
+        phases_by_rank: vec![phases.clone(), phases],
         memory_by_rank: vec![memory],
         links: vec![link],
         basis_shares: [(NASTY.to_owned(), 1.0)].into(),
         binding_shares: [(NASTY.to_owned(), 1.0)].into(),
         notes: vec![NASTY.into()],
-        ..Summary::default()
-    }
+        ..Common::default()
+    };
+    Summary { common, result, ..Summary::default() }
 }
 
 fn timeline() -> Timeline {
@@ -75,10 +85,10 @@ fn page(summary: &Summary, timeline: &Timeline) -> Result<String, ReportError> {
 fn all_figures(summary: &Summary, timeline: &Timeline) -> Vec<Figure> {
     let picture = Picture { n_columns: 0, tiers: Vec::new(), boxes: Vec::new(), lines: Vec::new() };
     let mut all = vec![
-        figures::phases(summary).expect("phases"),
+        figures::phases(&summary.common).expect("phases"),
         figures::pipeline(timeline).expect("pipeline"),
-        figures::links(&summary.links).expect("links"),
-        figures::memory(&summary.memory_by_rank).expect("memory"),
+        figures::links(&summary.common.links).expect("links"),
+        figures::memory(&summary.common.memory_by_rank).expect("memory"),
         figures::machine(&picture).expect("machine"),
     ];
     all.extend(figures::pair(timeline).expect("pair"));
@@ -151,19 +161,20 @@ fn twice_is_the_same_bytes() {
 #[test]
 fn phases_shown_add_up_to_the_step() {
     let summary = summary();
-    let table = report::table::phases_table(&summary);
+    let table = report::table::phases_table(&summary.common);
     for row in &table.rows {
         let numbers: Vec<f64> = row.cells[1..].iter().map(|cell| cell.parse().expect("a number")).collect();
         let (sum, parts) = numbers.split_last().expect("a sum");
         assert!((parts.iter().sum::<f64>() - sum).abs() < 0.004, "{row:?}");
-        assert!((sum - summary.step_seconds).abs() < 0.001);
+        assert!((sum - summary.seconds()).abs() < 0.001);
     }
     assert!(page(&summary, &timeline()).expect("a page").contains("10.00 s"));
 }
 
 #[test]
 fn a_number_that_is_none_is_refused_with_its_place() {
-    let odd = Summary { load_cv: f64::INFINITY, ..summary() };
+    let result = JobResult::Step(StepResult { load_cv: f64::INFINITY, ..StepResult::default() });
+    let odd = Summary { result, ..summary() };
     let error = page(&odd, &timeline()).expect_err("infinite");
     assert_eq!(error.to_string(), "`load_cv` of the result is not a finite number");
     let row = MemoryRow { total: f64::NAN, ..MemoryRow::default() };

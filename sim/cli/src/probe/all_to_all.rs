@@ -7,7 +7,6 @@ use serde_json::json;
 
 use crate::args::AllToAllArgs;
 use crate::exit::Failure;
-use crate::prepare::Prepared;
 use crate::run::pretty;
 
 /// What one of the two came to, mean over the sampled batches.
@@ -23,7 +22,7 @@ struct Answer {
 
 /// One dispatch and one combine of a scenario's expert-parallel group, message by message.
 pub(crate) fn all_to_all(args: &AllToAllArgs) -> Result<String, Failure> {
-    let prepared = Prepared::load(&args.scenario, &args.layers.sets, &args.layers.library()?)?;
+    let prepared = tunnel::Prepared::load(&args.scenario, &args.layers.sets, &args.layers.library()?)?;
     let mut plan = prepared.loaded.plan;
     // Folded messages are means; here each one is asked for.
     plan.policy.folding = Folding::None;

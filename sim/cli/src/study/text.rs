@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt::Write;
 
-use report::format::{percent, percent_signed, seconds};
+use report::format::{percent, percent_signed, seconds, words};
 use report::{Column, Row, Table};
 use study::{ARITHMETIC, Answer, Arithmetic, Kind, Sensitivity, TogetherAnswer};
 
@@ -21,7 +21,8 @@ pub(super) fn study(answer: &Answer) -> String {
     if !answer.about.is_empty() {
         let _ = writeln!(text, "{}\n", answer.about);
     }
-    let _ = writeln!(text, "base: {}, {} a step, bound by {}", base.name, seconds(base.step_seconds), base.binding);
+    let _ =
+        writeln!(text, "base: {}, {} a step, bound by {}", base.name, seconds(base.step_seconds), words(&base.binding));
     if answer.draws > 0 {
         let _ = writeln!(text, "intervals: 5 to 95 % of {} draws of the profile, common to both sides", answer.draws);
     }
@@ -110,7 +111,7 @@ fn points(rows: &[&study::Row], base: f64) -> Table {
                 percent_signed(difference.share),
                 interval.unwrap_or_default(),
                 decided.unwrap_or_default().to_owned(),
-                row.binding.clone().unwrap_or_default(),
+                row.binding.as_deref().map(words).unwrap_or_default(),
                 hand.unwrap_or_default(),
                 last,
             ],

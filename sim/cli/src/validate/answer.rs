@@ -13,10 +13,8 @@ use super::observed::Observed;
 use super::words::words;
 use crate::args::{Cli, Layers, Output, Probe, ScenarioArgs, Verb};
 use crate::exit::Failure;
-use crate::prepare::Prepared;
 use crate::probe::kernel::device;
-use crate::run::Simulated;
-use crate::summarize;
+use crate::run::simulate;
 
 /// Namespaces of machines and estimates.
 const INPUTS: [&str; 5] = ["cluster", "gpu", "node", "fabric", "profile"];
@@ -139,12 +137,12 @@ fn as_json(cli: &Cli, drawn: BTreeSet<String>) -> Result<Answered, Failure> {
 
 /// A run, looked at while its program is there: pairs are not in its JSON.
 fn run(args: &ScenarioArgs, with_pairs: bool) -> Result<Answered, Failure> {
-    let prepared = Prepared::of(args)?;
+    let prepared = args.prepared()?;
     let ranks = if with_pairs { Recording::OnePerStage } else { Recording::None };
     let quiet = Output { out: None, json: true, quiet: true };
-    let simulated = Simulated::new(prepared.plan(), Keep { ranks, streams: with_pairs }, &quiet)?;
+    let simulated = simulate(prepared.plan(), Keep { ranks, streams: with_pairs }, &quiet)?;
     let finished = simulated.finished(&prepared);
-    let observed = Observed::of_run(&finished, &summarize::summary(&finished)?)?;
+    let observed = Observed::of_run(&finished, &tunnel::summary(&finished)?)?;
     Ok(Answered { observed, drawn: drawn(&prepared.loaded.leaves) })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use plan::Plan;
 use report::{Case, Comparison, FamilyOf, Summary, Uncovered, Validation};
 use scenario::{Ask, Fact, Figure, Library, Standing};
+use tunnel::{Finished, Prepared};
 
 use super::answer::{Answered, Asker, drawn};
 use super::facts::Facts;
@@ -12,8 +13,6 @@ use super::observed::Observed;
 use super::words::words;
 use crate::args::Layers;
 use crate::exit::Failure;
-use crate::prepare::Prepared;
-use crate::summarize::Finished;
 
 /// What of the published figures is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,12 @@ use plan::{ChunkSpan, Ran, StreamSpan};
 use report::{OpRow, Summary};
 use scenario::Figure;
 use serde_json::Value;
+use tunnel::Finished;
+use tunnel::summarize::IN_PAIRS;
 use units::SimSpan;
 use workloads::schedule::Slot;
 
 use crate::exit::Failure;
-use crate::summarize::{Finished, IN_PAIRS};
 
 /// What a command can be asked.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Observed {
 
     pub(super) fn of_run(run: &Finished<'_>, summary: &Summary) -> Result<Self, Failure> {
         let json = serde_json::to_value(summary).map_err(|error| Failure::Fault(error.into()))?;
-        Ok(Self { json, run: Some(OfRun { ops: summary.ops.clone(), pair: PairMeans::of(run) }) })
+        Ok(Self { json, run: Some(OfRun { ops: summary.common.ops.clone(), pair: PairMeans::of(run) }) })
     }
 
     /// A figure, in base units; or why there is none.

@@ -10,6 +10,37 @@ fn sum_of_phases(phases: &Value) -> f64 {
     PHASES.iter().map(|phase| number(phases, &format!("/{phase}"))).sum()
 }
 
+/// Every key of objects, at any depth.
+fn keys(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(key, field)| std::iter::once(key.as_str()).chain(keys(field))).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(keys).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn keys_and_what_names_one_are_snake_case_and_the_screen_has_words() {
+    let summary = json(&["run", "tiny-moe", "--json"]);
+    let is_snake = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let rows = |list: &str, key: &str| -> Vec<String> {
+        let rows = summary[list].as_array().expect("rows").iter();
+        rows.map(|row| row[key].as_str().expect("a word").to_owned()).collect()
+    };
+    let mut names: Vec<String> = keys(&summary).into_iter().map(str::to_owned).collect();
+    names.push(summary["binding"].as_str().expect("a word").to_owned());
+    names.extend(rows("links", "kind").into_iter().chain(rows("ops", "binding")));
+    let odd: Vec<&String> = names.iter().filter(|name| !is_snake(name)).collect();
+    assert!(odd.is_empty(), "{odd:?}");
+    let binding = summary["binding"].as_str().expect("a word");
+    assert!(summary["binding_shares"].get(binding).is_some(), "{binding}");
+    let screen = stdout(&["run", "tiny-moe"]);
+    assert!(screen.contains("scale-out send") && screen.contains("kernel latency"), "{screen}");
+    assert!(!screen.contains("scale_out") && !screen.contains("kernel_latency"), "{screen}");
+}
+
 fn sum_of(shares: &Value) -> f64 {
     shares.as_object().expect("shares").values().filter_map(Value::as_f64).sum()
 }
@@ -29,6 +60,8 @@ fn json_has_the_keys_others_rely_on() {
         "memory_bytes_max",
         "basis",
         "binding",
+        "binding_shares",
+        "basis_shares",
         "n_ranks",
         "n_tasks",
     ] {
@@ -38,6 +71,8 @@ fn json_has_the_keys_others_rely_on() {
         assert!(summary[key].is_string(), "{key}");
     }
     assert!(summary["n_tasks"].is_u64());
+    assert_eq!(summary["schema_version"], 1);
+    assert!(stdout(&["run", "tiny-moe", "--json"]).starts_with("{\n  \"schema_version\": 1,\n"));
     assert_eq!(summary["n_ranks"], 64);
     assert_eq!(summary["phases_by_rank"].as_array().map(Vec::len), Some(4));
     for key in ["tflops_per_gpu", "mfu"] {
@@ -95,8 +130,8 @@ fn within_one_node_all_to_alls_are_bound_by_the_scale_up_fabric() {
         let ops = summary["ops"].as_array().expect("ops").clone();
         ops.into_iter().find(|row| row["op"] == "dispatch").expect("a row")["binding"].clone()
     };
-    assert_eq!(binding("parallel.ep=8"), "scale-up");
-    assert_eq!(binding("node.nic.rate=10 GB/s"), "scale-out");
+    assert_eq!(binding("parallel.ep=8"), "scale_up");
+    assert_eq!(binding("node.nic.rate=10 GB/s"), "scale_out");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use report::{
-    Comparison, Cost, Counted, Energy, Lane, LinkRow, MemoryRow, OpRow, Phases, Span, SpanKind, Summary, Timeline,
-    Variant, VariantResult,
+    Common, Comparison, Cost, Counted, Energy, JobResult, Lane, LinkRow, MemoryRow, OpRow, Phase, Phases, Span,
+    SpanKind, StepResult, Summary, Timeline, Variant, VariantResult,
 };
 use topology::{Picture, PictureBox, PictureLine};
 
@@ -97,18 +97,29 @@ fn streams(chunks: &[Span]) -> [Vec<Span>; 2] {
     streams
 }
 
+/// Kinds of chunk in the order in which they are shown.
+const KINDS: [(&str, SpanKind); 5] = [
+    ("forward", SpanKind::Forward),
+    ("overlapped", SpanKind::Overlapped),
+    ("backward", SpanKind::Backward),
+    ("weight_gradient", SpanKind::WeightGradient),
+    ("optimizer", SpanKind::Optimizer),
+];
+
 fn phases(spans: &[Span], step: f64) -> Phases {
     let of = |kind| spans.iter().filter(|span| span.kind == kind).map(|span| span.end - span.start).sum();
-    let mut phases = Phases {
-        forward: of(SpanKind::Forward),
-        bubble: 0.0,
-        backward: of(SpanKind::Backward),
-        weight_gradient: of(SpanKind::WeightGradient),
-        overlapped: of(SpanKind::Overlapped),
-        optimizer: of(SpanKind::Optimizer),
-    };
-    phases.bubble = step - phases.sum();
+    let mut phases = Phases(KINDS.map(|(name, kind)| Phase { name, kind: Some(kind), seconds: of(kind) }).into());
+    phases.0.push(Phase { name: "bubble", kind: None, seconds: step - phases.sum() });
     phases
+}
+
+/// Means over pipeline ranks, phase by phase.
+fn mean(ranks: &[Phases]) -> Phases {
+    let mean = |phase: &Phase| {
+        let sum: f64 = ranks.iter().map(|phases| phases.of(phase.name)).sum();
+        Phase { seconds: sum / ranks.len() as f64, ..*phase }
+    };
+    Phases(ranks[0].0.iter().map(mean).collect())
 }
 
 /// Numbers that go with the timeline.
@@ -116,46 +127,27 @@ pub(crate) fn summary(timeline: &Timeline) -> Summary {
     let step_seconds = timeline.end();
     let chunks = timeline.lanes.iter().filter(|lane| lane.thread == "chunks");
     let phases_by_rank: Vec<Phases> = chunks.map(|lane| phases(&lane.spans, step_seconds)).collect();
-    let mean = |of: fn(&Phases) -> f64| phases_by_rank.iter().map(of).sum::<f64>() / N_RANKS as f64;
     let memory_by_rank: Vec<MemoryRow> = (0..N_RANKS as u32).map(memory_row).collect();
-    Summary {
+    let common = Common {
         name: "DeepSeek-V3 on 2,048 H800 (an invented sample)".into(),
         digest: "5f1d0e7c2ab94a3d8c6b".into(),
         n_ranks: 2048,
         n_ranks_simulated: 16,
         n_tasks: 1_093_412,
-        step_seconds,
-        phases: Phases {
-            forward: mean(|phases| phases.forward),
-            bubble: mean(|phases| phases.bubble),
-            backward: mean(|phases| phases.backward),
-            weight_gradient: mean(|phases| phases.weight_gradient),
-            overlapped: mean(|phases| phases.overlapped),
-            optimizer: mean(|phases| phases.optimizer),
-        },
+        phases: mean(&phases_by_rank),
         phases_by_rank,
-        tokens_per_day: 278.7e9,
-        tflops_per_gpu: Counted { causal: 393.0, non_causal: 441.0 },
-        mfu: Counted { causal: 0.397, non_causal: 0.446 },
-        gpu_hours_per_trillion_tokens: 176_400.0,
-        exposed_communication_seconds: 0.91,
-        all_to_all_waited_seconds: 0.62,
-        all_to_all_transferred_seconds: 12.4,
         memory_bytes_max: memory_by_rank.iter().map(|row| row.total).fold(0.0, f64::max),
         memory_by_rank,
         basis: "assumed".into(),
         basis_shares: shares(&[("published", 0.61), ("interpolated", 0.17), ("assumed", 0.22)]),
-        binding: "tensor".into(),
+        binding: "tensor_cores".into(),
         binding_shares: shares(&[
-            ("tensor", 0.58),
+            ("tensor_cores", 0.58),
             ("memory", 0.14),
-            ("scale-out", 0.11),
+            ("all_to_all", 0.11),
             ("bubble", 0.103),
-            ("latency", 0.067),
+            ("kernel_latency", 0.067),
         ]),
-        load_cv: 0.065,
-        sampling_error: 0.0004,
-        scheduling_anomaly: 0.002,
         ops: ops(),
         links: links(),
         cost: Cost {
@@ -172,6 +164,23 @@ pub(crate) fn summary(timeline: &Timeline) -> Summary {
             "logits are computed in 4 pieces: in one, rank 15 would not fit".into(),
             "folded to one rank a stage with the slowest load of its group; unfolded differs by 0.03 %".into(),
         ],
+    };
+    Summary { common, result: JobResult::Step(result(step_seconds)), ..Summary::default() }
+}
+
+fn result(step_seconds: f64) -> StepResult {
+    StepResult {
+        step_seconds,
+        tokens_per_day: 278.7e9,
+        tflops_per_gpu: Counted { causal: 393.0, non_causal: 441.0 },
+        mfu: Counted { causal: 0.397, non_causal: 0.446 },
+        gpu_hours_per_trillion_tokens: 176_400.0,
+        exposed_communication_seconds: 0.91,
+        all_to_all_waited_seconds: 0.62,
+        all_to_all_transferred_seconds: 12.4,
+        load_cv: 0.065,
+        sampling_error: 0.0004,
+        scheduling_anomaly: 0.002,
     }
 }
 
@@ -221,7 +230,7 @@ fn ops() -> Vec<OpRow> {
 }
 
 fn links() -> Vec<LinkRow> {
-    let rows = [("scale-up send", 2048, 9.1e15, 0.21, 0.24), ("scale-out send", 2048, 3.2e15, 0.31, 0.38)];
+    let rows = [("scale_up_send", 2048, 9.1e15, 0.21, 0.24), ("scale_out_send", 2048, 3.2e15, 0.31, 0.38)];
     let more = [("leaf to spine", 4096, 2.6e15, 0.12, 0.29), ("host", 2048, 8.0e13, 0.004, 0.004)];
     let row = |(kind, count, bytes, utilization_mean, utilization_max): (&str, u64, f64, f64, f64)| LinkRow {
         kind: kind.into(),
@@ -236,7 +245,8 @@ fn links() -> Vec<LinkRow> {
 /// Other ways to lay the layers out.
 pub(crate) fn variants(summary: &Summary) -> Vec<Variant> {
     let variant = |name: &str, factor: f64| {
-        let phases = Phases { bubble: summary.phases.bubble * factor, ..summary.phases };
+        let mut phases = summary.common.phases.clone();
+        phases.0.iter_mut().filter(|phase| phase.kind.is_none()).for_each(|phase| phase.seconds *= factor);
         Variant { name: name.into(), result: VariantResult::Ran { step_seconds: phases.sum(), phases } }
     };
     let reason = "pipeline rank 3 needs 91 GiB, its device has 80 GiB".to_owned();
@@ -259,9 +269,9 @@ pub(crate) fn comparisons(summary: &Summary) -> Vec<Comparison> {
     };
     let (table, trace) = ("ISCA 2025, arXiv:2505.09343, Table 4", "deepseek-ai/profile-data, train.json");
     vec![
-        row("time per step", "s", 20.5, summary.step_seconds, table),
-        row("bubble", "s", 2.06, summary.phases.bubble, table),
-        row("optimizer", "s", 0.29, summary.phases.optimizer, table),
+        row("time per step", "s", 20.5, summary.seconds(), table),
+        row("bubble", "s", 2.06, summary.common.phases.of("bubble"), table),
+        row("optimizer", "s", 0.29, summary.common.phases.of("optimizer"), table),
         row("attention forward", "us", 4599.0, 4301.0, trace),
         row("dispatch forward", "us", 6738.0, 5120.0, trace),
     ]

@@ -32,21 +32,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(folder.join("report.html"), page)?;
     fs::write(folder.join("summary.json"), report::summary_json(&summary)?)?;
     fs::write(folder.join("terminal.txt"), report::terminal(&summary, &comparisons, false))?;
-    fs::write(folder.join("trace.pftrace"), report::trace::perfetto(&summary.name, &timeline)?)?;
+    fs::write(folder.join("trace.pftrace"), report::trace::perfetto(&summary.common.name, &timeline)?)?;
     fs::write(folder.join("trace.json"), report::trace::chrome(&timeline)?)?;
     let tables = [
-        report::table::phases_table(&summary),
-        report::table::memory_table(&summary.memory_by_rank),
+        report::table::phases_table(&summary.common),
+        report::table::memory_table(&summary.common.memory_by_rank),
         report::table::comparison_table(&comparisons),
         report::table::variants_table(&summary, &variants),
     ];
     fs::write(folder.join("tables.txt"), tables.map(|table| format!("{table}\n")).join("\n"))?;
     let figures = [
-        Some(figures::phases(&summary)?),
+        Some(figures::phases(&summary.common)?),
         Some(figures::pipeline(&timeline)?),
         figures::pair(&timeline)?,
-        Some(figures::links(&summary.links)?),
-        Some(figures::memory(&summary.memory_by_rank)?),
+        Some(figures::links(&summary.common.links)?),
+        Some(figures::memory(&summary.common.memory_by_rank)?),
         Some(figures::machine(&picture)?),
     ];
     for figure in figures.into_iter().flatten() {

@@ -5,7 +5,7 @@ use super::canvas::{Anchor, Area, Canvas, TEXT, WIDTH, draw, fitted};
 use super::chart::{AXIS, Scale, axis, legend, legend_height};
 use super::palette::{Paint, kind};
 use crate::error::{ReportError, finite};
-use crate::format::{bytes, percent};
+use crate::format::{bytes, percent, words as shown};
 use crate::summary::{LinkRow, SpanKind};
 
 const LEFT: f64 = 190.0;
@@ -48,7 +48,7 @@ pub fn links(rows: &[LinkRow]) -> Result<Figure, ReportError> {
 
 fn bar(canvas: &mut Canvas<'_>, scale: Scale, top: f64, row: &LinkRow) -> Result<(), ReportError> {
     let middle = top + PITCH / 2.0;
-    let name = fitted(&row.kind, TEXT, LEFT - 14.0);
+    let name = fitted(&shown(&row.kind), TEXT, LEFT - 14.0);
     canvas.text((LEFT - 10.0, middle), Anchor::End, TEXT, Paint::TEXT, &name)?;
     let end = scale.x(row.utilization_mean * 100.0);
     let height = PITCH - 14.0;

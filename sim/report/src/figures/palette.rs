@@ -2,6 +2,7 @@
 
 use plotters::style::RGBColor;
 
+use crate::phases::Phase;
 use crate::summary::SpanKind;
 
 /// What something is painted with.
@@ -50,15 +51,10 @@ pub(super) const fn kind(kind: SpanKind) -> Paint {
     })
 }
 
-/// Phases in the order of `Phases::named`: as the kinds of chunk, and the bubble as idle time.
-pub(super) const PHASES: [Paint; 6] = [
-    kind(SpanKind::Forward),
-    kind(SpanKind::Overlapped),
-    kind(SpanKind::Backward),
-    kind(SpanKind::WeightGradient),
-    kind(SpanKind::Optimizer),
-    Paint::IDLE,
-];
+/// A phase as the kind of interval that it adds up, or as idle time.
+pub(super) fn phase(phase: &Phase) -> Paint {
+    phase.kind.map_or(Paint::IDLE, kind)
+}
 
 /// Items in memory, the largest first: steps of one hue that no kind of interval has, the last for all further ones.
 pub(super) const MEMORY: [Paint; 7] = [

@@ -3,31 +3,32 @@
 use super::Figure;
 use super::canvas::{Anchor, Area, Canvas, TEXT, WIDTH, draw, fitted, text_width};
 use super::chart::{AXIS, Scale, axis, legend, legend_height};
-use super::palette::{MEMORY, PHASES, Paint};
+use super::palette::{MEMORY, Paint, phase};
 use crate::error::{ReportError, finite};
-use crate::format::gib;
-use crate::summary::{MemoryRow, Summary};
+use crate::format::{gib, words};
+use crate::phases::{Phase, Phases};
+use crate::summary::{Common, MemoryRow};
 use crate::table::memory_items;
 
 /// Where a step's time goes: a bar for the mean and one for each pipeline rank, seconds.
 ///
 /// # Errors
 /// [`ReportError::NotFinite`].
-pub fn phases(summary: &Summary) -> Result<Figure, ReportError> {
-    finite("phases_by_rank", &summary.phases_by_rank)?;
-    finite("phases", &summary.phases)?;
-    let parts = |values: [(&str, f64); 6]| values.map(|(_, value)| value).to_vec();
-    let mean = Bar { label: "mean".into(), parts: parts(summary.phases.named()), is_strong: true };
-    let ranks = summary.phases_by_rank.iter().enumerate().map(|(rank, phases)| Bar {
+pub fn phases(common: &Common) -> Result<Figure, ReportError> {
+    finite("phases_by_rank", &common.phases_by_rank)?;
+    finite("phases", &common.phases)?;
+    let parts = |phases: &Phases| phases.0.iter().map(|phase| phase.seconds).collect();
+    let mean = Bar { label: "mean".into(), parts: parts(&common.phases), is_strong: true };
+    let ranks = common.phases_by_rank.iter().enumerate().map(|(rank, phases)| Bar {
         label: format!("rank {rank}"),
-        parts: parts(phases.named()),
+        parts: parts(phases),
         is_strong: false,
     });
-    let names = summary.phases.named().into_iter().zip(PHASES);
+    let key = |part: &Phase| (format!("{} {:.2} s", words(part.name), part.seconds), phase(part));
     let title = "Where a step's time goes".to_owned();
     let chart = Stacks {
         bars: std::iter::once(mean).chain(ranks).collect(),
-        keys: names.map(|((name, value), paint)| (format!("{name} {value:.2} s"), paint)).collect(),
+        keys: common.phases.0.iter().map(key).collect(),
         axis: "seconds of one step",
         limits: Vec::new(),
         number: |value| format!("{value:.2}"),

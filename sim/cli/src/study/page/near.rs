@@ -8,9 +8,9 @@ use std::path::Path;
 use report::Timeline;
 use scenario::Library;
 use study::{Answer, Change, Entry, Kind, Manifest, Progress, Sensitivity, Tunnel};
+use tunnel::Simulator;
 
 use crate::exit::Failure;
-use crate::study::tunnel::Simulator;
 use crate::study::{build, progress};
 
 /// What was found, and what could not be.

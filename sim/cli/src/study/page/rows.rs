@@ -84,12 +84,11 @@ fn result(row: &Row, base: f64) -> ProposalResult {
 fn made_of(results: &BTreeMap<String, f64>, words: &BTreeMap<String, String>, step: f64) -> MadeOf {
     let word = |name: &str| words.get(name).cloned().unwrap_or_default();
     let shares = |prefix: &str| -> BTreeMap<String, f64> {
-        // Names of results have no blanks.
-        let named = |(name, share): (&String, &f64)| Some((name.strip_prefix(prefix)?.replace('_', " "), *share));
+        let named = |(name, share): (&String, &f64)| Some((report::format::words(name.strip_prefix(prefix)?), *share));
         results.iter().filter_map(named).collect()
     };
     MadeOf {
-        binding: word("binding"),
+        binding: report::format::words(&word("binding")),
         basis: word("basis"),
         binding_seconds: shares(BINDING).into_iter().map(|(name, share)| (name, share * step)).collect(),
         basis_shares: shares(BASIS),

@@ -34,7 +34,7 @@ fn sweep(name: &str, rows: &[&Row], base: f64) -> SweepSummary {
         patch: patch(&row.patch),
         step_seconds: *step_seconds,
         change: row.difference.as_ref().map_or(0.0, |difference| difference.share),
-        binding: row.binding.clone().unwrap_or_default(),
+        binding: row.binding.as_deref().map(report::format::words).unwrap_or_default(),
     };
     let fastest = ran.iter().take(N_FASTEST).map(point).collect();
     SweepSummary { name: name.to_owned(), n_points: rows.len() as u64, n_failed, fastest, maps }

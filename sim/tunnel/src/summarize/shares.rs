@@ -33,12 +33,13 @@ pub(super) struct Shares {
 
 impl Shares {
     pub(super) fn of(run: &Finished<'_>, phases: &Phases) -> Self {
-        let chunks = run.step() - phases.bubble - phases.optimizer;
+        let (bubble, optimizer) = (phases.of(super::BUBBLE), phases.of(super::OPTIMIZER));
+        let chunks = run.step() - bubble - optimizer;
         let compute = run.mean(run.outcome.ranks.iter().map(|rank| rank.compute).sum());
         let mut shares = Self {
             exposed: (chunks - compute).max(0.0),
             step: run.step(),
-            binding: BTreeMap::from([("bubble", phases.bubble), ("optimizer", phases.optimizer)]),
+            binding: BTreeMap::from([(super::BUBBLE, bubble), (super::OPTIMIZER, optimizer)]),
             basis: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
         };
@@ -53,9 +54,9 @@ impl Shares {
         for ((name, total), bounds) in run.program.ops.iter().zip(&run.outcome.ops).zip(bounds(run.program)) {
             let Bounds { tensor, memory, links } = bounds;
             let parts = [
-                ("tensor cores", tensor, run.mean(total.tensor)),
+                ("tensor_cores", tensor, run.mean(total.tensor)),
                 ("memory", memory, run.mean(total.memory)),
-                ("kernel latency", EstimateKey::KernelLatency, run.mean(total.latency)),
+                ("kernel_latency", EstimateKey::KernelLatency, run.mean(total.latency)),
                 ("collectives", links, run.mean(total.links)),
             ];
             for (binding, key, seconds) in parts.into_iter().filter(|part| part.2 > 0.0) {
@@ -79,8 +80,8 @@ impl Shares {
         let transferred = run.mean(run.outcome.ranks.iter().map(|rank| rank.transferred).sum());
         let both = waited + transferred;
         let moving = if both > 0.0 { exposed * transferred / both } else { 0.0 };
-        *self.binding.entry("all-to-all").or_default() += moving;
-        *self.binding.entry("waiting for other ranks").or_default() += exposed - moving;
+        *self.binding.entry("all_to_all").or_default() += moving;
+        *self.binding.entry("waiting_for_other_ranks").or_default() += exposed - moving;
         for (key, share) in all_to_all_keys(run.program, run.plan) {
             self.rest_on(&run.plan.profile, key, exposed * share);
         }

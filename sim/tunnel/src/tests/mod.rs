@@ -1,4 +1,4 @@
-//! Tests that need a run from file to summary, in the program itself.
+//! Tests that need a run from file to summary.
 
 mod knobs;
 mod measured;

@@ -8,7 +8,7 @@ use super::bounds::bounds;
 use super::shares::slowest;
 
 /// What is put behind the name of an op that ran beside communication, on the SMs an overlapped pair leaves it.
-pub(crate) const IN_PAIRS: &str = " (pair)";
+pub const IN_PAIRS: &str = " (pair)";
 
 /// Ops that ran, largest first; counts and seconds are means over the ranks simulated.
 pub(super) fn rows(run: &Finished<'_>) -> Vec<OpRow> {
@@ -42,11 +42,11 @@ fn exchange(run: &Finished<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow>
     let key = slowest(run.program, &run.plan.policy, template, kind as usize);
     let [up, out] = delivery.fractions().map(|keys| keys.contains(&key));
     let binding = if out {
-        "scale-out"
+        "scale_out"
     } else if up {
-        "scale-up"
+        "scale_up"
     } else {
-        "copy SMs"
+        "copy_sms"
     };
     (total.count > 0).then(|| OpRow {
         op: name.to_owned(),

@@ -47,9 +47,9 @@ fn memory_key(program: &Program, on: &RankResources, kernel: &Kernel) -> Estimat
 }
 
 impl Bounds {
-    /// What bound most of an op's time, in words, and the estimate behind it.
+    /// What bound most of an op's time, by its name in results, and the estimate behind it.
     pub(super) fn most(&self, total: &OpTotal) -> (&'static str, EstimateKey) {
-        let links = if self.links == EstimateKey::CollectiveScaleOutFraction { "scale-out" } else { "scale-up" };
+        let links = if self.links == EstimateKey::CollectiveScaleOutFraction { "scale_out" } else { "scale_up" };
         let mut most = ("tensor", self.tensor, total.tensor);
         for next in [
             ("memory", self.memory, total.memory),

@@ -11,14 +11,17 @@ use super::Finished;
 
 /// A timeline, and what it leaves out.
 #[derive(Debug)]
-pub(crate) struct Recorded {
-    pub(crate) timeline: Timeline,
-    pub(crate) note: String,
+pub struct Recorded {
+    /// The intervals.
+    pub timeline: Timeline,
+    /// What they leave out.
+    pub note: String,
 }
 
 /// Chunks of every recorded rank; kernels and all-to-alls of the first, the middle and the last pipeline rank, as those
 /// of all would make a trace too large to open.
-pub(crate) fn timeline(run: &Finished<'_>) -> Recorded {
+#[must_use]
+pub fn timeline(run: &Finished<'_>) -> Recorded {
     let mut lanes = BTreeMap::new();
     for chunk in &run.outcome.chunks {
         let lane = lanes.entry((chunk.rank, chunk.replica, 0)).or_insert_with(Vec::new);

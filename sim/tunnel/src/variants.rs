@@ -1,29 +1,26 @@
 //! The same job with its layers on other stages.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use plan::{Folding, Keep, Plan, PlanError, Progress, Recording};
 use report::{Variant, VariantResult};
 use units::SimSpan;
 
-use crate::exit::Failure;
-use crate::panics;
+use crate::panics::caught;
 use crate::summarize::{self, Finished};
 
 /// Up to two other assignments of layers to stages, side by side on threads: layers as even as they go, and one layer
 /// moved from a middle stage to the last. None where every rank is simulated: each would take as long as the run itself.
-pub(crate) fn stages(plan: &Plan) -> Result<Vec<Variant>, Failure> {
+#[must_use]
+pub fn stages(plan: &Plan) -> Vec<Variant> {
     if plan.policy.folding == Folding::None {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    panics::told(|| Ok(each(others(&plan.parallel.stages), |stages| ran(plan, stages))))
+    each(others(&plan.parallel.stages), |stages| ran(plan, stages))
 }
 
 /// Every assignment as a row. One that cannot run, or whose run is a fault of the program, has its reason there.
 fn each(all: Vec<Vec<u32>>, ran: impl Fn(&[u32]) -> Result<Ran, PlanError> + Sync) -> Vec<Variant> {
     let row = |stages: &Vec<u32>| {
-        let run = catch_unwind(AssertUnwindSafe(|| ran(stages)));
-        let run = run.unwrap_or_else(|panic| Err(PlanError::Fault(panics::text(panic.as_ref()))));
+        let run = caught(|| ran(stages)).unwrap_or_else(|panic| Err(PlanError::Fault(panic)));
         let name = format!("layers {}", runs(stages));
         match run {
             Ok(Ran { remark, result }) => Variant { name: name + remark, result },
@@ -43,17 +40,18 @@ struct Ran {
 }
 
 /// What folding would make of a step that was simulated with every rank, or why that cannot be said.
-pub(crate) fn folded(plan: &Plan, step: SimSpan) -> String {
+#[must_use]
+pub fn folded(plan: &Plan, step: SimSpan) -> String {
     let mut plan = plan.clone();
     plan.policy.folding = Folding::Auto;
     let folded = || {
         let keep = Keep { ranks: Recording::None, streams: false };
         plan::run(&plan::lower(&plan)?, keep, &Progress::default()).map(|outcome| outcome.step)
     };
-    let folded = match panics::told(|| Ok(folded())) {
+    let folded = match caught(folded) {
         Ok(Ok(folded)) => folded,
         Ok(Err(error)) => return format!("folded to one rank a stage the job does not run: {error}"),
-        Err(fault) => return format!("folded to one rank a stage the job does not run: {}", fault.message()),
+        Err(panic) => return format!("folded to one rank a stage the job does not run: {panic}"),
     };
     if folded == step {
         "folded to one rank a stage the step is the same, to the picosecond".to_owned()
@@ -78,7 +76,7 @@ fn ran(plan: &Plan, stages: &[u32]) -> Result<Ran, PlanError> {
     let summary = summarize::summary(&run)?;
     Ok(Ran {
         remark: if fits { "" } else { ", does not fit in memory" },
-        result: VariantResult::Ran { step_seconds: summary.step_seconds, phases: summary.phases },
+        result: VariantResult::Ran { step_seconds: summary.seconds(), phases: summary.common.phases },
     })
 }
 
@@ -142,7 +140,7 @@ mod tests {
             [2] => Err(PlanError::TooManyRanks { n_ranks: 16, n_devices: 8 }),
             _ => Ok(Ran { remark: "", result: VariantResult::Ran { step_seconds: 3.0, phases: Phases::default() } }),
         };
-        let rows = panics::kept(|| Ok(each(vec![vec![1], vec![2], vec![3, 3]], ran))).expect("rows");
+        let rows = each(vec![vec![1], vec![2], vec![3, 3]], ran);
         let reasons: Vec<Option<&str>> = rows
             .iter()
             .map(|row| match &row.result {

@@ -85,7 +85,7 @@ fn every_knob_moves_a_number_or_is_listed_and_moves_none() {
             Fate::Moves if listed => faults.push(format!("`{key}` moves a result: take it off the list of book/absent.md")),
             Fate::Still if !listed => faults.push(format!(
                 "`{key}` moves nothing: use it, or write it with the reason into book/absent.md, `Keys that do not move \
-                 the time`; if it needs a job that no scene is, add one to sim/cli/tests/scenes"
+                 the time`; if it needs a job that no scene is, add one to sim/tunnel/tests/scenes"
             )),
             Fate::NeverRan(why) => faults.push(format!("`{key}`: no other value of it runs in any scene; {why}")),
             Fate::Settled if !settled => faults.push(format!("`{key}`: no other value of it is legal in any scene")),

@@ -5,7 +5,8 @@ use topology::{FabricKind, LeafPorts, Machine};
 
 /// How the ports of leaves are split where that is asked for, and what a NIC cannot use of its rate; nothing without a
 /// network.
-pub(crate) fn notes(machine: &Machine) -> Vec<String> {
+#[must_use]
+pub fn notes(machine: &Machine) -> Vec<String> {
     match machine.fabric.kind {
         FabricKind::FatTree | FabricKind::RailFatTree if machine.node.nic.count > 0 => {
             [oversubscription(machine), port(machine), pcie(machine)].into_iter().flatten().collect()
@@ -15,7 +16,8 @@ pub(crate) fn notes(machine: &Machine) -> Vec<String> {
 }
 
 /// Ports down and up, and their ratio.
-pub(crate) fn spelled(ports: LeafPorts) -> String {
+#[must_use]
+pub fn spelled(ports: LeafPorts) -> String {
     format!("{} down, {} up ({} : 1)", ports.down, ports.up, significant(ports.ratio(), 3))
 }
 

@@ -9,11 +9,11 @@ type Kept = Arc<OnceLock<Result<Pool, TrafficError>>>;
 
 /// Every pool of batches that was asked for, by what it depends on.
 #[derive(Debug, Default)]
-pub(super) struct Traffic(Mutex<BTreeMap<String, Kept>>);
+pub(crate) struct Traffic(Mutex<BTreeMap<String, Kept>>);
 
 impl Traffic {
     /// As [`Pool::sample`], each once; who asks while another thread samples waits for it.
-    pub(super) fn sample(&self, spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Pool, TrafficError> {
+    pub(crate) fn sample(&self, spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Pool, TrafficError> {
         // `Debug` of floats is their shortest exact form, so equal texts are equal questions.
         let key = format!("{spec:?}{layout:?}");
         let kept = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());

@@ -12,11 +12,11 @@ mod shares;
 mod timeline;
 
 use plan::{Folding, Label, Outcome, Plan, PlanError, Program, RankMemory};
-use report::{Counted, LinkRow, MemoryRow, Phases, Summary};
+use report::{Common, Counted, JobResult, LinkRow, MemoryRow, Phase, Phases, SpanKind, StepResult, Summary};
 use units::SimSpan;
 
-pub(crate) use ops::IN_PAIRS;
-pub(crate) use timeline::timeline;
+pub use ops::IN_PAIRS;
+pub use timeline::{Recorded, timeline};
 
 use shares::Shares;
 
@@ -26,12 +26,17 @@ const TERA: f64 = 1e3 * 1e3 * 1e3 * 1e3;
 
 /// A run and all that it was made of.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Finished<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) digest: &'a str,
-    pub(crate) program: &'a Program,
-    pub(crate) memory: &'a [RankMemory],
-    pub(crate) outcome: &'a Outcome,
+pub struct Finished<'a> {
+    /// What was to run.
+    pub plan: &'a Plan,
+    /// Its identity.
+    pub digest: &'a str,
+    /// What ran.
+    pub program: &'a Program,
+    /// What its ranks held at their fullest.
+    pub memory: &'a [RankMemory],
+    /// What happened.
+    pub outcome: &'a Outcome,
 }
 
 impl Finished<'_> {
@@ -55,23 +60,41 @@ impl Finished<'_> {
 /// # Errors
 /// When the machine cannot be wired, which a run of it has found out before, and when its tensor cores would have
 /// computed more than they can.
-pub(crate) fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
+pub fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
     let phases_by_rank = phases_by_rank(run);
     let phases = mean_phases(&phases_by_rank, run.step());
     let shares = Shares::of(run, &phases);
     let rates = Rates::of(run);
-    let transferred = run.outcome.ranks.iter().map(|rank| rank.transferred).sum();
     let memory = memory_rows(run.memory);
     let (cost, energy) = expenses::expenses(run.plan, rates.seconds_per_trillion)?;
-    Ok(Summary {
+    let common = Common {
         name: run.plan.name.clone(),
         digest: run.digest.to_owned(),
         n_ranks: run.plan.parallel.n_ranks(),
         n_ranks_simulated: run.n_simulated(),
         n_tasks: run.outcome.n_tasks,
-        step_seconds: run.step(),
         phases,
         phases_by_rank,
+        memory_bytes_max: memory.iter().map(|row| row.total).fold(0.0, f64::max),
+        memory_by_rank: memory,
+        basis: shares.weakest_basis().name().to_owned(),
+        basis_shares: shares.basis_shares(),
+        binding: shares.largest_binding(),
+        binding_shares: shares.binding_shares(),
+        ops: ops::rows(run),
+        links: links(run),
+        cost,
+        energy,
+        notes: notes::notes(run, &shares, rates.mfu)?,
+    };
+    let result = JobResult::Step(step_result(run, &shares, &rates));
+    Ok(Summary { common, result, ..Summary::default() })
+}
+
+fn step_result(run: &Finished<'_>, shares: &Shares, rates: &Rates) -> StepResult {
+    let transferred = run.outcome.ranks.iter().map(|rank| rank.transferred).sum();
+    StepResult {
+        step_seconds: run.step(),
         tokens_per_day: rates.tokens_per_day,
         tflops_per_gpu: rates.tflops_per_gpu,
         mfu: rates.mfu,
@@ -79,21 +102,10 @@ pub(crate) fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
         exposed_communication_seconds: shares.exposed,
         all_to_all_waited_seconds: waited(run),
         all_to_all_transferred_seconds: run.mean(transferred),
-        memory_bytes_max: memory.iter().map(|row| row.total).fold(0.0, f64::max),
-        memory_by_rank: memory,
-        basis: shares.weakest_basis().name().to_owned(),
-        basis_shares: shares.basis_shares(),
-        binding: shares.largest_binding(),
-        binding_shares: shares.binding_shares(),
         load_cv: run.program.pool.as_ref().map_or(0.0, |pool| pool.load_cv().mean),
         sampling_error: shares.sampling_error(run),
         scheduling_anomaly: run.plan.scheduling_anomaly(),
-        ops: ops::rows(run),
-        links: links(run),
-        cost,
-        energy,
-        notes: notes::notes(run, &shares, rates.mfu)?,
-    })
+    }
 }
 
 /// Time the mean rank waits in all-to-alls for the last of its group, seconds. A folded rank computes on the fullest
@@ -110,19 +122,29 @@ fn waited(run: &Finished<'_>) -> f64 {
 fn phases_by_rank(run: &Finished<'_>) -> Vec<Phases> {
     let n = f64::from(run.outcome.n_simulated);
     let of = |rank: &plan::RankTotals| {
-        let seconds = |label: Label| rank.phases[label].seconds() / n;
-        let mut phases = Phases {
-            forward: seconds(Label::FORWARD),
-            bubble: 0.0,
-            backward: seconds(Label::BACKWARD),
-            weight_gradient: seconds(Label::WEIGHT_GRADIENT),
-            overlapped: seconds(Label::OVERLAPPED),
-            optimizer: seconds(Label::OPTIMIZER),
-        };
-        phases.bubble = rest(run.step(), phases.sum());
-        phases
+        let labels = [Label::FORWARD, Label::OVERLAPPED, Label::BACKWARD, Label::WEIGHT_GRADIENT, Label::OPTIMIZER];
+        with_bubble(labels.map(|label| rank.phases[label].seconds() / n), run.step())
     };
     run.outcome.ranks.iter().map(of).collect()
+}
+
+/// Phases of work in the order in which they are shown.
+const WORK: [(&str, SpanKind); 5] = [
+    ("forward", SpanKind::Forward),
+    ("overlapped", SpanKind::Overlapped),
+    ("backward", SpanKind::Backward),
+    ("weight_gradient", SpanKind::WeightGradient),
+    (OPTIMIZER, SpanKind::Optimizer),
+];
+const OPTIMIZER: &str = "optimizer";
+const BUBBLE: &str = "bubble";
+
+/// Seconds of [`WORK`], and what they leave of a step.
+fn with_bubble(seconds: [f64; 5], step: f64) -> Phases {
+    let work = WORK.into_iter().zip(seconds);
+    let mut phases = Phases(work.map(|((name, kind), seconds)| Phase { name, kind: Some(kind), seconds }).collect());
+    phases.0.push(Phase { name: BUBBLE, kind: None, seconds: rest(step, phases.sum()) });
+    phases
 }
 
 /// What the phases leave of a step: nothing where only the rounding of their sum is left.
@@ -132,17 +154,8 @@ fn rest(step: f64, phases: f64) -> f64 {
 }
 
 fn mean_phases(ranks: &[Phases], step: f64) -> Phases {
-    let mean = |of: fn(&Phases) -> f64| ranks.iter().map(of).sum::<f64>() / ranks.len() as f64;
-    let mut phases = Phases {
-        forward: mean(|rank| rank.forward),
-        bubble: 0.0,
-        backward: mean(|rank| rank.backward),
-        weight_gradient: mean(|rank| rank.weight_gradient),
-        overlapped: mean(|rank| rank.overlapped),
-        optimizer: mean(|rank| rank.optimizer),
-    };
-    phases.bubble = rest(step, phases.sum());
-    phases
+    let mean = |name| ranks.iter().map(|phases| phases.of(name)).sum::<f64>() / ranks.len() as f64;
+    with_bubble(WORK.map(|(name, _)| mean(name)), step)
 }
 
 /// Figures of merit.
@@ -177,7 +190,8 @@ impl Rates {
 }
 
 /// Memory of every pipeline rank, items largest first.
-pub(crate) fn memory_rows(memory: &[RankMemory]) -> Vec<MemoryRow> {
+#[must_use]
+pub fn memory_rows(memory: &[RankMemory]) -> Vec<MemoryRow> {
     let row = |rank: &RankMemory| {
         let mut items: Vec<(String, f64)> =
             rank.items.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.get())).collect();
@@ -200,8 +214,8 @@ fn links(run: &Finished<'_>) -> Vec<LinkRow> {
         utilization_max: busiest / run.step(),
     };
     vec![
-        row("scale-up send", ports.up_bytes, ports.up_seconds, ports.up_seconds_max),
-        row("scale-out send", ports.out_bytes, ports.out_seconds, ports.out_seconds_max),
-        row("device memory", ports.memory_bytes, ports.memory_seconds, ports.memory_seconds_max),
+        row("scale_up_send", ports.up_bytes, ports.up_seconds, ports.up_seconds_max),
+        row("scale_out_send", ports.out_bytes, ports.out_seconds, ports.out_seconds_max),
+        row("device_memory", ports.memory_bytes, ports.memory_seconds, ports.memory_seconds_max),
     ]
 }

@@ -1,0 +1,81 @@
+//! Points of a study through the model: load, lower, memory, run, sum up.
+
+use plan::{Keep, Plan, PlanError, Recording};
+use report::{Summary, Timeline};
+use scenario::{Library, Loaded, Mistakes};
+use study::{Change, Refusal, Results, Tunnel};
+
+use crate::summarize::{self, Finished};
+use crate::traffic::Traffic;
+
+/// The model, for points over one base.
+pub struct Simulator<'a> {
+    library: &'a Library,
+    base: &'a str,
+    sets: &'a [String],
+    traffic: Traffic,
+}
+
+impl<'a> Simulator<'a> {
+    /// `base` is a preset's name or a path.
+    #[must_use]
+    pub fn new(library: &'a Library, base: &'a str) -> Self {
+        Self { library, base, sets: &[], traffic: Traffic::default() }
+    }
+
+    /// With `sets` over the base, below every point's patch.
+    #[must_use]
+    pub fn under(self, sets: &'a [String]) -> Self {
+        Self { sets, ..self }
+    }
+
+    /// The base of a study with what the study lays over it.
+    ///
+    /// # Errors
+    /// All mistakes of files and patches together.
+    pub fn base(&self, patch: &[Change]) -> Result<Loaded, Mistakes> {
+        self.load(&patch.iter().map(Change::set).collect::<Vec<_>>())
+    }
+
+    /// The intervals of a run, and what a reader must know of it.
+    ///
+    /// # Errors
+    /// A plan that cannot run.
+    pub fn record(&self, plan: &Plan) -> Result<(Timeline, Vec<String>), PlanError> {
+        let keep = Keep { ranks: plan.policy.record, streams: true };
+        self.simulate(plan, keep, |finished| {
+            Ok((summarize::timeline(finished).timeline, summarize::summary(finished)?.common.notes))
+        })
+    }
+
+    fn simulate<T>(
+        &self,
+        plan: &Plan,
+        keep: Keep,
+        seen: impl FnOnce(&Finished<'_>) -> Result<T, PlanError>,
+    ) -> Result<T, PlanError> {
+        let program = plan::lower_with(plan, &|spec, layout| self.traffic.sample(spec, layout))?;
+        let memory = plan::check_memory(plan, program.pool.as_ref())?;
+        let outcome = plan::run(&program, keep, &plan::Progress::default())?;
+        seen(&Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome })
+    }
+}
+
+impl Tunnel for Simulator<'_> {
+    fn load(&self, sets: &[String]) -> Result<Loaded, Mistakes> {
+        scenario::load(self.base, &[self.sets, sets].concat(), self.library)
+    }
+
+    fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
+        let keep = Keep { ranks: Recording::None, streams: false };
+        Ok(self.simulate(plan, keep, |finished| results(&summarize::summary(finished)?))?)
+    }
+}
+
+/// A summary as a row: names are the keys of its JSON.
+fn results(summary: &Summary) -> Result<Results, PlanError> {
+    let numbers = summary.numbers().map_err(|error| PlanError::Fault(error.to_string()))?;
+    let words = [("binding", &summary.common.binding), ("basis", &summary.common.basis)];
+    let words = words.into_iter().map(|(name, word)| (name.to_owned(), word.clone())).collect();
+    Ok(Results { numbers, words })
+}
