@@ -208,3 +208,64 @@ fn a_gang_that_nobody_asks_again_is_a_fault() {
     let fault = run_gangs(&Routines::none(&resources, &ranks, &gangs), &mut Deaf, KEEP).expect_err("it waits");
     assert!(fault.to_string().contains("gang 0: rank 0 waits for ever in call 0"), "{fault}");
 }
+
+/// Gives one gang one call, and nothing else to any.
+struct Once(Next);
+
+impl Sequencer for Once {
+    fn next(&mut self, of: CallId, _now: SimTime, _commands: &mut Commands) -> Next {
+        if (of.gang, of.number) == (PREFILL, 0) { self.0 } else { Next::Done }
+    }
+}
+
+#[test]
+fn a_call_that_names_what_is_not_there_is_a_fault() {
+    let (resources, ranks, mut gangs) = machine();
+    gangs[0].pooled = None;
+    let streams = [three_streams()];
+    let kernels = [1.0, 2.0, 2.5].map(kernel);
+    let routines = Routines {
+        n_labels: 1,
+        routines: &streams,
+        n_ops: 1,
+        kernels: &kernels,
+        n_keys: 3,
+        ..Routines::none(&resources, &ranks, &gangs)
+    };
+    let to = |gang, key| Some(Lane { sends: Some(Address { gang: GangId(gang), key }), ..Lane::default() });
+    let drawing = Tabulated { alone: Seconds::new(1.0), draws: [1.0; 4], label: Label(0) };
+    for (next, reason) in [
+        (call(1, Label(0), None), "routine 1 of 1"),
+        (call(0, Label(1), None), "label 1 of 1"),
+        (call(0, Label(0), Some(Lane { needs: Some(3), ..Lane::default() })), "message 3 of 3"),
+        (call(0, Label(0), to(1, 3)), "message 3 of 3"),
+        (call(0, Label(0), to(2, 0)), "gang 2"),
+        (Next::Tabulated(Tabulated { label: Label(1), ..drawing }), "label 1 of 1"),
+        (Next::Tabulated(drawing), "pooled ports"),
+    ] {
+        let fault = run_gangs(&routines, &mut Once(next), KEEP).expect_err(reason).to_string();
+        assert!(fault.contains(&format!("call 0 of gang 0 names {reason}")), "{fault}");
+    }
+    run_gangs(&routines, &mut Once(call(0, Label(0), to(1, 2))), KEEP).expect("everything is there");
+}
+
+#[test]
+fn a_rank_belongs_to_one_gang() {
+    let (resources, ranks, gangs) = machine();
+    let of = |lists: &[(u32, u32)], group_size| {
+        let gangs: Vec<_> = lists.iter().map(|&(from, to)| Gang { ranks: from..to, ..gangs[0].clone() }).collect();
+        let routines = Routines { group_size, ..Routines::none(&resources, &ranks, &gangs) };
+        run_gangs(&routines, &mut Once(Next::Done), KEEP).map_err(|fault| fault.to_string())
+    };
+    assert!(of(&[(0, 1), (1, 4)], 1).is_ok());
+    for (lists, group_size) in [
+        (&[(0, 2)][..], 1),
+        (&[(0, 2), (1, 4)], 1),
+        (&[(0, 2), (3, 4)], 1),
+        (&[(0, 1), (1, 4)], 2),
+        (&[(0, 0), (0, 4)], 1),
+    ] {
+        let fault = of(lists, group_size).expect_err("gangs that are none");
+        assert!(fault.contains("gang"), "{fault}");
+    }
+}

@@ -130,6 +130,15 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
                 return None;
             }
         };
+        let unknown = match &what {
+            What::Call(call) => self.routines.unknown(gang, call),
+            What::Tabulated(tabulated) => self.routines.unknown_in(gang, tabulated),
+        };
+        if let Some(unknown) = unknown {
+            state.standing = Standing::Done;
+            self.fault.get_or_insert_with(|| format!("call {number} of gang {} names {unknown}", gang.0));
+            return None;
+        }
         state.decided.push_back(Decided { what, n_arrived: 0, n_ended: 0 });
         Some(what)
     }

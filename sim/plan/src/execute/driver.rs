@@ -98,6 +98,9 @@ pub(super) fn drive<S: Sequencer>(
     sequencer: &mut S,
     keep: Keep,
 ) -> Result<GangsOutcome, String> {
+    if let Some(fault) = routines.fault() {
+        return Err(fault);
+    }
     let mut driver = RoutineDriver::new(routines, sequencer, keep);
     let record = engine::run(routines.resources, &mut driver).map_err(|fault| fault.to_string())?;
     if let Some(fault) = driver.fault.take().or_else(|| driver.waits_for_ever()) {

@@ -4,7 +4,7 @@ use engine::Resources;
 use platform::{ExchangeTemplate, Message, RankResources};
 use workloads::traffic::Pool;
 
-use super::gang::Gang;
+use super::gang::{Call, Gang, GangId, Tabulated};
 use crate::program::{LoadTable, OpKernel, Ring};
 use crate::routine::Routine;
 
@@ -74,5 +74,51 @@ impl<'a> Routines<'a> {
             n_keys: 0,
             first_replica: 0,
         }
+    }
+
+    /// What is wrong with the gangs; none where every rank belongs to one of them.
+    pub(super) fn fault(&self) -> Option<String> {
+        let mut next = 0;
+        for (index, gang) in self.gangs.iter().enumerate() {
+            let Gang { ranks, .. } = gang;
+            if ranks.start != next || ranks.is_empty() || !(ranks.len() as u32).is_multiple_of(self.group_size) {
+                return Some(format!(
+                    "gang {index} has ranks {ranks:?}: whole groups of {} from rank {next} on are expected",
+                    self.group_size
+                ));
+            }
+            next = ranks.end;
+        }
+        let n_ranks = self.ranks.len();
+        (next as usize != n_ranks).then(|| format!("gangs have {next} ranks of {n_ranks}"))
+    }
+
+    /// What a call names that is not there; none where everything is.
+    pub(super) fn unknown(&self, gang: GangId, call: &Call) -> Option<String> {
+        let Call { routine, label, lanes } = call;
+        let n_members = |gang: GangId| self.gangs.get(gang.0 as usize).map(|gang| gang.ranks.len());
+        let addresses = lanes.iter().flatten().filter_map(|lane| lane.sends);
+        let astray = addresses.clone().find(|address| n_members(address.gang) != n_members(gang));
+        let needs = lanes.iter().flatten().filter_map(|lane| lane.needs);
+        let key = needs.chain(addresses.map(|address| address.key)).find(|&key| key >= self.n_keys);
+        if *routine as usize >= self.routines.len() {
+            Some(format!("routine {routine} of {}", self.routines.len()))
+        } else if usize::from(label.0) >= self.n_labels {
+            Some(format!("label {} of {}", label.0, self.n_labels))
+        } else if let Some(key) = key {
+            Some(format!("message {key} of {}", self.n_keys))
+        } else {
+            astray.map(|address| format!("gang {}, which has not as many ranks", address.gang.0))
+        }
+    }
+
+    /// What a tabulated call names that is not there; none where everything is.
+    pub(super) fn unknown_in(&self, gang: GangId, tabulated: &Tabulated) -> Option<String> {
+        let Tabulated { draws, label, .. } = tabulated;
+        if usize::from(label.0) >= self.n_labels {
+            return Some(format!("label {} of {}", label.0, self.n_labels));
+        }
+        let draws_any = draws.iter().any(|&bytes| bytes > 0.0);
+        (draws_any && self.gangs[gang.0 as usize].pooled.is_none()).then(|| "pooled ports, which it has not".to_owned())
     }
 }
