@@ -397,7 +397,7 @@ impl Driver for Column<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn listed(&self, list: List, index: u32) -> Task<()> {
         match Listed::of(list) {
             Listed::Kernels { rank } => {

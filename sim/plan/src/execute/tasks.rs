@@ -10,9 +10,7 @@ impl Kernel {
     /// The main demand is memory: kernels and copies that meet there are judged in one unit.
     #[inline]
     pub(super) fn task(&self, on: &RankResources) -> Task<()> {
-        Task::new(())
-            .demand(on.memory, self.memory)
-            .demand(on.tensor, self.tensor)
+        Task::drawing((), [(on.memory, self.memory), (on.tensor, self.tensor)])
             .weight(f64::from(self.sms))
             .no_faster_than(self.shortest)
             .latency(self.latency)
@@ -24,9 +22,7 @@ impl Flow {
     /// A message between two ranks; `copied` is what a byte that SMs copy takes of their capacity.
     pub(super) fn task(&self, [from, to]: [&RankResources; 2], copied: f64, latency: SimSpan) -> Task<()> {
         let (send, receive) = if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };
-        Task::new(())
-            .demand(send, self.occupied[0])
-            .demand(receive, self.occupied[1])
+        Task::drawing((), [(send, self.occupied[0]), (receive, self.occupied[1])])
             .demand(from.copy, self.copied[0] * copied)
             .demand(to.copy, self.copied[1] * copied)
             .no_faster_than(self.shortest)

@@ -67,6 +67,7 @@ impl<'a> Column<'a> {
     }
 
     /// One message of an all-to-all.
+    #[inline(never)]
     pub(super) fn message_of(&self, id: u32, index: u32) -> Task<()> {
         let exchange = self.exchanges.get(id);
         let template = self.template(id);
