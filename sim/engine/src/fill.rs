@@ -5,6 +5,8 @@
 
 /// A load this small beside what it was has lost its digits to subtraction.
 const CANCELLED: f64 = 1e-6;
+/// No pull.
+const NONE: u32 = u32::MAX;
 
 /// A capacity between gathered tasks.
 #[derive(Clone, Debug)]
@@ -14,8 +16,9 @@ pub(crate) struct Lane {
     pub(crate) n_open: u32,
     /// Gathered users.
     pub(crate) n_users: u32,
-    /// Where its members begin in `members`.
+    /// Its first and last pull.
     first: u32,
+    last: u32,
     /// Rate not given out.
     pub(crate) rest: f64,
     /// What its open users draw per level.
@@ -25,11 +28,24 @@ pub(crate) struct Lane {
     pub(crate) own: f64,
 }
 
-/// What a task draws from a lane.
+/// What a task, all its copies, draws from a lane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drawn {
+    /// Units in all.
+    pub(crate) amount: f64,
+    /// Units a level.
+    pub(crate) load: f64,
+    /// Units a second, until now.
+    pub(crate) own: f64,
+}
+
+/// The same in a filling.
 #[derive(Clone, Copy, Debug)]
 struct Pull {
     lane: u32,
     task: u32,
+    /// The next pull of the lane.
+    next: u32,
     /// Units of all copies.
     amount: f64,
     /// Units per level.
@@ -75,8 +91,6 @@ pub(crate) struct Filling {
     families: Vec<Family>,
     tasks: Vec<Open>,
     pulls: Vec<Pull>,
-    /// Tasks by lane.
-    members: Vec<u32>,
     /// Level at which each lane is full; infinite without open users.
     levels: Vec<f64>,
     /// Tasks with a limit of their own, lowest level first.
@@ -114,21 +128,35 @@ impl Filling {
 
     #[inline]
     pub(crate) fn add_lane(&mut self, capacity: u32) -> u32 {
-        let lane = Lane { capacity, n_open: 0, n_users: 0, first: 0, rest: 0.0, load: 0.0, load_all: 0.0, own: 0.0 };
-        self.lanes.push(lane);
+        self.lanes.push(Lane {
+            capacity,
+            n_open: 0,
+            n_users: 0,
+            first: NONE,
+            last: NONE,
+            rest: 0.0,
+            load: 0.0,
+            load_all: 0.0,
+            own: 0.0,
+        });
         self.lanes.len() as u32 - 1
     }
 
-    /// The last task added draws from a lane: `amount` units for all of it, `load` a level, `own` a second until now.
+    /// The last task added draws from a lane.
     #[inline]
-    pub(crate) fn add_use(&mut self, index: u32, amount: f64, load: f64, own: f64) {
+    pub(crate) fn add_use(&mut self, index: u32, Drawn { amount, load, own }: Drawn) {
+        let pull = self.pulls.len() as u32;
         let lane = &mut self.lanes[index as usize];
         lane.n_open += 1;
         lane.load += load;
         lane.own += own;
-        self.pulls.push(Pull { lane: index, task: self.tasks.len() as u32 - 1, amount, load });
+        match std::mem::replace(&mut lane.last, pull) {
+            NONE => lane.first = pull,
+            last => self.pulls[last as usize].next = pull,
+        }
+        self.pulls.push(Pull { lane: index, task: self.tasks.len() as u32 - 1, next: NONE, amount, load });
         if let Some(task) = self.tasks.last_mut() {
-            task.pulls[1] += 1;
+            task.pulls[1] = pull + 1;
         }
     }
 
@@ -137,21 +165,13 @@ impl Filling {
         self.lanes.get(rate.stop as usize).map(|lane| lane.capacity)
     }
 
-    /// Sorts tasks by lane and lanes by nothing: ready to fill.
-    pub(crate) fn index(&mut self) {
-        let mut first = 0;
+    /// What is left of each lane is known: ready to fill.
+    pub(crate) fn begin(&mut self) {
         self.levels.clear();
         for lane in &mut self.lanes {
-            lane.first = first;
-            first += lane.n_open;
+            lane.n_users = lane.n_open;
             lane.load_all = lane.load;
             self.levels.push(lane.rest / lane.load);
-        }
-        self.members.resize(self.pulls.len(), 0);
-        for pull in &self.pulls {
-            let lane = &mut self.lanes[pull.lane as usize];
-            self.members[(lane.first + lane.n_users) as usize] = pull.task;
-            lane.n_users += 1;
         }
     }
 
@@ -222,10 +242,12 @@ impl Filling {
     }
 
     fn freeze_members(&mut self, lane: u32, level: f64) -> u32 {
-        let Lane { first, n_users, .. } = self.lanes[lane as usize];
         let mut n_frozen = 0;
-        for i in first..first + n_users {
-            let task = self.members[i as usize];
+        let mut next = self.lanes[lane as usize].first;
+        while next != NONE {
+            let pull = &self.pulls[next as usize];
+            let task = pull.task;
+            next = pull.next;
             if !self.is_frozen(task) {
                 self.freeze(task, Rate { rate: level * self.tasks[task as usize].per_level, stop: lane });
                 n_frozen += 1;
@@ -261,14 +283,12 @@ impl Filling {
     /// Sums a lane's load anew where subtracting has cancelled its digits.
     #[cold]
     fn reload(&mut self, index: u32) {
-        let Lane { first, n_users, .. } = self.lanes[index as usize];
         let mut load = 0.0;
-        for &task in &self.members[first as usize..(first + n_users) as usize] {
-            if !self.is_frozen(task) {
-                let [first, end] = self.tasks[task as usize].pulls;
-                let pulls = &self.pulls[first as usize..end as usize];
-                load += pulls.iter().filter(|pull| pull.lane == index).map(|pull| pull.load).sum::<f64>();
-            }
+        let mut next = self.lanes[index as usize].first;
+        while next != NONE {
+            let pull = &self.pulls[next as usize];
+            load += if self.is_frozen(pull.task) { 0.0 } else { pull.load };
+            next = pull.next;
         }
         let lane = &mut self.lanes[index as usize];
         (lane.load, lane.load_all) = (load, load);

@@ -55,9 +55,7 @@ impl Kernel {
     #[inline]
     #[must_use]
     pub fn task<T>(&self, tag: T, on: &RankResources) -> Task<T> {
-        Task::new(tag)
-            .demand(on.memory, self.memory)
-            .demand(on.tensor, self.tensor)
+        Task::drawing(tag, [(on.memory, self.memory), (on.tensor, self.tensor)])
             .weight(f64::from(self.sms.max(1)))
             .no_faster_than(self.shortest)
             .latency(self.latency)

@@ -41,21 +41,18 @@ impl<D: Driver> Engine<'_, D> {
         let Self { chains, driver, pools, sharing, .. } = self;
         let Chain { list, n_tasks, n_ended, class, turns, since, course, .. } = &mut chains[id as usize];
         let first = driver.listed(*list, *n_ended);
-        let (mut task, mut start) = (first, *since);
+        let mut start = *since;
         course.clear();
         if first.claims().iter().all(|(pool, _)| pools[pool.0 as usize].is_quiet()) {
-            for next in *n_ended + 1.. {
+            for index in *n_ended..*n_tasks {
+                let task = driver.listed(*list, index);
+                if !task.claims_as(&first) {
+                    break;
+                }
                 let Some(foreseen) = sharing.foresee(course, &task, start) else { break };
                 sharing.pass(course, &task, &foreseen);
                 (start, *class) = (foreseen.turn.end, task.class);
                 turns.push(foreseen.turn);
-                if next == *n_tasks {
-                    break;
-                }
-                task = driver.listed(*list, next);
-                if !task.claims_as(&first) {
-                    break;
-                }
             }
         }
         if turns.len() == *n_ended as usize {

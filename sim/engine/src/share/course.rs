@@ -8,6 +8,7 @@ use units::SimTime;
 
 use super::{FULL, NO_GROUP, Occupant, Sharing, residue, time_to};
 use crate::driver::Turn;
+use crate::fill::Drawn;
 use crate::resource::CapacityId;
 use crate::task::{Bound, MAX_DEMANDS, Task};
 
@@ -125,7 +126,7 @@ impl Lane {
 impl Sharing {
     /// How a task fares that gets its claims at `start`; its use is then part of the course. None where a third task would
     /// be felt, or the neighbor ends meanwhile; the course is then as it was.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn foresee<T>(&mut self, course: &mut Course, task: &Task<T>, start: SimTime) -> Option<Foreseen> {
         let (n_lanes, alone) = (course.n_lanes, course.neighbor.is_none());
         let foreseen = self.reckon(course, task, start);
@@ -138,7 +139,7 @@ impl Sharing {
         foreseen
     }
 
-    #[inline]
+    #[inline(always)]
     fn reckon<T>(&mut self, course: &mut Course, task: &Task<T>, start: SimTime) -> Option<Foreseen> {
         let places = self.places(course, task)?;
         let from = start + task.latency;
@@ -230,15 +231,17 @@ impl Sharing {
                 shared = lane;
             }
             let copies = f64::from(task.copies);
-            self.filling.add_use(lane, copies * amount, copies * (amount * per_level), 0.0);
+            let drawn = Drawn { amount: copies * amount, load: copies * (amount * per_level), own: 0.0 };
+            self.filling.add_use(lane, drawn);
         }
         self.filling.add_task(neighbor.per_level, neighbor.limit, false);
-        self.filling.add_use(shared, neighbor.amount, neighbor.load, neighbor.amount * neighbor.draw.rate);
+        let Neighbor { amount, load, .. } = *neighbor;
+        self.filling.add_use(shared, Drawn { amount, load, own: amount * neighbor.draw.rate });
         // Everybody there is takes part, so all of a lane is to be had.
         for (lane, &place) in self.filling.lanes.iter_mut().zip(places) {
             lane.rest = course.lanes[usize::from(place)].rate;
         }
-        self.filling.index();
+        self.filling.begin();
         self.filling.fill();
         let of = |task: usize| {
             let rate = self.filling.rates[task];
@@ -250,7 +253,7 @@ impl Sharing {
     }
 
     /// The task that was foreseen last ends: the course has what it used back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pass<T>(&mut self, course: &mut Course, task: &Task<T>, foreseen: &Foreseen) {
         course.n_copies += u64::from(task.copies);
         let Foreseen { turn, from, rate, places } = *foreseen;
@@ -277,7 +280,7 @@ impl Sharing {
     }
 
     /// Finds the lanes of a task, laying new ones; none where a course cannot be foreseen.
-    #[inline]
+    #[inline(always)]
     fn places<T>(&self, course: &mut Course, task: &Task<T>) -> Option<Places> {
         // Most tasks of a chain have the same capacities in the same order.
         let is_lane = |i: usize| i < course.n_lanes && course.lanes[i].capacity == task.demands[i].0.0;

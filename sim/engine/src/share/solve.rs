@@ -1,10 +1,9 @@
 //! The solve: which tasks a change can be felt by, in families that share nothing with each other, and their new rates.
 
-use std::ops::Range;
-
 use units::SimTime;
 
-use super::{FULL, Shared, Sharing};
+use super::{Draw, FULL, Shared, Sharing, Use};
+use crate::fill::Drawn;
 use crate::resource::CapacityId;
 use crate::task::Bound;
 
@@ -23,11 +22,16 @@ pub(super) struct Kin {
 }
 
 impl Kin {
-    fn begin(&mut self, n_tasks: usize) {
+    fn begin(&mut self) {
         self.parents.clear();
-        self.parents.extend(0..n_tasks as u32);
         self.firsts.clear();
-        self.n_families = n_tasks;
+        self.n_families = 0;
+    }
+
+    /// The next task is a family of its own, as far as is known.
+    fn add_task(&mut self) {
+        self.parents.push(self.parents.len() as u32);
+        self.n_families += 1;
     }
 
     /// The first task of a family.
@@ -93,6 +97,7 @@ impl Sharing {
         self.stamp = self.stamp.wrapping_add(1).max(1);
         self.gather();
         if let [slot] = *self.set
+            && self.is_apart(slot)
             && self.solve_one(slot, now)
         {
             self.kin.n_families = 1;
@@ -124,7 +129,7 @@ impl Sharing {
         self.set.clear();
     }
 
-    /// Collects the tasks that the changes can be felt by, through full capacities.
+    /// Collects the tasks that the changes can be felt by at once; others follow through full capacities.
     fn gather(&mut self) {
         let stamp = self.stamp;
         let draws = &mut self.draws;
@@ -136,39 +141,14 @@ impl Sharing {
             first
         });
         while let Some(id) = self.felt.pop() {
-            self.take_users(id);
-        }
-        self.spread(0);
-    }
-
-    fn take_users(&mut self, id: u32) {
-        let shared = &mut self.shared[id as usize];
-        if shared.taken == self.stamp {
-            return;
-        }
-        shared.taken = self.stamp;
-        for &(slot, _) in &shared.users {
-            let draw = &mut self.draws[slot as usize];
-            if draw.stamp != self.stamp {
-                draw.stamp = self.stamp;
-                self.set.push(slot);
-            }
+            self.shared[id as usize].take_users(stamp, &mut self.draws, &mut self.set);
         }
     }
 
-    /// Follows full capacities from the `from`-th gathered task on.
-    fn spread(&mut self, from: usize) {
-        let mut next = from;
-        while let Some(&slot) = self.set.get(next) {
-            for i in 0..self.n_uses(slot) {
-                let capacity = self.uses[slot as usize].0[i].capacity;
-                let shared = &self.shared[capacity as usize];
-                if shared.taken != self.stamp && shared.users.len() > 1 && shared.used >= shared.rate * FULL {
-                    self.take_users(capacity);
-                }
-            }
-            next += 1;
-        }
+    /// Whether a task meets nobody at a full capacity.
+    fn is_apart(&self, slot: u32) -> bool {
+        let uses = &self.uses[slot as usize].0[..self.n_uses(slot)];
+        uses.iter().all(|entry| !self.shared[entry.capacity as usize].spreads(self.stamp))
     }
 
     /// A task that shares nothing full: its rate is what the tightest of its capacities leaves it, or its limit. Whether
@@ -201,67 +181,85 @@ impl Sharing {
         true
     }
 
-    /// Lays the gathered tasks and the capacities between them out for a filling, family by family.
+    /// Lays the gathered tasks, those that meet them at full capacities, and the capacities between them out for a filling,
+    /// family by family.
     fn lay(&mut self) {
-        self.kin.begin(self.set.len());
+        self.kin.begin();
         self.filling.clear();
         self.filling.add_family();
-        self.lay_tasks::<true>(0..self.set.len());
+        self.gather_and_lay();
         self.kin.sort(&self.set);
         if self.kin.n_families > 1 {
             self.filling.clear();
-            let mut begin = 0;
-            for family in 0..self.kin.ends.len() {
-                let end = self.kin.ends[family] as usize;
-                self.filling.add_family();
-                self.lay_tasks::<false>(begin..end);
-                begin = end;
-            }
+            self.lay_families();
         }
         for lane in &mut self.filling.lanes {
             lane.rest = self.shared[lane.capacity as usize].rest_beside(lane.own, lane.n_open as usize);
         }
-        self.filling.index();
+        self.filling.begin();
     }
 
-    /// Lays out some of the gathered tasks: as they were gathered, to find their families, or by family.
-    fn lay_tasks<const FIND: bool>(&mut self, tasks: Range<usize>) {
+    /// Lays tasks out as they are gathered, finds their families, and follows full capacities to further tasks.
+    fn gather_and_lay(&mut self) {
         self.pass = self.pass.wrapping_add(1).max(1);
-        let Self { set, draws, uses, shared, pass, filling, kin, .. } = self;
-        for task in tasks {
-            let slot = if FIND { set[task] } else { kin.sorted[task] } as usize;
-            let draw = &draws[slot];
-            filling.add_task(draw.per_level, draw.limit, draw.n_uses == 0);
-            for entry in &uses[slot].0[..usize::from(draw.n_uses)] {
+        let Self { set, draws, uses, shared, pass, stamp, filling, kin, .. } = self;
+        let mut task = 0;
+        while let Some(&slot) = set.get(task as usize) {
+            kin.add_task();
+            let Draw { per_level, limit, n_uses, .. } = draws[slot as usize];
+            let pulls = draws[slot as usize].pulls();
+            filling.add_task(per_level, limit, n_uses == 0);
+            for entry in &uses[slot as usize].0[..usize::from(n_uses)] {
                 let shared = &mut shared[entry.capacity as usize];
                 if shared.pass != *pass {
                     shared.pass = *pass;
                     shared.lane = filling.add_lane(entry.capacity);
-                    if FIND {
-                        kin.firsts.push(task as u32);
+                    kin.firsts.push(task);
+                    if shared.spreads(*stamp) {
+                        shared.take_users(*stamp, draws, set);
                     }
-                } else if FIND && kin.n_families > 1 {
-                    kin.unite(kin.firsts[shared.lane as usize], task as u32);
+                } else {
+                    kin.unite(kin.firsts[shared.lane as usize], task);
                 }
-                let amount = draw.copies * entry.amount;
-                let load = draw.copies * (entry.amount * draw.per_level);
-                filling.add_use(shared.lane, amount, load, amount * draw.rate);
+                filling.add_use(shared.lane, pulls.of(entry));
             }
+            task += 1;
+        }
+    }
+
+    /// Lays the gathered tasks out by family.
+    fn lay_families(&mut self) {
+        self.pass = self.pass.wrapping_add(1).max(1);
+        let Self { draws, uses, shared, pass, filling, kin, .. } = self;
+        let mut begin = 0;
+        for &end in &kin.ends {
+            filling.add_family();
+            for &slot in &kin.sorted[begin as usize..end as usize] {
+                let draw = &draws[slot as usize];
+                filling.add_task(draw.per_level, draw.limit, draw.n_uses == 0);
+                for entry in &uses[slot as usize].0[..usize::from(draw.n_uses)] {
+                    let shared = &mut shared[entry.capacity as usize];
+                    if shared.pass != *pass {
+                        shared.pass = *pass;
+                        shared.lane = filling.add_lane(entry.capacity);
+                    }
+                    filling.add_use(shared.lane, draw.pulls().of(entry));
+                }
+            }
+            begin = end;
         }
     }
 
     /// Takes in the other users of capacities that the new rates fill. Whether there were any.
     fn widen(&mut self) -> bool {
         let before = self.set.len();
-        for i in 0..self.filling.lanes.len() {
-            let lane = &self.filling.lanes[i];
-            let shared: &Shared = &self.shared[lane.capacity as usize];
+        for lane in &self.filling.lanes {
+            let shared = &mut self.shared[lane.capacity as usize];
             let full = lane.rest <= shared.rate * (1.0 - FULL);
             if full && (lane.n_users as usize) < shared.users.len() {
-                self.take_users(lane.capacity);
+                shared.take_users(self.stamp, &mut self.draws, &mut self.set);
             }
         }
-        self.spread(before);
         self.set.len() > before
     }
 
@@ -277,5 +275,48 @@ impl Sharing {
             let bound = self.filling.stop(rate).map_or(Bound::Limit, |id| Bound::Capacity(CapacityId(id)));
             self.draws[slot as usize].settle(rate.rate, bound, now);
         }
+    }
+}
+
+impl Shared {
+    /// Whether a change here is felt by users that have not been taken in.
+    #[inline]
+    fn spreads(&self, stamp: u32) -> bool {
+        self.taken != stamp && self.users.len() > 1 && self.used >= self.rate * FULL
+    }
+
+    fn take_users(&mut self, stamp: u32, draws: &mut [Draw], set: &mut Vec<u32>) {
+        if std::mem::replace(&mut self.taken, stamp) == stamp {
+            return;
+        }
+        for &(slot, _) in &self.users {
+            let draw = &mut draws[slot as usize];
+            if std::mem::replace(&mut draw.stamp, stamp) != stamp {
+                set.push(slot);
+            }
+        }
+    }
+}
+
+impl Draw {
+    #[inline]
+    fn pulls(&self) -> Pulls {
+        Pulls { copies: self.copies, per_level: self.per_level, rate: self.rate }
+    }
+}
+
+/// What makes a use of one copy what all draw.
+#[derive(Clone, Copy)]
+struct Pulls {
+    copies: f64,
+    per_level: f64,
+    rate: f64,
+}
+
+impl Pulls {
+    #[inline]
+    fn of(self, entry: &Use) -> Drawn {
+        let amount = self.copies * entry.amount;
+        Drawn { amount, load: self.copies * (entry.amount * self.per_level), own: amount * self.rate }
     }
 }

@@ -64,9 +64,7 @@ impl Flow {
     #[must_use]
     pub fn task<T>(&self, tag: T, [from, to]: [&RankResources; 2], copied: f64, latency: SimSpan) -> Task<T> {
         let (send, receive) = if self.up { (from.up_send, to.up_receive) } else { (from.out_send, to.out_receive) };
-        Task::new(tag)
-            .demand(send, self.occupied[0])
-            .demand(receive, self.occupied[1])
+        Task::drawing(tag, [(send, self.occupied[0]), (receive, self.occupied[1])])
             .demand(from.copy, self.copied[0] * copied)
             .demand(to.copy, self.copied[1] * copied)
             .no_faster_than(self.shortest)
