@@ -280,7 +280,6 @@ fn pages_lead_somewhere_and_name_the_two_commands() {
         "book/studies.md",
         "reports/README.md",
         "reports/speed.md",
-        "reports/training-step.md",
         "reports/validation.md",
         "scenarios/README.md",
         "scenarios/studies/README.md",
