@@ -19,7 +19,7 @@
 //!    is taken to buy ([`CostTerms`]), with nothing left open.
 //! 2. [`memory()`] and [`check_memory`] say what every pipeline rank holds at its fullest, and refuse with the table.
 //! 3. [`lower`] is the one place where hardware meets workload meets measurement. A [`Program`] is resources
-//!    ([`RankResources`]), [`Kernel`]s, all-to-alls message by message ([`ExchangeTemplate`]), collectives ([`Ring`]), and
+//!    ([`platform::RankResources`]), kernels ([`OpKernel`]), all-to-alls message by message ([`platform::ExchangeTemplate`]), collectives ([`Ring`]), and
 //!    one [`Routine`] for each kind of chunk: streams of [`Instruction`]s. [`SlotPlan`]s hold which routine a rank runs when.
 //! 4. [`run`] drives the engine: a [`Sequencer`] decides what each [`Gang`] of ranks runs next, and every rank is a small
 //!    machine of streams that starts what may start when something ends. [`run_gangs`] does that for any kind of job.
