@@ -47,6 +47,9 @@ impl Dimension {
     /// The largest tile: far beyond what the registers of an SM hold, and few enough to try all up to it.
     pub const TILE_MAX: f64 = 4096.0;
 
+    /// The largest count of anything else: beyond any count of a kernel, and the product of a few of them still a number.
+    pub const COUNT_MAX: f64 = (1_u64 << 40) as f64;
+
     /// No value is below.
     #[must_use]
     pub const fn least(self) -> f64 {
@@ -64,9 +67,8 @@ impl Dimension {
         match self {
             Self::Fraction | Self::Share => 1.0,
             Self::Tile => Self::TILE_MAX,
-            Self::Count | Self::CountAboveZero | Self::CountFromOne | Self::Seconds | Self::BytesPerSec => {
-                f64::INFINITY
-            }
+            Self::Count | Self::CountAboveZero | Self::CountFromOne => Self::COUNT_MAX,
+            Self::Seconds | Self::BytesPerSec => f64::INFINITY,
         }
     }
 }

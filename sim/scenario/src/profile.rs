@@ -14,8 +14,6 @@ use crate::tree::list;
 
 /// Beyond three standard deviations of a log-normal nothing is known.
 const SPREAD_MAX: f64 = 3.0;
-/// Beyond any count of a kernel, and the product of a few of them still a number.
-const COUNT_MAX: f64 = (1_u64 << 40) as f64;
 /// Missing estimates that a message names.
 const N_SHOWN: usize = 4;
 
@@ -106,16 +104,11 @@ fn value(reader: &mut Reader<'_>, key: EstimateKey, name: &str) -> f64 {
     match key.dimension() {
         Dimension::Seconds => reader.quantity_or_zero::<Seconds>(name).get(),
         Dimension::BytesPerSec => reader.quantity::<BytesPerSec>(name).get(),
-        Dimension::Fraction | Dimension::CountAboveZero => above_zero(reader, name, most(key)),
+        Dimension::Fraction | Dimension::CountAboveZero => above_zero(reader, name, key.dimension().most()),
         Dimension::Share | Dimension::Count | Dimension::CountFromOne | Dimension::Tile => {
-            reader.number(name, key.dimension().least()..=most(key))
+            reader.number(name, key.dimension().least()..=key.dimension().most())
         }
     }
-}
-
-/// The largest value that is read: counts, too, end somewhere.
-fn most(key: EstimateKey) -> f64 {
-    key.dimension().most().min(COUNT_MAX)
 }
 
 /// A share of nothing would make a kernel last for ever.
