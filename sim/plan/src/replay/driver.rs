@@ -192,7 +192,9 @@ impl<'a> Replay<'a> {
         self.ranks[at.0 as usize].n_communications += 1;
         let index = self.count(at.0, (at.0, to, tag));
         match self.costs.message(Tag::Message { send: at, index }, [at.0, to], bytes) {
-            Ok(task) => actions.submit(task),
+            Ok(task) => {
+                actions.submit(task);
+            }
             Err(error) => self.error = self.error.take().or(Some(error)),
         }
     }
