@@ -94,6 +94,8 @@ pub struct Actions<T> {
     pub(crate) wakes: Vec<(SimTime, u64)>,
     pub(crate) rates: Vec<(CapacityId, f64)>,
     pub(crate) stops: bool,
+    /// Whether there is a cancellation among the orders.
+    cancels: bool,
     pub(crate) handles: Handles,
 }
 
@@ -114,7 +116,14 @@ pub(crate) enum Order<T> {
 
 impl<T> Default for Actions<T> {
     fn default() -> Self {
-        Self { orders: Vec::new(), wakes: Vec::new(), rates: Vec::new(), stops: false, handles: Handles::default() }
+        Self {
+            orders: Vec::new(),
+            wakes: Vec::new(),
+            rates: Vec::new(),
+            stops: false,
+            cancels: false,
+            handles: Handles::default(),
+        }
     }
 }
 
@@ -148,9 +157,23 @@ impl<T> Actions<T> {
     }
 
     /// Gives up what was submitted, and of a batch or a chain what is left of it: nothing more is drawn, claims are released,
-    /// and the driver hears no more of it. Only what ends at this very instant may still be told. What is over already stays.
+    /// and the driver hears no more of it, also where it ends at this very instant. What is over already stays.
     pub fn cancel(&mut self, handle: Handle) {
         self.orders.push(Order::Cancel(handle));
+        self.cancels = true;
+    }
+
+    /// Whether a handle was given up at this instant.
+    #[inline]
+    pub(crate) fn gives_up(&self, handle: Option<Handle>) -> bool {
+        let is_of = |order: &Order<T>| matches!(order, Order::Cancel(given_up) if Some(*given_up) == handle);
+        self.cancels && self.orders.iter().any(is_of)
+    }
+
+    /// The orders, to be carried out.
+    pub(crate) fn take_orders(&mut self) -> Vec<Order<T>> {
+        self.cancels = false;
+        std::mem::take(&mut self.orders)
     }
 
     /// Ends the run at this instant: what is open is cut.

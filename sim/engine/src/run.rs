@@ -7,7 +7,7 @@ use units::{SimSpan, SimTime};
 use crate::chain::Chain;
 use crate::driver::{Actions, Driver, Finished, Order};
 use crate::fault::{Fault, Law};
-use crate::handle::Handle;
+use crate::handle::{Handle, What};
 use crate::queue::{Due, Queue};
 use crate::record::{Laws, Record};
 use crate::replay::{Open, Trajectories};
@@ -206,10 +206,13 @@ impl<'a, D: Driver> Engine<'a, D> {
     fn tell(&mut self, what: Ending) {
         match what {
             Ending::Slot(slot) => {
-                let of = std::mem::replace(&mut self.entries[slot as usize].of, Of::Nowhere);
+                let entry = &mut self.entries[slot as usize];
+                let handle = Handle { what: What::Task, place: slot, turn: entry.turn };
+                let of = std::mem::replace(&mut entry.of, Of::Nowhere);
                 let finished = self.end(slot);
                 match of {
                     Of::Nowhere => {}
+                    Of::Driver(_) if self.actions.gives_up(Some(handle)) => {}
                     Of::Driver(tag) => {
                         let Finished { start, end, bound, .. } = finished;
                         self.driver.finished(&Finished { tag, start, end, bound }, &mut self.actions);
@@ -307,7 +310,7 @@ impl<'a, D: Driver> Engine<'a, D> {
         }
         self.actions.wakes = wakes;
         self.grant();
-        let mut orders = std::mem::take(&mut self.actions.orders);
+        let mut orders = self.actions.take_orders();
         for order in orders.drain(..) {
             match order {
                 Order::Alone(task, handle) => self.submit(&task, handle),

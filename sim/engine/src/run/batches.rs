@@ -96,14 +96,16 @@ impl<D: Driver> Engine<'_, D> {
     pub(super) fn end_part(&mut self, id: u32, part: u32) {
         let batch = &mut self.batches[id as usize];
         batch.n_parts_left -= 1;
-        let list = batch.what.list;
+        let (list, handle) = (batch.what.list, batch.handle);
         if batch.n_parts_left == 0 {
             if batch.replay.is_some() {
                 self.account(id, SimSpan::from_picos(u64::MAX));
             }
             self.close_batch(id);
         }
-        self.driver.part_ended(list, part, self.now, &mut self.actions);
+        if !self.actions.gives_up(handle) {
+            self.driver.part_ended(list, part, self.now, &mut self.actions);
+        }
     }
 
     pub(super) fn close_batch(&mut self, id: u32) {

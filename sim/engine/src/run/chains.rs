@@ -188,7 +188,9 @@ impl<D: Driver> Engine<'_, D> {
             return;
         }
         chain.handle = None;
-        self.driver.chain_ended(chain.list, &chain.turns, &mut self.actions);
+        if !self.actions.gives_up(Some(handle)) {
+            self.driver.chain_ended(chain.list, &chain.turns, &mut self.actions);
+        }
         self.actions.handles.chains.free(id, handle.turn);
     }
 }
