@@ -2,6 +2,7 @@
 
 use plan::replay;
 use proptest::prelude::*;
+use topology::Routing;
 use units::{Bytes, Flops, Seconds};
 use workloads::import::{Group, Job, Node, Trace, Work};
 use workloads::op::Collective;
@@ -77,7 +78,7 @@ proptest! {
     fn laws_hold_and_time_adds_up(job in job()) {
         let site = scenario::load("tiny-moe", &[], &scenario::Library::built_in()).expect("a preset").plan;
         let (machine, profile) = (site.machine, site.profile);
-        let replayed = replay(&job, &machine, &profile).expect("it runs and every law holds");
+        let replayed = replay(&job, &machine, &profile, Routing::Adaptive).expect("it runs and every law holds");
         for (rank, trace) in replayed.ranks.iter().zip(&job.traces) {
             let whole = (rank.device + rank.exposed + rank.idle).seconds();
             prop_assert!((whole - replayed.makespan.get()).abs() < 1e-12, "{whole} of {}", replayed.makespan.get());
@@ -88,6 +89,6 @@ proptest! {
             prop_assert!(rank.device.seconds() >= alone - 1e-9);
             prop_assert!(rank.exposed <= rank.communication);
         }
-        prop_assert_eq!(&replayed, &replay(&job, &machine, &profile).expect("it runs again"));
+        prop_assert_eq!(&replayed, &replay(&job, &machine, &profile, Routing::Adaptive).expect("it runs again"));
     }
 }

@@ -27,7 +27,8 @@
 //! | [`Leg`] | the part of a collective that one rank takes | [`Platform::collective`] |
 //! | [`ExchangeTemplate`] | a dispatch or combine of sampled picks, message by message | [`ExchangeGroup::exchange`] |
 //!
-//! [`RankResources`] are the capacities that all of them draw from. Between ports the network is a bound, of which `way` has the formula.
+//! [`RankResources`] are the capacities that all of them draw from. Between ports the network is a bound, of which `way` has the formula; where nobody
+//! knows which messages meet, its links are capacities ([`Trunks`]).
 //!
 //! This crate knows machine and measurement. It does not know jobs: no stage, no micro-batch, no step.
 
@@ -40,6 +41,7 @@ mod message;
 mod placement;
 mod platform;
 mod ports;
+mod trunks;
 mod way;
 
 pub use collective::Leg;
@@ -54,3 +56,4 @@ pub use message::Message;
 pub use placement::Placement;
 pub use platform::Platform;
 pub use ports::{PortRates, RankResources};
+pub use trunks::Trunks;

@@ -29,8 +29,9 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<String, Failure> {
     let files: Vec<(String, Vec<u8>)> = files.collect::<Result<_, Failure>>()?;
     let (format, job) = job(args, &files)?;
     let site = scenario::load_cluster(&args.cluster, &args.profile, &args.layers.sets, &args.layers.library()?)?;
-    let replayed =
-        during("replaying", Extent::Unknown, args.json, || plan::replay(&job, &site.machine, &site.profile))?;
+    let replayed = during("replaying", Extent::Unknown, args.json, || {
+        plan::replay(&job, &site.machine, &site.profile, topology::Routing::Adaptive)
+    })?;
     Ok(if args.json { as_json(format, &job, &replayed) } else { as_text(format, args, &job, &replayed) })
 }
 

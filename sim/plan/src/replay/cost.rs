@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use calibrate::{Call, Profile, Spread};
 use engine::{CapacityId, Resources, Task};
-use platform::{Leg, Placement, Platform, RankResources};
+use platform::{Leg, Placement, Platform, RankResources, Trunks};
 use topology::{Machine, Routing};
 use units::{Bytes, SimSpan};
 use workloads::import::{Group, Job, Work};
@@ -12,21 +12,24 @@ use workloads::op::Collective;
 
 use crate::PlanError;
 
-/// An imported job has no policy: its messages take whichever way is free.
-const ROUTING: Routing = Routing::Adaptive;
-
 /// Prices of everything a job does on a machine; rank `r` is device `r`.
 #[derive(Debug)]
 pub(super) struct Costs<'a> {
     platform: Platform<'a>,
     resources: Resources,
     ranks: Vec<RankResources>,
+    trunks: Trunks,
     groups: Vec<platform::Group>,
 }
 
 impl<'a> Costs<'a> {
-    pub(super) fn new(job: &'a Job, machine: &'a Machine, profile: &'a Profile) -> Result<Self, PlanError> {
-        let platform = Platform::new(machine, profile, Placement::new(machine, machine.node.devices), ROUTING)?;
+    pub(super) fn new(
+        job: &'a Job,
+        machine: &'a Machine,
+        profile: &'a Profile,
+        routing: Routing,
+    ) -> Result<Self, PlanError> {
+        let platform = Platform::new(machine, profile, Placement::new(machine, machine.node.devices), routing)?;
         let groups = groups(&platform, job)?;
         if groups.iter().any(platform::Group::is_spread) && !platform.network().has_network() {
             let message = "a group spans several nodes, but the machine has no network between them".to_owned();
@@ -35,7 +38,15 @@ impl<'a> Costs<'a> {
         let mut resources = Resources::default();
         let rates = platform.port_rates(0.0);
         let ranks = job.traces.iter().map(|_| rates.add_to(&mut resources)).collect();
-        Ok(Self { platform, resources, ranks, groups })
+        let mut trunks = Trunks::default();
+        for (rank, trace) in (0..).zip(&job.traces) {
+            for node in &trace.nodes {
+                if let Work::Send { to, .. } = node.work {
+                    trunks.add(&platform, [rank, to], &mut resources)?;
+                }
+            }
+        }
+        Ok(Self { platform, resources, ranks, trunks, groups })
     }
 
     pub(super) fn resources(&self) -> &Resources {
@@ -101,7 +112,11 @@ impl<'a> Costs<'a> {
     /// A message between two ranks.
     pub(super) fn message<T>(&self, tag: T, ends: [u32; 2], bytes: Bytes) -> Result<Task<T>, PlanError> {
         let message = self.platform.message(ends, bytes)?;
-        Ok(message.task(tag, ends.map(|rank| &self.ranks[rank as usize])))
+        let task = message.task(tag, ends.map(|rank| &self.ranks[rank as usize]));
+        Ok(match self.trunks.route(ends[0], ends[1]) {
+            Some(route) => task.along(route, message.bytes),
+            None => task,
+        })
     }
 }
 

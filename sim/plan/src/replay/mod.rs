@@ -3,7 +3,8 @@
 //! A rank's device runs one node at a time, in the order in which they become ready, and so does its host; collectives and messages
 //! run beside them and share the rank's ports. A collective begins when the last of its ranks is there and is a ring
 //! ([`platform::Leg`]); a message sets out when its sender is there, and is received when it has come and its receiver waits for
-//! it. Arithmetic reaches the shares of the peaks that the
+//! it. Messages share the trunks and PCIe links of their routes ([`platform::Trunks`]); a collective keeps within what the routes of its
+//! group and of those like it leave it. Arithmetic reaches the shares of the peaks that the
 //! profile gives BF16 products in their main loop and kernels bound by memory.
 //!
 //! A job of one trace for all ranks runs once: they are in lockstep, so each meets the others at once. Where it breaks: groups spread unevenly
@@ -13,7 +14,7 @@ mod cost;
 mod driver;
 
 use calibrate::Profile;
-use topology::Machine;
+use topology::{Machine, Routing};
 use units::{Seconds, SimSpan, SimTime};
 use workloads::import::Job;
 
@@ -52,7 +53,7 @@ pub struct RankReplay {
 ///
 /// # Errors
 /// When the machine has too few devices, is not connected, or the ranks wait for each other in a circle.
-pub fn replay(job: &Job, machine: &Machine, profile: &Profile) -> Result<Replayed, PlanError> {
+pub fn replay(job: &Job, machine: &Machine, profile: &Profile, routing: Routing) -> Result<Replayed, PlanError> {
     let n_devices = machine.n_devices();
     if u64::from(job.n_ranks) > n_devices {
         let message = format!(
@@ -61,7 +62,7 @@ pub fn replay(job: &Job, machine: &Machine, profile: &Profile) -> Result<Replaye
         );
         return Err(PlanError::Contradiction(message));
     }
-    let costs = cost::Costs::new(job, machine, profile)?;
+    let costs = cost::Costs::new(job, machine, profile, routing)?;
     // Half of what picoseconds can count.
     let (longest, limit) = (costs.longest(job)?, SimTime::MAX.seconds() / 2.0);
     if longest.is_nan() || longest > limit {

@@ -15,6 +15,11 @@ fn site() -> (Machine, Profile) {
     (plan.machine, plan.profile)
 }
 
+/// With messages on whichever lane is free.
+fn replay(job: &Job, machine: &Machine, profile: &Profile) -> Result<Replayed, PlanError> {
+    super::replay(job, machine, profile, Routing::Adaptive)
+}
+
 fn node(name: &str, work: Work, after: &[u32]) -> Node {
     Node { name: name.to_owned(), work, after: after.to_vec() }
 }
@@ -159,6 +164,40 @@ fn messages_take_the_port_between_their_ends() {
             machine.node.nic.rate.get() * profile.value(EstimateKey::PointToPointFraction)
         };
         close(&format!("to {to}"), 1e-3 + latency + SIZE / rate, replayed.makespan.get());
+    }
+}
+
+#[test]
+fn messages_that_meet_on_a_trunk_share_it_and_others_do_not_wait() {
+    let (mut machine, profile) = site();
+    let devices = machine.node.devices;
+    // A leaf of twelve ports down and four up; eight messages leave it for another leaf.
+    machine.n_nodes = 6;
+    let fabric = &mut machine.fabric;
+    (fabric.kind, fabric.planes, fabric.tiers) = (topology::FabricKind::FatTree, 1, 2);
+    (fabric.switch_ports, fabric.oversubscription) = (16, 3.0);
+    let trunk = fabric.link_rate.get();
+    let bytes = Bytes::new(SIZE);
+    let first = 3 * devices;
+    let alone = SIZE / (machine.node.nic.rate.get() * profile.value(EstimateKey::PointToPointFraction));
+    let network = topology::Network::build(&machine).expect("a network");
+    for routing in [Routing::Adaptive, Routing::Static] {
+        let latency = network.path(topology::DeviceId(0), topology::DeviceId(first), routing).expect("a path").latency;
+        // At once, or each only when the one before must have come.
+        for (n, apart, expected) in
+            [(1, 0.0, alone), (2, 0.0, alone), (8, 0.0, 8.0 * SIZE / (4.0 * trunk)), (8, 1.0, 7.0 + alone)]
+        {
+            let mut traces = vec![Vec::new(); (first + devices) as usize];
+            for rank in 0..n {
+                let to = first + rank;
+                let waits = Work::Device(Seconds::new(apart * f64::from(rank)));
+                let send = Work::Send { to, tag: 7, bytes };
+                traces[rank as usize] = vec![node("wait", waits, &[]), node("send", send, &[0])];
+                traces[to as usize] = vec![node("receive", Work::Receive { from: rank, tag: 7 }, &[])];
+            }
+            let replayed = super::replay(&job(traces, Vec::new()), &machine, &profile, routing).expect("runs");
+            close(&format!("{n} {apart} s apart, {routing:?}"), expected + latency.get(), replayed.makespan.get());
+        }
     }
 }
 
