@@ -23,8 +23,8 @@ pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
     keep_plan(&prepared, args)?;
     let fullest = memory.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
     let (total, capacity) = fullest.map_or((0.0, 0.0), |rank| (rank.total.get(), rank.capacity.get()));
-    let n_ranks = plan.parallel.n_ranks();
-    let notes = fabric::notes(&plan.machine);
+    let n_ranks = plan.job.parallel.n_ranks();
+    let notes = fabric::notes(&plan.site.machine);
     if args.output.json {
         let digest = &prepared.digest;
         return Ok(pretty(
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
 /// Runs a plan, and shows how far it is.
 pub(crate) fn simulate(plan: &Plan, keep: Keep, output: &Output) -> Result<Simulated, Failure> {
     let lowered = during("laying out tasks", Extent::Unknown, output.quiet, || tunnel::lower(plan))?;
-    let message = format!("simulating a step on {} ranks", count(plan.parallel.n_ranks().into()));
+    let message = format!("simulating a step on {} ranks", count(plan.job.parallel.n_ranks().into()));
     let progress = Progress::default();
     let extent = Extent::Slots { ended: &progress, of: lowered.program.n_slots() };
     Ok(during(&message, extent, output.quiet, || lowered.run(keep, &progress))?)
@@ -107,7 +107,7 @@ pub(crate) fn simulate(plan: &Plan, keep: Keep, output: &Output) -> Result<Simul
 
 /// Intervals are for pictures: without a folder nobody looks at them.
 fn recording(plan: &Plan, has_folder: bool) -> Recording {
-    if has_folder { plan.policy.record } else { Recording::None }
+    if has_folder { plan.simulation.record } else { Recording::None }
 }
 
 fn claim(prepared: &Prepared, args: &ScenarioArgs) -> Result<Option<Folder>, Failure> {

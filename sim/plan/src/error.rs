@@ -9,6 +9,11 @@ use workloads::traffic::TrafficError;
 /// Why a plan cannot run. Each message carries its numbers and the way out.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
+    /// What only a training job has is wanted of another.
+    #[error(
+        "the job is no training: it has no model, no stages and no step; take a scenario with `model.*` and `job.*`"
+    )]
+    NotTraining,
     /// More ranks than devices.
     #[error(
         "the job has {n_ranks} ranks but the machine {n_devices} devices; lower `parallel.*` or raise `cluster.nodes`"

@@ -4,7 +4,7 @@ use plan::replay;
 use proptest::prelude::*;
 use topology::Routing;
 use units::{Bytes, Flops, Seconds};
-use workloads::import::{Group, Job, Node, Trace, Work};
+use workloads::import::{Graph, Group, Node, Trace, Work};
 use workloads::op::Collective;
 
 /// What all ranks do in one round: a node each rank runs alone, or one they meet in.

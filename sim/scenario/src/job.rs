@@ -1,7 +1,7 @@
 //! The job and its traffic: `job.*`, `traffic.*`.
 
 use calibrate::{Lacking, lacking};
-use plan::{Job, LinearPrecision};
+use plan::LinearPrecision;
 use topology::Device;
 use workloads::model::{Gate, Model};
 use workloads::traffic::{Router, TrafficSpec};
@@ -13,8 +13,16 @@ const COUNT_MAX: u64 = 1 << 32;
 /// Sampled batches and bias updates, which are walked one by one.
 const N_PARTS_MAX: u64 = 1 << 20;
 
-pub(crate) fn job(reader: &mut Reader<'_>) -> Job {
-    Job {
+/// The `job.*` keys.
+pub(crate) struct JobKeys {
+    pub(crate) sequence: u64,
+    pub(crate) global_batch: u64,
+    pub(crate) micro_batch: u64,
+    pub(crate) precision: LinearPrecision,
+}
+
+pub(crate) fn job(reader: &mut Reader<'_>) -> JobKeys {
+    JobKeys {
         sequence: reader.count("job.sequence", 1..=COUNT_MAX),
         global_batch: reader.count("job.global-batch", 1..=COUNT_MAX),
         micro_batch: reader.count("job.micro-batch", 1..=COUNT_MAX),
@@ -30,7 +38,7 @@ pub(crate) fn job(reader: &mut Reader<'_>) -> Job {
 }
 
 /// Arithmetic of products that the device has.
-pub(crate) fn check_arithmetic(reader: &mut Reader<'_>, job: &Job, device: &Device) {
+pub(crate) fn check_arithmetic(reader: &mut Reader<'_>, job: &JobKeys, device: &Device) {
     let Some(Lacking { format, key }) = lacking(device, job.precision.arithmetic()) else { return };
     if !reader.sound(&["job.precision", key]) {
         return;

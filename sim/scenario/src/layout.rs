@@ -1,12 +1,13 @@
 //! How the job is laid over ranks: `parallel.*`, and what it must agree with.
 
-use plan::{DispatchFormat, Job, KeepActivations, Policies};
+use plan::{DispatchFormat, KeepActivations, Policies};
 use topology::Machine;
 use workloads::model::Model;
 use workloads::parallel::{Parallelism, default_stages};
 use workloads::schedule::{Schedule, ScheduleError, multiples};
 use workloads::step::{Shape, ShapeError};
 
+use crate::job::JobKeys;
 use crate::reader::{Reader, WordOr};
 
 /// Ranks and stages.
@@ -17,7 +18,7 @@ pub(crate) fn parallel(
     reader: &mut Reader<'_>,
     machine: &Machine,
     model: &Model,
-    job: &Job,
+    job: &JobKeys,
     policy: &Policies,
 ) -> Parallelism {
     let schedule = policy.schedule;
@@ -158,7 +159,7 @@ fn check_experts(reader: &mut Reader<'_>, model: &Model, parallel: &Parallelism)
 }
 
 /// Heads, widths and tokens that a rank's share must divide; `workloads` knows which.
-fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Policies, parallel: &Parallelism) {
+fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &Policies, parallel: &Parallelism) {
     let keys = ["job.sequence", "job.micro-batch", "parallel.tp", "parallel.cp", "policy.logit-pieces"];
     if !reader.sound(&keys) || !reader.all_sound("model") {
         return;
@@ -199,12 +200,12 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
     }
 }
 
-fn check_micro_batches(reader: &mut Reader<'_>, job: &Job, schedule: Schedule, parallel: &Parallelism) {
+fn check_micro_batches(reader: &mut Reader<'_>, job: &JobKeys, schedule: Schedule, parallel: &Parallelism) {
     let inputs = ["job.global-batch", "job.micro-batch", "policy.schedule", "policy.virtual-stages"];
     if !reader.sound(&inputs) || !reader.sound(&DEGREES) {
         return;
     }
-    let Job { global_batch, micro_batch, .. } = *job;
+    let JobKeys { global_batch, micro_batch, .. } = *job;
     let dp = u64::from(parallel.dp);
     let at_once = dp * micro_batch;
     if !global_batch.is_multiple_of(at_once) {

@@ -6,7 +6,7 @@
 //! let library = Library::built_in();
 //! let sets = ["gpu.sms=144".to_owned(), "policy.schedule=1f1b".to_owned()];
 //! let loaded = load("tiny-moe", &sets, &library)?;
-//! assert_eq!(loaded.plan.machine.device.sms, 144);
+//! assert_eq!(loaded.plan.site.machine.device.sms, 144);
 //! assert_eq!(loaded.origins["gpu.sms"].to_string(), "--set gpu.sms=144");
 //! assert!(plan_toml(&loaded).contains("sms = 144 # --set gpu.sms=144"));
 //!

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use calibrate::Profile;
-use plan::Plan;
+use plan::{Job, Plan, Site, Train};
 use topology::Machine;
 use workloads::model::Model;
 
 use crate::cost;
 use crate::diagnostic::Mistakes;
-use crate::job;
-use crate::layers::{self, DeviceNames, Layers};
+use crate::job::{self, JobKeys};
+use crate::layers::{self, DeviceNames};
 use crate::layout;
 use crate::library::{Kind, Library};
 use crate::machine;
@@ -105,6 +105,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let job = job::job(&mut reader);
     job::check_arithmetic(&mut reader, &job, &machine.device);
     let mut policy = policy::policies(&mut reader, &machine);
+    let simulation = policy::simulation(&mut reader);
     let parallel = layout::parallel(&mut reader, &machine, &model, &job, &policy);
     policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);
     let traffic = job::traffic(&mut reader, &model);
@@ -115,8 +116,10 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let origins = leaves.iter().map(|leaf| (leaf.key.clone(), leaf.origin.clone())).collect();
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
-    let Layers { name, .. } = layers;
-    Ok(Loaded { plan: Plan { name, machine, model, parallel, job, policy, traffic, profile, cost }, leaves, origins })
+    let JobKeys { sequence, global_batch, micro_batch, precision } = job;
+    let train = Train { model, parallel, sequence, global_batch, micro_batch, precision, policy, traffic };
+    let (site, job) = (Site { machine, profile }, Job::Train(Box::new(train)));
+    Ok(Loaded { plan: Plan { name: layers.name, site, job, simulation, cost }, leaves, origins })
 }
 
 /// Loads the machine of a cluster or a scenario: the name of a cluster preset, else of a scenario, or a path to either.

@@ -45,7 +45,8 @@ pub fn digest(loaded: &Loaded) -> String {
 /// aside, exactly if these texts are.
 #[must_use]
 pub fn canonical_text(loaded: &Loaded) -> String {
-    let interleaved = matches!(loaded.plan.policy.schedule, Schedule::Interleaved { .. });
+    let schedule = loaded.plan.train().map(|plan| plan.job.policy.schedule);
+    let interleaved = matches!(schedule, Ok(Schedule::Interleaved { .. }));
     let decides = |leaf: &&Leaf| match leaf.key.as_str() {
         "policy.comm-sms-software" | "policy.promote-every" | "policy.promote-below" => false,
         "policy.virtual-stages" => interleaved,

@@ -135,8 +135,8 @@ pub struct Gemm {
 }
 
 impl Sums {
-    /// Of a plan.
-    pub(crate) fn of(plan: &plan::Plan) -> Self {
+    /// Of a training job.
+    pub(crate) fn of(plan: plan::TrainPlan<'_>) -> Self {
         let plan::Sums { precision, fraction_bits, scales_inside, promote, lengths } = plan::sums(plan);
         let precision = precision.name();
         let lengths = lengths.into_iter().map(|length| Length {

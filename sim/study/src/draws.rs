@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_middle_draw_is_the_profile_and_what_has_no_spread_stays() {
-        let profile = load("tiny-moe", &[], &Library::built_in()).expect("a preset").plan.profile;
+        let profile = load("tiny-moe", &[], &Library::built_in()).expect("a preset").plan.site.profile;
         let deviations = Draws { seed: 1, n: 512 }.deviations(&profile);
         assert!(!deviations.is_empty());
         for (name, mut deviations) in deviations {
@@ -93,7 +93,7 @@ mod tests {
 
     fn profile(sets: &[&str]) -> Profile {
         let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-        load("llama-3.1-8b-8", &sets, &Library::built_in()).expect("a preset").plan.profile
+        load("llama-3.1-8b-8", &sets, &Library::built_in()).expect("a preset").plan.site.profile
     }
 
     #[test]

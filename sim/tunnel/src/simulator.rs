@@ -42,7 +42,7 @@ impl<'a> Simulator<'a> {
     /// # Errors
     /// A plan that cannot run.
     pub fn record(&self, plan: &Plan) -> Result<(Timeline, Vec<String>), PlanError> {
-        let keep = Keep { ranks: plan.policy.record, streams: true };
+        let keep = Keep { ranks: plan.simulation.record, streams: true };
         self.simulate(plan, keep, |finished| {
             Ok((summarize::timeline(finished).timeline, summarize::summary(finished)?.common.notes))
         })
@@ -54,6 +54,7 @@ impl<'a> Simulator<'a> {
         keep: Keep,
         seen: impl FnOnce(&Finished<'_>) -> Result<T, PlanError>,
     ) -> Result<T, PlanError> {
+        let plan = plan.train()?;
         let program = plan::lower_with(plan, &|spec, layout| self.traffic.sample(spec, layout))?;
         let memory = plan::check_memory(plan, program.pool.as_ref())?;
         let outcome = plan::run(&program, keep, &plan::Progress::default())?;

@@ -1,6 +1,6 @@
 //! The same job with its layers on other stages.
 
-use plan::{Folding, Keep, Plan, PlanError, Progress, Recording};
+use plan::{Folding, Keep, PlanError, Progress, Recording, Simulation, TrainPlan};
 use report::{Variant, VariantResult};
 use units::SimSpan;
 
@@ -10,11 +10,11 @@ use crate::summarize::{self, Finished};
 /// Up to two other assignments of layers to stages, side by side on threads: layers as even as they go, and one layer
 /// moved from a middle stage to the last. None where every rank is simulated: each would take as long as the run itself.
 #[must_use]
-pub fn stages(plan: &Plan) -> Vec<Variant> {
-    if plan.policy.folding == Folding::None {
+pub fn stages(plan: TrainPlan<'_>) -> Vec<Variant> {
+    if plan.simulation.folding == Folding::None {
         return Vec::new();
     }
-    each(others(&plan.parallel.stages), |stages| ran(plan, stages))
+    each(others(&plan.job.parallel.stages), |stages| ran(plan, stages))
 }
 
 /// Every assignment as a row. One that cannot run, or whose run is a fault of the program, has its reason there.
@@ -41,12 +41,12 @@ struct Ran {
 
 /// What folding would make of a step that was simulated with every rank, or why that cannot be said.
 #[must_use]
-pub fn folded(plan: &Plan, step: SimSpan) -> String {
-    let mut plan = plan.clone();
-    plan.policy.folding = Folding::Auto;
+pub fn folded(plan: TrainPlan<'_>, step: SimSpan) -> String {
+    let simulation = Simulation { folding: Folding::Auto, ..plan.simulation.clone() };
+    let plan = TrainPlan { simulation: &simulation, ..plan };
     let folded = || {
         let keep = Keep { ranks: Recording::None, streams: false };
-        plan::run(&plan::lower(&plan)?, keep, &Progress::default()).map(|outcome| outcome.step)
+        plan::run(&plan::lower(plan)?, keep, &Progress::default()).map(|outcome| outcome.step)
     };
     let folded = match caught(folded) {
         Ok(Ok(folded)) => folded,
@@ -65,14 +65,15 @@ pub fn folded(plan: &Plan, step: SimSpan) -> String {
     }
 }
 
-fn ran(plan: &Plan, stages: &[u32]) -> Result<Ran, PlanError> {
-    let mut plan = plan.clone();
-    plan.parallel.stages = stages.to_vec();
-    let program = plan::lower(&plan)?;
-    let memory = plan::memory(&plan, program.pool.as_ref())?;
+fn ran(plan: TrainPlan<'_>, stages: &[u32]) -> Result<Ran, PlanError> {
+    let mut job = plan.job.clone();
+    job.parallel.stages = stages.to_vec();
+    let plan = TrainPlan { job: &job, ..plan };
+    let program = plan::lower(plan)?;
+    let memory = plan::memory(plan, program.pool.as_ref())?;
     let fits = memory.iter().all(|rank| rank.total <= rank.capacity);
     let outcome = plan::run(&program, Keep { ranks: Recording::None, streams: false }, &Progress::default())?;
-    let run = Finished { plan: &plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
+    let run = Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
     let summary = summarize::summary(&run)?;
     Ok(Ran {
         remark: if fits { "" } else { ", does not fit in memory" },

@@ -24,14 +24,14 @@ fn compute(id: u64, micros: u64, after: &[u64]) -> wire::Node {
     wire::Node { duration_micros: micros, ..node(id, "product", 4, after, Vec::new()) }
 }
 
-fn read(traces: &[Vec<wire::Node>]) -> Result<Job, ImportError> {
+fn read(traces: &[Vec<wire::Node>]) -> Result<Graph, ImportError> {
     let bytes: Vec<Vec<u8>> = traces.iter().map(|nodes| wire::write(nodes)).collect();
     let names: Vec<String> = (0..traces.len()).map(|rank| format!("job.{rank}.et")).collect();
     let files: Vec<File<'_>> = names.iter().zip(&bytes).map(|(name, bytes)| File { name, bytes }).collect();
     chakra::read(&files, &BTreeMap::new(), None)
 }
 
-fn refusal(result: Result<Job, ImportError>) -> String {
+fn refusal(result: Result<Graph, ImportError>) -> String {
     result.expect_err("it is refused").to_string()
 }
 

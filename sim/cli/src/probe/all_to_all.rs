@@ -25,7 +25,7 @@ pub(crate) fn all_to_all(args: &AllToAllArgs) -> Result<String, Failure> {
     let prepared = tunnel::Prepared::load(&args.scenario, &args.layers.sets, &args.layers.library()?)?;
     let mut plan = prepared.loaded.plan;
     // Folded messages are means; here each one is asked for.
-    plan.policy.folding = Folding::None;
+    plan.simulation.folding = Folding::None;
     let program = plan::lower(&plan)?;
     let [dispatch, combine] = answers(&plan, &program)?;
     if args.json {
@@ -33,7 +33,7 @@ pub(crate) fn all_to_all(args: &AllToAllArgs) -> Result<String, Failure> {
         let [dispatch, combine] = [dispatch, combine].map(as_json);
         return Ok(pretty(&json!({ "dispatch": dispatch, "combine": combine, "seconds": seconds })));
     }
-    let mut text = format!("{}, group of {} ranks\n", plan.name, plan.parallel.ep);
+    let mut text = format!("{}, group of {} ranks\n", plan.name, plan.job.parallel.ep);
     for (name, answer) in [("dispatch", dispatch), ("combine", combine)] {
         text.push_str(&format!(
             "{name:<9} {:>9}   scale-up {:>9}   scale-out {:>9}   {}/s a rank\n",
@@ -48,16 +48,16 @@ pub(crate) fn all_to_all(args: &AllToAllArgs) -> Result<String, Failure> {
 
 fn answers(plan: &Plan, program: &Program) -> Result<[Answer; 2], Failure> {
     let shape = plan::shape(plan);
-    let sizes = workloads::step::exchange(&plan.model, &shape);
+    let sizes = workloads::step::exchange(&plan.job.model, &shape);
     let (Some(sizes), Some(pool)) = (sizes, &program.pool) else {
         return Err(Failure::usage(format!(
             "`{}` has no all-to-all: no token leaves its rank\nhint: it takes a model with experts and `parallel.ep` above 1",
             plan.name
         )));
     };
-    let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
+    let layout = Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
     // What bandwidths count of a token, the places it is already in included, as public tests do.
-    let counted = match plan.policy.exchange {
+    let counted = match plan.job.policy.exchange {
         Delivery::Forwarded if layout.experts().n_nodes > 1 => pool.nodes_per_token().mean,
         Delivery::Forwarded => pool.ranks_per_token().mean,
         Delivery::Direct => f64::from(pool.layout().top_k),

@@ -140,9 +140,9 @@ fn is_run(command: &str, scenario: &str) -> bool {
 fn is_same_job(plan: &Plan, scenario: &str, library: &Library) -> bool {
     let Ok(loaded) = scenario::load(scenario, &[], library) else { return false };
     let mut other = loaded.plan;
-    other.profile = plan.profile.clone();
-    other.policy.folding = plan.policy.folding;
-    other.policy.record = plan.policy.record;
+    other.profile = plan.site.profile.clone();
+    other.policy.folding = plan.simulation.folding;
+    other.policy.record = plan.simulation.record;
     other.cost = plan.cost;
     other == *plan
 }

@@ -26,7 +26,7 @@ use crate::routine::Instruction;
 pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hiding> {
     let plan = context.plan;
     let of_rank = |(rank, slots): (usize, &Vec<SlotPlan>)| {
-        let held = plan.policy.schedule.held(plan.parallel.pp, rank as u32);
+        let held = plan.job.policy.schedule.held(plan.job.parallel.pp, rank as u32);
         let stages = 0..held.len() as u8;
         let last = |stage| {
             slots.iter().rposition(|slot| completed(slot.slot).is_some_and(|chunk| chunk.virtual_stage == stage))
@@ -39,7 +39,7 @@ pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hidi
             n_layers: n_layers(held.iter().map(|&stage| &context.stages[stage as usize])),
         }
     };
-    match plan.policy.data_parallel {
+    match plan.job.policy.data_parallel {
         DataParallel::Waited => Vec::new(),
         DataParallel::Hidden => slots.iter().enumerate().map(of_rank).collect(),
     }
@@ -73,12 +73,13 @@ pub(super) fn ending(context: &Context<'_>, kernels: &mut Kernels) -> Result<Vec
 
 fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Result<Vec<Ending>, CannotRun> {
     let plan = context.plan;
-    let schedule = plan.policy.schedule;
+    let schedule = plan.job.policy.schedule;
     let held: Vec<Stage> =
-        schedule.held(plan.parallel.pp, rank).iter().map(|&stage| context.stages[stage as usize].clone()).collect();
+        schedule.held(plan.job.parallel.pp, rank).iter().map(|&stage| context.stages[stage as usize].clone()).collect();
     let copies = schedule.n_weight_copies();
-    let update = step::update(&plan.model, &plan.parallel, context.shape.linear, plan.policy.moments, &held, copies);
-    let all = plan.machine.device.sms;
+    let update =
+        step::update(&plan.job.model, &plan.job.parallel, context.shape.linear, plan.job.policy.moments, &held, copies);
+    let all = plan.site.machine.device.sms;
     let n_layers = n_layers(held.iter());
     let mut ending = Vec::new();
     for class in &update.classes {

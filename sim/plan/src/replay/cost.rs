@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use calibrate::{Call, Profile, Spread};
+use calibrate::{Call, Spread};
 use engine::{CapacityId, Resources, Task};
 use platform::{Leg, Placement, Platform, RankResources, Trunks};
-use topology::{Machine, Routing};
 use units::{Bytes, SimSpan};
-use workloads::import::{Group, Job, Work};
+use workloads::import::{Graph, Group, Work};
 use workloads::op::Collective;
 
-use crate::PlanError;
+use crate::{Imported, PlanError, Site};
 
 /// Prices of everything a job does on a machine; rank `r` is device `r`.
 #[derive(Debug)]
@@ -23,13 +22,10 @@ pub(super) struct Costs<'a> {
 }
 
 impl<'a> Costs<'a> {
-    pub(super) fn new(
-        job: &'a Job,
-        machine: &'a Machine,
-        profile: &'a Profile,
-        routing: Routing,
-    ) -> Result<Self, PlanError> {
-        let platform = Platform::new(machine, profile, Placement::new(machine, machine.node.devices), routing)?;
+    pub(super) fn new(site: &'a Site, job: &Imported) -> Result<Self, PlanError> {
+        let Site { machine, profile } = site;
+        let Imported { graph: job, routing } = job;
+        let platform = Platform::new(machine, profile, Placement::new(machine, machine.node.devices), *routing)?;
         let groups = groups(&platform, job)?;
         if groups.iter().any(platform::Group::is_spread) && !platform.network().has_network() {
             let message = "a group spans several nodes, but the machine has no network between them".to_owned();
@@ -54,7 +50,7 @@ impl<'a> Costs<'a> {
     }
 
     /// Seconds that all nodes would take one after the other: no run is longer.
-    pub(super) fn longest(&self, job: &Job) -> Result<f64, PlanError> {
+    pub(super) fn longest(&self, job: &Graph) -> Result<f64, PlanError> {
         let mut sum = 0.0;
         for (rank, trace) in (0..).zip(&job.traces) {
             for node in &trace.nodes {
@@ -122,7 +118,7 @@ impl<'a> Costs<'a> {
 
 /// How each group lies on the machine, while those of its size that share no rank with it are at work too: ranks that run one
 /// program come to their groups of one kind at the same time.
-fn groups(platform: &Platform<'_>, job: &Job) -> Result<Vec<platform::Group>, PlanError> {
+fn groups(platform: &Platform<'_>, job: &Graph) -> Result<Vec<platform::Group>, PlanError> {
     let mut families: Vec<Family<'_>> = Vec::new();
     let mut groups = vec![platform.group(&[])?; job.groups.len()];
     for (index, group) in job.groups.iter().enumerate() {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use engine::{Actions, Driver, Finished, Record};
 use units::{Bytes, Seconds, SimTime};
-use workloads::import::{Group, Job, Node, Work};
+use workloads::import::{Graph, Group, Node, Work};
 
 use super::cost::Costs;
 use super::{RankReplay, Replayed};
@@ -58,7 +58,7 @@ struct Rank {
 }
 
 pub(super) struct Replay<'a> {
-    job: &'a Job,
+    job: &'a Graph,
     costs: &'a Costs<'a>,
     ranks: Vec<Rank>,
     /// Ranks that have come to the i-th collective of a group.
@@ -70,7 +70,7 @@ pub(super) struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    pub(super) fn new(job: &'a Job, costs: &'a Costs<'a>) -> Self {
+    pub(super) fn new(job: &'a Graph, costs: &'a Costs<'a>) -> Self {
         let ranks = job.traces.iter().map(|trace| rank(&trace.nodes)).collect();
         Self { job, costs, ranks, meetings: BTreeMap::new(), messages: BTreeMap::new(), error: None }
     }

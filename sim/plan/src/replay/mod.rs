@@ -13,12 +13,10 @@
 mod cost;
 mod driver;
 
-use calibrate::Profile;
-use topology::{Machine, Routing};
 use units::{Seconds, SimSpan, SimTime};
-use workloads::import::Job;
 
-use crate::PlanError;
+use crate::{Imported, PlanError, Site};
+use cost::Costs;
 use driver::Replay;
 
 /// What an imported job comes to.
@@ -53,24 +51,23 @@ pub struct RankReplay {
 ///
 /// # Errors
 /// When the machine has too few devices, is not connected, or the ranks wait for each other in a circle.
-pub fn replay(job: &Job, machine: &Machine, profile: &Profile, routing: Routing) -> Result<Replayed, PlanError> {
-    let n_devices = machine.n_devices();
-    if u64::from(job.n_ranks) > n_devices {
+pub fn replay(site: &Site, job: &Imported) -> Result<Replayed, PlanError> {
+    let (n_ranks, n_devices) = (job.graph.n_ranks, site.machine.n_devices());
+    if u64::from(n_ranks) > n_devices {
         let message = format!(
-            "the job has {} ranks but the machine {n_devices} devices; take a larger cluster or `--set cluster.nodes=N`",
-            job.n_ranks
+            "the job has {n_ranks} ranks but the machine {n_devices} devices; take a larger cluster or `--set cluster.nodes=N`"
         );
         return Err(PlanError::Contradiction(message));
     }
-    let costs = cost::Costs::new(job, machine, profile, routing)?;
+    let costs = Costs::new(site, job)?;
     // Half of what picoseconds can count.
-    let (longest, limit) = (costs.longest(job)?, SimTime::MAX.seconds() / 2.0);
+    let (longest, limit) = (costs.longest(&job.graph)?, SimTime::MAX.seconds() / 2.0);
     if longest.is_nan() || longest > limit {
         return Err(PlanError::Contradiction(format!(
             "the nodes of the job take up to {longest:e} s together, beyond the {limit:.1e} s that are counted; look for a duration or size that is too large"
         )));
     }
-    let mut replay = Replay::new(job, &costs);
+    let mut replay = Replay::new(&job.graph, &costs);
     let resources = costs.resources().clone();
     let record =
         engine::run(&resources, &mut replay).map_err(|fault| PlanError::Fault(format!("the imported job: {fault}")))?;

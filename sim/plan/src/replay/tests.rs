@@ -1,6 +1,7 @@
 //! Closed forms, laws of accounting, and what cannot run.
 
-use calibrate::{Call, EstimateKey};
+use calibrate::{Call, EstimateKey, Profile};
+use topology::{Machine, Routing};
 use units::{Bytes, Flops};
 use workloads::import::{Group, Node, Trace, Work, simai};
 use workloads::op::Collective;
@@ -8,26 +9,31 @@ use workloads::op::Collective;
 use super::*;
 use platform::{Placement, Platform};
 
-fn site() -> (Machine, Profile) {
+fn machine() -> (Machine, Profile) {
     let library = scenario::Library::built_in();
     let plan = scenario::load("tiny-moe", &[], &library).expect("a preset").plan;
     // The crate under test is built twice, once for `scenario`: what is shared are the types of the crates below.
-    (plan.machine, plan.profile)
+    (plan.site.machine, plan.site.profile)
 }
 
 /// With messages on whichever lane is free.
-fn replay(job: &Job, machine: &Machine, profile: &Profile) -> Result<Replayed, PlanError> {
-    super::replay(job, machine, profile, Routing::Adaptive)
+fn replay(job: &Graph, machine: &Machine, profile: &Profile) -> Result<Replayed, PlanError> {
+    routed(job, machine, profile, Routing::Adaptive)
+}
+
+fn routed(graph: &Graph, machine: &Machine, profile: &Profile, routing: Routing) -> Result<Replayed, PlanError> {
+    let site = Site { machine: machine.clone(), profile: profile.clone() };
+    super::replay(&site, &Imported { graph: graph.clone(), routing })
 }
 
 fn node(name: &str, work: Work, after: &[u32]) -> Node {
     Node { name: name.to_owned(), work, after: after.to_vec() }
 }
 
-fn job(traces: Vec<Vec<Node>>, groups: Vec<Group>) -> Job {
+fn job(traces: Vec<Vec<Node>>, groups: Vec<Group>) -> Graph {
     let n_ranks = traces.len() as u32;
     let named = |(rank, nodes)| Trace { name: format!("rank {rank}"), nodes };
-    Job { n_ranks, traces: traces.into_iter().enumerate().map(named).collect(), groups, notes: Vec::new() }
+    Graph { n_ranks, traces: traces.into_iter().enumerate().map(named).collect(), groups, notes: Vec::new() }
 }
 
 fn close(what: &str, expected: f64, actual: f64) {
@@ -53,7 +59,7 @@ fn ring(machine: &Machine, profile: &Profile, what: Collective, n: u32) -> f64 {
 
 #[test]
 fn a_collective_alone_takes_what_a_probe_of_it_answers() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     for what in [Collective::AllReduce, Collective::AllGather, Collective::ReduceScatter, Collective::AllToAll] {
         for n in [2, 8, 16] {
             let work = Work::Collective { group: 0, what, bytes: Bytes::new(SIZE) };
@@ -67,7 +73,7 @@ fn a_collective_alone_takes_what_a_probe_of_it_answers() {
 
 #[test]
 fn collectives_and_messages_wait_for_pcie_where_the_nic_is_faster() {
-    let (mut machine, profile) = site();
+    let (mut machine, profile) = machine();
     machine.node.host.pcie_rate = machine.node.nic.rate * 0.1;
     let pcie = machine.node.host.pcie_rate.get();
     let n = 2 * machine.node.devices;
@@ -89,7 +95,7 @@ fn collectives_and_messages_wait_for_pcie_where_the_nic_is_faster() {
 
 #[test]
 fn a_chain_adds_up_and_a_device_runs_one_node_at_a_time() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let chain = job(vec![vec![node("a", ms(1.0), &[]), node("b", ms(2.0), &[0]), node("c", ms(4.0), &[])]], Vec::new());
     let replayed = replay(&chain, &machine, &profile).expect("runs");
     close("makespan", 7e-3, replayed.makespan.get());
@@ -102,7 +108,7 @@ fn a_chain_adds_up_and_a_device_runs_one_node_at_a_time() {
 
 #[test]
 fn arithmetic_is_the_roofline() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let peak = machine.device.peak_bf16().get() * profile.value(EstimateKey::GemmBf16Fraction);
     let memory = machine.device.memory_rate().get() * profile.value(EstimateKey::MemoryFraction);
     let latency = profile.value(EstimateKey::KernelLatency);
@@ -115,7 +121,7 @@ fn arithmetic_is_the_roofline() {
 
 #[test]
 fn a_late_rank_is_waited_for_and_every_rank_accounts_for_its_time() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let work = Work::Collective { group: 0, what: Collective::AllReduce, bytes: Bytes::new(SIZE) };
     let early = vec![node("a", ms(1.0), &[]), node("ring", work, &[0])];
     let late = vec![node("a", ms(9.0), &[]), node("ring", work, &[0])];
@@ -131,7 +137,7 @@ fn a_late_rank_is_waited_for_and_every_rank_accounts_for_its_time() {
 
 #[test]
 fn communication_hides_beside_compute_that_does_not_wait_for_it() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let work = Work::Collective { group: 0, what: Collective::AllReduce, bytes: Bytes::new(SIZE) };
     let trace = || vec![node("ring", work, &[]), node("a", ms(100.0), &[])];
     let replayed =
@@ -147,7 +153,7 @@ fn communication_hides_beside_compute_that_does_not_wait_for_it() {
 
 #[test]
 fn messages_take_the_port_between_their_ends() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let bytes = Bytes::new(SIZE);
     let devices = machine.node.devices;
     for to in [1, devices] {
@@ -169,7 +175,7 @@ fn messages_take_the_port_between_their_ends() {
 
 #[test]
 fn messages_that_meet_on_a_trunk_share_it_and_others_do_not_wait() {
-    let (mut machine, profile) = site();
+    let (mut machine, profile) = machine();
     let devices = machine.node.devices;
     // A leaf of twelve ports down and four up; eight messages leave it for another leaf.
     machine.n_nodes = 6;
@@ -195,7 +201,7 @@ fn messages_that_meet_on_a_trunk_share_it_and_others_do_not_wait() {
                 traces[rank as usize] = vec![node("wait", waits, &[]), node("send", send, &[0])];
                 traces[to as usize] = vec![node("receive", Work::Receive { from: rank, tag: 7 }, &[])];
             }
-            let replayed = super::replay(&job(traces, Vec::new()), &machine, &profile, routing).expect("runs");
+            let replayed = routed(&job(traces, Vec::new()), &machine, &profile, routing).expect("runs");
             close(&format!("{n} {apart} s apart, {routing:?}"), expected + latency.get(), replayed.makespan.get());
         }
     }
@@ -211,7 +217,7 @@ fn message(machine: &Machine, profile: &Profile) -> f64 {
 
 #[test]
 fn a_message_sets_out_with_its_sender_and_is_received_when_its_receiver_has_begun() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let alone = message(&machine, &profile);
     let send = node("send", Work::Send { to: 1, tag: 7, bytes: Bytes::new(SIZE) }, &[]);
     let receive = |after: &[u32]| node("receive", Work::Receive { from: 0, tag: 7 }, after);
@@ -228,7 +234,7 @@ fn a_message_sets_out_with_its_sender_and_is_received_when_its_receiver_has_begu
 
 #[test]
 fn a_ring_goes_round_where_all_send_first_and_is_stuck_where_all_receive_first() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     for n in [2, 3, 8_u32] {
         let ring = |sends_first: bool| {
             let trace = |rank: u32| {
@@ -248,7 +254,7 @@ fn a_ring_goes_round_where_all_send_first_and_is_stuck_where_all_receive_first()
 
 #[test]
 fn a_workload_of_one_trace_is_its_ranks_in_lockstep() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let header = "HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 4 ep: 1 pp: 1 vpp: 1 ga: 1 all_gpus: 16 \
                   checkpoints: 0 checkpoint_initiates: 0";
     let text = format!("{header}\n1\na -1 1000000 ALLGATHER {SIZE} 2000000 NONE 0 3000000 ALLREDUCE {SIZE} 0\n");
@@ -277,7 +283,7 @@ fn a_workload_of_one_trace_is_its_ranks_in_lockstep() {
 
 #[test]
 fn what_cannot_run_says_why() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let crowd = job(vec![vec![node("a", ms(1.0), &[])]; 1 + machine.n_devices() as usize], Vec::new());
     let text = replay(&crowd, &machine, &profile).expect_err("too many").to_string();
     assert!(text.contains("ranks but the machine") && text.contains("cluster.nodes"), "{text}");

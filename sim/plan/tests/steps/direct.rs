@@ -36,13 +36,13 @@ fn balanced_it_takes_its_latency_and_the_slower_ports_bytes() {
     // With 18 links a node the NIC is slower; with one, 25 GB/s and eight receivers of fewer bytes, the scale-up port.
     for (set, slower) in [("gpu.scale-up.links=18", "out"), ("gpu.scale-up.links=1", "up")] {
         let (plan, program) = program(&[BALANCED, set]);
-        let value = |key| plan.profile.value(key);
-        let device = &plan.machine.device;
+        let value = |key| plan.site.profile.value(key);
+        let device = &plan.site.machine.device;
         for kind in [ExchangeKind::Dispatch, ExchangeKind::Combine] {
-            let [up, out] = plan.policy.exchange.fractions().map(|keys| value(keys[kind as usize]));
+            let [up, out] = plan.job.policy.exchange.fractions().map(|keys| value(keys[kind as usize]));
             let bytes = 64.0 * BYTES[kind as usize];
             let up = 7.0 * bytes / (device.scale_up_rate().get() * up);
-            let out = 8.0 * bytes / (plan.machine.node.nic.rate.get() * out);
+            let out = 8.0 * bytes / (plan.site.machine.node.nic.rate.get() * out);
             assert_eq!(up < out, slower == "out", "{set}: {up} s and {out} s");
             let template = &program.exchanges[0][kind as usize];
             agree(up.max(out), template.alone.get(), 1e-9, set);

@@ -147,9 +147,9 @@ fn no_sms_of_communication_are_refused_unless_an_engine_does_their_work() {
     }
     // A plan that no file made is refused by the lowering.
     let mut plan = crate::flight::plan(TINY, &[BALANCED]);
-    plan.policy.comm_sms = 0;
+    plan.job.policy.comm_sms = 0;
     assert!(matches!(plan::lower(&plan), Err(PlanError::NoCommSms { key: "policy.comm-sms", .. })));
-    (plan.policy.comm_sms, plan.policy.lone_comm_sms) = (20, 0);
+    (plan.job.policy.comm_sms, plan.job.policy.lone_comm_sms) = (20, 0);
     assert!(matches!(plan::lower(&plan), Err(PlanError::NoCommSms { key: "policy.lone-comm-sms", .. })));
     // From one SM on, more of them never make an exchange slower.
     let alone = |sms: u32| {
@@ -164,12 +164,12 @@ fn no_sms_of_communication_are_refused_unless_an_engine_does_their_work() {
 #[test]
 fn arithmetic_that_a_device_lacks_is_named_by_the_lowering_too() {
     let mut plan = crate::flight::plan(TINY, &[BALANCED]);
-    plan.machine.device.tensor.fp8.flops_per_sm_clock = 0.0;
+    plan.site.machine.device.tensor.fp8.flops_per_sm_clock = 0.0;
     let refusal = plan::lower(&plan).expect_err("no FP8").to_string();
     assert!(refusal.contains("FP8") && refusal.contains("`gpu.tensor.fp8.flops-per-sm-clock` is 0"), "{refusal}");
     plan.job.precision = plan::LinearPrecision::Bf16;
     assert!(plan::lower(&plan).is_ok(), "BF16 asks for none");
-    plan.machine.node.nic.rate = units::BytesPerSec::ZERO;
+    plan.site.machine.node.nic.rate = units::BytesPerSec::ZERO;
     let refusal = plan::lower(&plan).expect_err("no NIC").to_string();
     assert!(refusal.contains("`node.nic.rate`"), "{refusal}");
 }

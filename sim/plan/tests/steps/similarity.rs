@@ -35,7 +35,7 @@ pub(crate) fn quicker(plan: &Plan, k: f64) -> Plan {
         };
         (key, Estimate { value: estimate.value * scale, ..estimate.clone() })
     };
-    let estimates: BTreeMap<_, _> = plan.profile.iter().map(scaled).collect();
+    let estimates: BTreeMap<_, _> = plan.site.profile.iter().map(scaled).collect();
     quick.profile = Profile::new(estimates).expect("as many as before");
     quick
 }

@@ -87,8 +87,8 @@ fn plans() -> impl Strategy<Value = Plan> {
     (degrees(), model, job, policy, traffic).prop_map(move |(degrees, model, job, policy, traffic)| {
         let mut plan = base.clone();
         let [pp, dp, tp, cp, ep] = degrees;
-        (plan.model.layers, plan.model.mtp_modules) = (model.0, model.1);
-        let experts = plan.model.experts.as_mut().expect("a mixture of experts");
+        (plan.job.model.layers, plan.job.model.mtp_modules) = (model.0, model.1);
+        let experts = plan.job.model.experts.as_mut().expect("a mixture of experts");
         experts.node_limit = model.2.min(experts.groups);
         let (n_micro_batches, micro_batch, bf16, odd) = job;
         plan.job.micro_batch = micro_batch;
@@ -96,21 +96,21 @@ fn plans() -> impl Strategy<Value = Plan> {
         plan.job.global_batch = n_micro_batches * micro_batch * u64::from(dp) + u64::from(odd == 0);
         plan.job.sequence = 512;
         plan.job.precision = if bf16 { LinearPrecision::Bf16 } else { LinearPrecision::Fp8Block };
-        plan.policy.schedule = policy.0;
-        plan.policy.folding = if policy.1 { Folding::Auto } else { Folding::None };
-        plan.policy.point_to_point = if policy.2 { PointToPoint::Hidden } else { PointToPoint::Waited };
-        (plan.policy.comm_sms, plan.policy.lone_comm_sms) = (policy.3, policy.3);
-        plan.policy.routing = [Routing::Static, Routing::Ecmp, Routing::Adaptive][usize::from(policy.4)];
-        plan.policy.recompute.full = policy.5;
+        plan.job.policy.schedule = policy.0;
+        plan.simulation.folding = if policy.1 { Folding::Auto } else { Folding::None };
+        plan.job.policy.point_to_point = if policy.2 { PointToPoint::Hidden } else { PointToPoint::Waited };
+        (plan.job.policy.comm_sms, plan.job.policy.lone_comm_sms) = (policy.3, policy.3);
+        plan.job.policy.routing = [Routing::Static, Routing::Ecmp, Routing::Adaptive][usize::from(policy.4)];
+        plan.job.policy.recompute.full = policy.5;
         // Planes do not meet without relays.
-        (plan.policy.exchange, plan.machine.fabric.planes) =
-            if policy.6 { (Delivery::Direct, 1) } else { (Delivery::Forwarded, plan.machine.fabric.planes) };
-        plan.traffic.router = [Router::Balanced, Router::Skewed, Router::LearnedBias][usize::from(traffic.0)];
-        (plan.traffic.skew, plan.traffic.seed) = (traffic.1, traffic.2);
-        (plan.traffic.samples, plan.traffic.bias_steps) = (2, 4);
+        (plan.job.policy.exchange, plan.site.machine.fabric.planes) =
+            if policy.6 { (Delivery::Direct, 1) } else { (Delivery::Forwarded, plan.site.machine.fabric.planes) };
+        plan.job.traffic.router = [Router::Balanced, Router::Skewed, Router::LearnedBias][usize::from(traffic.0)];
+        (plan.job.traffic.skew, plan.job.traffic.seed) = (traffic.1, traffic.2);
+        (plan.job.traffic.samples, plan.job.traffic.bias_steps) = (2, 4);
         let n_stages = policy.0.n_stages(pp);
-        let stages = default_stages(&plan.model, n_stages);
-        plan.parallel = workloads::parallel::Parallelism { pp, dp, cp, tp, ep, stages };
+        let stages = default_stages(&plan.job.model, n_stages);
+        plan.job.parallel = workloads::parallel::Parallelism { pp, dp, cp, tp, ep, stages };
         plan
     })
 }

@@ -1,6 +1,6 @@
 //! What training on the machine costs and draws.
 
-use plan::{JobCost, Plan, PlanError};
+use plan::{JobCost, PlanError, TrainPlan};
 use report::{Cost, Energy};
 use units::{Joules, Seconds};
 
@@ -8,8 +8,8 @@ use units::{Joules, Seconds};
 const MEGAWATT_HOUR: Joules = Joules::new(1e3 * 1e3 * super::SECONDS_AN_HOUR);
 
 /// Cost and energy of a trillion tokens, which take `seconds`.
-pub(super) fn expenses(plan: &Plan, seconds: f64) -> Result<(Cost, Energy), PlanError> {
-    let machine = &plan.machine;
+pub(super) fn expenses(plan: TrainPlan<'_>, seconds: f64) -> Result<(Cost, Energy), PlanError> {
+    let machine = &plan.site.machine;
     let job = JobCost::of(machine, &plan.cost, Seconds::new(seconds))?;
     let (total, network) = (job.bill.total(), job.bill.network());
     let n_endpoints = machine.counts()?.endpoints;
