@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use plan::Plan;
+use plan::{Job, Plan, Train};
 use scenario::{Kind, Library, Loaded, canonical_text, digest, load, load_machine, plan_toml};
 
 fn loaded(name: &str, sets: &[&str]) -> Loaded {
@@ -21,20 +21,23 @@ fn mistakes(name: &str, sets: &[&str]) -> String {
 #[test]
 fn every_scenario_preset_becomes_a_plan() {
     for name in Library::built_in().names(Kind::Scenario) {
-        let Plan { parallel, machine, .. } = loaded(&name, &[]).plan;
-        assert_eq!(parallel.n_ranks(), machine.n_nodes * machine.node.devices, "{name}");
+        let plan = loaded(&name, &[]).plan;
+        let (job, machine) = (plan.train().expect("training").job, &plan.site.machine);
+        assert_eq!(job.parallel.n_ranks(), machine.n_nodes * machine.node.devices, "{name}");
     }
 }
 
 #[test]
 fn the_main_job_is_laid_out_as_published() {
-    let Plan { parallel, policy, job, machine, model, .. } = loaded("deepseek-v3-2048", &[]).plan;
+    let Plan { job, site, .. } = loaded("deepseek-v3-2048", &[]).plan;
+    let Job::Train(job) = job else { panic!("it is training") };
+    let Train { parallel, policy, model, .. } = &*job;
     assert_eq!((parallel.pp, parallel.dp, parallel.ep, parallel.n_ranks()), (16, 128, 64, 2048));
     assert_eq!(parallel.stages.len(), 16);
     assert_eq!(parallel.stages.iter().sum::<u32>(), model.layers);
     assert_eq!(job.global_batch / u64::from(parallel.dp) / job.micro_batch, 120);
     assert_eq!((policy.comm_sms, policy.promote), (20, Some(128)));
-    assert_eq!(machine.fabric.planes, 8);
+    assert_eq!(site.machine.fabric.planes, 8);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use calibrate::{Call, EstimateKey, Profile};
 use topology::{Machine, Routing};
 use units::{Bytes, Flops};
-use workloads::import::{Group, Node, Trace, Work, simai};
+use workloads::import::{Graph, Group, Node, Trace, Work, simai};
 use workloads::op::Collective;
 
 use super::*;

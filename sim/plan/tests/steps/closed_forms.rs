@@ -149,9 +149,9 @@ fn a_collective_takes_in_a_step_what_it_takes_alone() {
 fn a_balanced_dispatch_takes_its_remote_tokens_over_the_nic() {
     let folded = plan(V3, &[BALANCED]);
     let mut whole = folded.clone();
-    whole.policy.folding = plan::Folding::None;
+    whole.simulation.folding = plan::Folding::None;
     for plan in [folded, whole] {
-        let program = plan::lower(&plan).expect("the main job");
+        let program = plan::lower(plan.view()).expect("the main job");
         let batch = &program.pool.as_ref().expect("a mixture of experts").batches()[0];
         let remote = 7.0 * f64::from(batch.to_node[1]);
         let nic = plan.site.machine.node.nic.rate.get();
@@ -170,7 +170,7 @@ fn a_balanced_dispatch_takes_its_remote_tokens_over_the_nic() {
 #[test]
 fn a_lone_dispatch_in_a_step_takes_as_long_as_alone() {
     let plan = plan(V3, &[BALANCED]);
-    let program = plan::lower(&plan).expect("the main job");
+    let program = plan::lower(plan.view()).expect("the main job");
     let outcome =
         plan::run(&program, Keep { ranks: Recording::OnePerStage, streams: true }, &plan::Progress::default())
             .expect("it runs");
@@ -184,7 +184,7 @@ fn a_lone_dispatch_in_a_step_takes_as_long_as_alone() {
 #[test]
 fn a_combine_goes_back_the_ways_of_its_dispatch() {
     let sets = ["traffic.router=skewed", "traffic.samples=1", "traffic.skew=0.3", "policy.folding=none"];
-    let program = plan::lower(&plan(TINY, &sets)).expect("a preset with patches");
+    let program = plan::lower(plan(TINY, &sets).view()).expect("a preset with patches");
     let [dispatch, combine] = &program.exchanges[0];
     assert_eq!(dispatch.flows.len(), combine.flows.len());
     let (fp8, bf16) = (7168.0 * (1.0 + 4.0 / 128.0), 7168.0 * 2.0);
@@ -289,8 +289,8 @@ fn a_step_is_the_replay_of_its_chunks() {
 #[test]
 fn memory_that_fits_and_memory_that_does_not() {
     let plan = plan(V3, &[]);
-    let pool = plan::sample(&plan).expect("it can be sampled");
-    let ranks = plan::check_memory(&plan, pool.as_ref()).expect("the published job did fit");
+    let pool = plan::sample(plan.view()).expect("it can be sampled");
+    let ranks = plan::check_memory(plan.view(), pool.as_ref()).expect("the published job did fit");
     assert_eq!(ranks.len(), 16);
     for rank in &ranks {
         agree(rank.items.iter().map(|(_, bytes)| bytes.get()).sum(), rank.total.get(), 1e-12, "a rank's items");
@@ -306,8 +306,8 @@ fn memory_that_fits_and_memory_that_does_not() {
     agree(4.0 * (experts + shared + 8.0 * latent), item(5, "gradients"), 0.01, "gradients of rank 5");
 
     let mut small = plan.clone();
-    small.machine.device.memory.capacity_per_stack = units::Bytes::new(8.0 * 1024_f64.powi(3));
-    match plan::check_memory(&small, pool.as_ref()) {
+    small.site.machine.device.memory.capacity_per_stack = units::Bytes::new(8.0 * 1024_f64.powi(3));
+    match plan::check_memory(small.view(), pool.as_ref()) {
         Err(PlanError::Memory { rank, needed, capacity, table }) => {
             assert!(needed > capacity && table[rank as usize].total == needed && table.len() == 16);
             assert!(table.iter().all(|row| row.total <= needed), "the fullest rank is named");

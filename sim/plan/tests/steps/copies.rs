@@ -1,7 +1,7 @@
 //! An exchange that SMs bind: how long it takes follows from who copies what.
 
+use crate::flight::Training;
 use calibrate::EstimateKey;
-use plan::Plan;
 use platform::{ExchangeKind, ExchangeTemplate};
 
 use crate::flight::{BALANCED, plan};
@@ -17,9 +17,9 @@ const BOUND: [&str; 5] = [
 /// Devices of a node.
 const N_DEVICES: f64 = 8.0;
 
-fn exchange(sets: &[&str]) -> (Plan, [ExchangeTemplate; 2]) {
+fn exchange(sets: &[&str]) -> (Training, [ExchangeTemplate; 2]) {
     let plan = plan("moe-layer", &[&BOUND[..], sets].concat());
-    let mut program = plan::lower(&plan).expect("a preset with patches");
+    let mut program = plan::lower(plan.view()).expect("a preset with patches");
     (plan, program.exchanges.swap_remove(0))
 }
 

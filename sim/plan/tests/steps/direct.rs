@@ -11,9 +11,9 @@ const LAYER: &str = "moe-layer-direct";
 const TWO_NODES: [&str; 3] = ["cluster.nodes=2", "parallel.ep=16", "job.global-batch=16"];
 const BYTES: [f64; 2] = [7168.0 * (1.0 + 4.0 / 128.0), 7168.0 * 2.0];
 
-fn program(sets: &[&str]) -> (plan::Plan, Program) {
+fn program(sets: &[&str]) -> (crate::flight::Training, Program) {
     let plan = plan(LAYER, &[&TWO_NODES[..], &["policy.folding=none"], sets].concat());
-    let program = plan::lower(&plan).expect("a preset with patches");
+    let program = plan::lower(plan.view()).expect("a preset with patches");
     (plan, program)
 }
 
@@ -92,7 +92,7 @@ fn every_copy_goes_once_and_its_result_comes_back() {
 #[test]
 fn planes_that_do_not_meet_are_refused() {
     let direct = ["policy.exchange=direct", BALANCED];
-    let lower = |sets: &[&str]| plan::lower(&plan(TINY, &[&direct[..], sets].concat()));
+    let lower = |sets: &[&str]| plan::lower(plan(TINY, &[&direct[..], sets].concat()).view());
     let Err(error) = lower(&[]) else { panic!("eight planes, two nodes") };
     let message = error.to_string();
     for part in ["different planes", "`fabric.planes` = 8", "`policy.exchange=forwarded`", "`use.fabric=rail-ft2`"] {
@@ -122,7 +122,7 @@ fn crowded_routes_slow_it() {
     let four_nodes = ["cluster.nodes=4", "parallel.ep=32", "job.global-batch=32", "fabric.switch-ports=8", BALANCED];
     let rails = |routing: &str| {
         let plan = plan(LAYER, &[&four_nodes[..], &[&format!("policy.routing={routing}")]].concat());
-        let program = plan::lower(&plan).expect("a preset with patches");
+        let program = plan::lower(plan.view()).expect("a preset with patches");
         program.exchanges[0][ExchangeKind::Dispatch as usize].alone.get()
     };
     let (adaptive, ecmp) = (rails("adaptive"), rails("ecmp"));
@@ -133,6 +133,6 @@ fn crowded_routes_slow_it() {
 fn an_engine_leaves_the_sums_to_sms() {
     for (engine, sms) in [("none", 20), ("copy", 10), ("full", 0)] {
         let sets = ["policy.comm-sms=auto", "parallel.ep=8", BALANCED, &format!("gpu.comm-engine={engine}")];
-        assert_eq!(plan(LAYER, &sets).policy.comm_sms, sms, "{engine}");
+        assert_eq!(plan(LAYER, &sets).job.policy.comm_sms, sms, "{engine}");
     }
 }

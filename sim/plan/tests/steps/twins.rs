@@ -1,6 +1,7 @@
 //! The same plan gives the same bytes, on any number of threads; and the laws hold for whatever can be planned.
 
-use plan::{Folding, Keep, LinearPrecision, Outcome, Plan, PlanError, PointToPoint, Program, Recording};
+use crate::flight::Training;
+use plan::{Folding, Keep, LinearPrecision, Outcome, PlanError, PointToPoint, Program, Recording};
 use platform::Delivery;
 use proptest::prelude::*;
 use scenario::{Kind, Library};
@@ -25,14 +26,14 @@ fn twice_and_on_any_number_of_threads() {
     // Four columns, so that threads have something to share out.
     let sets = ["parallel.ep=4", "traffic.router=skewed", "traffic.samples=2", "policy.folding=none"];
     let plan = plan(TINY, &sets);
-    let program = plan::lower(&plan).expect("a preset with patches");
+    let program = plan::lower(plan.view()).expect("a preset with patches");
     assert_eq!(program.n_columns, 4);
     let one = on_threads(&program, 1);
     assert!(one.starts_with("Ok("), "{one}");
     for n_threads in [1, 2, 7] {
         assert!(on_threads(&program, n_threads) == one, "{n_threads} threads differ from one");
     }
-    let again = plan::lower(&plan).expect("as before");
+    let again = plan::lower(plan.view()).expect("as before");
     assert!(on_threads(&again, 3) == one, "a second lowering differs");
 }
 
@@ -42,7 +43,7 @@ fn the_laws_hold_for_every_preset() {
     for name in library.names(Kind::Scenario) {
         let sets = ["traffic.samples=1".to_owned()];
         let plan = scenario::load(&name, &sets, &library).unwrap_or_else(|mistakes| panic!("{mistakes}")).plan;
-        let flight = run(plan).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let flight = run(Training::of(plan)).unwrap_or_else(|error| panic!("{name}: {error}"));
         sound(&flight.outcome, &name);
     }
 }
@@ -78,7 +79,7 @@ fn degrees() -> impl Strategy<Value = [u32; 5]> {
     (1..=4u32, 1..=8u32, powers(2), powers(1), powers(4)).prop_map(|(pp, dp, tp, cp, ep)| [pp, dp, tp, cp, ep])
 }
 
-fn plans() -> impl Strategy<Value = Plan> {
+fn plans() -> impl Strategy<Value = Training> {
     let base = plan(TINY, &[]);
     let model = (1..=10u32, 0..=1u32, 1..=3u32, any::<bool>());
     let job = (1..=20u64, 1..=2u64, any::<bool>(), 0..=7u64);
@@ -121,7 +122,7 @@ proptest! {
     /// Whatever is asked for: a refusal that says why, or a lawful run whose twin is equal.
     #[test]
     fn a_plan_is_refused_or_lawful(plan in plans()) {
-        let program = match plan::lower(&plan) {
+        let program = match plan::lower(plan.view()) {
             Ok(program) => program,
             Err(PlanError::Fault(fault)) => return Err(TestCaseError::fail(fault)),
             Err(error) => {

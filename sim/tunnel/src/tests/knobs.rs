@@ -114,7 +114,7 @@ fn a_spread_moves_an_interval_and_a_basis_what_results_rest_on() {
         let plan = scene.under(&sets).unwrap_or_else(|mistakes| panic!("{mistakes}")).plan;
         let drawn = (0..6).map(|draw| {
             let profile = Draws { seed: 1, n: 6 }.profile(&plan.site.profile, draw);
-            step(&numbers(&plan::Plan { profile, ..plan.clone() }).expect("it runs"))
+            step(&numbers(&plan.with_profile(profile)).expect("it runs"))
         });
         let steps: Vec<f64> = drawn.collect();
         let ends = |of: fn(f64, f64) -> f64, start| steps.iter().copied().fold(start, of);
