@@ -59,7 +59,7 @@ fn a_plan_that_is_written_and_read_again_is_the_same() {
 fn the_last_patch_wins_and_says_so() {
     let loaded = loaded("tiny-moe", &["gpu.clock=1.5 GHz", "gpu.clock = \"1.6 GHz\"", "model.layers=17"]);
     assert_eq!(loaded.plan.site.machine.device.clock.to_string(), "1.6 GHz");
-    assert_eq!(loaded.plan.job.parallel.stages.iter().sum::<u32>(), 17);
+    assert_eq!(loaded.plan.train().expect("training").job.parallel.stages.iter().sum::<u32>(), 17);
     assert_eq!(loaded.origins["gpu.clock"].to_string(), "--set gpu.clock = \"1.6 GHz\"");
     assert!(loaded.origins["model.experts.routed"].to_string().starts_with("scenarios/train/tiny-moe.toml:"));
     assert!(loaded.origins["gpu.sms"].to_string().starts_with("scenarios/hardware/h800-sxm5.toml:"));
@@ -123,7 +123,14 @@ fn abilities_free_the_sms_of_communication() {
         (vec!["gpu.comm-engine=copy", "gpu.scale-up.in-network=reduce", "fabric.in-network=reduce"], 0),
     ] {
         let plan = loaded("deepseek-v3-2048", &sets).plan;
-        assert_eq!((plan.job.policy.comm_sms, plan.job.policy.lone_comm_sms), (comm_sms, comm_sms), "{sets:?}");
+        assert_eq!(
+            (
+                plan.train().expect("training").job.policy.comm_sms,
+                plan.train().expect("training").job.policy.lone_comm_sms
+            ),
+            (comm_sms, comm_sms),
+            "{sets:?}"
+        );
     }
 }
 
@@ -131,8 +138,9 @@ fn abilities_free_the_sms_of_communication() {
 fn spare_devices_hold_no_rank() {
     let rack = ["node.devices=72", "node.nic.count=72", "cluster.nodes=32", "policy.devices-per-node=64"];
     let plan = loaded("deepseek-v3-2048", &rack).plan;
-    assert_eq!((plan.job.parallel.n_ranks(), plan.site.machine.n_devices()), (2048, 2304));
-    let layout = plan::Layout::new(&plan.job.parallel, &plan.site.machine, 64).expect("a layout");
+    assert_eq!((plan.train().expect("training").job.parallel.n_ranks(), plan.site.machine.n_devices()), (2048, 2304));
+    let layout =
+        plan::Layout::new(&plan.train().expect("training").job.parallel, &plan.site.machine, 64).expect("a layout");
     let devices = [0, 63, 64, 127].map(|index| layout.placement.device(index).0);
     assert_eq!(devices, [0, 63, 72, 135], "the last eight of every node are spare");
 }
@@ -141,10 +149,10 @@ fn spare_devices_hold_no_rank() {
 fn a_wider_accumulator_needs_no_promotion() {
     for (bits, promote) in [(13, Some(128)), (22, Some(128)), (23, None), (25, None)] {
         let plan = loaded("tiny-moe", &[&format!("gpu.tensor.fp8.accumulate={bits}")]).plan;
-        assert_eq!(plan.job.policy.promote, promote, "{bits} bits");
+        assert_eq!(plan.train().expect("training").job.policy.promote, promote, "{bits} bits");
     }
-    assert_eq!(loaded("tiny-moe", &["policy.promote=never"]).plan.job.policy.promote, None);
-    assert_eq!(loaded("tiny-moe", &["policy.promote=64"]).plan.job.policy.promote, Some(64));
+    assert_eq!(loaded("tiny-moe", &["policy.promote=never"]).plan.train().expect("training").job.policy.promote, None);
+    assert_eq!(loaded("tiny-moe", &["policy.promote=64"]).plan.train().expect("training").job.policy.promote, Some(64));
 }
 
 #[test]
