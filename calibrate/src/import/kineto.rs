@@ -17,7 +17,6 @@ use serde_json::Value;
 
 use self::operator::question;
 use super::document::{Document, Events};
-use super::spread::percentiles;
 use super::{Hints, Imported, Mistake, Mistakes, finish};
 use crate::sample::{Reading, Sample};
 
@@ -151,7 +150,7 @@ fn merge(
     }
     for ((_, implementation), (question, times)) in merged {
         let runs = u32::try_from(times.len()).unwrap_or(u32::MAX);
-        let Some([low, seconds, high]) = percentiles(times) else { continue };
+        let Some([low, seconds, high]) = units::quantiles(&times, Reading::SHARES) else { continue };
         let extras = BTreeMap::new();
         let reading = Reading { implementation, seconds, low, high, runs, clock: None, power: None, extras };
         match reading.fault(&question) {
