@@ -6,7 +6,7 @@ use workloads::step::Load;
 use workloads::traffic::Pool;
 
 use crate::layout::Layout;
-use crate::lower::{expert_layout, n_micro_batches, shape};
+use crate::lower::{expert_layout, n_micro_batches, sampled, shape};
 use crate::{PlanError, TrainPlan};
 
 /// The memory of one pipeline rank at its fullest.
@@ -83,7 +83,7 @@ pub fn check_memory(plan: TrainPlan<'_>, pool: Option<&Pool>) -> Result<Vec<Rank
 pub fn sample(plan: TrainPlan<'_>) -> Result<Option<Pool>, PlanError> {
     let layout = Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
     Ok(match expert_layout(plan, &layout) {
-        Some(experts) => Some(Pool::sample(&plan.job.traffic, &experts)?),
+        Some(experts) => Some(sampled(&plan.job.traffic, &experts)?),
         None => None,
     })
 }

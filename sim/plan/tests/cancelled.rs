@@ -94,7 +94,7 @@ fn play(mut restarts: Restarts) -> Result<(Restarts, plan::GangsOutcome), PlanEr
         out: [0.0; 2],
         shortest: 3.0,
         latency: SimSpan::ZERO,
-        limit: EstimateKey::GemmBf16Fraction,
+        limit: EstimateKey::KernelLatency,
     };
     let routines = Routines {
         n_labels: 1,

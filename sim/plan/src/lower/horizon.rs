@@ -12,9 +12,6 @@ use crate::program::{Ending, Program, Ring};
 use crate::routine::Instruction;
 use crate::{PlanError, TrainPlan};
 
-/// Times that a thing may take beside others what it takes alone.
-const CROWDED: f64 = 8.0;
-
 /// Refuses a program whose messages have no port or whose time cannot be counted.
 pub(super) fn check(plan: TrainPlan<'_>, program: &Program) -> Result<(), PlanError> {
     ports(plan, program)?;

@@ -18,15 +18,18 @@ mod kernels;
 mod load;
 mod shape;
 
+use std::sync::Arc;
+
 use engine::Resources;
-use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Platform, RankResources};
-use topology::CommEngine;
+use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Placement, Platform, RankResources};
+use rayon::prelude::*;
+use topology::{CommEngine, Network};
 use workloads::parallel::Stage;
-use workloads::traffic::{ExpertLayout, Pool, Router, TrafficError, TrafficSpec};
+use workloads::traffic::{ExpertLayout, Pool, Router, Sampler, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
 use crate::program::{Messages, Program};
-use crate::{Folding, PlanError, PointToPoint, TrainPlan};
+use crate::{Contradiction, Folding, PlanError, PointToPoint, TrainPlan};
 
 use groups::Groups;
 pub(crate) use kernels::Kernels;
@@ -79,23 +82,47 @@ impl Context<'_> {
 }
 
 /// Where sampled batches come from.
-pub type Sampling<'a> = &'a dyn Fn(&TrafficSpec, &ExpertLayout) -> Result<Pool, TrafficError>;
+pub type Sampling<'a> = &'a (dyn Fn(&TrafficSpec, &ExpertLayout) -> Result<Pool, TrafficError> + Sync);
+
+/// What many plans of one machine need once.
+#[derive(Clone)]
+pub struct Shared<'a> {
+    /// The network of the machine; none: it is built.
+    pub network: Option<Arc<Network>>,
+    /// Must give what [`sampled`] gives.
+    pub sample: Sampling<'a>,
+}
+
+impl Default for Shared<'_> {
+    fn default() -> Self {
+        Self { network: None, sample: &sampled }
+    }
+}
+
+/// As [`Pool::sample`], the batches side by side on the threads that the caller's other work has. The same on any number of them.
+///
+/// # Errors
+/// As [`TrafficSpec::check`].
+pub fn sampled(spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Pool, TrafficError> {
+    let sampler = Sampler::new(spec, layout)?;
+    let batches = (0..sampler.n_batches()).into_par_iter().map(|index| sampler.batch(index));
+    Pool::from_batches(spec.seed, layout, batches.collect())
+}
 
 /// Lowers a plan to a program.
 ///
 /// # Errors
 /// When the job cannot be placed, scheduled or sampled.
 pub fn lower(plan: TrainPlan<'_>) -> Result<Program, PlanError> {
-    lower_with(plan, &Pool::sample)
+    lower_with(plan, &Shared::default())
 }
 
-/// As [`lower`], with sampled batches from elsewhere: many plans of one traffic and one layout of experts need them once.
-/// `sample` must give what [`Pool::sample`] gives.
+/// As [`lower`], with what other plans have made already.
 ///
 /// # Errors
 /// As [`lower`].
-pub fn lower_with(plan: TrainPlan<'_>, sample: Sampling<'_>) -> Result<Program, PlanError> {
-    let context = context(plan, sample)?;
+pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, PlanError> {
+    let context = context(plan, shared)?;
     let (resources, ranks) = resources(&context);
     let mut kernels = Kernels::new(&context);
     let exchanges = exchanges(&context)?;
@@ -109,6 +136,7 @@ pub fn lower_with(plan: TrainPlan<'_>, sample: Sampling<'_>) -> Result<Program, 
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
     let program = Program {
+        network: Arc::clone(context.platform.network()),
         layout: context.layout,
         n_members,
         n_columns,
@@ -161,33 +189,43 @@ fn copied_per_second(template: &ExchangeTemplate) -> f64 {
 pub fn n_micro_batches(plan: TrainPlan<'_>) -> Result<u32, PlanError> {
     let together = u64::from(plan.job.parallel.dp) * plan.job.micro_batch;
     if together == 0 || !plan.job.global_batch.is_multiple_of(together) {
-        return Err(PlanError::Contradiction(format!(
-            "`job.global-batch` is {}, which dp x micro-batch = {} x {} does not divide",
-            plan.job.global_batch, plan.job.parallel.dp, plan.job.micro_batch
-        )));
+        let (global_batch, micro_batch) = (plan.job.global_batch, plan.job.micro_batch);
+        return Err(Contradiction::GlobalBatch { global_batch, dp: plan.job.parallel.dp, micro_batch }.into());
     }
     Ok((plan.job.global_batch / together) as u32)
 }
 
-fn context<'a>(plan: TrainPlan<'a>, sample: Sampling<'_>) -> Result<Context<'a>, PlanError> {
+fn context<'a>(plan: TrainPlan<'a>, shared: &Shared<'_>) -> Result<Context<'a>, PlanError> {
     let layout = Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
-    let platform = Platform::new(&plan.site.machine, &plan.site.profile, layout.placement, plan.job.policy.routing)?;
-    let platform = platform.promoting(plan.job.policy.promote);
+    let platform = platform(plan, layout.placement, shared.network.clone())?;
     let shape = shape(plan);
     if let Some(error) = shape.check(&plan.job.model).into_iter().next() {
-        return Err(PlanError::Contradiction(error.to_string()));
+        return Err(Contradiction::Shape(error).into());
     }
-    if let Some(error) = plan.job.parallel.check(&plan.job.model).into_iter().next() {
-        return Err(PlanError::Contradiction(error.to_string()));
+    if let Some(error) = plan.job.parallel.check(&plan.job.model, plan.job.policy.schedule).into_iter().next() {
+        return Err(Contradiction::Layout(error).into());
     }
     let stages = workloads::parallel::stage_layers(&plan.job.model, &plan.job.parallel.stages);
     let pool = match expert_layout(plan, &layout) {
-        Some(experts) => Some(sample(&plan.job.traffic, &experts)?),
+        Some(experts) => Some((shared.sample)(&plan.job.traffic, &experts)?),
         None => None,
     };
     let n_members = if plan.simulation.folding == Folding::Auto { 1 } else { layout.width };
     let groups = Groups::new(plan, &layout, &platform)?;
     Ok(Context { plan, platform, layout, groups, shape, stages, pool, n_members })
+}
+
+fn platform(
+    plan: TrainPlan<'_>,
+    placement: Placement,
+    network: Option<Arc<Network>>,
+) -> Result<Platform<'_>, PlanError> {
+    let (machine, profile, routing) = (&plan.site.machine, &plan.site.profile, plan.job.policy.routing);
+    let platform = match network {
+        Some(network) => Platform::on(network, machine, profile, placement, routing),
+        None => Platform::new(machine, profile, placement, routing)?,
+    };
+    Ok(platform.promoting(plan.job.policy.promote))
 }
 
 /// Resources of one column; columns are alike.

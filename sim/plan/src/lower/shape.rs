@@ -14,7 +14,7 @@ pub fn shape(plan: TrainPlan<'_>) -> Shape {
         tp: u64::from(plan.job.parallel.tp),
         cp: u64::from(plan.job.parallel.cp),
         ep: u64::from(plan.job.parallel.ep),
-        linear: plan.job.precision.arithmetic(),
+        linear: plan.job.precision,
         forward_left: plan.job.policy.forward_sums == ForwardSums::Left,
         recompute: plan.job.policy.recompute,
         keep_fp8: plan.job.policy.keep == KeepActivations::Fp8,

@@ -9,7 +9,7 @@ use units::{Bytes, SimSpan};
 use workloads::import::{Graph, Group, Work};
 use workloads::op::Collective;
 
-use crate::{Imported, PlanError, Site};
+use crate::{Contradiction, Imported, PlanError, Site};
 
 /// Prices of everything a job does on a machine; rank `r` is device `r`.
 #[derive(Debug)]
@@ -28,8 +28,7 @@ impl<'a> Costs<'a> {
         let platform = Platform::new(machine, profile, Placement::new(machine, machine.node.devices), *routing)?;
         let groups = groups(&platform, job)?;
         if groups.iter().any(platform::Group::is_spread) && !platform.network().has_network() {
-            let message = "a group spans several nodes, but the machine has no network between them".to_owned();
-            return Err(PlanError::Contradiction(message));
+            return Err(Contradiction::NoNetwork.into());
         }
         let mut resources = Resources::default();
         let rates = platform.port_rates(0.0);

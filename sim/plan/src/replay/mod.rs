@@ -15,7 +15,7 @@ mod driver;
 
 use units::{Seconds, SimSpan, SimTime};
 
-use crate::{Imported, PlanError, Site};
+use crate::{Contradiction, Imported, PlanError, Site};
 use cost::Costs;
 use driver::Replay;
 
@@ -54,18 +54,13 @@ pub struct RankReplay {
 pub fn replay(site: &Site, job: &Imported) -> Result<Replayed, PlanError> {
     let (n_ranks, n_devices) = (job.graph.n_ranks, site.machine.n_devices());
     if u64::from(n_ranks) > n_devices {
-        let message = format!(
-            "the job has {n_ranks} ranks but the machine {n_devices} devices; take a larger cluster or `--set cluster.nodes=N`"
-        );
-        return Err(PlanError::Contradiction(message));
+        return Err(Contradiction::Devices { n_ranks, n_devices }.into());
     }
     let costs = Costs::new(site, job)?;
     // Half of what picoseconds can count.
     let (longest, limit) = (costs.longest(&job.graph)?, SimTime::MAX.seconds() / 2.0);
     if longest.is_nan() || longest > limit {
-        return Err(PlanError::Contradiction(format!(
-            "the nodes of the job take up to {longest:e} s together, beyond the {limit:.1e} s that are counted; look for a duration or size that is too large"
-        )));
+        return Err(Contradiction::Longest { longest, limit }.into());
     }
     let mut replay = Replay::new(&job.graph, &costs);
     let resources = costs.resources().clone();
