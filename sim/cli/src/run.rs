@@ -6,39 +6,34 @@ use report::format::{count, gib};
 use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
 use topology::{Network, Picture};
-use tunnel::{Prepared, Simulated, fabric, variants};
+use tunnel::ask;
+use tunnel::validate::{Wanted, published};
+use tunnel::{Prepared, Simulated, variants};
 
 use crate::args::{Layers, Output, ScenarioArgs};
 use crate::exit::{self, Failure};
 use crate::out::{Files, Folder};
 use crate::panics;
 use crate::progress::{Extent, during};
-use crate::validate::{self, Asked};
+use crate::words;
 
 /// Whether a scenario can run: one line and notes on its network, or JSON.
 pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
     let prepared = args.prepared()?;
-    let plan = prepared.plan();
-    let memory = during("checking", Extent::Unknown, args.output.quiet, || tunnel::check(plan))?;
+    let quiet = args.output.quiet;
+    let reply = during("checking", Extent::Unknown, quiet, || ask::checked(&prepared))?;
     keep_plan(&prepared, args)?;
-    let fullest = memory.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
-    let (total, capacity) = fullest.map_or((0.0, 0.0), |rank| (rank.total.get(), rank.capacity.get()));
-    let n_ranks = plan.parallel.n_ranks();
-    let notes = fabric::notes(&plan.machine);
     if args.output.json {
-        let digest = &prepared.digest;
-        return Ok(pretty(
-            &json!({ "name": plan.name, "digest": digest, "n_ranks": n_ranks, "memory_bytes_max": total, "notes": notes }),
-        ));
+        return Ok(pretty(&reply.json()));
     }
-    let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
+    let notes: String = reply.notes.iter().map(|note| format!("note: {note}\n")).collect();
     Ok(format!(
         "ok: {}, {} ranks, {} of {} GiB on the fullest, digest {}\n{notes}",
-        plan.name,
-        count(n_ranks.into()),
-        gib(total),
-        gib(capacity),
-        prepared.digest
+        reply.name,
+        count(reply.n_ranks.into()),
+        gib(reply.memory_bytes_max),
+        gib(reply.memory_bytes_capacity),
+        reply.digest
     ))
 }
 
@@ -74,20 +69,22 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
         let folded = || Ok(variants::folded(prepared.plan(), simulated.outcome.step));
         summary.common.notes.push(panics::told(folded)?);
     }
-    let published = |summary: &Summary, asked| validate::published(&prepared, &finished, summary, &args.layers, asked);
+    let library = args.layers.library()?;
+    let published =
+        |summary: &Summary, wanted| published(&prepared, (&finished, summary), wanted, &library, &words::query);
     let mut variants = Vec::new();
     if let Some(folder) = &folder {
         let stages = || panics::told(|| Ok(variants::stages(prepared.plan())));
         variants = during("trying other stages", Extent::Unknown, args.output.quiet, stages)?;
         let timeline = tunnel::timeline(&finished);
         summary.common.notes.push(timeline.note);
-        let comparisons = published(&summary, Asked::All)?;
+        let comparisons = published(&summary, Wanted::All)?;
         folder.write(&files(&prepared, &summary, &timeline.timeline, &variants, &comparisons, args)?)?;
     }
     if args.output.json {
         return Ok(report::summary_json(&summary)?);
     }
-    let comparisons = published(&summary, Asked::Summary)?;
+    let comparisons = published(&summary, Wanted::Summary)?;
     let mut text = report::terminal(&summary, &comparisons, exit::colors(&std::io::stdout()));
     if !variants.is_empty() {
         text.push_str(&format!("\nOther stages\n{}\n", report::table::variants_table(&summary, &variants)));
@@ -171,13 +168,14 @@ pub(crate) fn command(verb: &str, what: &str, layers: &Layers) -> String {
     words.join(" ")
 }
 
+/// A word as a shell reads it. Patches stay as people type them: `=` and `,` mean nothing inside a word.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        return word.to_owned();
     }
+    // Only a zero byte cannot be quoted, and no argument has one.
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
 }
 
 /// Indented JSON with a newline at its end.
@@ -193,6 +191,8 @@ mod tests {
     fn words_a_shell_would_break_are_quoted() {
         assert_eq!(quoted("gpu.sms=144"), "gpu.sms=144");
         assert_eq!(quoted("node.nic.rate=\"50 GB/s\""), "'node.nic.rate=\"50 GB/s\"'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
+        for word in ["it's", "a\\b", "", "^$HOME", "two  blanks"] {
+            assert_eq!(shlex::split(&quoted(word)), Some(vec![word.to_owned()]));
+        }
     }
 }
