@@ -98,8 +98,9 @@ pub(crate) fn simulate(plan: &Plan, keep: Keep, output: &Output) -> Result<Simul
     let lowered = during("laying out tasks", Extent::Unknown, output.quiet, || tunnel::lower(plan))?;
     let message = format!("simulating a step on {} ranks", count(plan.parallel.n_ranks().into()));
     let progress = Progress::default();
-    let extent = Extent::Slots { ended: &progress, of: lowered.program.n_slots() };
-    Ok(during(&message, extent, output.quiet, || lowered.run(keep, &progress))?)
+    let n_slots = lowered.program.n_slots();
+    let ended = || (progress.done(), n_slots);
+    Ok(during(&message, Extent::Counted(&ended), output.quiet, || lowered.run(keep, &progress))?)
 }
 
 /// Intervals are for pictures: without a folder nobody looks at them.

@@ -4,7 +4,6 @@ mod args;
 mod find;
 mod folder;
 mod page;
-mod progress;
 mod text;
 
 use std::num::NonZeroUsize;
@@ -14,6 +13,7 @@ use study::{Answer, InMemory, Manifest, Progress, Shard, Store, StudyError};
 use tunnel::Simulator;
 
 use crate::exit::Failure;
+use crate::progress::{Extent, during};
 use crate::run::{command, pretty};
 use crate::{out, panics};
 
@@ -53,7 +53,7 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
     let resume = args.resume || args.shard.is_some();
     let progress = Progress::default();
     let run = || study::run(&manifest, &tunnel, store, shard, resume, &progress);
-    let n_run = progress::during(&progress, args.output.quiet, run).map_err(|error| why(error, &manifest, &tunnel))?;
+    let n_run = while_running(&progress, args.output.quiet, run).map_err(|error| why(error, &manifest, &tunnel))?;
     if args.shard.is_some() {
         return Ok(of_shard(&manifest, shard, n_run, args.output.json));
     }
@@ -132,13 +132,19 @@ fn turned(args: &SensitivityArgs) -> Result<String, Failure> {
         None => None,
     };
     let progress = Progress::default();
-    let ask = || progress::during(&progress, args.output.quiet, || study::sensitivity(&tunnel, &progress));
+    let ask = || while_running(&progress, args.output.quiet, || study::sensitivity(&tunnel, &progress));
     let found = args.threads.install(ask)??;
     if let Some(folder) = folder {
         folder.write(&page::of_sensitivity(&found, &command("sensitivity", &args.scenario, &args.layers))?)?;
     }
     let result = if args.output.json { found.json()? } else { text::sensitivity(&found) };
     unless_faulty(result, found.n_faults(), "knobs")
+}
+
+/// Does some work, and shows how many of its runs are done.
+fn while_running<T>(progress: &Progress, quiet: bool, work: impl FnOnce() -> T) -> T {
+    let count = || (progress.done(), progress.of());
+    during("running points", Extent::Counted(&count), quiet, work)
 }
 
 impl Threads {

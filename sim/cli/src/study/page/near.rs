@@ -11,7 +11,7 @@ use study::{Answer, Change, Entry, Kind, Manifest, Progress, Sensitivity, Tunnel
 use tunnel::Simulator;
 
 use crate::exit::Failure;
-use crate::study::{build, progress};
+use crate::study::{build, while_running};
 
 /// What was found, and what could not be.
 pub(super) struct Near {
@@ -102,6 +102,6 @@ impl Runs<'_> {
 
     fn sensitivity(&self, quiet: bool) -> Result<Sensitivity, Failure> {
         let progress = Progress::default();
-        Ok(progress::during(&progress, quiet, || study::sensitivity(&self.tunnel, &progress))?)
+        Ok(while_running(&progress, quiet, || study::sensitivity(&self.tunnel, &progress))?)
     }
 }
