@@ -3,7 +3,9 @@
 use calibrate::Question;
 use numerics::NumericsError;
 use plan::PlanError;
+use report::ReportError;
 use scenario::Mistakes;
+use study::StudyError;
 use thiserror::Error;
 use workloads::import::ImportError;
 use workloads::schedule::{CostsError, ReplayError, ScheduleError};
@@ -62,6 +64,12 @@ pub enum TunnelError {
     /// Published facts that contradict each other or cannot be predicted.
     #[error(transparent)]
     Facts(#[from] FactsError),
+    /// A study that has no answer.
+    #[error(transparent)]
+    Study(#[from] StudyError),
+    /// A page or figure that cannot be made, which is a fault of the program.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// A job of another tool that cannot be read.
     #[error(transparent)]
     Import(#[from] ImportError),

@@ -25,7 +25,8 @@
 //! - [`validate`] holds the model against what was published: facts ask the same questions.
 //! - [`replay`] runs a job that another tool wrote.
 //! - [`variants`] runs the same job with its layers on other stages, [`fabric`] notes what a reader must know of a network.
-//! - [`Simulator`] is the model as a study asks it: many points over one base, which share sampled traffic.
+//! - [`Simulator`] is the model as a study asks it: many points over one base, which share sampled traffic; [`studies`] finds a
+//!   study by name and makes its page.
 //! - Every mistake is a [`TunnelError`].
 //!
 //! This crate does not know arguments, exit codes, progress bars or standard output, and it reads files through
@@ -39,6 +40,7 @@ pub mod panics;
 mod prepare;
 pub mod replay;
 mod simulator;
+pub mod studies;
 pub mod summarize;
 #[cfg(test)]
 mod tests;
