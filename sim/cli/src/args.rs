@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use calibrate::Algorithm;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenario::Library;
 use tunnel::Prepared;
+use tunnel::ask::ScenarioQuery;
 
 use crate::calibrate::args::{AFTER as CALIBRATE, CalibrateArgs};
 use crate::exit::Failure;
@@ -241,8 +244,8 @@ pub(crate) struct CollectiveArgs {
     #[arg(long)]
     pub(crate) bytes: u64,
     /// How it moves its bytes; without it, or with `auto`, by the quickest that the library has
-    #[arg(long, value_enum, default_value_t = Algorithm::Auto)]
-    pub(crate) algorithm: Algorithm,
+    #[arg(long, value_parser = by(), default_value = AUTO)]
+    pub(crate) algorithm: By,
     #[command(flatten)]
     pub(crate) bare: BareArgs,
     #[command(flatten)]
@@ -296,16 +299,19 @@ pub(crate) struct NodeArgs {
     pub(crate) layers: Layers,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Algorithm {
-    Auto,
-    Ring,
-    Tree,
-    InNetwork,
-    Pairwise,
-    OneShot,
-    TwoShot,
+/// By what a collective moves its bytes; none: by the quickest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct By(pub(crate) Option<Algorithm>);
+
+/// Takes the names of the library's algorithms, and [`AUTO`].
+fn by() -> impl TypedValueParser<Value = By> {
+    let names = [AUTO].into_iter().chain(Algorithm::ALL.map(Algorithm::name));
+    let by = |name: String| By(Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name));
+    PossibleValuesParser::new(names).map(by)
 }
+
+/// The quickest algorithm that the library has.
+const AUTO: &str = "auto";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Collective {
@@ -347,6 +353,11 @@ impl ScenarioArgs {
     /// The scenario, and who it is.
     pub(crate) fn prepared(&self) -> Result<Prepared, Failure> {
         Ok(Prepared::load(&self.scenario, &self.layers.sets, &self.layers.library()?)?)
+    }
+
+    /// The scenario as a question.
+    pub(crate) fn query(&self) -> ScenarioQuery {
+        ScenarioQuery { scenario: self.scenario.clone(), sets: self.layers.sets.clone() }
     }
 }
 

@@ -120,6 +120,22 @@ impl From<TunnelError> for Failure {
         match error {
             TunnelError::Mistakes(mistakes) => mistakes.into(),
             TunnelError::Plan(error) => error.into(),
+            TunnelError::Study(error) => error.into(),
+            TunnelError::Report(error) => error.into(),
+            TunnelError::Within { place, error } => Self::from(*error).within(&place),
+            // What the library calls a value is a flag here.
+            TunnelError::Value { name, value, reason } => Self::usage(format!("`--{name} {value}` {reason}")),
+            TunnelError::Fault(_) | TunnelError::Slots(_) => Self::Fault(error.into()),
+            TunnelError::NotModeled(_)
+            | TunnelError::NoExchange { .. }
+            | TunnelError::NothingExchanged
+            | TunnelError::Schedule(_)
+            | TunnelError::Costs(_)
+            | TunnelError::Numerics(_)
+            | TunnelError::Networks(_)
+            | TunnelError::Facts(_)
+            | TunnelError::Import(_)
+            | TunnelError::Words(_) => Self::usage(error.to_string()),
         }
     }
 }

@@ -17,6 +17,7 @@ mod run;
 mod study;
 mod topology;
 mod validate;
+mod words;
 
 use std::process::ExitCode;
 

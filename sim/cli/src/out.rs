@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use scenario::Library;
 use scenario::disk::{self, Content};
 use serde_json::Value;
+use tunnel::studies::PageFiles;
 
 use crate::exit::Failure;
 
@@ -26,6 +27,11 @@ pub(crate) struct Files(BTreeMap<String, Vec<u8>>);
 impl Files {
     pub(crate) fn of<const N: usize>(files: [(&str, String); N]) -> Self {
         Self(files.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect())
+    }
+
+    /// Files that the library has made.
+    pub(crate) fn made(files: PageFiles) -> Self {
+        Self(files.into_iter().collect())
     }
 
     pub(crate) fn add(&mut self, name: &str, bytes: Vec<u8>) {

@@ -5,40 +5,35 @@ use report::figures::Figure;
 use report::format::{count, gib};
 use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
-use topology::Picture;
-use tunnel::{Prepared, Simulated, fabric, variants};
+use topology::{Network, Picture};
+use tunnel::ask;
+use tunnel::validate::{Wanted, published};
+use tunnel::{Prepared, Simulated, variants};
 
 use crate::args::{Layers, Output, ScenarioArgs};
 use crate::exit::{self, Failure};
 use crate::out::{Files, Folder};
 use crate::panics;
 use crate::progress::{Extent, during};
-use crate::validate::{self, Asked};
+use crate::words;
 
 /// Whether a scenario can run: one line and notes on its network, or JSON.
 pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
     let prepared = args.prepared()?;
-    let plan = prepared.plan();
-    let memory = during("checking", Extent::Unknown, args.output.quiet, || tunnel::check(plan))?;
+    let quiet = args.output.quiet;
+    let reply = during("checking", Extent::Unknown, quiet, || ask::checked(&prepared))?;
     keep_plan(&prepared, args)?;
-    let fullest = memory.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
-    let (total, capacity) = fullest.map_or((0.0, 0.0), |rank| (rank.total.get(), rank.capacity.get()));
-    let n_ranks = plan.job.parallel.n_ranks();
-    let notes = fabric::notes(&plan.site.machine);
     if args.output.json {
-        let digest = &prepared.digest;
-        return Ok(pretty(
-            &json!({ "name": plan.name, "digest": digest, "n_ranks": n_ranks, "memory_bytes_max": total, "notes": notes }),
-        ));
+        return Ok(pretty(&reply.json()));
     }
-    let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
+    let notes: String = reply.notes.iter().map(|note| format!("note: {note}\n")).collect();
     Ok(format!(
         "ok: {}, {} ranks, {} of {} GiB on the fullest, digest {}\n{notes}",
-        plan.name,
-        count(n_ranks.into()),
-        gib(total),
-        gib(capacity),
-        prepared.digest
+        reply.name,
+        count(reply.n_ranks.into()),
+        gib(reply.memory_bytes_max),
+        gib(reply.memory_bytes_capacity),
+        reply.digest
     ))
 }
 
@@ -68,26 +63,28 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let folder = claim(&prepared, args)?;
     let keep = Keep { ranks: recording(prepared.plan(), folder.is_some()), streams: folder.is_some() };
     let simulated = simulate(prepared.plan(), keep, &args.output)?;
-    let finished = simulated.finished(&prepared);
+    let finished = simulated.finished(&prepared)?;
     let mut summary = tunnel::summary(&finished)?;
-    if prepared.plan().policy.folding == Folding::None {
-        let folded = || Ok(variants::folded(prepared.plan(), &simulated.program, simulated.outcome.step));
+    if finished.plan.simulation.folding == Folding::None {
+        let folded = || Ok(variants::folded(finished.plan, &simulated.program, simulated.outcome.step));
         summary.common.notes.push(panics::told(folded)?);
     }
-    let published = |summary: &Summary, asked| validate::published(&prepared, &finished, summary, &args.layers, asked);
+    let library = args.layers.library()?;
+    let published =
+        |summary: &Summary, wanted| published(&prepared, (&finished, summary), wanted, &library, &words::query);
     let mut variants = Vec::new();
     if let Some(folder) = &folder {
-        let stages = || panics::told(|| Ok(variants::stages(prepared.plan(), &simulated.program)));
+        let stages = || panics::told(|| Ok(variants::stages(finished.plan, &simulated.program)));
         variants = during("trying other stages", Extent::Unknown, args.output.quiet, stages)?;
         let timeline = tunnel::timeline(&finished);
         summary.common.notes.push(timeline.note);
-        let comparisons = published(&summary, Asked::All)?;
+        let comparisons = published(&summary, Wanted::All)?;
         folder.write(&files(&prepared, &simulated, &summary, &timeline.timeline, &variants, &comparisons, args)?)?;
     }
     if args.output.json {
         return Ok(report::summary_json(&summary)?);
     }
-    let comparisons = published(&summary, Asked::Summary)?;
+    let comparisons = published(&summary, Wanted::Summary)?;
     let mut text = report::terminal(&summary, &comparisons, exit::colors(&std::io::stdout()));
     if !variants.is_empty() {
         text.push_str(&format!("\nOther stages\n{}\n", report::table::variants_table(&summary, &variants)));
@@ -99,10 +96,12 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
 /// Runs a plan, and shows how far it is.
 pub(crate) fn simulate(plan: &Plan, keep: Keep, output: &Output) -> Result<Simulated, Failure> {
     let lowered = during("laying out tasks", Extent::Unknown, output.quiet, || tunnel::lower(plan))?;
-    let message = format!("simulating a step on {} ranks", count(plan.job.parallel.n_ranks().into()));
+    let layout = lowered.program.layout;
+    let message = format!("simulating a step on {} ranks", count((layout.pp * layout.per_stage).into()));
     let progress = Progress::default();
-    let extent = Extent::Slots { ended: &progress, of: lowered.program.n_slots() };
-    Ok(during(&message, extent, output.quiet, || lowered.run(keep, &progress))?)
+    let n_slots = lowered.program.n_slots();
+    let ended = || (progress.done(), n_slots);
+    Ok(during(&message, Extent::Counted(&ended), output.quiet, || lowered.run(keep, &progress))?)
 }
 
 /// Intervals are for pictures: without a folder nobody looks at them.
@@ -171,13 +170,14 @@ pub(crate) fn command(verb: &str, what: &str, layers: &Layers) -> String {
     words.join(" ")
 }
 
+/// A word as a shell reads it. Patches stay as people type them: `=` and `,` mean nothing inside a word.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        return word.to_owned();
     }
+    // Only a zero byte cannot be quoted, and no argument has one.
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
 }
 
 /// Indented JSON with a newline at its end.
@@ -193,6 +193,8 @@ mod tests {
     fn words_a_shell_would_break_are_quoted() {
         assert_eq!(quoted("gpu.sms=144"), "gpu.sms=144");
         assert_eq!(quoted("node.nic.rate=\"50 GB/s\""), "'node.nic.rate=\"50 GB/s\"'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
+        for word in ["it's", "a\\b", "", "^$HOME", "two  blanks"] {
+            assert_eq!(shlex::split(&quoted(word)), Some(vec![word.to_owned()]));
+        }
     }
 }

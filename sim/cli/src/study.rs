@@ -1,10 +1,7 @@
 //! `study` and `study merge`: a question over many runs.
 
 mod args;
-mod find;
 mod folder;
-mod page;
-mod progress;
 mod text;
 
 use std::num::NonZeroUsize;
@@ -12,14 +9,16 @@ use std::num::NonZeroUsize;
 use serde_json::json;
 use study::{Answer, InMemory, Manifest, Progress, Shard, Store, StudyError};
 use tunnel::Simulator;
+use tunnel::studies::{self, FoundStudy};
 
 use crate::exit::Failure;
+use crate::out::{self, Files};
+use crate::panics;
+use crate::progress::{Extent, during};
 use crate::run::{command, pretty};
-use crate::{out, panics};
 
 use args::{MergeArgs, StudyVerb, Threads};
 pub(crate) use args::{SensitivityArgs, StudyArgs};
-use find::Found;
 use folder::Folder;
 
 /// Runs a study, a shard of one, or merges shards: a screen, or JSON; with `--out` a folder.
@@ -37,13 +36,13 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
         Some(text) => Shard::parse(text, &|name| std::env::var(name).ok())?,
         None => Shard::WHOLE,
     };
-    let Found { study, base } = find::study(file, &args.layers.sets, &library)?;
+    let FoundStudy { study, base } = studies::find(file, &args.layers.sets, &library)?;
     let tunnel = Simulator::new(&library, &base);
     let manifest = Manifest::new(&study, &tunnel, &build())?;
     let folder = match &args.output.out {
         Some(out) => {
             let base = tunnel.base(&manifest.patch).map_err(StudyError::Base)?;
-            Some(Folder::claim(out, &manifest, &page::base_toml(&base), shard, args.resume)?)
+            Some(Folder::claim(out, &manifest, &studies::base_toml(&base), shard, args.resume)?)
         }
         None => None,
     };
@@ -53,13 +52,13 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
     let resume = args.resume || args.shard.is_some();
     let progress = Progress::default();
     let run = || study::run(&manifest, &tunnel, store, shard, resume, &progress);
-    let n_run = progress::during(&progress, args.output.quiet, run).map_err(|error| why(error, &manifest, &tunnel))?;
+    let n_run = while_running(&progress, args.output.quiet, run).map_err(|error| why(error, &manifest, &tunnel))?;
     if args.shard.is_some() {
         return Ok(of_shard(&manifest, shard, n_run, args.output.json));
     }
     let answer = Answer::new(&manifest, store)?;
     if let Some(folder) = &folder {
-        folder.finish(&answer, &page::files(&manifest, &answer, &folder.base(), args.output.quiet)?)?;
+        finish(folder, &manifest, &answer, args.output.quiet)?;
     }
     shown(&answer, args.output.json)
 }
@@ -67,8 +66,16 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
 fn merged(args: &MergeArgs) -> Result<String, Failure> {
     let (folder, manifest) = Folder::open(&args.folder)?;
     let answer = Answer::new(&manifest, &folder)?;
-    folder.finish(&answer, &page::files(&manifest, &answer, &folder.base(), false)?)?;
+    finish(&folder, &manifest, &answer, false)?;
     shown(&answer, args.json)
+}
+
+/// The answer, its tables and its page into the folder.
+fn finish(folder: &Folder, manifest: &Manifest, answer: &Answer, quiet: bool) -> Result<(), Failure> {
+    let (progress, base) = (Progress::default(), folder.base().display().to_string());
+    let page = || studies::page((manifest, answer), &base, &build(), &progress);
+    let page = while_running(&progress, quiet, page)?;
+    Ok(folder.finish(answer, &Files::made(page))?)
 }
 
 fn shown(answer: &Answer, json: bool) -> Result<String, Failure> {
@@ -132,13 +139,20 @@ fn turned(args: &SensitivityArgs) -> Result<String, Failure> {
         None => None,
     };
     let progress = Progress::default();
-    let ask = || progress::during(&progress, args.output.quiet, || study::sensitivity(&tunnel, &progress));
+    let ask = || while_running(&progress, args.output.quiet, || study::sensitivity(&tunnel, &progress));
     let found = args.threads.install(ask)??;
     if let Some(folder) = folder {
-        folder.write(&page::of_sensitivity(&found, &command("sensitivity", &args.scenario, &args.layers))?)?;
+        let page = studies::sensitivity_page(&found, &command("sensitivity", &args.scenario, &args.layers))?;
+        folder.write(&Files::made(page))?;
     }
     let result = if args.output.json { found.json()? } else { text::sensitivity(&found) };
     unless_faulty(result, found.n_faults(), "knobs")
+}
+
+/// Does some work, and shows how many of its runs are done.
+fn while_running<T>(progress: &Progress, quiet: bool, work: impl FnOnce() -> T) -> T {
+    let count = || (progress.done(), progress.of());
+    during("running points", Extent::Counted(&count), quiet, work)
 }
 
 impl Threads {

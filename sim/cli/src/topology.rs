@@ -1,13 +1,13 @@
 //! `topology`: what a machine's network amounts to, and what the machine costs.
 
 mod compare;
-mod networks;
 
 use report::Table;
 use report::format::{count, dollars, seconds, watts};
 use report::table::{Column, Row};
-use serde_json::json;
-use topology::{Bill, Detail, Machine, Network, Survey};
+use topology::{Detail, Survey};
+use tunnel::ask::{self, MachineQuery, MachineReply, Query};
+use tunnel::networks::{NetworksQuery, networks};
 
 use crate::args::TopologyArgs;
 use crate::exit::Failure;
@@ -18,94 +18,38 @@ use crate::run::pretty;
 /// by side.
 pub(crate) fn topology(args: &TopologyArgs) -> Result<String, Failure> {
     let library = args.layers.library()?;
-    let loaded = scenario::load_machine(&args.machine, &args.layers.sets, &library)?;
-    if let Some(reference) = &args.compare {
-        let compared = compare::compare(reference, &args.machine, &loaded.machine.fabric, &library)?;
-        return Ok(if args.output.json { pretty(&compared.json()) } else { compared.text() });
+    if let Some(networks_of) = args.networks() {
+        let reply = networks(&networks_of, &library)?.reply;
+        return Ok(if args.output.json { pretty(&reply.json()) } else { compare::text(&reply) });
     }
-    let network = Network::build(&loaded.machine).map_err(plan::PlanError::from)?;
-    let survey = network.survey().map_err(plan::PlanError::from)?;
+    let reply = ask::machine(&args.machine(), &library)?.reply;
     if let Some(out) = &args.output.out {
-        let picture = report::figures::machine(&network.picture())?;
-        let files = Files::of([("topology.dot", network.dot(Detail::FirstNode)), ("topology.svg", picture.file())]);
+        let picture = report::figures::machine(&reply.network.picture())?;
+        let dot = reply.network.dot(Detail::FirstNode);
+        let files = Files::of([("topology.dot", dot), ("topology.svg", picture.file())]);
         Folder::of_files(out, &files)?.write(&files)?;
     }
-    let expenses = Expenses::of(&loaded.machine, &survey)?;
-    let notes = tunnel::fabric::notes(&loaded.machine);
-    Ok(if args.output.json {
-        let mut answer = as_json(&loaded.name, &survey, &expenses);
-        answer["notes"] = json!(notes);
-        pretty(&answer)
-    } else {
-        let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
-        as_text(&loaded.name, &survey, &expenses) + &notes
-    })
+    Ok(if args.output.json { pretty(&reply.json()) } else { as_text(&reply) })
 }
 
-/// What the machine costs and draws, all of it and a share.
-struct Expenses {
-    bill: Bill,
-    usd_per_device: f64,
-    /// Of switches and wires alone; zero without a network.
-    network_usd_per_endpoint: f64,
-}
-
-impl Expenses {
-    fn of(machine: &Machine, survey: &Survey) -> Result<Self, Failure> {
-        let bill = machine.bill().map_err(plan::PlanError::from)?;
-        Ok(Self {
-            usd_per_device: bill.total().price.get() / f64::from(survey.n_devices),
-            network_usd_per_endpoint: bill.network().price.get() / f64::from(survey.wires.nic.max(1)),
-            bill,
-        })
+impl TopologyArgs {
+    /// What the arguments ask.
+    pub(crate) fn query(&self) -> Query {
+        self.networks().map_or_else(|| Query::Machine(self.machine()), Query::Networks)
     }
 
-    fn json(&self) -> serde_json::Value {
-        let parts = self.bill.named().into_iter().chain([("total", self.bill.total())]);
-        let part = |(name, part): (&str, topology::Expense)| {
-            (name.to_lowercase(), json!({ "usd": part.price.get(), "watts": part.power.get() }))
-        };
-        let mut object: serde_json::Map<_, _> = parts.map(part).collect();
-        object.insert("usd_per_device".to_owned(), self.usd_per_device.into());
-        object.insert("network_usd_per_endpoint".to_owned(), self.network_usd_per_endpoint.into());
-        object.into()
+    fn networks(&self) -> Option<NetworksQuery> {
+        let networks = self.compare.clone()?;
+        Some(NetworksQuery { networks, machine: self.machine() })
     }
 
-    fn table(&self) -> Table {
-        let columns = ["", "price", "power"].into_iter().enumerate();
-        let parts = self.bill.named().into_iter().chain([("all", self.bill.total())]);
-        let row = |(name, part): (&str, topology::Expense)| {
-            let cells = vec![name.to_owned(), dollars(part.price.get()), watts(part.power.get())];
-            Row { cells, strong: false }
-        };
-        Table {
-            columns: columns.map(|(index, name)| Column { name: name.to_owned(), numeric: index > 0 }).collect(),
-            rows: parts.map(row).collect(),
-        }
+    fn machine(&self) -> MachineQuery {
+        MachineQuery { machine: self.machine.clone(), sets: self.layers.sets.clone() }
     }
 }
 
-fn as_json(name: &str, survey: &Survey, expenses: &Expenses) -> serde_json::Value {
-    let Survey { switches, wires, full_size, diameter, .. } = survey;
-    json!({
-        "name": name,
-        "n_devices": survey.n_devices,
-        "n_nodes": survey.n_nodes,
-        "n_nics": survey.n_nics,
-        "switches": {
-            "scale_up": switches.scale_up, "leaf": switches.leaf, "spine": switches.spine, "core": switches.core,
-            "scale_out": switches.scale_out(),
-        },
-        "leaf_ports": survey.leaf_ports.map(|ports| json!({ "down": ports.down, "up": ports.up })),
-        "wires": { "scale_up": wires.scale_up, "pcie": wires.pcie, "nic": wires.nic, "trunk": wires.trunk },
-        "full_size": { "endpoints": full_size.endpoints, "switches": full_size.switches, "links": full_size.links },
-        "bisection_bytes_per_second": survey.bisection.get(),
-        "diameter": { "switches": diameter.switches, "latency_seconds": diameter.latency.get() },
-        "cost": expenses.json(),
-    })
-}
-
-fn as_text(name: &str, survey: &Survey, expenses: &Expenses) -> String {
+fn as_text(reply: &MachineReply) -> String {
+    let MachineReply { name, survey, notes, .. } = reply;
     let Survey { switches, wires, full_size, .. } = survey;
     let counts = table(
         ["", "as built", "full size"],
@@ -131,12 +75,14 @@ fn as_text(name: &str, survey: &Survey, expenses: &Expenses) -> String {
         survey.bisection,
         survey.diameter.switches,
         seconds(survey.diameter.latency.get()),
-        expenses.table(),
-        dollars(expenses.usd_per_device),
+        bill(reply),
+        dollars(reply.usd_per_device()),
     );
     if survey.wires.nic > 0 {
-        text.push_str(&format!("an endpoint {} of switches and wires\n", dollars(expenses.network_usd_per_endpoint)));
+        let usd = dollars(reply.network_usd_per_endpoint());
+        text.push_str(&format!("an endpoint {usd} of switches and wires\n"));
     }
+    notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
     text
 }
 
@@ -148,4 +94,18 @@ fn table(heads: [&str; 3], rows: &[(&str, Option<u64>, Option<u64>)]) -> Table {
         strong: false,
     };
     Table { columns: heads.iter().enumerate().map(column).collect(), rows: rows.iter().map(row).collect() }
+}
+
+/// What the machine costs and draws, part by part.
+fn bill(reply: &MachineReply) -> Table {
+    let columns = ["", "price", "power"].into_iter().enumerate();
+    let parts = reply.bill.named().into_iter().chain([("all", reply.bill.total())]);
+    let row = |(name, part): (&str, topology::Expense)| {
+        let cells = vec![name.to_owned(), dollars(part.price.get()), watts(part.power.get())];
+        Row { cells, strong: false }
+    };
+    Table {
+        columns: columns.map(|(index, name)| Column { name: name.to_owned(), numeric: index > 0 }).collect(),
+        rows: parts.map(row).collect(),
+    }
 }

@@ -16,6 +16,9 @@ pub enum PlanError {
         "the job is no training: it has no model, no stages and no step; take a scenario with `model.*` and `job.*`"
     )]
     NotTraining,
+    /// A graph is wanted of a job that has none.
+    #[error("the job is no imported graph; `windtunnel replay` reads one")]
+    NotImported,
     /// More ranks than devices.
     #[error(
         "the job has {n_ranks} ranks but the machine {n_devices} devices; lower `parallel.*` or raise `cluster.nodes`"

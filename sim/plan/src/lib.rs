@@ -73,7 +73,7 @@ pub use plan::{
     Policies, Recording, Simulation, Site, Train, TrainPlan,
 };
 pub use program::*;
-pub use replay::{RankReplay, Replayed, replay};
+pub use replay::{Evidence, RankReplay, Replayed, replay};
 pub use routine::{COMPUTE, Half, Instruction, Routine};
 pub use sums::{Length, Scales, Sums, sums};
 pub use token_limit::{TokenLimit, token_limit};

@@ -117,6 +117,17 @@ impl Plan {
         }
     }
 
+    /// The imported graph.
+    ///
+    /// # Errors
+    /// [`PlanError::NotImported`] for a job of another kind.
+    pub fn imported(&self) -> Result<&Imported, PlanError> {
+        match &self.job {
+            Job::Imported(job) => Ok(job),
+            Job::Train(_) => Err(PlanError::NotImported),
+        }
+    }
+
     /// The same job where other things were measured.
     #[must_use]
     pub fn with_profile(&self, profile: Profile) -> Self {

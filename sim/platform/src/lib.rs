@@ -8,9 +8,9 @@
 //! use units::Bytes;
 //! use workloads::op::Collective;
 //!
-//! let cluster = load_cluster("h800-2048-mpft", &["h800-sxm5".to_owned()], &[], &Library::built_in())?;
-//! let placement = Placement::new(&cluster.machine, cluster.machine.node.devices);
-//! let platform = Platform::new(&cluster.machine, &cluster.profile, placement, Routing::Adaptive)?;
+//! let site = load_cluster("h800-2048-mpft", &["h800-sxm5".to_owned()], &[], &Library::built_in())?.site;
+//! let placement = Placement::new(&site.machine, site.machine.node.devices);
+//! let platform = Platform::new(&site.machine, &site.profile, placement, Routing::Adaptive)?;
 //! // Two nodes of eight: a ring leaves each node through eight NICs.
 //! let group = platform.group(&[(0..16).collect()])?;
 //! let leg = platform.collective(&group, &Call::new(Collective::AllReduce, Bytes::new(1e9)));
@@ -47,8 +47,8 @@ mod way;
 pub use collective::Leg;
 pub use error::PlatformError;
 pub use exchange::{
-    Delivery, ExchangeCopies, ExchangeGroup, ExchangeKind, ExchangeSetup, ExchangeTemplate, ExpertSpread, Flow,
-    comm_sms, needs_comm_sms,
+    CROWDED, Delivery, ExchangeCopies, ExchangeGroup, ExchangeKind, ExchangeSetup, ExchangeTemplate, ExpertSpread,
+    Flow, comm_sms, needs_comm_sms,
 };
 pub use group::Group;
 pub use kernel::Kernel;

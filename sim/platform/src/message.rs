@@ -51,6 +51,16 @@ impl Message {
         Ok(Self { bytes, out, up: 0.0, latency, shortest })
     }
 
+    /// The estimate that sets its time.
+    #[must_use]
+    pub fn limit(&self) -> EstimateKey {
+        if self.up > 0.0 {
+            EstimateKey::Collective(Collective::SendRecv, CollectiveTerm::Fraction)
+        } else {
+            EstimateKey::PointToPointFraction
+        }
+    }
+
     /// As a task between two ranks.
     #[must_use]
     pub fn task<T>(&self, tag: T, [from, to]: [&RankResources; 2]) -> Task<T> {

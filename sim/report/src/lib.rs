@@ -33,6 +33,7 @@
 mod error;
 pub mod figures;
 pub mod format;
+mod imported;
 mod json;
 mod numbers;
 pub mod page;

@@ -44,8 +44,9 @@ pub struct Common {
     pub phases: Phases,
     /// The same for each pipeline rank, first to last.
     pub phases_by_rank: Vec<Phases>,
-    /// The fullest rank's memory.
-    pub memory_bytes_max: f64,
+    /// The fullest rank's memory; none of a job whose memory nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_max: Option<f64>,
     /// Memory of every pipeline rank, item by item.
     pub memory_by_rank: Vec<MemoryRow>,
     /// The weakest basis among the estimates that the result rests on.
@@ -74,6 +75,42 @@ pub struct Common {
 pub enum JobResult {
     /// One optimizer step of a training job.
     Step(StepResult),
+    /// A graph that another tool wrote.
+    Imported(ImportedResult),
+}
+
+/// What a graph that another tool wrote came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ImportedResult {
+    /// Which tool wrote it: `chakra` or `simai`.
+    pub format: String,
+    /// Ranks simulated: all, or one that stands for them.
+    pub n_simulated: u32,
+    /// Nodes of all simulated ranks.
+    pub n_nodes: u64,
+    /// Until the last node ends.
+    pub makespan_seconds: f64,
+    /// Mean time of a rank in which its device runs nothing while it communicates.
+    pub exposed_seconds: f64,
+    /// How each simulated rank spends the makespan.
+    pub ranks: Vec<ImportedRank>,
+}
+
+/// How one rank spends the makespan, in seconds: `device`, `exposed` and `idle` add up to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ImportedRank {
+    /// Its number.
+    pub rank: u32,
+    /// Its device runs a node.
+    pub device_seconds: f64,
+    /// Its device runs none, but it takes part in a collective or message or waits for a partner there.
+    pub exposed_seconds: f64,
+    /// Neither.
+    pub idle_seconds: f64,
+    /// Takes part in a collective or message, or waits for a partner there, whatever its device does.
+    pub communication_seconds: f64,
+    /// Its host runs a node.
+    pub host_seconds: f64,
 }
 
 /// What a training step came to.
@@ -124,11 +161,19 @@ pub struct Cost {
     pub network_usd: f64,
     /// The same over its endpoints, the NICs; zero where there are none.
     pub network_usd_per_endpoint: f64,
-    /// To train on 1e12 tokens on a machine of one's own: its price over its lifetime, and electricity.
+    /// Of a job that trains.
+    #[serde(flatten)]
+    pub training: Option<TrainingCost>,
+}
+
+/// What it costs to train on 1e12 tokens, in US dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct TrainingCost {
+    /// On a machine of one's own: its price over its lifetime, and electricity.
     pub usd_per_trillion_tokens: f64,
     /// Of that, electricity.
     pub electricity_usd_per_trillion_tokens: f64,
-    /// To train on 1e12 tokens on rented devices.
+    /// On rented devices.
     pub rental_usd_per_trillion_tokens: f64,
 }
 
@@ -139,8 +184,9 @@ pub struct Energy {
     pub power_watts: f64,
     /// Energy of machine and building over that of the machine.
     pub pue: f64,
-    /// Energy of machine and building to train on 1e12 tokens, in MWh.
-    pub mwh_per_trillion_tokens: f64,
+    /// Energy of machine and building to train on 1e12 tokens, in MWh; none of a job that does not train.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mwh_per_trillion_tokens: Option<f64>,
 }
 
 /// Memory of one pipeline rank, in bytes.
@@ -305,6 +351,7 @@ impl Summary {
     pub fn seconds(&self) -> f64 {
         match &self.result {
             JobResult::Step(step) => step.step_seconds,
+            JobResult::Imported(imported) => imported.makespan_seconds,
         }
     }
 }

@@ -117,6 +117,8 @@ pub(crate) fn read_cluster(
     let Some(mut file) = parse::file(&source, &mut builder.mistakes) else { return Err(builder.mistakes) };
     builder.patches = patch::collect(&mut file, sets, &mut builder.mistakes);
     file.remove("about");
+    builder.defaults();
+    builder.root.retain(|namespace, _| namespace == "cost");
     builder.cluster(file);
     let hardware = builder.hardware.clone().unwrap_or_default();
     let mut used = DeviceNames { hardware: &hardware, profiles, implementations: &[] }.used();

@@ -57,8 +57,9 @@ mod tree;
 pub use diagnostic::{Diagnostic, Mistakes, Severity};
 pub use library::{Disk, Kind, Library, Sources, Text, stem};
 pub use load::{
-    Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_cluster, load_device, load_hardware, load_machine, load_model,
+    Leaf, Loaded, LoadedDevice, LoadedMachine, LoadedSite, load, load_cluster, load_device, load_hardware,
+    load_machine, load_model,
 };
 pub use origin::Origin;
-pub use print::{canonical_text, digest, plan_toml};
+pub use print::{canonical_text, digest, digest_of, plan_toml};
 pub use published::{Ask, Fact, Family, Figure, Published, Standing, published};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use calibrate::Profile;
-use plan::{Job, Plan, Site, Train};
+use plan::{CostTerms, Job, Plan, Site, Train};
 use topology::Machine;
 use workloads::model::Model;
 
@@ -54,6 +54,17 @@ pub struct LoadedDevice {
     pub machine: Machine,
     /// Every estimate.
     pub profile: Profile,
+    /// Every value that went in, by dotted key.
+    pub leaves: Vec<Leaf>,
+}
+
+/// A cluster, what is known of its kernels, and what is taken for granted about money.
+#[derive(Clone, Debug)]
+pub struct LoadedSite {
+    /// Where jobs run.
+    pub site: Site,
+    /// What money buys.
+    pub cost: CostTerms,
     /// Every value that went in, by dotted key.
     pub leaves: Vec<Leaf>,
 }
@@ -196,17 +207,18 @@ pub fn load_cluster(
     profiles: &[String],
     sets: &[String],
     library: &Library,
-) -> Result<LoadedDevice, Mistakes> {
+) -> Result<LoadedSite, Mistakes> {
     let (layers, mistakes) = layers::read_cluster(reference, profiles, sets, library).map_err(Mistakes::new)?;
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
     let machine = machine::machine(&mut reader);
     let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
-    let namespaces = ["cluster", "gpu", "node", "fabric", "profile"];
+    let cost = cost::terms(&mut reader);
+    let namespaces = ["cluster", "gpu", "node", "fabric", "profile", "cost"];
     let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &namespaces, &decided);
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
-    Ok(LoadedDevice { machine, profile, leaves })
+    Ok(LoadedSite { site: Site { machine, profile }, cost, leaves })
 }
 
 /// A file that has a job is a scenario; a name is first a cluster.

@@ -35,10 +35,7 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
             .choice("policy.point-to-point", &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)]),
         data_parallel: reader
             .choice("policy.data-parallel", &[("waited", DataParallel::Waited), ("hidden", DataParallel::Hidden)]),
-        routing: reader.choice(
-            "policy.routing",
-            &[("static", Routing::Static), ("ecmp", Routing::Ecmp), ("adaptive", Routing::Adaptive)],
-        ),
+        routing: reader.choice("policy.routing", &Routing::ALL.map(|routing| (routing.name(), routing))),
         promote: promote(reader, device),
         forward_sums: reader
             .choice("policy.forward-sums", &[("promoted", ForwardSums::Promoted), ("left", ForwardSums::Left)]),

@@ -11,7 +11,7 @@
 //!
 //! let keep = Keep { ranks: Recording::None, streams: false };
 //! let run = tunnel::lower(prepared.plan())?.run(keep, &Progress::default())?;
-//! let summary = tunnel::summary(&run.finished(&prepared))?;
+//! let summary = tunnel::summary(&run.finished(&prepared)?)?;
 //! assert_eq!(summary.objective().name, "step_seconds");
 //! assert!(summary.objective().value > 0.0);
 //! # Ok::<(), tunnel::TunnelError>(())
@@ -21,22 +21,31 @@
 //! [`Simulated`] (what happened), [`Finished`] (all of it together), from which [`summary`] makes a `report::Summary` and
 //! [`timeline`] the intervals of pictures and traces.
 //!
+//! - [`ask`] answers one question ([`ask::Query`] in, [`ask::Reply`] out), [`networks`] sets networks side by side.
+//! - [`validate`] holds the model against what was published: facts ask the same questions.
+//! - [`replay`] runs a job that another tool wrote.
 //! - [`variants`] runs the same job with its layers on other stages, [`fabric`] notes what a reader must know of a network.
-//! - [`Simulator`] is the model as a study asks it: many points over one base, which share sampled traffic.
+//! - [`Simulator`] is the model as a study asks it: many points over one base, which share sampled traffic; [`studies`] finds a
+//!   study by name and makes its page.
 //! - Every mistake is a [`TunnelError`].
 //!
 //! This crate does not know arguments, exit codes, progress bars or standard output, and it reads files through
 //! `scenario::Sources` alone. It has no rule of the model: it loads, runs and adds up.
 
+pub mod ask;
 mod error;
 pub mod fabric;
+pub mod networks;
 pub mod panics;
 mod prepare;
+pub mod replay;
 mod simulator;
+pub mod studies;
 pub mod summarize;
 #[cfg(test)]
 mod tests;
 mod traffic;
+pub mod validate;
 pub mod variants;
 
 pub use error::TunnelError;

@@ -1,10 +1,11 @@
 //! Points of a study through the model: load, lower, memory, run, sum up.
 
-use plan::{Keep, Plan, PlanError, Recording, Shared};
+use plan::{Job, Keep, Plan, PlanError, Recording, Shared};
 use report::{Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
 use study::{Change, Refusal, Results, Tunnel};
 
+use crate::replay;
 use crate::summarize::{self, Finished};
 use crate::traffic::Traffic;
 
@@ -70,7 +71,10 @@ impl Tunnel for Simulator<'_> {
 
     fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
         let keep = Keep { ranks: Recording::None, streams: false };
-        Ok(self.simulate(plan, keep, |finished| results(&summarize::summary(finished)?))?)
+        match &plan.job {
+            Job::Train(_) => Ok(self.simulate(plan, keep, |finished| results(&summarize::summary(finished)?))?),
+            Job::Imported(_) => Ok(results(&replay::summary(plan, ("", ""))?)?),
+        }
     }
 }
 

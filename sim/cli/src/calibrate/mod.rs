@@ -3,7 +3,6 @@
 pub(crate) mod args;
 mod fit;
 mod import;
-mod progress;
 mod samples;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use self::args::{CalibrateArgs, CalibrateVerb};
 use self::fit::Ground;
 use self::samples::{Journal, Known};
 use crate::exit::{Failure, talk};
+use crate::progress::Bar;
 
 /// What is named one by one of what went wrong.
 const N_SHOWN: usize = 12;
@@ -68,9 +68,14 @@ fn ask(args: &CalibrateArgs, ground: Option<&Ground>, path: &Path) -> Result<Rep
     }
     let questions = design(&facts, args.quick, &args.only);
     let Journal { records, mut file } = Journal::open(path)?;
-    let mut bar = progress::Bar::new(args.quiet);
-    let report = session::run(bench.as_mut(), &questions, &records, &mut file, &mut |progress| bar.show(&progress));
-    bar.finish();
+    let bar = Bar::of_parts(args.quiet);
+    let mut seen = |progress: session::Progress<'_>| {
+        let Some(bar) = &bar else { return };
+        let next = progress.next.map(text).unwrap_or_default();
+        bar.show(&next, (progress.n_done as u64, progress.n_questions as u64));
+    };
+    let report = session::run(bench.as_mut(), &questions, &records, &mut file, &mut seen);
+    bar.into_iter().for_each(Bar::finish);
     report.map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", path.display())))
 }
 

@@ -1,8 +1,8 @@
 //! What a long sum loses in a tensor core's accumulator.
 
 use clap::Args;
-use numerics::{Accumulator, Distribution, Format, Loss, NumericsError, Question};
-use serde_json::json;
+use numerics::{Accumulator, Distribution, Format, NumericsError, Question};
+use tunnel::ask::{self, AccumulateReply};
 
 use crate::exit::Failure;
 use crate::progress::{Extent, during};
@@ -56,39 +56,25 @@ struct Promote(Option<usize>);
 
 /// Relative error and bias of sums of random products.
 pub(crate) fn accumulate(args: &AccumulateArgs) -> Result<String, Failure> {
-    let usage = |error: NumericsError| Failure::usage(error.to_string());
-    let mut accumulator = Accumulator::new(args.fraction_bits, args.group, args.promote.0).map_err(usage)?;
-    if let Some(bits) = args.stored_bits {
-        accumulator = accumulator.with_stored_bits(bits).map_err(usage)?;
+    let question = args.question()?;
+    let reply = during("adding", Extent::Unknown, args.json, || ask::accumulate(&question))?;
+    Ok(if args.json { pretty(&reply.json()) } else { text(&reply) })
+}
+
+impl AccumulateArgs {
+    /// What the arguments ask.
+    pub(crate) fn question(&self) -> Result<Question, Failure> {
+        let usage = |error: NumericsError| Failure::usage(error.to_string());
+        let mut accumulator = Accumulator::new(self.fraction_bits, self.group, self.promote.0).map_err(usage)?;
+        if let Some(bits) = self.stored_bits {
+            accumulator = accumulator.with_stored_bits(bits).map_err(usage)?;
+        }
+        let &Self { format, k, distribution, seed, .. } = self;
+        Ok(Question { format, k, distribution, accumulator, seed })
     }
-    let &AccumulateArgs { format, k, distribution, seed, .. } = args;
-    let question = Question { format, k, distribution, accumulator, seed };
-    let loss = during("adding", Extent::Unknown, args.json, || question.loss()).map_err(usage)?;
-    Ok(if args.json { pretty(&as_json(&question, &loss)) } else { text(&question, &loss) })
 }
 
-fn as_json(question: &Question, loss: &Loss) -> serde_json::Value {
-    let accumulator = question.accumulator;
-    json!({
-        "relative_error": loss.relative_error,
-        "standard_error": loss.relative_error_standard_error,
-        "bias": loss.bias,
-        "bias_standard_error": loss.bias_standard_error,
-        "n_outputs": loss.n_outputs,
-        "question": {
-            "format": question.format.name(),
-            "k": question.k,
-            "distribution": question.distribution.name(),
-            "fraction_bits": accumulator.fraction_bits(),
-            "stored_bits": accumulator.stored_bits(),
-            "group": accumulator.group(),
-            "promote": accumulator.promote(),
-            "seed": question.seed,
-        },
-    })
-}
-
-fn text(question: &Question, loss: &Loss) -> String {
+fn text(AccumulateReply { question, loss }: &AccumulateReply) -> String {
     let Question { format, k, distribution, accumulator, .. } = question;
     let promoted = accumulator.promote().map_or_else(|| "never".to_owned(), |interval| format!("every {interval}"));
     let stored = match accumulator.stored_bits() {

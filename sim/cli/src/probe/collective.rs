@@ -1,35 +1,85 @@
 //! A collective: on links of bare rates, on a node of known hardware, or over nodes of a known cluster.
 
-use calibrate::{Call, Spread};
-use plan::CollectiveQuestion;
-use platform::{Placement, Platform};
+use plan::{CollectiveAnswer, CollectiveQuestion};
 use report::format::{bytes, count, seconds};
-use serde_json::json;
-use topology::Routing;
+use tunnel::ask::{self, CollectivePlace, CollectiveQuery, DeviceQuery, LinksReply, Query};
 use units::{Bytes, BytesPerSec};
 use workloads::op;
 
-use super::kernel::Answer;
-use super::kernel::device::{self, Known, Names};
-use crate::args::{Algorithm, BareArgs, Collective, CollectiveArgs, NodeArgs};
+use super::kernel;
+use crate::args::{BareArgs, Collective, CollectiveArgs, NodeArgs};
 use crate::exit::Failure;
 use crate::progress::{Extent, during};
 use crate::run::pretty;
 
 /// How long a collective takes.
 pub(crate) fn collective(args: &CollectiveArgs) -> Result<String, Failure> {
-    let (bare, node) = (given_bare(&args.bare), given_node(&args.node));
-    match (bare.first(), node.first()) {
-        (Some(one), Some(other)) => Err(Failure::usage(format!(
-            "`{one}` is of links of bare rates and `{other}` of a node of known hardware: ask one of them\n{FORMS}"
-        ))),
-        (None, None) => Err(Failure::usage(format!("the machine is missing\n{FORMS}"))),
-        (Some(_), None) if args.algorithm != Algorithm::Auto => Err(Failure::usage(format!(
-            "`--algorithm` is of known hardware; on links of bare rates all-to-alls are pairwise and the others rings\n{FORMS}"
-        ))),
-        (Some(_), None) => on_bare_links(args),
-        (None, Some(_)) => on_known_hardware(args),
+    match args.form()? {
+        Form::BareLinks => {
+            let question = args.on_bare_links()?;
+            let reply = during("simulating", Extent::Unknown, args.json, || ask::links(&question))?;
+            Ok(if args.json { pretty(&reply.json()) } else { text(&reply) })
+        }
+        Form::KnownHardware => {
+            let query = args.on_known_hardware()?;
+            let reply = ask::collective(&query, &args.node.layers.library()?)?.reply;
+            Ok(kernel::show(&reply, args.json))
+        }
     }
+}
+
+impl CollectiveArgs {
+    /// What the arguments ask.
+    pub(crate) fn query(&self) -> Result<Query, Failure> {
+        Ok(match self.form()? {
+            Form::BareLinks => Query::Links(self.on_bare_links()?),
+            Form::KnownHardware => Query::Collective(self.on_known_hardware()?),
+        })
+    }
+
+    fn form(&self) -> Result<Form, Failure> {
+        let (bare, node) = (given_bare(&self.bare), given_node(&self.node));
+        match (bare.first(), node.first()) {
+            (Some(one), Some(other)) => Err(Failure::usage(format!(
+                "`{one}` is of links of bare rates and `{other}` of a node of known hardware: ask one of them\n{FORMS}"
+            ))),
+            (None, None) => Err(Failure::usage(format!("the machine is missing\n{FORMS}"))),
+            (Some(_), None) if self.algorithm.0.is_some() => Err(Failure::usage(format!(
+                "`--algorithm` is of known hardware; on links of bare rates all-to-alls are pairwise and the others rings\n{FORMS}"
+            ))),
+            (Some(_), None) => Ok(Form::BareLinks),
+            (None, Some(_)) => Ok(Form::KnownHardware),
+        }
+    }
+
+    fn on_bare_links(&self) -> Result<CollectiveQuestion, Failure> {
+        Ok(CollectiveQuestion {
+            what: self.what.into(),
+            n_nodes: needed(self.bare.nodes, "--nodes")?,
+            n_devices: needed(self.bare.devices, "--devices")?,
+            scale_up: needed(self.bare.scale_up.as_ref(), "--scale-up")?.parse::<BytesPerSec>()?,
+            nic: needed(self.bare.nic.as_ref(), "--nic")?.parse::<BytesPerSec>()?,
+            bytes: Bytes::new(self.bytes as f64),
+        })
+    }
+
+    fn on_known_hardware(&self) -> Result<CollectiveQuery, Failure> {
+        let n_ranks = needed(self.node.ranks, "--ranks")?;
+        Ok(CollectiveQuery {
+            what: self.what.into(),
+            bytes: self.bytes,
+            algorithm: self.algorithm.0,
+            sms: self.node.sms,
+            n_ranks,
+            place: self.node.place()?,
+        })
+    }
+}
+
+/// The two forms of the question.
+enum Form {
+    BareLinks,
+    KnownHardware,
 }
 
 const FORMS: &str = "hint: `--nodes N --devices N --scale-up RATE --nic RATE`, or `--hardware NAME --ranks N` or `--cluster NAME --ranks N`, with `[--profile NAME] [--sms N] [--algorithm NAME]`";
@@ -65,109 +115,40 @@ fn needed<T>(value: Option<T>, name: &str) -> Result<T, Failure> {
     value.ok_or_else(|| Failure::usage(format!("`{name}` is missing\n{FORMS}")))
 }
 
-/// How long it takes, and in how many flows.
-fn on_bare_links(args: &CollectiveArgs) -> Result<String, Failure> {
-    let question = CollectiveQuestion {
-        what: args.what.into(),
-        n_nodes: needed(args.bare.nodes, "--nodes")?,
-        n_devices: needed(args.bare.devices, "--devices")?,
-        scale_up: needed(args.bare.scale_up.as_ref(), "--scale-up")?.parse::<BytesPerSec>()?,
-        nic: needed(args.bare.nic.as_ref(), "--nic")?.parse::<BytesPerSec>()?,
-        bytes: Bytes::new(args.bytes as f64),
-    };
-    let answer = during("simulating", Extent::Unknown, args.json, || plan::collective(&question))?;
-    if args.json {
-        return Ok(pretty(&json!({
-            "seconds": answer.time.get(),
-            "n_flows": answer.n_flows,
-            "algorithm_bandwidth": answer.algorithm_bandwidth.get(),
-            "bus_bandwidth": answer.bus_bandwidth.get(),
-        })));
-    }
-    Ok(format!(
-        "{}   {} flows   {}/s, bus {}/s\n",
-        seconds(answer.time.get()),
-        count(answer.n_flows),
-        bytes(answer.algorithm_bandwidth.get()),
-        bytes(answer.bus_bandwidth.get())
-    ))
-}
-
-/// How long the slowest of some ranks takes, how sure that is, and by which algorithm.
-fn on_known_hardware(args: &CollectiveArgs) -> Result<String, Failure> {
-    let NodeArgs { hardware, cluster, ranks, sms, .. } = &args.node;
-    let ranks = needed(*ranks, "--ranks")?;
-    let known = match (hardware, cluster) {
-        (Some(_), Some(_)) => {
-            return Err(Failure::usage(format!(
+impl NodeArgs {
+    fn place(&self) -> Result<CollectivePlace, Failure> {
+        let Self { hardware, cluster, profile, implementation, layers, .. } = self;
+        match (hardware, cluster) {
+            (Some(_), Some(_)) => Err(Failure::usage(format!(
                 "`--hardware` is one node and `--cluster` has many: take one of them\n{FORMS}"
-            )));
-        }
-        (_, None) => on_a_node(&args.node, ranks)?,
-        (None, Some(cluster)) => on_a_cluster(&args.node, cluster, ranks)?,
-    };
-    if args.bytes == 0 {
-        return Err(Failure::usage("`--bytes 0` asks for nothing: take one or more"));
-    }
-    let device = &known.machine.device;
-    if let Some(sms) = sms.filter(|sms| !(1..=device.sms).contains(sms)) {
-        return Err(Failure::usage(format!("`--sms {sms}` is not on the device: take 1 to {}", device.sms)));
-    }
-    let call = Call { what: args.what.into(), bytes: Bytes::new(args.bytes as f64), sms: *sms };
-    let placement = Placement::new(&known.machine, known.machine.node.devices);
-    let group = match cluster {
-        // One node needs no network.
-        None => Spread::node(ranks),
-        Some(_) => {
-            let platform = Platform::new(&known.machine, &known.profile, placement, Routing::Adaptive);
-            let group = platform.and_then(|platform| platform.group(&[(0..ranks).collect()]));
-            group.map_err(plan::PlanError::from)?.spread
-        }
-    };
-    let alone = plan::collective_alone(device, &known.profile, &call, &group, args.algorithm.into())?;
-    Ok(Answer { algorithm: Some(alone.algorithm), ..Answer::from(alone.answer) }.show(args.json))
-}
-
-fn on_a_node(args: &NodeArgs, ranks: u32) -> Result<Known, Failure> {
-    let NodeArgs { hardware, profile, implementation, layers, .. } = args;
-    let hardware = needed(hardware.as_deref(), "--hardware")?;
-    let names = Names { hardware, profiles: profile, implementation: implementation.as_deref(), layers };
-    let known = device::load(names)?;
-    let n_devices = known.machine.node.devices;
-    if !(2..=n_devices).contains(&ranks) {
-        return Err(Failure::usage(format!(
-            "`--ranks {ranks}` is not on one node of {n_devices}: take 2 to {n_devices}, or `--cluster NAME` for more"
-        )));
-    }
-    Ok(known)
-}
-
-fn on_a_cluster(args: &NodeArgs, cluster: &str, ranks: u32) -> Result<Known, Failure> {
-    if args.implementation.is_some() {
-        return Err(Failure::usage("`--implementation` goes with `--hardware`; name a `--profile` of it instead"));
-    }
-    let known = scenario::load_cluster(cluster, &args.profile, &args.layers.sets, &args.layers.library()?)?;
-    let n_devices = known.machine.n_devices();
-    if !(2..=n_devices).contains(&u64::from(ranks)) {
-        return Err(Failure::usage(format!(
-            "`--ranks {ranks}` is not on a cluster of {n_devices}: take 2 to {n_devices}"
-        )));
-    }
-    Ok(known)
-}
-
-impl From<Algorithm> for Option<calibrate::Algorithm> {
-    fn from(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Auto => None,
-            Algorithm::Ring => Some(calibrate::Algorithm::Ring),
-            Algorithm::Tree => Some(calibrate::Algorithm::Tree),
-            Algorithm::InNetwork => Some(calibrate::Algorithm::InNetwork),
-            Algorithm::Pairwise => Some(calibrate::Algorithm::Pairwise),
-            Algorithm::OneShot => Some(calibrate::Algorithm::OneShot),
-            Algorithm::TwoShot => Some(calibrate::Algorithm::TwoShot),
+            ))),
+            (_, None) => Ok(CollectivePlace::Node(DeviceQuery {
+                hardware: needed(hardware.clone(), "--hardware")?,
+                profiles: profile.clone(),
+                implementation: implementation.clone(),
+                sets: layers.sets.clone(),
+            })),
+            (None, Some(_)) if implementation.is_some() => {
+                Err(Failure::usage("`--implementation` goes with `--hardware`; name a `--profile` of it instead"))
+            }
+            (None, Some(cluster)) => Ok(CollectivePlace::Cluster {
+                cluster: cluster.clone(),
+                profiles: profile.clone(),
+                sets: layers.sets.clone(),
+            }),
         }
     }
+}
+
+fn text(LinksReply(answer): &LinksReply) -> String {
+    let CollectiveAnswer { time, n_flows, algorithm_bandwidth, bus_bandwidth } = answer;
+    format!(
+        "{}   {} flows   {}/s, bus {}/s\n",
+        seconds(time.get()),
+        count(*n_flows),
+        bytes(algorithm_bandwidth.get()),
+        bytes(bus_bandwidth.get())
+    )
 }
 
 impl From<Collective> for op::Collective {

@@ -1,4 +1,4 @@
-//! `probe`: one question to one part of the model.
+//! `probe`: one question to one part of the model. Each file makes a question of its arguments, and prints the reply.
 
 pub(crate) mod accumulate;
 mod all_to_all;

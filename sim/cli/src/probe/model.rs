@@ -2,8 +2,7 @@
 
 use plan::TokenLimit;
 use report::format::{bytes, count, large, seconds};
-use serde_json::json;
-use workloads::model::Model;
+use tunnel::ask::{self, DecodeQuery, ModelQuery, ModelReply};
 
 use crate::args::ModelArgs;
 use crate::exit::Failure;
@@ -11,50 +10,26 @@ use crate::run::pretty;
 
 /// Parameters, cache and arithmetic a token; with hardware the least time of a token.
 pub(crate) fn model(args: &ModelArgs) -> Result<String, Failure> {
-    let library = args.layers.library()?;
-    let model = scenario::load_model(&args.model, &args.layers.sets, &library)?;
-    let limit = match (&args.hardware, args.ranks) {
-        (Some(hardware), Some(ranks)) => Some(limit(args, &model, hardware, ranks)?),
-        _ => None,
-    };
-    Ok(if args.json { pretty(&as_json(args, &model, limit)) } else { text(args, &model, limit) })
+    let reply = ask::model(&args.query(), &args.layers.library()?)?;
+    Ok(if args.json { pretty(&reply.json()) } else { text(&reply) })
 }
 
-fn limit(args: &ModelArgs, model: &Model, hardware: &str, ranks: u32) -> Result<TokenLimit, Failure> {
-    if ranks < 2 || args.tokens == 0 {
-        return Err(Failure::usage(
-            "nothing is exchanged\nhint: take `--ranks` of two or more and `--tokens` of one or more",
-        ));
+impl ModelArgs {
+    /// What the arguments ask.
+    pub(crate) fn query(&self) -> ModelQuery {
+        let decode = self.hardware.clone().zip(self.ranks);
+        ModelQuery {
+            model: self.model.clone(),
+            sets: self.layers.sets.clone(),
+            sequence: self.sequence,
+            decode: decode.map(|(hardware, n_ranks)| DecodeQuery { hardware, n_ranks, n_tokens: self.tokens }),
+        }
     }
-    let machine = scenario::load_hardware(hardware, &[], &args.layers.library()?)?;
-    Ok(plan::token_limit(model, &machine, ranks, args.tokens)?)
 }
 
-fn as_json(args: &ModelArgs, model: &Model, limit: Option<TokenLimit>) -> serde_json::Value {
-    let mut value = json!({
-        "parameters": model.params(),
-        "active_parameters": model.active_params(),
-        "body_parameters": model.body_params(),
-        "mtp_parameters": model.mtp_params(),
-        "kv_bytes_per_token": model.kv_bytes_per_token(),
-        "training_flops_per_token": {
-            "causal": model.flops_per_token(args.sequence, true),
-            "non_causal": model.flops_per_token(args.sequence, false),
-        },
-    });
-    if let Some(TokenLimit { exchange, layer, token }) = limit {
-        value["token_limit"] = json!({
-            "exchange_seconds": exchange.get(),
-            "layer_seconds": layer.get(),
-            "token_seconds": token.get(),
-            "tokens_per_second": 1.0 / token.get(),
-        });
-    }
-    value
-}
-
-fn text(args: &ModelArgs, model: &Model, limit: Option<TokenLimit>) -> String {
-    let flops = |causal| large(model.flops_per_token(args.sequence, causal));
+fn text(reply: &ModelReply) -> String {
+    let ModelReply { model, sequence, limit } = reply;
+    let flops = |causal| large(model.flops_per_token(*sequence, causal));
     let mut text = format!(
         "{}\n\nparameters          {}, {} of them a token\ncache of a token    {}\ntraining a token    {} operations causal, {} non-causal, \
          sequence {}\n",
@@ -64,7 +39,7 @@ fn text(args: &ModelArgs, model: &Model, limit: Option<TokenLimit>) -> String {
         bytes(model.kv_bytes_per_token() as f64),
         flops(true),
         flops(false),
-        count(args.sequence)
+        count(*sequence)
     );
     if let Some(TokenLimit { exchange, layer, token }) = limit {
         let [exchange, layer, token] = [exchange, layer, token].map(|time| seconds(time.get()));

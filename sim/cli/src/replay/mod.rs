@@ -5,41 +5,36 @@ pub(crate) mod args;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use plan::{RankReplay, Replayed};
-use report::Table;
-use report::format::{count, percent, seconds};
-use report::table::{Column, Row};
 use scenario::disk::{self, Content};
-use serde_json::json;
-use workloads::import::chakra::{self, File};
+use tunnel::replay::{JobFiles, ReplayQuery};
 use workloads::import::simai::{self, Pipeline};
-use workloads::import::{ImportError, Job};
 
 use crate::exit::Failure;
 use crate::progress::{Extent, during};
-use crate::run::pretty;
 use args::{Format, ReplayArgs};
-
-/// Ranks that the table for people shows one by one.
-const N_ROWS_MAX: usize = 16;
 
 /// How long the job takes, and what its ranks do meanwhile.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<String, Failure> {
     let files = args.files.iter().map(|path| Ok((path.display().to_string(), bytes(path, Content::Job)?)));
     let files: Vec<(String, Vec<u8>)> = files.collect::<Result<_, Failure>>()?;
-    let (format, job) = job(args, &files)?;
-    let site = scenario::load_cluster(&args.cluster, &args.profile, &args.layers.sets, &args.layers.library()?)?;
-    let replayed = during("replaying", Extent::Unknown, args.json, || {
-        plan::replay(&job, &site.machine, &site.profile, topology::Routing::Adaptive)
-    })?;
-    Ok(if args.json { as_json(format, &job, &replayed) } else { as_text(format, args, &job, &replayed) })
+    let query = ReplayQuery {
+        job: job(args, files)?,
+        cluster: args.cluster.clone(),
+        profiles: args.profile.clone(),
+        sets: args.layers.sets.clone(),
+        routing: args.routing,
+    };
+    let library = args.layers.library()?;
+    let summary = during("replaying", Extent::Unknown, args.json, || tunnel::replay::replay(&query, &library))?;
+    Ok(if args.json { report::summary_json(&summary)? } else { report::terminal(&summary, &[], false) })
 }
 
 fn bytes(path: &Path, content: Content) -> Result<Vec<u8>, Failure> {
     disk::read(path, content).map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))
 }
 
-fn job(args: &ReplayArgs, files: &[(String, Vec<u8>)]) -> Result<(&'static str, Job), Failure> {
+/// The files by the tool that wrote them; arguments that are of the other tool are mistakes.
+fn job(args: &ReplayArgs, files: Vec<(String, Vec<u8>)>) -> Result<JobFiles, Failure> {
     let text = files.first().and_then(|(_, bytes)| std::str::from_utf8(bytes).ok());
     let is_simai = match args.format {
         Format::Auto => text.is_some_and(simai::is_workload),
@@ -53,8 +48,7 @@ fn job(args: &ReplayArgs, files: &[(String, Vec<u8>)]) -> Result<(&'static str, 
             ));
         }
         let groups = args.groups.as_deref().map(groups).transpose()?.unwrap_or_default();
-        let files: Vec<File<'_>> = files.iter().map(|(name, bytes)| File { name, bytes }).collect();
-        return Ok(("chakra", chakra::read(&files, &groups, args.ranks)?));
+        return Ok(JobFiles::Chakra { files, groups, n_ranks: args.ranks });
     }
     if args.ranks.is_some() {
         return Err(Failure::usage("`--ranks` is of Chakra traces\nhint: a SimAI file says its ranks in line 1"));
@@ -62,14 +56,14 @@ fn job(args: &ReplayArgs, files: &[(String, Vec<u8>)]) -> Result<(&'static str, 
     if args.groups.is_some() {
         return Err(Failure::usage("`--groups` is of Chakra traces\nhint: a SimAI file says its degrees in line 1"));
     }
-    let [(name, _)] = files else {
+    let [(name, _)] = &files[..] else {
         return Err(Failure::usage(format!("{} files, but a SimAI job is one\nhint: give one file", files.len())));
     };
     let text = text.ok_or_else(|| {
         Failure::usage(format!("`{name}` is no text\nhint: a SimAI workload file is a table of words"))
     })?;
     let pipeline = if args.one_pipeline_rank { Pipeline::OneRank } else { Pipeline::Refuse };
-    Ok(("simai", simai::read(name, text, pipeline)?))
+    Ok(JobFiles::Simai { name: name.clone(), text: text.to_owned(), pipeline })
 }
 
 fn groups(path: &Path) -> Result<BTreeMap<String, Vec<u32>>, Failure> {
@@ -77,72 +71,4 @@ fn groups(path: &Path) -> Result<BTreeMap<String, Vec<u32>>, Failure> {
         let name = path.display();
         Failure::usage(format!("`{name}` is no file of groups: {error}\nhint: the form is `{{\"name\": [0, 1]}}`"))
     })
-}
-
-impl From<ImportError> for Failure {
-    fn from(error: ImportError) -> Self {
-        Self::usage(error.to_string())
-    }
-}
-
-fn as_json(format: &str, job: &Job, replayed: &Replayed) -> String {
-    let rank = |(rank, spent): (usize, &RankReplay)| {
-        json!({
-            "rank": rank,
-            "device_seconds": spent.device.seconds(),
-            "exposed_seconds": spent.exposed.seconds(),
-            "idle_seconds": spent.idle.seconds(),
-            "communication_seconds": spent.communication.seconds(),
-            "host_seconds": spent.host.seconds(),
-        })
-    };
-    pretty(&json!({
-        "format": format,
-        "n_ranks": job.n_ranks,
-        "n_simulated": replayed.ranks.len(),
-        "n_nodes": replayed.n_nodes,
-        "n_tasks": replayed.n_tasks,
-        "makespan_seconds": replayed.makespan.get(),
-        "exposed_seconds": mean(replayed, |spent| spent.exposed.seconds()),
-        "ranks": replayed.ranks.iter().enumerate().map(rank).collect::<Vec<_>>(),
-        "notes": job.notes,
-    }))
-}
-
-fn mean(replayed: &Replayed, of: impl Fn(&RankReplay) -> f64) -> f64 {
-    replayed.ranks.iter().map(of).sum::<f64>() / replayed.ranks.len().max(1) as f64
-}
-
-fn as_text(format: &str, args: &ReplayArgs, job: &Job, replayed: &Replayed) -> String {
-    let makespan = replayed.makespan.get();
-    let exposed = mean(replayed, |spent| spent.exposed.seconds());
-    let share = if makespan > 0.0 { exposed / makespan } else { 0.0 };
-    let mut text = format!(
-        "{}   {} of {} ranks simulated on {} ({format})   {} nodes\ncommunication exposed {} ({} of the time), mean over ranks\n\n{}\n",
-        seconds(makespan),
-        count(replayed.ranks.len() as u64),
-        count(job.n_ranks.into()),
-        args.cluster,
-        count(replayed.n_nodes),
-        seconds(exposed),
-        percent(share),
-        table(&replayed.ranks)
-    );
-    if replayed.ranks.len() > N_ROWS_MAX {
-        text +=
-            &format!("and {} ranks more; `--json` has them all\n", count((replayed.ranks.len() - N_ROWS_MAX) as u64));
-    }
-    job.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
-    text
-}
-
-fn table(ranks: &[RankReplay]) -> Table {
-    let heads = ["rank", "device", "exposed", "idle", "communication", "host"];
-    let columns = heads.map(|name| Column { name: name.to_owned(), numeric: true });
-    let row = |(rank, spent): (usize, &RankReplay)| {
-        let spans = [spent.device, spent.exposed, spent.idle, spent.communication, spent.host];
-        let cells = [count(rank as u64)].into_iter().chain(spans.map(|span| seconds(span.seconds())));
-        Row { cells: cells.collect(), strong: false }
-    };
-    Table { columns: columns.into(), rows: ranks.iter().take(N_ROWS_MAX).enumerate().map(row).collect() }
 }

@@ -1,8 +1,8 @@
 //! Prices of what nodes of an imported job do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use calibrate::{Call, Spread};
+use calibrate::{Call, EstimateKey, Spread};
 use engine::{CapacityId, Resources, Task};
 use platform::{Leg, Placement, Platform, RankResources, Trunks};
 use units::{Bytes, SimSpan};
@@ -10,6 +10,9 @@ use workloads::import::{Graph, Group, Work};
 use workloads::op::Collective;
 
 use crate::{Contradiction, Imported, PlanError, Site};
+
+/// Seconds of nodes, each alone, by the estimate that sets their time; those under none are of nodes whose time the graph holds.
+pub type Evidence = BTreeMap<Option<EstimateKey>, f64>;
 
 /// Prices of everything a job does on a machine; rank `r` is device `r`.
 #[derive(Debug)]
@@ -48,36 +51,38 @@ impl<'a> Costs<'a> {
         &self.resources
     }
 
-    /// Seconds that all nodes would take one after the other: no run is longer.
-    pub(super) fn longest(&self, job: &Graph) -> Result<f64, PlanError> {
-        let mut sum = 0.0;
+    /// Seconds that all nodes would take one after the other, by the estimate that sets their time; no run is longer than their
+    /// sum. Those whose time the graph holds rest on none.
+    pub(super) fn alone_by_estimate(&self, job: &Graph) -> Result<Evidence, PlanError> {
+        let mut evidence = Evidence::new();
         for (rank, trace) in (0..).zip(&job.traces) {
             for node in &trace.nodes {
-                sum += self.longest_alone(rank, &node.work)?;
+                let (key, seconds) = self.longest_alone(rank, &node.work)?;
+                *evidence.entry(key).or_default() += seconds;
             }
         }
-        Ok(sum)
+        Ok(evidence)
     }
 
-    fn longest_alone(&self, rank: u32, work: &Work) -> Result<f64, PlanError> {
+    fn longest_alone(&self, rank: u32, work: &Work) -> Result<(Option<EstimateKey>, f64), PlanError> {
         let rate = |port: CapacityId| self.resources.rate(port);
-        let Some(on) = self.ranks.first() else { return Ok(0.0) };
+        let Some(on) = self.ranks.first() else { return Ok((None, 0.0)) };
         Ok(match *work {
-            Work::Mark | Work::Receive { .. } => 0.0,
-            Work::Device(time) | Work::Host(time) => time.get(),
+            Work::Mark | Work::Receive { .. } => (None, 0.0),
+            Work::Device(time) | Work::Host(time) => (None, time.get()),
             Work::Arithmetic { flops, bytes } => {
                 let kernel = self.platform.arithmetic(flops, bytes);
-                kernel.tensor + kernel.memory / rate(on.memory)
+                (Some(kernel.limit), kernel.tensor + kernel.memory / rate(on.memory))
             }
             Work::Collective { group, what, bytes } => {
-                let Leg { up, out, shortest, latency, .. } = self.leg(group, what, bytes);
+                let Leg { up, out, shortest, latency, limit, .. } = self.leg(group, what, bytes);
                 let ports = (up[0] + up[1]) / rate(on.up_send) + (out[0] + out[1]) / rate(on.out_send);
-                latency.seconds() + shortest + ports
+                (Some(limit), latency.seconds() + shortest + ports)
             }
             Work::Send { to, bytes, .. } => {
                 let message = self.platform.message([rank, to], bytes)?;
                 let ports = message.up / rate(on.up_send) + message.out / rate(on.out_send);
-                message.latency.seconds() + message.shortest + ports
+                (Some(message.limit()), message.latency.seconds() + message.shortest + ports)
             }
         })
     }

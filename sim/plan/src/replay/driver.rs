@@ -10,7 +10,7 @@ use engine::{Actions, Driver, Finished, Record};
 use units::{Bytes, Seconds, SimTime};
 use workloads::import::{Graph, Group, Node, Work};
 
-use super::cost::Costs;
+use super::cost::{Costs, Evidence};
 use super::{RankReplay, Replayed};
 use crate::{Contradiction, PlanError};
 
@@ -91,6 +91,7 @@ impl<'a> Replay<'a> {
             ranks: self.ranks.iter().map(|rank| rank.spent).collect(),
             n_nodes: self.job.traces.iter().map(|trace| trace.nodes.len() as u64).sum(),
             n_tasks: record.n_tasks,
+            evidence: Evidence::new(),
         })
     }
 

@@ -17,6 +17,7 @@ use units::{Seconds, SimSpan, SimTime};
 
 use crate::{Contradiction, Imported, PlanError, Site};
 use cost::Costs;
+pub use cost::Evidence;
 use driver::Replay;
 
 /// What an imported job comes to.
@@ -30,6 +31,8 @@ pub struct Replayed {
     pub n_nodes: u64,
     /// Tasks of the engine.
     pub n_tasks: u64,
+    /// What the times of nodes rest on.
+    pub evidence: Evidence,
 }
 
 /// How one rank spends the makespan: `device`, `exposed` and `idle` add up to it.
@@ -58,7 +61,8 @@ pub fn replay(site: &Site, job: &Imported) -> Result<Replayed, PlanError> {
     }
     let costs = Costs::new(site, job)?;
     // Half of what picoseconds can count.
-    let (longest, limit) = (costs.longest(&job.graph)?, SimTime::MAX.seconds() / 2.0);
+    let evidence = costs.alone_by_estimate(&job.graph)?;
+    let (longest, limit) = (evidence.values().sum::<f64>(), SimTime::MAX.seconds() / 2.0);
     if longest.is_nan() || longest > limit {
         return Err(Contradiction::Longest { longest, limit }.into());
     }
@@ -66,7 +70,7 @@ pub fn replay(site: &Site, job: &Imported) -> Result<Replayed, PlanError> {
     let resources = costs.resources().clone();
     let record =
         engine::run(&resources, &mut replay).map_err(|fault| PlanError::Fault(format!("the imported job: {fault}")))?;
-    replay.outcome(&record)
+    Ok(Replayed { evidence, ..replay.outcome(&record)? })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod expenses;
+mod imported;
 mod notes;
 mod ops;
 mod shares;
@@ -15,6 +16,7 @@ use plan::{Folding, Label, Outcome, PlanError, Program, RankMemory, TrainPlan};
 use report::{Common, Counted, JobResult, LinkRow, MemoryRow, Phase, Phases, SpanKind, StepResult, Summary};
 use units::SimSpan;
 
+pub use imported::imported;
 pub use ops::IN_PAIRS;
 pub use timeline::{Recorded, timeline};
 
@@ -66,7 +68,7 @@ pub fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
     let shares = Shares::of(run, &phases);
     let rates = Rates::of(run);
     let memory = memory_rows(run.memory);
-    let (cost, energy) = expenses::expenses(run.plan, rates.seconds_per_trillion)?;
+    let (cost, energy) = expenses::expenses(&run.plan.site.machine, run.plan.cost, Some(rates.seconds_per_trillion))?;
     let common = Common {
         name: run.plan.name.to_owned(),
         digest: run.digest.to_owned(),
@@ -75,7 +77,7 @@ pub fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
         n_tasks: run.outcome.n_tasks,
         phases,
         phases_by_rank,
-        memory_bytes_max: memory.iter().map(|row| row.total).fold(0.0, f64::max),
+        memory_bytes_max: memory.iter().map(|row| row.total).reduce(f64::max),
         memory_by_rank: memory,
         basis: shares.weakest_basis().name().to_owned(),
         basis_shares: shares.basis_shares(),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use calibrate::{Fingerprint, Profile};
-use scenario::{Kind, Library, stem};
+use scenario::{Kind, Library, LoadedDevice, stem};
 use topology::Device;
+use tunnel::ask::DeviceQuery;
 
 use super::super::args::CalibrateArgs;
 use crate::args::Layers;
 use crate::exit::Failure;
-use crate::probe::kernel::device::{self, Known, Names};
 
 /// Profiles of published facts are called so.
 const PUBLISHED: &str = "-published";
@@ -40,7 +40,7 @@ impl Ground {
             Some(prior) => prior.clone(),
             None => usual(&hardware, &layers.library()?)?,
         };
-        let Known { machine, profile, .. } = load(&reference, &prior, &layers)?;
+        let LoadedDevice { machine, profile, .. } = load(&reference, &prior, &layers)?;
         Ok(Some(Self { hardware, prior, device: machine.device, profile, reference, layers }))
     }
 
@@ -138,6 +138,8 @@ fn published(library: &Library) -> Vec<String> {
     library.names(Kind::Profile).into_iter().filter(|name| name.ends_with(PUBLISHED)).collect()
 }
 
-fn load(hardware: &str, profile: &str, layers: &Layers) -> Result<Known, Failure> {
-    device::load(Names { hardware, profiles: &[profile.to_owned()], implementation: None, layers })
+fn load(hardware: &str, profile: &str, layers: &Layers) -> Result<LoadedDevice, Failure> {
+    let profiles = vec![profile.to_owned()];
+    let device = DeviceQuery { hardware: hardware.to_owned(), profiles, ..DeviceQuery::default() };
+    Ok(device.load(&layers.library()?)?)
 }

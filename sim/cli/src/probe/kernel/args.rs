@@ -4,7 +4,6 @@ use calibrate::Direction;
 use clap::{Args, Subcommand, ValueEnum};
 use workloads::op::Precision;
 
-use super::device::Names;
 use crate::args::Layers;
 
 /// Paragraphs are one line each: clap breaks them to the width of the terminal.
@@ -198,18 +197,22 @@ pub(crate) enum Way {
     Backward,
 }
 
-impl DeviceArgs {
-    pub(crate) fn names(&self) -> Names<'_> {
-        Names {
-            hardware: &self.hardware,
-            profiles: &self.profile,
-            implementation: self.implementation.as_deref(),
-            layers: &self.layers,
+impl KernelKind {
+    /// SMs left to it; none: all.
+    pub(crate) fn sms(&self) -> Option<u32> {
+        match self {
+            Self::Gemm { product, .. } | Self::GroupedGemm { product, .. } => product.sms,
+            Self::Copy(bytes) | Self::Read(bytes) | Self::Write(bytes) => bytes.sms,
+            Self::Attention(_)
+            | Self::Rmsnorm(_)
+            | Self::Swiglu(_)
+            | Self::Rope(_)
+            | Self::Cast { .. }
+            | Self::Permute { .. }
+            | Self::Unpermute { .. } => None,
         }
     }
-}
 
-impl KernelKind {
     pub(crate) fn device(&self) -> &DeviceArgs {
         match self {
             Self::Gemm { device, .. } | Self::GroupedGemm { device, .. } => device,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scenario::{Ask, Fact, Family, Kind, Library, Published, Standing};
 
-use crate::exit::Failure;
+use super::FactsError;
+use crate::error::TunnelError;
 
 /// What a fact asks the model.
 fn asked(fact: &Fact) -> Option<&Ask> {
@@ -16,7 +17,7 @@ fn asked(fact: &Fact) -> Option<&Ask> {
 
 /// Facts of one or more files.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub struct FactBook {
     /// File by file, each in the order of its identifiers.
     pub(super) facts: Vec<Fact>,
     /// By name.
@@ -25,9 +26,12 @@ pub(super) struct Facts {
     units: BTreeMap<String, f64>,
 }
 
-impl Facts {
+impl FactBook {
     /// Reads these files, or all of the library's where none is named.
-    pub(super) fn read(references: &[String], library: &Library) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// Mistakes in a file, or files that contradict each other.
+    pub fn read(references: &[String], library: &Library) -> Result<Self, TunnelError> {
         let all = library.names(Kind::Published);
         let names = if references.is_empty() { &all } else { references };
         let mut merged = Self { facts: Vec::new(), families: BTreeMap::new(), units: BTreeMap::new() };
@@ -38,18 +42,16 @@ impl Facts {
         Ok(merged)
     }
 
-    fn add(&mut self, file: &str, published: Published) -> Result<(), Failure> {
+    fn add(&mut self, file: &str, published: Published) -> Result<(), FactsError> {
+        let file = || file.to_owned();
         for (unit, factor) in published.units {
             if let Some(other) = self.units.insert(unit.clone(), factor).filter(|other| *other != factor) {
-                let message = format!("`{file}` says that the unit `{unit}` is {factor}, and another file {other}");
-                return Err(Failure::usage(format!("{message}\nhint: a unit means one thing: give it two names")));
+                return Err(FactsError::UnitTwice { file: file(), unit, factor, other });
             }
         }
         for family in published.families {
             if self.families.contains_key(&family.name) {
-                let name = family.name;
-                let hint = "hint: keep one `[families]` entry";
-                return Err(Failure::usage(format!("`{file}` speaks again of the family `{name}`\n{hint}")));
+                return Err(FactsError::FamilyTwice { file: file(), family: family.name });
             }
             self.families.insert(family.name.clone(), family);
         }
@@ -57,35 +59,33 @@ impl Facts {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), FactsError> {
         let mut seen = BTreeSet::new();
         for fact in &self.facts {
             let id = &fact.id;
             if !seen.insert(id) {
-                return Err(Failure::usage(format!("the fact `{id}` stands in two files\nhint: keep one")));
+                return Err(FactsError::FactTwice(id.clone()));
             }
             let told = |other: &str| self.facts.iter().any(|fact| fact.id == other && asked(fact).is_some());
             if let Some(other) = asked(fact).and_then(|ask| ask.repeats.as_deref())
                 && !told(other)
             {
-                return Err(Failure::usage(format!(
-                    "the fact `{id}` repeats `{other}`, which is none that is asked\nhint: name a fact with an `ask`"
-                )));
+                return Err(FactsError::RepeatsNone { fact: id.clone(), other: other.to_owned() });
             }
         }
         Ok(())
     }
 
     /// Those of some families, all where none is named.
-    pub(super) fn of_families(mut self, families: &[String]) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// A family of which there is no fact.
+    pub fn of_families(mut self, families: &[String]) -> Result<Self, FactsError> {
         let known: BTreeSet<&str> =
             self.facts.iter().map(|fact| fact.family.as_str()).filter(|name| !name.is_empty()).collect();
         if let Some(unknown) = families.iter().find(|family| !known.contains(family.as_str())) {
-            let known: Vec<&str> = known.into_iter().collect();
-            return Err(Failure::usage(format!(
-                "no published fact is of the family `{unknown}`\nhint: there are {}",
-                known.join(", ")
-            )));
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(FactsError::NoFamily { family: unknown.clone(), known });
         }
         if !families.is_empty() {
             self.facts.retain(|fact| families.contains(&fact.family));
@@ -94,11 +94,7 @@ impl Facts {
     }
 
     /// Factor from base units to `unit`.
-    pub(super) fn scale(&self, unit: &str) -> Result<f64, Failure> {
-        self.units.get(unit).copied().ok_or_else(|| {
-            Failure::usage(format!(
-                "no file of published facts knows the unit `{unit}`\nhint: add it to `[units]`, its factor from base units"
-            ))
-        })
+    pub(super) fn scale(&self, unit: &str) -> Result<f64, FactsError> {
+        self.units.get(unit).copied().ok_or_else(|| FactsError::Unit(unit.to_owned()))
     }
 }

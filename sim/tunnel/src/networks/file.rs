@@ -6,7 +6,8 @@ use scenario::{Fact, Kind, Library};
 use serde::Deserialize;
 use topology::Counts;
 
-use crate::exit::Failure;
+use super::NetworksError;
+use crate::error::TunnelError;
 
 /// A file of networks.
 #[derive(Debug, Deserialize)]
@@ -59,25 +60,30 @@ enum Shape {
 
 /// What was published about a network, in counts and dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Published {
-    pub(super) endpoints: Option<f64>,
-    pub(super) switches: Option<f64>,
-    pub(super) links: Option<f64>,
-    pub(super) usd: Option<f64>,
-    pub(super) usd_per_endpoint: Option<f64>,
+pub struct PublishedNetwork {
+    /// Endpoints.
+    pub endpoints: Option<f64>,
+    /// Switches.
+    pub switches: Option<f64>,
+    /// Wires between switches.
+    pub links: Option<f64>,
+    /// Switches and wires, without NICs.
+    pub usd: Option<f64>,
+    /// The same over endpoints.
+    pub usd_per_endpoint: Option<f64>,
 }
 
 /// Reads a file of networks: a preset's name or a path.
-pub(super) fn read(reference: &str, library: &Library) -> Result<Networks, Failure> {
+pub(super) fn read(reference: &str, library: &Library) -> Result<Networks, TunnelError> {
     let text = library.text(Kind::Topologies, reference, None)?;
     let name = text.name();
-    toml::from_str(text.as_str()).map_err(|error| Failure::usage(format!("`{name}` is no file of networks\n{error}")))
+    Ok(toml::from_str(text.as_str()).map_err(|error| NetworksError::NoFile { name: name.to_owned(), error })?)
 }
 
 impl Network {
     /// Endpoints, switches and wires, of switches with `ports` ports.
-    pub(super) fn counts(&self, name: &str, ports: u32) -> Result<Counts, Failure> {
-        let fail = |why: String| Err(Failure::usage(format!("the network `{name}` cannot be: {why}")));
+    pub(super) fn counts(&self, name: &str, ports: u32) -> Result<Counts, NetworksError> {
+        let fail = |reason: String| Err(NetworksError::Network { name: name.to_owned(), reason });
         let (counts, needed) = match self.shape {
             Shape::FatTree { tiers, planes } => (Counts::fat_tree(ports, tiers).times(planes), ports.into()),
             Shape::SlimFly { q, endpoints } => match Counts::slim_fly(q, endpoints) {
@@ -100,26 +106,28 @@ impl Network {
     }
 
     /// What was published about it.
-    pub(super) fn published(&self, name: &str, networks: &Networks, facts: &[Fact]) -> Result<Published, Failure> {
-        let Some(key) = &self.published else { return Ok(Published::default()) };
+    pub(super) fn published(
+        &self,
+        name: &str,
+        networks: &Networks,
+        facts: &[Fact],
+    ) -> Result<PublishedNetwork, NetworksError> {
+        let Some(key) = &self.published else { return Ok(PublishedNetwork::default()) };
         let value = |what: &str| {
             let id = format!("{key}_{what}");
             let fact = facts.iter().find(|fact| fact.id == id);
             fact.map(|fact| networks.scale(&fact.unit).map(|scale| fact.value * scale)).transpose()
         };
-        let published = Published {
+        let published = PublishedNetwork {
             endpoints: value("endpoints")?,
             switches: value("switches")?,
             links: value("links")?,
             usd: value("cost")?,
             usd_per_endpoint: value("cost_per_ep")?,
         };
-        if published == Published::default() {
-            let file = &networks.facts;
-            return Err(Failure::usage(format!(
-                "the network `{name}` is published as `{key}`, but `{file}` has no fact `{key}_cost`\nhint: leave \
-                 `published` out where nothing is published"
-            )));
+        if published == PublishedNetwork::default() {
+            let (network, key, file) = (name.to_owned(), key.clone(), networks.facts.clone());
+            return Err(NetworksError::NotPublished { network, key, file });
         }
         Ok(published)
     }
@@ -127,9 +135,7 @@ impl Network {
 
 impl Networks {
     /// Factor from a unit of the facts to counts and dollars.
-    fn scale(&self, unit: &str) -> Result<f64, Failure> {
-        self.units.get(unit).copied().ok_or_else(|| {
-            Failure::usage(format!("the unit `{unit}` is not known\nhint: add it to the `units` of the file"))
-        })
+    fn scale(&self, unit: &str) -> Result<f64, NetworksError> {
+        self.units.get(unit).copied().ok_or_else(|| NetworksError::Unit(unit.to_owned()))
     }
 }

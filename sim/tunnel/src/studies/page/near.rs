@@ -3,15 +3,11 @@
 //! They are made from the base as a file, by a study and by a merge alike. A plan that this file does not bring back to the
 //! digit is left out, and so is everything where another build of the program merges: the page never shows two models.
 
-use std::path::Path;
-
 use report::Timeline;
 use scenario::Library;
-use study::{Answer, Change, Entry, Kind, Manifest, Progress, Sensitivity, Tunnel};
-use tunnel::Simulator;
+use study::{Answer, Change, Entry, Kind, Manifest, Progress, Sensitivity, StudyError, Tunnel};
 
-use crate::exit::Failure;
-use crate::study::{build, progress};
+use crate::simulator::Simulator;
 
 /// What was found, and what could not be.
 pub(super) struct Near {
@@ -28,16 +24,22 @@ pub(super) struct Timelines {
 }
 
 impl Near {
-    pub(super) fn new(manifest: &Manifest, answer: &Answer, base: &Path, quiet: bool) -> Result<Self, Failure> {
+    /// `base` is the path of the base as a file, and `build` the program that runs.
+    pub(super) fn new(
+        (manifest, answer): (&Manifest, &Answer),
+        base: &str,
+        build: &str,
+        progress: &Progress,
+    ) -> Result<Self, StudyError> {
         let mut near = Self { timelines: None, sensitivity: None, notes: Vec::new() };
-        if manifest.build != build() {
+        if manifest.build != build {
             near.notes.push(
                 "another build of the program merged this study, so timelines and sensitivity are left out".to_owned(),
             );
             return Ok(near);
         }
-        let (library, base) = (Library::built_in(), base.display().to_string());
-        let runs = Runs { manifest, tunnel: Simulator::new(&library, &base) };
+        let library = Library::built_in();
+        let runs = Runs { manifest, tunnel: Simulator::new(&library, base) };
         match runs.timelines(answer) {
             Ok(Some((timelines, notes))) => {
                 near.timelines = Some(timelines);
@@ -49,7 +51,7 @@ impl Near {
         }
         if manifest.sensitivity {
             match runs.same(&manifest.points[0]) {
-                Ok(_) => near.sensitivity = Some(runs.sensitivity(quiet)?),
+                Ok(_) => near.sensitivity = Some(study::sensitivity(&runs.tunnel, progress)?),
                 Err(why) => near.notes.push(format!("what moves the base is left out: {why}")),
             }
         }
@@ -98,10 +100,5 @@ impl Runs<'_> {
         })?;
         let is_same = scenario::digest(&loaded) == entry.digest;
         if is_same { Ok(loaded) } else { Err(format!("`base.toml` brings back another plan of `{name}`")) }
-    }
-
-    fn sensitivity(&self, quiet: bool) -> Result<Sensitivity, Failure> {
-        let progress = Progress::default();
-        Ok(progress::during(&progress, quiet, || study::sensitivity(&self.tunnel, &progress))?)
     }
 }

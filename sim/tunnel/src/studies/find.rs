@@ -4,25 +4,30 @@ use scenario::{Kind, Library, Mistakes, Text};
 use study::{Proposal, Study, StudyError};
 
 /// A study that was found and read.
-pub(crate) struct Found {
-    pub(crate) study: Study,
+#[derive(Clone, Debug)]
+pub struct FoundStudy {
+    /// What it asks.
+    pub study: Study,
     /// The base as it can be loaded from the working folder.
-    pub(crate) base: String,
+    pub base: String,
 }
 
 /// Reads a study by name or path, its proposals by name or by a path relative to the study, with `sets` over its base.
-pub(crate) fn study(reference: &str, sets: &[String], library: &Library) -> Result<Found, StudyError> {
+///
+/// # Errors
+/// A file that is not there, or every mistake in one.
+pub fn find(reference: &str, sets: &[String], library: &Library) -> Result<FoundStudy, StudyError> {
     let file = open(library, Kind::Study, reference, None)?;
-    let find = |reference: &str| {
+    let proposal = |reference: &str| {
         let proposal = open(library, Kind::Proposal, reference, Some(&file))?;
         Proposal::read(proposal.name(), proposal.as_str())
     };
-    let mut study = Study::read(file.name(), file.as_str(), &find)?;
+    let mut study = Study::read(file.name(), file.as_str(), &proposal)?;
     for set in sets {
         study.patch.push(change(set)?);
     }
     let base = file.resolve(&study.base);
-    Ok(Found { study, base })
+    Ok(FoundStudy { study, base })
 }
 
 fn open(library: &Library, kind: Kind, reference: &str, from: Option<&Text>) -> Result<Text, StudyError> {

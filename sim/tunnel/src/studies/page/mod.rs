@@ -9,27 +9,24 @@ mod rows;
 mod sweep;
 mod together;
 
-use std::path::Path;
-
 use report::study::{ArithmeticRow, EstimateRow, KnobRow, SensitivitySummary, StudySummary};
 use report::{BeforeAfter, StudyInput};
-use scenario::Loaded;
-use study::{Answer, Arithmetic, Manifest, Sensitivity};
+use study::{Answer, Arithmetic, Manifest, Progress, Sensitivity};
 
-use crate::exit::Failure;
-use crate::out::Files;
+use crate::error::TunnelError;
 use near::Near;
 
-/// The base with every value as it was written: a scenario that needs no other file, and in which `"auto"` still means so.
-pub(crate) fn base_toml(base: &Loaded) -> String {
-    let leaves = base.leaves.iter().map(|leaf| format!("{} = {}\n", leaf.key, leaf.written));
-    let name = toml::Value::String(base.plan.name.clone());
-    format!("# The base of a study, every value as it was written.\nname = {name}\n{}", leaves.collect::<String>())
-}
+/// Files by name, with their contents.
+pub type PageFiles = Vec<(String, Vec<u8>)>;
 
-/// `report.html`, the figures, and where the study asks `sensitivity.json`; `base` is the file of [`base_toml`].
-pub(crate) fn files(manifest: &Manifest, answer: &Answer, base: &Path, quiet: bool) -> Result<Files, Failure> {
-    let near = Near::new(manifest, answer, base, quiet)?;
+/// `report.html`, the figures, and where the study asks `sensitivity.json`. `base` is the path of the base as a file
+/// ([`base_toml`](super::base_toml)), `build` the program that runs, and `progress` counts the runs that the page needs.
+///
+/// # Errors
+/// A base that does not run, or figures that cannot be drawn, which is a fault of the program.
+pub fn page(of: (&Manifest, &Answer), base: &str, build: &str, progress: &Progress) -> Result<PageFiles, TunnelError> {
+    let (manifest, answer) = of;
+    let near = Near::new(of, base, build, progress)?;
     let summary = summary(manifest, answer, &near);
     let timelines = near.timelines.as_ref().map(|timelines| BeforeAfter {
         proposal: &timelines.proposal,
@@ -38,23 +35,29 @@ pub(crate) fn files(manifest: &Manifest, answer: &Answer, base: &Path, quiet: bo
     });
     let command = format!("windtunnel study {} --out DIR", manifest.name);
     let input = StudyInput { summary: &summary, timelines, command: &command };
-    let mut files = Files::of([("report.html", report::study_page(&input)?)]);
+    let mut files = vec![("report.html".to_owned(), report::study_page(&input)?.into_bytes())];
     for figure in report::study_figures(&input)? {
-        files.add(&format!("figures/{}.svg", figure.name), figure.file().into_bytes());
+        files.push((format!("figures/{}.svg", figure.name), figure.file().into_bytes()));
     }
     if let Some(found) = &near.sensitivity {
-        files.add("sensitivity.json", found.json()?.into_bytes());
+        files.push(("sensitivity.json".to_owned(), found.json()?.into_bytes()));
     }
     Ok(files)
 }
 
-/// `sensitivity.json`, the tornado and a page of one sensitivity.
-pub(crate) fn of_sensitivity(found: &Sensitivity, command: &str) -> Result<Files, Failure> {
+/// `sensitivity.json`, the tornado and a page of one sensitivity; `command` makes it again.
+///
+/// # Errors
+/// Figures that cannot be drawn, which is a fault of the program.
+pub fn sensitivity_page(found: &Sensitivity, command: &str) -> Result<PageFiles, TunnelError> {
     let summary = knobs(found);
     let page = report::sensitivity_page(&summary, command)?;
-    let mut files = Files::of([("sensitivity.json", found.json()?), ("report.html", page)]);
+    let mut files = vec![
+        ("sensitivity.json".to_owned(), found.json()?.into_bytes()),
+        ("report.html".to_owned(), page.into_bytes()),
+    ];
     for figure in summary.figures()? {
-        files.add(&format!("{}.svg", figure.name), figure.file().into_bytes());
+        files.push((format!("{}.svg", figure.name), figure.file().into_bytes()));
     }
     Ok(files)
 }

@@ -1,0 +1,80 @@
+//! Figures of what a command came to, by the names that facts use.
+
+use report::OpRow;
+use scenario::Figure;
+use serde_json::Value;
+
+use crate::ask::{PairMeans, Reply, number};
+use crate::error::TunnelError;
+use crate::summarize::IN_PAIRS;
+
+/// A reply by the names that facts use.
+#[derive(Debug)]
+pub(super) struct Observed {
+    json: Value,
+    run: Option<OfRun>,
+}
+
+/// What only a run has.
+#[derive(Debug)]
+struct OfRun {
+    ops: Vec<OpRow>,
+    pair: PairMeans,
+}
+
+impl Observed {
+    pub(super) fn of(reply: &Reply) -> Result<Self, TunnelError> {
+        let json = reply.json()?;
+        Ok(match reply {
+            Reply::Run(run) => Self { json, run: Some(OfRun { ops: run.summary.common.ops.clone(), pair: run.pair }) },
+            Reply::Check(_)
+            | Reply::Machine(_)
+            | Reply::Networks(_)
+            | Reply::AllToAll(_)
+            | Reply::Kernel(_)
+            | Reply::Links(_)
+            | Reply::Model(_)
+            | Reply::Schedule(_)
+            | Reply::Accumulate(_) => Self { json: as_read(&json)?, run: None },
+        })
+    }
+
+    /// A figure, in base units; or why there is none.
+    pub(super) fn figure(&self, figure: &Figure) -> Result<f64, String> {
+        let run = || self.run.as_ref().ok_or("only of a `run` are ops and pairs known");
+        match figure {
+            Figure::Key(key) => self.key(key),
+            Figure::Ops(sums) => {
+                let run = run()?;
+                sums.iter().map(|sum| run.ops(sum)).sum()
+            }
+            Figure::Pair(name) => run()?.pair.named(name),
+        }
+    }
+
+    fn key(&self, key: &str) -> Result<f64, String> {
+        number(&self.json, key).ok_or_else(|| format!("the answer has no number `{key}`"))
+    }
+}
+
+impl OfRun {
+    /// All runs of some ops over the runs of the first, or of the one after a slash.
+    fn ops(&self, sum: &str) -> Result<f64, String> {
+        let (sum, per) = sum.split_once(" / ").map_or((sum, None), |(sum, per)| (sum, Some(per)));
+        let ops: Vec<&OpRow> = sum.split(" + ").map(|op| self.op(op.trim())).collect::<Result<_, _>>()?;
+        let per = per.map(|op| self.op(op.trim())).transpose()?.or(ops.first().copied());
+        Ok(ops.iter().map(|op| op.seconds).sum::<f64>() / per.map_or(0.0, |op| op.count))
+    }
+
+    /// An op in pairs, by name and pass.
+    fn op(&self, reference: &str) -> Result<&OpRow, String> {
+        let (name, pass) = reference.split_once(' ').ok_or_else(|| format!("`{reference}` is not `NAME PASS`"))?;
+        let is_it = |row: &&OpRow| row.op.strip_suffix(IN_PAIRS) == Some(name) && row.pass == pass;
+        self.ops.iter().find(is_it).ok_or_else(|| format!("no op `{reference}` ran in a pair"))
+    }
+}
+
+/// As a reader of the printed JSON has it: the last digit of a number may be another. Validations that are kept were made so.
+fn as_read(json: &Value) -> Result<Value, TunnelError> {
+    serde_json::from_str(&json.to_string()).map_err(|error| TunnelError::Fault(error.to_string()))
+}
