@@ -2,7 +2,6 @@
 
 use crate::basis::Basis;
 use crate::departure::Departure;
-use crate::subject::Subject;
 
 /// A number with how sure we are of it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

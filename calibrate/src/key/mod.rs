@@ -145,9 +145,12 @@ macro_rules! estimate_keys {
             /// What it means, for reference pages.
             #[must_use]
             pub fn doc(self) -> String {
+                let own = match self {
+                    $(Self::$variant { .. } => concat!($($doc),+).trim_start(),)+
+                };
                 match self {
                     $(
-                        $(Self::$variant => { let _: &str = $name; concat!($($doc),+).trim_start().to_owned() })?
+                        $(Self::$variant => { let _: &str = $name; own.to_owned() })?
                         $(Self::$variant(of, term) => Terms::<$term>::doc(of, term),)?
                     )+
                 }

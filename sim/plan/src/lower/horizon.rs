@@ -5,7 +5,7 @@
 //! pipeline rank, and for a few others at a shared port. So it is refused where that many times it does not fit.
 
 use engine::CapacityId;
-use platform::{ExchangeKind, Kernel, Leg, Message, RankResources};
+use platform::{CROWDED, ExchangeKind, Kernel, Leg, Message, RankResources};
 use units::SimTime;
 
 use crate::program::{Ending, Program, Ring};
