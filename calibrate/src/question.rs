@@ -1,7 +1,5 @@
 //! What is measured: one kernel or exchange with its sizes, asked of a GPU and of the model alike.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use units::Bytes;
 use workloads::op::{Collective, Op, OpKind, Output, Pass, Precision, Stream};

@@ -5,7 +5,7 @@ use report::figures::Figure;
 use report::format::{count, gib};
 use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
-use topology::{Network, Picture};
+use topology::Picture;
 use tunnel::ask;
 use tunnel::validate::{Wanted, published};
 use tunnel::{Prepared, Simulated, variants};
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
 /// Runs a plan, and shows how far it is.
 pub(crate) fn simulate(plan: &Plan, keep: Keep, output: &Output) -> Result<Simulated, Failure> {
     let lowered = during("laying out tasks", Extent::Unknown, output.quiet, || tunnel::lower(plan))?;
-    let layout = lowered.program.layout;
+    let layout = &lowered.program.layout;
     let message = format!("simulating a step on {} ranks", count((layout.pp * layout.per_stage).into()));
     let progress = Progress::default();
     let n_slots = lowered.program.n_slots();

@@ -4,7 +4,7 @@ use plan::{Imported, replay};
 use proptest::prelude::*;
 use topology::Routing;
 use units::{Bytes, Flops, Seconds};
-use workloads::import::{Graph, Group, Node, Trace, Work};
+use workloads::import::{Graph, Node, ProcessGroup, Trace, Work};
 use workloads::op::Collective;
 
 /// What all ranks do in one round: a node each rank runs alone, or one they meet in.
@@ -37,7 +37,7 @@ fn job() -> impl Strategy<Value = Graph> {
         rounds.prop_map(move |rounds| Graph {
             n_ranks,
             traces: (0..n_ranks).map(|rank| trace(rank, n_ranks, &rounds)).collect(),
-            groups: vec![Group::Ranks((0..n_ranks).collect())],
+            groups: vec![ProcessGroup::Ranks((0..n_ranks).collect())],
             notes: Vec::new(),
         })
     })

@@ -42,6 +42,7 @@ pub mod study;
 pub mod summary;
 pub mod table;
 pub mod terminal;
+mod timeline;
 pub mod trace;
 mod validation;
 
@@ -56,6 +57,7 @@ pub use study::{
 pub use summary::*;
 pub use table::{Column, Row, Table};
 pub use terminal::terminal;
+pub use timeline::{Lane, Span, SpanKind, Timeline};
 pub use validation::{
     Case, FamilyOf, Score, Uncovered, Validation, Worst, validation_json, validation_markdown, validation_page,
     validation_text,

@@ -286,7 +286,8 @@ fn wrapped(first: &str, indent: &str, text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::phases::{Phase, Phases};
-    use crate::summary::{Cost, Energy, OpRow, SpanKind, TrainingCost};
+    use crate::summary::{Cost, Energy, OpRow, TrainingCost};
+    use crate::timeline::SpanKind;
 
     fn summary() -> Summary {
         let phase = |name, kind, seconds| Phase { name, kind, seconds };

@@ -161,7 +161,7 @@ fn heads_are_refused_beyond_what_is_kept_apart() {
             attention: Attention::Gqa { heads, kv_heads: heads, head: 1, bias: false, rotary: false },
             ..megatron_22b()
         };
-        let shape = Shape { sequence: 1, micro_batch, ..shape(tp, false, NONE) };
+        let shape = Shape { sequence: tp, micro_batch, ..shape(tp, false, NONE) };
         let errors = shape.check(&model);
         let fits = u128::from(heads) * u128::from(micro_batch) <= u128::from(MOST * tp);
         assert_eq!(errors.is_empty(), fits, "{heads} heads x {micro_batch} over {tp}: {errors:?}");

@@ -6,7 +6,7 @@ use calibrate::{Call, EstimateKey, Spread};
 use engine::{CapacityId, Resources, Task};
 use platform::{Leg, Placement, Platform, RankResources, Trunks};
 use units::{Bytes, SimSpan};
-use workloads::import::{Graph, Group, Work};
+use workloads::import::{Graph, ProcessGroup, Work};
 use workloads::op::Collective;
 
 use crate::{Contradiction, Imported, PlanError, Site};
@@ -127,8 +127,8 @@ fn groups(platform: &Platform<'_>, job: &Graph) -> Result<Vec<platform::Group>, 
     let mut groups = vec![platform.group(&[])?; job.groups.len()];
     for (index, group) in job.groups.iter().enumerate() {
         match group {
-            Group::Even { n, stride } => groups[index] = platform.group(&even(job.n_ranks, *n, *stride))?,
-            Group::Ranks(ranks) => match families.iter_mut().find(|family| family.has_room(ranks)) {
+            ProcessGroup::Even { n, stride } => groups[index] = platform.group(&even(job.n_ranks, *n, *stride))?,
+            ProcessGroup::Ranks(ranks) => match families.iter_mut().find(|family| family.has_room(ranks)) {
                 Some(family) => family.add(index, ranks),
                 None => families.push(Family::of(index, ranks)),
             },
