@@ -3,7 +3,7 @@
 use plan::{Keep, Plan, PlanError, Recording};
 use report::{Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
-use study::{Change, Refusal, Results, Tunnel};
+use study::{Change, Criterion, Refusal, Results, Tunnel};
 
 use crate::summarize::{self, Finished};
 use crate::traffic::Traffic;
@@ -77,5 +77,7 @@ fn results(summary: &Summary) -> Result<Results, PlanError> {
     let numbers = summary.numbers().map_err(|error| PlanError::Fault(error.to_string()))?;
     let words = [("binding", &summary.common.binding), ("basis", &summary.common.basis)];
     let words = words.into_iter().map(|(name, word)| (name.to_owned(), word.clone())).collect();
-    Ok(Results { numbers, words })
+    let objective = summary.objective();
+    let criterion = Criterion { name: objective.name.to_owned(), less_is_better: objective.less_is_better };
+    Ok(Results { criterion, numbers, words })
 }
