@@ -88,3 +88,18 @@ pub enum Routing {
     /// Spread over all equal paths.
     Adaptive,
 }
+
+impl Routing {
+    /// Every routing.
+    pub const ALL: [Self; 3] = [Self::Static, Self::Ecmp, Self::Adaptive];
+
+    /// Its name in files and arguments.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Ecmp => "ecmp",
+            Self::Adaptive => "adaptive",
+        }
+    }
+}

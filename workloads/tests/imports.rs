@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use workloads::import::chakra::wire::{self, Attribute, Node, Value};
 use workloads::import::chakra::{self, File};
 use workloads::import::simai::{self, Pipeline};
-use workloads::import::{ImportError, Job};
+use workloads::import::{Graph, ImportError};
 
 /// A job keeps its promises; a refusal says where.
-fn survives(result: Result<Job, ImportError>) {
+fn survives(result: Result<Graph, ImportError>) {
     match result {
         Ok(job) => {
             for node in job.traces.iter().flat_map(|trace| trace.nodes.iter().map(move |node| (trace, node))) {
@@ -24,7 +24,7 @@ fn survives(result: Result<Job, ImportError>) {
     }
 }
 
-fn read(bytes: &[&[u8]]) -> Result<Job, ImportError> {
+fn read(bytes: &[&[u8]]) -> Result<Graph, ImportError> {
     let names: Vec<String> = (0..bytes.len()).map(|rank| format!("job.{rank}.et")).collect();
     let files: Vec<File<'_>> = names.iter().zip(bytes).map(|(name, bytes)| File { name, bytes }).collect();
     chakra::read(&files, &BTreeMap::from([("pair".to_owned(), vec![0, 1])]), None)

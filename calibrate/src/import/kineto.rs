@@ -17,24 +17,23 @@ use serde_json::Value;
 
 use self::operator::question;
 use super::document::{Document, Events};
-use super::spread::percentiles;
-use super::{Hints, Imported, Mistake, Mistakes, finish};
+use super::{Hints, ImportMistake, ImportMistakes, ImportedSamples, finish};
 use crate::sample::{Reading, Sample};
 
 const MICRO: f64 = 1e-6;
 
 /// Every call that can be mapped, merged by question.
-pub(super) fn samples(file: &Document, hints: &Hints) -> Result<Imported, Mistakes> {
-    let mut imported = Imported::default();
+pub(super) fn samples(file: &Document, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
+    let mut imported = ImportedSamples::default();
     let mut mistakes = Vec::new();
     let Some(Events::List(events)) = &file.events else {
-        return Err(Mistakes(vec![Mistake::whole("`traceEvents` is no list")]));
+        return Err(ImportMistakes(vec![ImportMistake::whole("`traceEvents` is no list")]));
     };
     let kernels = kernels(events, &mut mistakes);
     let operators = operators(events);
     if kernels.is_empty() && mistakes.is_empty() {
         let message = "the trace holds no kernel: record it with `ProfilerActivity.CUDA`";
-        mistakes.push(Mistake::whole(message));
+        mistakes.push(ImportMistake::whole(message));
     }
     let crowded = crowded(&kernels);
     let mut calls: BTreeMap<u64, Call<'_>> = BTreeMap::new();
@@ -73,13 +72,14 @@ struct Call<'a> {
     crowded: bool,
 }
 
-fn kernels<'a>(events: &'a [(usize, Value)], mistakes: &mut Vec<Mistake>) -> Vec<Kernel<'a>> {
+fn kernels<'a>(events: &'a [(usize, Value)], mistakes: &mut Vec<ImportMistake>) -> Vec<Kernel<'a>> {
     let mut kernels = Vec::new();
     for (index, event) in events.iter().filter(|(_, event)| event["cat"] == "kernel") {
         let arguments = &event["args"];
         let (Some(start), Some(micros)) = (event["ts"].as_f64(), event["dur"].as_f64()) else {
-            mistakes
-                .push(Mistake::whole(format!("`traceEvents[{index}]`: a kernel without `ts` and `dur` in numbers")));
+            mistakes.push(ImportMistake::whole(format!(
+                "`traceEvents[{index}]`: a kernel without `ts` and `dur` in numbers"
+            )));
             continue;
         };
         kernels.push(Kernel {
@@ -126,7 +126,7 @@ fn merge(
     operators: &BTreeMap<u64, &Value>,
     file: &Document,
     hints: &Hints,
-    imported: &mut Imported,
+    imported: &mut ImportedSamples,
 ) {
     let mut merged = BTreeMap::new();
     for (id, call) in calls {
@@ -151,7 +151,7 @@ fn merge(
     }
     for ((_, implementation), (question, times)) in merged {
         let runs = u32::try_from(times.len()).unwrap_or(u32::MAX);
-        let Some([low, seconds, high]) = percentiles(times) else { continue };
+        let Some([low, seconds, high]) = units::quantiles(&times, Reading::SHARES) else { continue };
         let extras = BTreeMap::new();
         let reading = Reading { implementation, seconds, low, high, runs, clock: None, power: None, extras };
         match reading.fault(&question) {
@@ -173,7 +173,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::question::{Dtype, Question};
+    use workloads::op::Precision;
+
+    use crate::question::Question;
 
     fn operator(id: u64, name: &str, dims: &Value) -> Value {
         let types = vec!["c10::BFloat16"; dims.as_array().map_or(0, Vec::len)];
@@ -218,9 +220,9 @@ mod tests {
         .unwrap();
         let [sample] = &imported.samples[..] else { panic!("{:?}", imported.samples) };
         let (m, n, k) = (4096, 2048, 7168);
-        assert_eq!(sample.question, Question::Gemm { m, n, k, dtype: Dtype::Bf16, sms: 132 });
+        assert_eq!(sample.question, Question::Gemm { m, n, k, dtype: Precision::Bf16, sms: 132 });
         assert_eq!((sample.reading.runs, sample.reading.implementation.as_str()), (2, "aten::mm: gemm"));
-        assert!((sample.reading.low - 120e-6).abs() < 1e-12 && (sample.reading.high - 140e-6).abs() < 1e-12);
+        assert!((sample.reading.low - 121e-6).abs() < 1e-12 && (sample.reading.high - 139e-6).abs() < 1e-12);
         let left_out: Vec<(&str, u64)> = imported.left_out.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
         assert_eq!(
             left_out,

@@ -5,7 +5,7 @@ use report::figures::Figure;
 use report::format::{count, gib};
 use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
-use topology::{Network, Picture};
+use topology::Picture;
 use tunnel::ask;
 use tunnel::validate::{Wanted, published};
 use tunnel::{Prepared, Simulated, variants};
@@ -63,10 +63,10 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let folder = claim(&prepared, args)?;
     let keep = Keep { ranks: recording(prepared.plan(), folder.is_some()), streams: folder.is_some() };
     let simulated = simulate(prepared.plan(), keep, &args.output)?;
-    let finished = simulated.finished(&prepared);
+    let finished = simulated.finished(&prepared)?;
     let mut summary = tunnel::summary(&finished)?;
-    if prepared.plan().policy.folding == Folding::None {
-        let folded = || Ok(variants::folded(prepared.plan(), simulated.outcome.step));
+    if finished.plan.simulation.folding == Folding::None {
+        let folded = || Ok(variants::folded(finished.plan, &simulated.program, simulated.outcome.step));
         summary.common.notes.push(panics::told(folded)?);
     }
     let library = args.layers.library()?;
@@ -74,12 +74,12 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
         |summary: &Summary, wanted| published(&prepared, (&finished, summary), wanted, &library, &words::query);
     let mut variants = Vec::new();
     if let Some(folder) = &folder {
-        let stages = || panics::told(|| Ok(variants::stages(prepared.plan())));
+        let stages = || panics::told(|| Ok(variants::stages(finished.plan, &simulated.program)));
         variants = during("trying other stages", Extent::Unknown, args.output.quiet, stages)?;
         let timeline = tunnel::timeline(&finished);
         summary.common.notes.push(timeline.note);
         let comparisons = published(&summary, Wanted::All)?;
-        folder.write(&files(&prepared, &summary, &timeline.timeline, &variants, &comparisons, args)?)?;
+        folder.write(&files(&prepared, &simulated, &summary, &timeline.timeline, &variants, &comparisons, args)?)?;
     }
     if args.output.json {
         return Ok(report::summary_json(&summary)?);
@@ -96,7 +96,8 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
 /// Runs a plan, and shows how far it is.
 pub(crate) fn simulate(plan: &Plan, keep: Keep, output: &Output) -> Result<Simulated, Failure> {
     let lowered = during("laying out tasks", Extent::Unknown, output.quiet, || tunnel::lower(plan))?;
-    let message = format!("simulating a step on {} ranks", count(plan.parallel.n_ranks().into()));
+    let layout = &lowered.program.layout;
+    let message = format!("simulating a step on {} ranks", count((layout.pp * layout.per_stage).into()));
     let progress = Progress::default();
     let n_slots = lowered.program.n_slots();
     let ended = || (progress.done(), n_slots);
@@ -105,7 +106,7 @@ pub(crate) fn simulate(plan: &Plan, keep: Keep, output: &Output) -> Result<Simul
 
 /// Intervals are for pictures: without a folder nobody looks at them.
 fn recording(plan: &Plan, has_folder: bool) -> Recording {
-    if has_folder { plan.policy.record } else { Recording::None }
+    if has_folder { plan.simulation.record } else { Recording::None }
 }
 
 fn claim(prepared: &Prepared, args: &ScenarioArgs) -> Result<Option<Folder>, Failure> {
@@ -115,14 +116,14 @@ fn claim(prepared: &Prepared, args: &ScenarioArgs) -> Result<Option<Folder>, Fai
 
 fn files(
     prepared: &Prepared,
+    simulated: &Simulated,
     summary: &Summary,
     timeline: &Timeline,
     variants: &[Variant],
     comparisons: &[Comparison],
     args: &ScenarioArgs,
 ) -> Result<Files, Failure> {
-    let network = Network::build(&prepared.plan().machine).map_err(plan::PlanError::from)?;
-    let picture = network.picture();
+    let picture = simulated.program.network.picture();
     let plan_toml = scenario::plan_toml(&prepared.loaded);
     let page = report::page(&PageInput {
         summary,

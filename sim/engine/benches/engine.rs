@@ -42,9 +42,9 @@ impl Chains {
     fn go_on(&self, chain: u32, actions: &mut Actions<u32>) {
         let left = self.left[chain as usize];
         match self.in_turn {
-            None => actions.submit(self.task(chain, chain, left)),
+            None => Some(actions.submit(self.task(chain, chain, left))),
             Some(n) => actions.submit_in_turn(List(u64::from(chain)), n.min(left)),
-        }
+        };
     }
 
     fn task<T>(&self, tag: T, chain: u32, left: u32) -> Task<T> {

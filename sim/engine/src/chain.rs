@@ -3,12 +3,15 @@
 use units::SimTime;
 
 use crate::driver::{List, Turn};
+use crate::handle::Handle;
 use crate::share::Course;
 
 /// Tasks that follow one another. Either one of them has a slot as any task, or it is *on course*: what happens to several of
 /// them is known, and holds as long as nobody else comes to what they draw from and claim.
 #[derive(Debug)]
 pub(crate) struct Chain {
+    /// None once it is over.
+    pub(crate) handle: Option<Handle>,
     pub(crate) list: List,
     pub(crate) n_tasks: u32,
     /// Tasks that have ended.
@@ -24,6 +27,8 @@ pub(crate) struct Chain {
     pub(crate) course: Course,
     /// The task beside it whose rate changes on the course.
     pub(crate) withheld: Option<u32>,
+    /// Its course is in force.
+    pub(crate) foreseen: bool,
     /// Counts courses.
     pub(crate) version: u32,
 }
@@ -31,6 +36,7 @@ pub(crate) struct Chain {
 impl Default for Chain {
     fn default() -> Self {
         Self {
+            handle: None,
             list: List(0),
             n_tasks: 0,
             n_ended: 0,
@@ -40,6 +46,7 @@ impl Default for Chain {
             since: SimTime::ZERO,
             course: Course::default(),
             withheld: None,
+            foreseen: false,
             version: 0,
         }
     }

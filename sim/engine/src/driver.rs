@@ -2,6 +2,7 @@
 
 use units::SimTime;
 
+use crate::handle::{Handle, Handles};
 use crate::resource::CapacityId;
 use crate::task::{Bound, Task};
 
@@ -89,58 +90,95 @@ pub struct Turn {
 /// What a driver wants done at this instant.
 #[derive(Debug)]
 pub struct Actions<T> {
-    pub(crate) submissions: Vec<Submission<T>>,
+    pub(crate) orders: Vec<Order<T>>,
     pub(crate) wakes: Vec<(SimTime, u64)>,
     pub(crate) rates: Vec<(CapacityId, f64)>,
+    pub(crate) stops: bool,
+    /// Whether there is a cancellation among the orders.
+    cancels: bool,
+    pub(crate) handles: Handles,
 }
 
-/// What was submitted.
+/// What is carried out in the order in which it was wanted.
 #[derive(Debug)]
-pub(crate) enum Submission<T> {
-    Alone(Task<T>),
-    Together(Batch),
+pub(crate) enum Order<T> {
+    Alone(Task<T>, Handle),
+    Together(Batch, Handle),
     InTurn {
         list: List,
         n_tasks: u32,
+        handle: Handle,
     },
     /// The next task of a chain that is under way.
-    Next {
-        chain: u32,
-    },
+    Next(Handle),
+    Cancel(Handle),
 }
 
 impl<T> Default for Actions<T> {
     fn default() -> Self {
-        Self { submissions: Vec::new(), wakes: Vec::new(), rates: Vec::new() }
+        Self {
+            orders: Vec::new(),
+            wakes: Vec::new(),
+            rates: Vec::new(),
+            stops: false,
+            cancels: false,
+            handles: Handles::default(),
+        }
     }
 }
 
 impl<T> Actions<T> {
     /// Submits a task now. Its predecessors are the driver's affair.
-    pub fn submit(&mut self, task: Task<T>) {
-        self.submissions.push(Submission::Alone(task));
+    pub fn submit(&mut self, task: Task<T>) -> Handle {
+        let handle = self.handles.task();
+        self.orders.push(Order::Alone(task, handle));
+        handle
     }
 
     /// Submits a batch. The same as submitting its tasks one by one, but the driver hears of its parts, and if nobody disturbs
-    /// them their future is worked out once for all batches of the kind.
-    pub fn submit_together(&mut self, batch: Batch) {
-        if batch.n_tasks > 0 {
-            self.submissions.push(Submission::Together(batch));
-        }
+    /// them their future is worked out once for all batches of the kind. None for a batch without tasks.
+    pub fn submit_together(&mut self, batch: Batch) -> Option<Handle> {
+        (batch.n_tasks > 0).then(|| {
+            let handle = self.handles.batch();
+            self.orders.push(Order::Together(batch, handle));
+            handle
+        })
     }
 
     /// Submits a chain: the first task now, each other when the one before ends. The same as submitting each at the end
     /// of the one before, but the driver hears of all of them when the last has ended, and where nobody disturbs them
-    /// the engine goes through many of them at once.
-    pub fn submit_in_turn(&mut self, list: List, n_tasks: u32) {
-        if n_tasks > 0 {
-            self.submissions.push(Submission::InTurn { list, n_tasks });
-        }
+    /// the engine goes through many of them at once. None for a chain without tasks.
+    pub fn submit_in_turn(&mut self, list: List, n_tasks: u32) -> Option<Handle> {
+        (n_tasks > 0).then(|| {
+            let handle = self.handles.chain();
+            self.orders.push(Order::InTurn { list, n_tasks, handle });
+            handle
+        })
     }
 
-    /// The next task of a chain is to be submitted.
-    pub(crate) fn next(&mut self, chain: u32) {
-        self.submissions.push(Submission::Next { chain });
+    /// Gives up what was submitted, and of a batch or a chain what is left of it: nothing more is drawn, claims are released,
+    /// and the driver hears no more of it, also where it ends at this very instant. What is over already stays.
+    pub fn cancel(&mut self, handle: Handle) {
+        self.orders.push(Order::Cancel(handle));
+        self.cancels = true;
+    }
+
+    /// Whether a handle was given up at this instant.
+    #[inline]
+    pub(crate) fn gives_up(&self, handle: Option<Handle>) -> bool {
+        let is_of = |order: &Order<T>| matches!(order, Order::Cancel(given_up) if Some(*given_up) == handle);
+        self.cancels && self.orders.iter().any(is_of)
+    }
+
+    /// The orders, to be carried out.
+    pub(crate) fn take_orders(&mut self) -> Vec<Order<T>> {
+        self.cancels = false;
+        std::mem::take(&mut self.orders)
+    }
+
+    /// Ends the run at this instant: what is open is cut.
+    pub fn stop(&mut self) {
+        self.stops = true;
     }
 
     /// Asks to be woken at a moment; one that has passed is now.

@@ -30,7 +30,7 @@ pub enum Law {
     Rate,
     /// What a task drew is what it asked for; the amount is the difference, a share of the task.
     Work,
-    /// Every task that was submitted is over once; the amount is tasks.
+    /// Every task that was submitted ended, was cancelled or was cut, once; the amount is tasks.
     Once,
     /// Claims never exceed their pool; the amount is things.
     Claims,

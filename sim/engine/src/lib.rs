@@ -1,7 +1,7 @@
 //! A discrete-event engine whose tasks share rates fairly and hold counted things exclusively.
 //!
 //! Five nouns: a [`Capacity`] is a rate that running tasks share, a [`Pool`] a count of things they hold, a [`Task`]
-//! draws the one and claims the other, a [`Driver`] decides what is submitted when, a [`Record`] says what happened.
+//! draws the one and claims the other, a [`Driver`] decides what is submitted and given up when, a [`Record`] is what happened.
 //! Rates come from one weighted max-min solve, redone only where a start or a finish can be felt.
 //!
 //! ```
@@ -30,6 +30,7 @@ mod driver;
 mod fault;
 mod fill;
 mod graph;
+mod handle;
 mod queue;
 mod record;
 mod replay;
@@ -41,7 +42,8 @@ mod task;
 pub use driver::{Actions, Batch, Driver, Finished, List, Turn};
 pub use fault::{Fault, Law};
 pub use graph::{TaskGraph, TaskId};
+pub use handle::Handle;
 pub use record::{Laws, Record};
-pub use resource::{Capacity, CapacityId, Pool, PoolId, Resources};
+pub use resource::{Capacity, CapacityId, Pool, PoolId, Resources, RouteId};
 pub use run::run;
 pub use task::{Bound, Task};

@@ -8,14 +8,14 @@ use units::SimTime;
 /// What is due at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// The latency of the task in this slot is paid.
-    Draw { slot: u32 },
+    /// The latency of the task in this slot is paid, if it still waits for that.
+    Draw { slot: u32, version: u32 },
     /// The task in this slot ends, if its rate has not changed since.
     End { slot: u32, version: u32 },
     /// The first task of this group of tasks solved together ends, if the group still stands.
     Group { group: u32, version: u32 },
-    /// The latency of this batch is paid.
-    Start { batch: u32 },
+    /// The latency of this batch is paid, if it still waits for that.
+    Start { batch: u32, version: u32 },
     /// The next tasks of this batch end, if it is still replayed.
     Step { batch: u32, version: u32 },
     /// What this chain foresees is over, if it still goes by it.
@@ -62,10 +62,10 @@ impl Queue {
     pub(crate) fn push(&mut self, time: SimTime, due: Due) {
         let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
         let (kind, what) = match due {
-            Due::Draw { slot } => (0, pair(slot, 0)),
+            Due::Draw { slot, version } => (0, pair(slot, version)),
             Due::End { slot, version } => (1, pair(slot, version)),
             Due::Group { group, version } => (2, pair(group, version)),
-            Due::Start { batch } => (3, pair(batch, 0)),
+            Due::Start { batch, version } => (3, pair(batch, version)),
             Due::Step { batch, version } => (4, pair(batch, version)),
             Due::Course { chain, version } => (5, pair(chain, version)),
             Due::Wake { token } => (6, token),
@@ -87,10 +87,10 @@ impl Queue {
         let Entry { order, what, .. } = self.heap.pop()?;
         let (high, low) = ((what >> 32) as u32, what as u32);
         Some(match order & 7 {
-            0 => Due::Draw { slot: high },
+            0 => Due::Draw { slot: high, version: low },
             1 => Due::End { slot: high, version: low },
             2 => Due::Group { group: high, version: low },
-            3 => Due::Start { batch: high },
+            3 => Due::Start { batch: high, version: low },
             4 => Due::Step { batch: high, version: low },
             5 => Due::Course { chain: high, version: low },
             _ => Due::Wake { token: what },

@@ -7,7 +7,7 @@ use crate::fault::{Fault, Law};
 /// What a run did. Intervals and totals by tag are the driver's to keep: it sees every end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
-    /// When the last task ended.
+    /// When the last task ended, or the driver stopped the run.
     pub end: SimTime,
     /// Tasks that ran, bundles of equal tasks counted once.
     pub n_tasks: u64,
@@ -15,8 +15,16 @@ pub struct Record {
     pub n_copies: u64,
     /// Solves of the sharing problem.
     pub n_solves: u64,
+    /// Tasks that the driver gave up.
+    pub n_cancelled: u64,
+    /// Tasks that were open when the driver stopped the run.
+    pub n_cut: u64,
     /// Units drawn from each capacity.
     pub served: Vec<f64>,
+    /// Units asked of each capacity by tasks that were cancelled, and not drawn.
+    pub cancelled: Vec<f64>,
+    /// The same of tasks that were cut.
+    pub cut: Vec<f64>,
     /// How far the laws were from breaking.
     pub laws: Laws,
 }
@@ -29,7 +37,7 @@ pub struct Laws {
     pub overload_max: f64,
     /// Largest share of a task's work left, or done twice, at its end.
     pub residue_max: f64,
-    /// Tasks submitted, less those that are over.
+    /// Tasks submitted, less those that ended, were cancelled or were cut.
     pub n_lost: i64,
     /// Things claimed above the count of a pool, at worst.
     pub overclaim_max: u32,

@@ -12,7 +12,8 @@ use std::rc::Rc;
 use units::{SimSpan, SimTime};
 
 use crate::driver::{Batch, Driver, List};
-use crate::resource::{Capacity, CapacityId};
+use crate::handle::Handle;
+use crate::resource::{Capacity, CapacityId, Resources};
 use crate::share::Sharing;
 use crate::task::Task;
 
@@ -105,7 +106,10 @@ struct Worker {
 
 impl Worker {
     fn new<D: Driver>(driver: &D, what: &Batch, lanes: &[u32], rates: Vec<f64>) -> Self {
-        let capacities: Vec<Capacity> = rates.iter().map(|&rate| Capacity { rate }).collect();
+        let mut resources = Resources::default();
+        for &rate in &rates {
+            resources.add_capacity(Capacity { rate });
+        }
         let (tasks, parts) = (on_lanes(driver, what, lanes), parts(driver, what));
         let mut n_left = vec![0; what.n_parts as usize];
         for [first, second] in &parts {
@@ -122,7 +126,7 @@ impl Worker {
         }
         let shape = shape(&tasks, &parts);
         Self {
-            sharing: Sharing::new(&capacities),
+            sharing: Sharing::new(&resources),
             n_left,
             legs: vec![Vec::new(); tasks.len()],
             tasks,
@@ -260,12 +264,16 @@ impl Trajectories {
 /// A batch of tasks between submission and the last end.
 #[derive(Debug)]
 pub(crate) struct Open {
+    /// None once it is over.
+    pub(crate) handle: Option<Handle>,
     pub(crate) what: Batch,
     pub(crate) class: u8,
     /// Sequence of the first task; the others follow.
     pub(crate) sequence: u64,
     /// When the tasks got going: their latency is part of them.
     pub(crate) submitted: SimTime,
+    /// Its latency is paid.
+    pub(crate) begun: bool,
     pub(crate) start: SimTime,
     pub(crate) replay: Option<Rc<Trajectory>>,
     /// By lane of its trajectory.
@@ -283,17 +291,19 @@ pub(crate) struct Open {
 impl Open {
     pub(crate) fn begin(&mut self, what: Batch, class: u8, sequence: u64, now: SimTime) {
         (self.what, self.class, self.sequence, self.submitted) = (what, class, sequence, now);
-        (self.n_steps, self.n_closed) = (0, 0);
+        (self.n_steps, self.n_closed, self.begun) = (0, 0, false);
     }
 }
 
 impl Default for Open {
     fn default() -> Self {
         Self {
+            handle: None,
             what: Batch { list: List(0), n_tasks: 0, n_parts: 0, kind: 0 },
             class: 0,
             sequence: 0,
             submitted: SimTime::ZERO,
+            begun: false,
             start: SimTime::ZERO,
             replay: None,
             capacities: Vec::new(),

@@ -22,12 +22,51 @@ pub struct CapacityId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolId(pub u32);
 
-/// All capacities and pools of a run.
+/// Index of a route in its [`Resources`]: a list of capacities that a task draws from alike ([`crate::Task::along`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(u32);
+
+impl RouteId {
+    /// Above all indices of capacities: a demand is of a capacity or along a route, in one word.
+    const FIRST: u32 = 1 << 31;
+
+    /// The route in the place of a capacity.
+    pub(crate) fn as_demand(self) -> CapacityId {
+        CapacityId(Self::FIRST | self.0)
+    }
+
+    /// The route that stands in the place of a capacity, if one does.
+    #[inline]
+    pub(crate) fn of_demand(id: CapacityId) -> Option<Self> {
+        (id.0 >= Self::FIRST).then_some(Self(id.0 & !Self::FIRST))
+    }
+}
+
+/// All capacities, routes over them, and pools of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resources {
     pub(crate) capacities: Vec<Capacity>,
+    pub(crate) routes: Routes,
     pub(crate) pools: Vec<Pool>,
 }
+
+/// Routes, one behind the other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Routes {
+    capacities: Vec<CapacityId>,
+    ends: Vec<u32>,
+}
+
+impl Routes {
+    /// The capacities of a route, in order.
+    pub(crate) fn of(&self, RouteId(index): RouteId) -> &[CapacityId] {
+        let first = if index == 0 { 0 } else { self.ends[index as usize - 1] };
+        &self.capacities[first as usize..self.ends[index as usize] as usize]
+    }
+}
+
+/// Capacities one route may have.
+const MAX_ROUTE: usize = 48;
 
 impl Resources {
     /// Adds a capacity. A rate that is not positive and finite would let a task run for ever.
@@ -48,6 +87,21 @@ impl Resources {
     pub fn add_pool(&mut self, pool: Pool) -> PoolId {
         self.pools.push(pool);
         PoolId(self.pools.len() as u32 - 1)
+    }
+
+    /// Adds a route: what a task draws along it, it draws from each of these capacities. An empty one slows nothing.
+    ///
+    /// # Panics
+    /// If there are more than 48 capacities, or one that has not been added: faults of the caller.
+    pub fn add_route(&mut self, capacities: &[CapacityId]) -> RouteId {
+        assert!(capacities.len() <= MAX_ROUTE, "a route of {} capacities is too long", capacities.len());
+        assert!(
+            capacities.iter().all(|id| (id.0 as usize) < self.capacities.len()),
+            "capacities are added before routes"
+        );
+        self.routes.capacities.extend_from_slice(capacities);
+        self.routes.ends.push(self.routes.capacities.len() as u32);
+        RouteId(self.routes.ends.len() as u32 - 1)
     }
 
     /// How many capacities there are.

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use units::{SimSpan, SimTime};
 
 use crate::chain::Chain;
-use crate::driver::{Actions, Driver, Finished, Submission};
+use crate::driver::{Actions, Driver, Finished, Order};
 use crate::fault::{Fault, Law};
+use crate::handle::{Handle, What};
 use crate::queue::{Due, Queue};
 use crate::record::{Laws, Record};
 use crate::replay::{Open, Trajectories};
@@ -15,6 +16,7 @@ use crate::share::{NO_GROUP, Occupant, Sharing};
 use crate::task::{MAX_CLAIMS, Task};
 
 mod batches;
+mod cancels;
 mod chains;
 mod groups;
 
@@ -35,7 +37,7 @@ pub fn run<D: Driver>(resources: &Resources, driver: &mut D) -> Result<Record, F
     engine.driver.begin(&mut engine.actions);
     engine.apply();
     engine.solve();
-    while let Some(now) = engine.queue.next_time() {
+    while let Some(now) = engine.queue.next_time().filter(|_| !engine.actions.stops) {
         if now < engine.now {
             return Err(Fault::Broken { law: Law::Clock, amount: engine.now.since(now).seconds() });
         }
@@ -48,6 +50,8 @@ pub fn run<D: Driver>(resources: &Resources, driver: &mut D) -> Result<Record, F
 /// A task between submission and end.
 struct Entry<T> {
     of: Of<T>,
+    /// Of its slot.
+    turn: u32,
     sequence: u64,
     start: SimTime,
     latency: SimSpan,
@@ -59,6 +63,8 @@ struct Entry<T> {
 /// Where a task comes from.
 #[derive(Clone, Copy)]
 enum Of<T> {
+    /// Nobody is in the slot.
+    Nowhere,
     /// Submitted alone.
     Driver(T),
     Chain(u32),
@@ -91,6 +97,15 @@ enum Ending {
     },
 }
 
+impl<T> Entry<T> {
+    /// What stands in a slot that nobody has come to.
+    fn nobody() -> Self {
+        let claims = [(PoolId(0), 0); MAX_CLAIMS];
+        let (start, latency) = (SimTime::ZERO, SimSpan::ZERO);
+        Self { of: Of::Nowhere, turn: 0, sequence: 0, start, latency, class: 0, n_claims: 0, claims }
+    }
+}
+
 struct PoolState {
     count: u32,
     free: u32,
@@ -112,7 +127,6 @@ struct Engine<'a, D: Driver> {
     queue: Queue,
     sharing: Sharing,
     entries: Vec<Entry<D::Tag>>,
-    free: Vec<u32>,
     groups: Vec<Group>,
     free_groups: Vec<u32>,
     /// Groups whose first member ended in this instant.
@@ -122,10 +136,8 @@ struct Engine<'a, D: Driver> {
     released: Vec<PoolId>,
     actions: Actions<D::Tag>,
     batches: Vec<Open>,
-    free_batches: Vec<u32>,
     trajectories: Trajectories,
     chains: Vec<Chain>,
-    free_chains: Vec<u32>,
     /// Chains whose next task got its claims in this instant.
     hopeful: Vec<u32>,
     ended: Vec<Ended>,
@@ -146,9 +158,8 @@ impl<'a, D: Driver> Engine<'a, D> {
             driver,
             now: SimTime::ZERO,
             queue: Queue::default(),
-            sharing: Sharing::new(&resources.capacities),
+            sharing: Sharing::new(resources),
             entries: Vec::new(),
-            free: Vec::new(),
             groups: Vec::new(),
             free_groups: Vec::new(),
             due_groups: Vec::new(),
@@ -156,16 +167,18 @@ impl<'a, D: Driver> Engine<'a, D> {
             released: Vec::new(),
             actions: Actions::default(),
             batches: Vec::new(),
-            free_batches: Vec::new(),
             trajectories: Trajectories::default(),
             chains: Vec::new(),
-            free_chains: Vec::new(),
             hopeful: Vec::new(),
             ended: Vec::new(),
             woken: Vec::new(),
             sequence: 0,
             n_open: 0,
-            record: Record::default(),
+            record: Record {
+                cancelled: vec![0.0; resources.n_capacities()],
+                cut: vec![0.0; resources.n_capacities()],
+                ..Record::default()
+            },
         }
     }
 
@@ -193,9 +206,13 @@ impl<'a, D: Driver> Engine<'a, D> {
     fn tell(&mut self, what: Ending) {
         match what {
             Ending::Slot(slot) => {
-                let of = self.entries[slot as usize].of;
+                let entry = &mut self.entries[slot as usize];
+                let handle = Handle { what: What::Task, place: slot, turn: entry.turn };
+                let of = std::mem::replace(&mut entry.of, Of::Nowhere);
                 let finished = self.end(slot);
                 match of {
+                    Of::Nowhere => {}
+                    Of::Driver(_) if self.actions.gives_up(Some(handle)) => {}
                     Of::Driver(tag) => {
                         let Finished { start, end, bound, .. } = finished;
                         self.driver.finished(&Finished { tag, start, end, bound }, &mut self.actions);
@@ -222,7 +239,11 @@ impl<'a, D: Driver> Engine<'a, D> {
     fn collect(&mut self) {
         while let Some(due) = self.queue.pop_at(self.now) {
             match due {
-                Due::Draw { slot } => self.draw(slot),
+                Due::Draw { slot, version } => {
+                    if self.sharing.draws[slot as usize].version == version {
+                        self.draw(slot);
+                    }
+                }
                 Due::End { slot, version } => {
                     let draw = &mut self.sharing.draws[slot as usize];
                     if draw.version == version && draw.group == NO_GROUP {
@@ -232,7 +253,11 @@ impl<'a, D: Driver> Engine<'a, D> {
                     }
                 }
                 Due::Group { group, version } => self.collect_group(group, version),
-                Due::Start { batch } => self.start_batch(batch),
+                Due::Start { batch, version } => {
+                    if self.batches[batch as usize].version == version {
+                        self.start_batch(batch);
+                    }
+                }
                 Due::Step { batch, version } => self.collect_step(batch, version),
                 Due::Course { chain, version } => self.collect_course(chain, version),
                 Due::Wake { token } => self.woken.push(token),
@@ -258,7 +283,7 @@ impl<'a, D: Driver> Engine<'a, D> {
         let draw = &self.sharing.draws[slot as usize];
         self.record.n_copies += draw.copies as u64;
         self.n_open -= 1;
-        self.free.push(slot);
+        self.actions.handles.tasks.free(slot, entry.turn);
         let finished = Finished { tag: (), start: entry.start, end: self.now, bound: draw.bound };
         self.release(&claims[..n_claims]);
         finished
@@ -276,7 +301,7 @@ impl<'a, D: Driver> Engine<'a, D> {
         let mut rates = std::mem::take(&mut self.actions.rates);
         for (capacity, rate) in rates.drain(..) {
             self.disturb(self.sharing.occupant(capacity));
-            self.sharing.set_rate(capacity, rate);
+            self.sharing.set_rate(capacity, rate, self.now);
         }
         self.actions.rates = rates;
         let mut wakes = std::mem::take(&mut self.actions.wakes);
@@ -285,23 +310,29 @@ impl<'a, D: Driver> Engine<'a, D> {
         }
         self.actions.wakes = wakes;
         self.grant();
-        let mut submissions = std::mem::take(&mut self.actions.submissions);
-        for submission in submissions.drain(..) {
-            match submission {
-                Submission::Alone(task) => self.submit(&task),
-                Submission::Together(batch) => self.submit_batch(batch),
-                Submission::InTurn { list, n_tasks } => self.submit_chain(list, n_tasks),
-                Submission::Next { chain } => self.submit_next(chain),
+        let mut orders = self.actions.take_orders();
+        for order in orders.drain(..) {
+            match order {
+                Order::Alone(task, handle) => self.submit(&task, handle),
+                Order::Together(batch, handle) => self.submit_batch(batch, handle),
+                Order::InTurn { list, n_tasks, handle } => self.submit_chain(list, n_tasks, handle),
+                Order::Next(handle) => {
+                    if self.chains[handle.place as usize].handle == Some(handle) {
+                        self.submit_next(handle.place);
+                    }
+                }
+                Order::Cancel(handle) => self.cancel(handle),
             }
         }
-        self.actions.submissions = submissions;
+        self.actions.orders = orders;
     }
 
-    fn submit(&mut self, task: &Task<D::Tag>) {
+    fn submit(&mut self, task: &Task<D::Tag>, handle: Handle) {
         self.sequence += 1;
         self.n_open += 1;
-        let slot = self.enter(Of::Driver(task.tag), task, self.sequence, self.now);
-        self.claim(slot);
+        let Handle { place, turn, .. } = handle;
+        self.enter_at((place, turn), Of::Driver(task.tag), task, (self.sequence, self.now));
+        self.claim(place);
     }
 
     /// A task asks for its claims: it begins, or waits for them.
@@ -326,18 +357,24 @@ impl<'a, D: Driver> Engine<'a, D> {
         must_wait.or(short).map(|&(pool, _)| pool)
     }
 
-    /// Gives a task a slot.
-    fn enter<T>(&mut self, of: Of<D::Tag>, task: &Task<T>, sequence: u64, start: SimTime) -> u32 {
-        let slot = self.free.pop().unwrap_or(self.entries.len() as u32);
+    /// Gives a task of a list a slot.
+    fn enter(&mut self, of: Of<D::Tag>, task: &Task<()>, sequence: u64, start: SimTime) -> u32 {
+        let place = self.actions.handles.tasks.take();
+        self.enter_at(place, of, task, (sequence, start));
+        place.0
+    }
+
+    /// Puts a task into its slot.
+    fn enter_at<T>(&mut self, place: (u32, u32), of: Of<D::Tag>, task: &Task<T>, order: (u64, SimTime)) {
+        let ((slot, turn), (sequence, start)) = (place, order);
         let Task { latency, class, n_claims, claims, .. } = *task;
-        let entry = Entry { of, sequence, start, latency, class, n_claims, claims };
-        if slot as usize == self.entries.len() {
-            self.entries.push(entry);
-        } else {
-            self.entries[slot as usize] = entry;
+        let entry = Entry { of, turn, sequence, start, latency, class, n_claims, claims };
+        // Slots are given out when a task is submitted, and filled when that is carried out: not always in the same order.
+        if slot as usize >= self.entries.len() {
+            self.entries.resize_with(slot as usize + 1, Entry::nobody);
         }
+        self.entries[slot as usize] = entry;
         self.sharing.place(slot, task);
-        slot
     }
 
     /// Lets waiting tasks have what was released, first come, first served.
@@ -377,7 +414,8 @@ impl<'a, D: Driver> Engine<'a, D> {
 
     /// The task in a slot has its claims and pays its latency until a moment.
     fn await_draw(&mut self, slot: u32, at: SimTime) {
-        self.queue.push(at, Due::Draw { slot });
+        let version = self.sharing.draws[slot as usize].version;
+        self.queue.push(at, Due::Draw { slot, version });
     }
 
     fn take(&mut self, claims: &[(PoolId, u32)]) {
@@ -435,18 +473,22 @@ impl<'a, D: Driver> Engine<'a, D> {
     }
 
     fn close(mut self) -> Result<Record, Fault> {
+        if self.actions.stops {
+            self.cut();
+        }
         if self.n_open > 0 {
             return Err(Fault::Stuck { at: self.now, n_tasks: self.n_open });
         }
         self.record.n_solves = self.sharing.n_solves;
+        self.record.served = self.sharing.close(self.record.end);
+        let n_over = self.record.n_tasks + self.record.n_cancelled + self.record.n_cut;
         self.record.laws = Laws {
             overload_max: self.sharing.overload_max,
             residue_max: self.sharing.residue_max,
-            n_lost: self.sequence as i64 - self.record.n_tasks as i64,
+            n_lost: self.sequence as i64 - n_over as i64,
             overclaim_max: self.record.laws.overclaim_max,
         };
         self.record.laws.hold()?;
-        self.record.served = self.sharing.into_served();
         Ok(self.record)
     }
 }

@@ -12,32 +12,21 @@
 use units::{SimSpan, SimTime};
 
 use crate::fill::Filling;
-use crate::resource::{Capacity, CapacityId};
-use crate::task::{Bound, MAX_DEMANDS, Task};
+use crate::resource::{Capacity, CapacityId, Resources, RouteId, Routes};
+use crate::task::{Bound, Task};
 
 mod batch;
 mod course;
 mod solve;
+mod uses;
 
 pub(crate) use course::Course;
+use uses::{AllUses, Use};
 
 /// A capacity this close to its rate is full.
 pub(crate) const FULL: f64 = 1.0 - 1e-9;
 /// No group of tasks.
 pub(crate) const NO_GROUP: u32 = u32::MAX;
-
-/// What a task draws from one capacity, and where it stands among the capacity's users.
-#[derive(Clone, Copy, Debug, Default)]
-struct Use {
-    capacity: u32,
-    place: u32,
-    amount: f64,
-}
-
-/// The uses of one task, in one line of cache.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(align(64))]
-struct Uses([Use; MAX_DEMANDS]);
 
 /// A task that draws, but for its uses.
 #[derive(Clone, Debug)]
@@ -63,6 +52,8 @@ pub(crate) struct Draw {
     stamp: u32,
     pub(crate) bound: Bound,
     n_uses: u8,
+    /// Draws from one capacity more than once.
+    repeats: bool,
     drawing: bool,
 }
 
@@ -70,6 +61,9 @@ pub(crate) struct Draw {
 #[derive(Clone, Debug)]
 struct Shared {
     rate: f64,
+    /// What it could have served until `since`, and then at its present rate.
+    supply: f64,
+    since: SimTime,
     used: f64,
     /// Slots that draw from it, with the index of the use.
     users: Vec<(u32, u8)>,
@@ -96,9 +90,9 @@ pub(crate) enum Occupant {
 #[derive(Debug)]
 pub(crate) struct Sharing {
     pub(crate) draws: Vec<Draw>,
-    /// By slot.
-    uses: Vec<Uses>,
+    uses: AllUses,
     shared: Vec<Shared>,
+    routes: Routes,
     /// Units drawn from each capacity by tasks that have ended.
     served: Vec<f64>,
     stamp: u32,
@@ -116,9 +110,11 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    pub(crate) fn new(capacities: &[Capacity]) -> Self {
+    pub(crate) fn new(resources: &Resources) -> Self {
         let shared = |capacity: &Capacity| Shared {
             rate: capacity.rate,
+            supply: 0.0,
+            since: SimTime::ZERO,
             used: 0.0,
             users: Vec::new(),
             taken: 0,
@@ -128,9 +124,10 @@ impl Sharing {
         };
         Self {
             draws: Vec::new(),
-            uses: Vec::new(),
-            shared: capacities.iter().map(shared).collect(),
-            served: vec![0.0; capacities.len()],
+            uses: AllUses::default(),
+            shared: resources.capacities.iter().map(shared).collect(),
+            routes: resources.routes.clone(),
+            served: vec![0.0; resources.capacities.len()],
             stamp: 0,
             pass: 0,
             set: Vec::new(),
@@ -143,17 +140,23 @@ impl Sharing {
         }
     }
 
-    pub(crate) fn into_served(self) -> Vec<f64> {
-        self.served
+    /// Units drawn from each capacity until the run's end. What a capacity served above what its rate allows until then is an
+    /// overload like any other.
+    pub(crate) fn close(&mut self, end: SimTime) -> Vec<f64> {
+        for (shared, &served) in self.shared.iter().zip(&self.served) {
+            if served > 0.0 {
+                let tick = 1e-12;
+                let supply = shared.supply + shared.rate * (end.since(shared.since).seconds() + tick);
+                self.overload_max = self.overload_max.max(served / supply - 1.0);
+            }
+        }
+        std::mem::take(&mut self.served)
     }
 
     /// Prepares a slot for a task that does not draw yet.
     pub(crate) fn place<T>(&mut self, slot: u32, task: &Task<T>) {
-        let mut uses = Uses::default();
-        for (entry, &(capacity, amount)) in uses.0.iter_mut().zip(task.demands()) {
-            *entry = Use { capacity: capacity.0, place: 0, amount };
-        }
-        let main = if task.n_demands == 0 { 1.0 } else { uses.0[0].amount };
+        let n_uses = self.uses.place(slot, task.demands(), &self.routes);
+        let main = if task.n_demands == 0 { 1.0 } else { task.demands[0].1 };
         let old = self.draws.get(slot as usize).map_or(0, |old| old.version);
         let draw = Draw {
             rate: 0.0,
@@ -168,23 +171,21 @@ impl Sharing {
             group: NO_GROUP,
             stamp: 0,
             bound: Bound::Latency,
-            n_uses: task.n_demands,
+            n_uses,
+            repeats: self.uses.repeats(slot, n_uses),
             drawing: false,
         };
-        if slot as usize == self.draws.len() {
-            self.draws.push(draw);
-            self.uses.push(uses);
-        } else {
-            self.draws[slot as usize] = draw;
-            self.uses[slot as usize] = uses;
+        if slot as usize >= self.draws.len() {
+            self.draws.resize(slot as usize + 1, draw.clone());
         }
+        self.draws[slot as usize] = draw;
     }
 
     /// The task in this slot starts to draw.
     pub(crate) fn start(&mut self, slot: u32, now: SimTime) {
         self.join(slot, now);
         self.set.push(slot);
-        for entry in &self.uses[slot as usize].0[..usize::from(self.draws[slot as usize].n_uses)] {
+        for entry in self.uses.of(slot, self.draws[slot as usize].n_uses) {
             let shared = &self.shared[entry.capacity as usize];
             if shared.used >= shared.rate * FULL {
                 self.felt.push(entry.capacity);
@@ -197,7 +198,7 @@ impl Sharing {
         let draw = &mut self.draws[slot as usize];
         draw.drawing = true;
         draw.since = since;
-        for (i, entry) in self.uses[slot as usize].0[..usize::from(draw.n_uses)].iter_mut().enumerate() {
+        for (i, entry) in self.uses.of_mut(slot, draw.n_uses).iter_mut().enumerate() {
             let shared = &mut self.shared[entry.capacity as usize];
             entry.place = shared.users.len() as u32;
             shared.users.push((slot, i as u8));
@@ -211,12 +212,18 @@ impl Sharing {
 
     /// Whose future is known on one of them.
     pub(crate) fn occupant_at(&self, slot: u32, index: usize) -> Occupant {
-        self.shared[self.uses[slot as usize].0[index].capacity as usize].occupant
+        let uses = self.uses.of(slot, self.draws[slot as usize].n_uses);
+        self.shared[uses[index].capacity as usize].occupant
     }
 
     /// Whose future on a capacity is known.
     pub(crate) fn occupant(&self, id: CapacityId) -> Occupant {
         self.shared[id.0 as usize].occupant
+    }
+
+    /// Whether the task in this slot has begun to draw.
+    pub(crate) fn is_drawing(&self, slot: u32) -> bool {
+        self.draws[slot as usize].drawing
     }
 
     /// Whether the task in this slot needs no time once its latency is paid.
@@ -232,10 +239,18 @@ impl Sharing {
         if std::mem::replace(&mut draw.drawing, false) && draw.rate.is_finite() {
             self.residue_max = self.residue_max.max(residue(draw.left, done, draw.rate));
         }
-        let (rate, copies) = (draw.rate, draw.copies);
-        for i in 0..usize::from(draw.n_uses) {
-            let Use { capacity, place, amount } = self.uses[slot as usize].0[i];
-            self.served[capacity as usize] += copies * amount;
+        let copies = draw.copies;
+        for entry in self.uses.of(slot, draw.n_uses) {
+            self.served[entry.capacity as usize] += copies * entry.amount;
+        }
+        self.leave(slot);
+    }
+
+    /// The task in this slot is no longer among the users of its capacities.
+    fn leave(&mut self, slot: u32) {
+        let Draw { rate, copies, n_uses, .. } = self.draws[slot as usize];
+        for i in 0..usize::from(n_uses) {
+            let Use { capacity, place, amount } = self.uses.of(slot, n_uses)[i];
             let shared = &mut self.shared[capacity as usize];
             if shared.used >= shared.rate * FULL {
                 self.felt.push(capacity);
@@ -243,7 +258,8 @@ impl Sharing {
             shared.used -= copies * amount * rate;
             shared.users.swap_remove(place as usize);
             if let Some(&(moved, index)) = shared.users.get(place as usize) {
-                self.uses[moved as usize].0[usize::from(index)].place = place;
+                let n_uses = self.draws[moved as usize].n_uses;
+                self.uses.of_mut(moved, n_uses)[usize::from(index)].place = place;
             }
             if shared.users.is_empty() {
                 shared.used = 0.0;
@@ -251,9 +267,41 @@ impl Sharing {
         }
     }
 
+    /// The task in this slot is given up: what it has drawn is served, the rest goes to `forgone`.
+    pub(crate) fn withdraw(&mut self, slot: u32, now: SimTime, forgone: &mut [f64]) {
+        let draw = &mut self.draws[slot as usize];
+        // Its events are of a version that is over.
+        draw.version = draw.version.wrapping_add(1);
+        let drew = std::mem::replace(&mut draw.drawing, false);
+        let drawn = if drew { draw.rate * now.since(draw.since).seconds() } else { 0.0 };
+        self.residue_max = self.residue_max.max(drawn - draw.left - draw.rate * 2e-12);
+        let left = (draw.left - drawn).clamp(0.0, 1.0);
+        let copies = draw.copies;
+        for entry in self.uses.of(slot, draw.n_uses) {
+            let units = copies * entry.amount;
+            self.served[entry.capacity as usize] += units * (1.0 - left);
+            forgone[entry.capacity as usize] += units * left;
+        }
+        if drew {
+            self.leave(slot);
+        }
+    }
+
+    /// A task that never began is given up.
+    pub(crate) fn forgo<T>(&self, task: &Task<T>, forgone: &mut [f64]) {
+        for &(id, amount) in task.demands() {
+            let route = RouteId::of_demand(id);
+            for id in route.map_or(std::slice::from_ref(&id), |route| self.routes.of(route)) {
+                forgone[id.0 as usize] += f64::from(task.copies) * amount;
+            }
+        }
+    }
+
     /// A capacity changes its rate.
-    pub(crate) fn set_rate(&mut self, id: CapacityId, rate: f64) {
-        self.shared[id.0 as usize].rate = rate;
+    pub(crate) fn set_rate(&mut self, id: CapacityId, rate: f64, now: SimTime) {
+        let shared = &mut self.shared[id.0 as usize];
+        shared.supply += shared.rate * now.since(shared.since).seconds();
+        (shared.rate, shared.since) = (rate, now);
         self.felt.push(id.0);
     }
 }

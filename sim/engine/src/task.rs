@@ -2,9 +2,9 @@
 
 use units::SimSpan;
 
-use crate::resource::{CapacityId, PoolId};
+use crate::resource::{CapacityId, PoolId, RouteId};
 
-/// Capacities one task may draw from.
+/// Demands one task may have, each of a capacity or along a route.
 pub(crate) const MAX_DEMANDS: usize = 4;
 /// Pools one task may claim from.
 pub(crate) const MAX_CLAIMS: usize = 2;
@@ -86,6 +86,16 @@ impl<T> Task<T> {
             self.n_demands += 1;
         }
         self
+    }
+
+    /// Adds `amount` units drawn from each capacity of a route. It counts as one demand: if it is the first, its amount is the
+    /// main one.
+    ///
+    /// # Panics
+    /// As [`Task::demand`].
+    #[must_use]
+    pub fn along(self, route: RouteId, amount: f64) -> Self {
+        self.demand(route.as_demand(), amount)
     }
 
     /// Claims `count` things of a pool from start to end. Nothing is claimed for a count of zero.

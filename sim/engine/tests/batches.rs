@@ -35,7 +35,9 @@ impl Rounds {
             // A part each, so that every end is heard of.
             actions.submit_together(Batch { list: List(0), n_tasks, n_parts: n_tasks, kind: 0 });
         } else {
-            (0..n_tasks).for_each(|index| actions.submit(self.message(index, index)));
+            for index in 0..n_tasks {
+                actions.submit(self.message(index, index));
+            }
         }
     }
 

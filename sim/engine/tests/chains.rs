@@ -54,7 +54,9 @@ impl Ranks {
 
     fn next_kernel(&mut self, rank: usize, actions: &mut Actions<u32>) {
         match self.waiting[rank].pop_front() {
-            Some(kernel) => actions.submit(self.task(rank as u32, rank, kernel)),
+            Some(kernel) => {
+                actions.submit(self.task(rank as u32, rank, kernel));
+            }
             None => self.next_chain(rank, actions),
         }
     }

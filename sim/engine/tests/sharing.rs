@@ -23,9 +23,7 @@ fn jobs(n_capacities: usize) -> impl Strategy<Value = Vec<Job>> {
     prop::collection::vec(job, 1..40).prop_map(|jobs| {
         jobs.into_iter()
             .enumerate()
-            .map(|(i, (mut demands, weight, shortest, index, chained))| {
-                demands.sort_by_key(|demand| demand.0);
-                demands.dedup_by_key(|demand| demand.0);
+            .map(|(i, (demands, weight, shortest, index, chained))| {
                 let after = (chained && i > 0).then(|| index.index(i));
                 Job { demands, weight: f64::from(weight), shortest, after }
             })

@@ -40,7 +40,7 @@ fn steps(c: &mut Criterion) {
         (16_384, "16,384 ranks, every rank, 32 micro-batches", 32, "none"),
     ] {
         let plan = plan(n_ranks, micro_batches, folding);
-        let program = core.install(|| lower(&plan)).expect("a preset with patches");
+        let program = core.install(|| lower(plan.train().expect("a training job"))).expect("a preset with patches");
         group.bench_with_input(BenchmarkId::from_parameter(name), &program, |b, program| {
             b.iter(|| core.install(|| run(black_box(program), KEEP, &Progress::default())));
         });

@@ -21,7 +21,9 @@ fn lowering(c: &mut Criterion) {
     group.sample_size(10);
     for router in ["balanced", "learned-bias"] {
         let plan = plan("deepseek-v3-2048", &[&format!("traffic.router={router}")]);
-        group.bench_with_input(BenchmarkId::from_parameter(router), &plan, |b, plan| b.iter(|| lower(black_box(plan))));
+        group.bench_with_input(BenchmarkId::from_parameter(router), &plan, |b, plan| {
+            b.iter(|| lower(black_box(plan).train().expect("a training job")))
+        });
     }
     group.finish();
 }
@@ -31,7 +33,9 @@ fn folded(c: &mut Criterion) {
     let mut group = c.benchmark_group("run deepseek-v3-2048, folded");
     group.sample_size(10);
     for router in ["balanced", "learned-bias"] {
-        let program = lower(&plan("deepseek-v3-2048", &[&format!("traffic.router={router}")])).expect("the main job");
+        let program =
+            lower(plan("deepseek-v3-2048", &[&format!("traffic.router={router}")]).train().expect("a training job"))
+                .expect("the main job");
         group
             .throughput(Throughput::Elements(run(&program, KEEP, &Progress::default()).expect("the main job").n_tasks));
         group.bench_with_input(BenchmarkId::from_parameter(router), &program, |b, program| {
@@ -53,7 +57,7 @@ fn unfolded(c: &mut Criterion) {
             format!("job.global-batch={}", n_ranks / 4 * 10),
         ];
         let plan = plan("tiny-moe", &sets.each_ref().map(String::as_str));
-        let program = lower(&plan).expect("a preset with patches");
+        let program = lower(plan.train().expect("a training job")).expect("a preset with patches");
         let n_tasks = run(&program, KEEP, &Progress::default()).expect("a preset with patches").n_tasks;
         group.throughput(Throughput::Elements(n_tasks));
         group.bench_with_input(BenchmarkId::from_parameter(n_ranks), &program, |b, program| {

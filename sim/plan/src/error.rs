@@ -6,9 +6,19 @@ use topology::TopologyError;
 use workloads::schedule::ScheduleError;
 use workloads::traffic::TrafficError;
 
+use crate::Contradiction;
+
 /// Why a plan cannot run. Each message carries its numbers and the way out.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
+    /// What only a training job has is wanted of another.
+    #[error(
+        "the job is no training: it has no model, no stages and no step; take a scenario with `model.*` and `job.*`"
+    )]
+    NotTraining,
+    /// A graph is wanted of a job that has none.
+    #[error("the job is no imported graph; `windtunnel replay` reads one")]
+    NotImported,
     /// More ranks than devices.
     #[error(
         "the job has {n_ranks} ranks but the machine {n_devices} devices; lower `parallel.*` or raise `cluster.nodes`"
@@ -90,9 +100,9 @@ pub enum PlanError {
     /// The traffic cannot be sampled.
     #[error(transparent)]
     Traffic(#[from] TrafficError),
-    /// Something the plan holds contradicts itself; the loader should have said so.
-    #[error("{0}")]
-    Contradiction(String),
+    /// What the job or question holds contradicts itself.
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
     /// A fault of this program.
     #[error("fault in the simulator: {0}")]
     Fault(String),

@@ -38,6 +38,7 @@
 //! not give.
 
 mod collective;
+mod contradiction;
 mod cost;
 mod error;
 mod execute;
@@ -48,12 +49,14 @@ mod lower;
 mod memory;
 mod plan;
 mod program;
+mod rank_memory;
 mod replay;
 mod routine;
 mod sums;
 mod token_limit;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
+pub use contradiction::Contradiction;
 pub use cost::{CostTerms, JobCost};
 pub use error::PlanError;
 pub use execute::{
@@ -64,14 +67,15 @@ pub use execute::{
 pub use kernel::{Answer, CollectiveAlone, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
-pub use lower::{Sampling, expert_layout, lower, lower_with, n_micro_batches, shape};
-pub use memory::{RankMemory, check_memory, memory, sample};
+pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};
+pub use memory::{check_memory, memory, sample};
 pub use plan::{
-    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Job, KeepActivations, LinearPrecision, Plan, PointToPoint,
-    Policies, Recording,
+    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Imported, Job, KeepActivations, Plan, PointToPoint,
+    Policies, Recording, Simulation, Site, Train, TrainPlan,
 };
 pub use program::*;
-pub use replay::{RankReplay, Replayed, replay};
+pub use rank_memory::RankMemory;
+pub use replay::{Evidence, RankReplay, Replayed, replay};
 pub use routine::{COMPUTE, Half, Instruction, Routine};
 pub use sums::{Length, Scales, Sums, sums};
 pub use token_limit::{TokenLimit, token_limit};

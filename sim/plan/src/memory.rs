@@ -6,45 +6,33 @@ use workloads::step::Load;
 use workloads::traffic::Pool;
 
 use crate::layout::Layout;
-use crate::lower::{expert_layout, n_micro_batches, shape};
-use crate::{Plan, PlanError};
-
-/// The memory of one pipeline rank at its fullest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RankMemory {
-    /// The pipeline rank.
-    pub rank: u32,
-    /// Items and their bytes.
-    pub items: Vec<(&'static str, Bytes)>,
-    /// Their sum.
-    pub total: Bytes,
-    /// What the device has.
-    pub capacity: Bytes,
-}
+use crate::lower::{expert_layout, n_micro_batches, sampled, shape};
+use crate::rank_memory::RankMemory;
+use crate::{PlanError, TrainPlan};
 
 /// The memory of every pipeline rank: stages held, activations in flight by the schedule, the fullest load of the sampled
 /// batches.
 ///
 /// # Errors
 /// When the job cannot be placed, scheduled or sampled.
-pub fn memory(plan: &Plan, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanError> {
-    let schedule = plan.policy.schedule;
-    let pp = plan.parallel.pp;
+pub fn memory(plan: TrainPlan<'_>, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanError> {
+    let schedule = plan.job.policy.schedule;
+    let pp = plan.job.parallel.pp;
     let slots = schedule.slots(pp, n_micro_batches(plan)?)?;
-    let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
+    let stages = workloads::parallel::stage_layers(&plan.job.model, &plan.job.parallel.stages);
     let shape = shape(plan);
-    let load = pool.map_or_else(|| Load::balanced(&plan.model, &shape), fullest);
+    let load = pool.map_or_else(|| Load::balanced(&plan.job.model, &shape), fullest);
     let job = Job {
-        model: &plan.model,
-        parallel: &plan.parallel,
+        model: &plan.job.model,
+        parallel: &plan.job.parallel,
         shape: &shape,
         load: &load,
         copies: schedule.n_weight_copies(),
-        keep_bf16_weights: plan.policy.keep_bf16_weights,
-        moments: plan.policy.moments,
-        reserved: plan.policy.reserved,
+        keep_bf16_weights: plan.job.policy.keep_bf16_weights,
+        moments: plan.job.policy.moments,
+        reserved: plan.job.policy.reserved,
     };
-    let capacity = plan.machine.device.memory_capacity();
+    let capacity = plan.site.machine.device.memory_capacity();
     let of_rank = |(rank, slots): (u32, &Vec<_>)| {
         let chunks = workloads::schedule::in_flight_max(slots);
         let held: Vec<Held> = schedule
@@ -62,7 +50,7 @@ pub fn memory(plan: &Plan, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanE
 ///
 /// # Errors
 /// As [`memory`], and when the fullest rank needs more than its device has.
-pub fn check_memory(plan: &Plan, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanError> {
+pub fn check_memory(plan: TrainPlan<'_>, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanError> {
     let ranks = memory(plan, pool)?;
     let fullest = ranks.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
     match fullest {
@@ -80,10 +68,10 @@ pub fn check_memory(plan: &Plan, pool: Option<&Pool>) -> Result<Vec<RankMemory>,
 ///
 /// # Errors
 /// When the job cannot be placed or the traffic not sampled.
-pub fn sample(plan: &Plan) -> Result<Option<Pool>, PlanError> {
-    let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
+pub fn sample(plan: TrainPlan<'_>) -> Result<Option<Pool>, PlanError> {
+    let layout = Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
     Ok(match expert_layout(plan, &layout) {
-        Some(experts) => Some(Pool::sample(&plan.traffic, &experts)?),
+        Some(experts) => Some(sampled(&plan.job.traffic, &experts)?),
         None => None,
     })
 }

@@ -4,39 +4,150 @@ use calibrate::Profile;
 use platform::{Delivery, ExchangeCopies};
 use topology::{Machine, Routing};
 use units::Bytes;
+use workloads::import::Graph;
 use workloads::model::Model;
-use workloads::op::Precision;
+use workloads::op::LinearPrecision;
 use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
 use workloads::step::{AttentionKernel, Moments, Recompute};
 use workloads::traffic::TrafficSpec;
 
-use crate::CostTerms;
+use crate::{CostTerms, PlanError};
 
 /// Everything decided: no default left open, no string that means a choice, no path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// For people; no part of a run's identity.
     pub name: String,
-    /// The machine.
-    pub machine: Machine,
-    /// The model.
-    pub model: Model,
-    /// How the job is laid over ranks.
-    pub parallel: Parallelism,
-    /// The job.
+    /// Where it runs.
+    pub site: Site,
+    /// What runs.
     pub job: Job,
-    /// What we choose.
-    pub policy: Policies,
-    /// How tokens pick experts; unused for a dense model.
-    pub traffic: TrafficSpec,
-    /// What was measured.
-    pub profile: Profile,
+    /// How it is simulated.
+    pub simulation: Simulation,
     /// What is taken for granted about money.
     pub cost: CostTerms,
 }
 
+/// A machine, and what was measured of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The machine.
+    pub machine: Machine,
+    /// What was measured.
+    pub profile: Profile,
+}
+
+/// What runs on a site: one variant for each kind of job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Job {
+    /// Steps of a training job.
+    Train(Box<Train>),
+    /// A graph that another tool wrote.
+    Imported(Box<Imported>),
+}
+
+/// Training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Train {
+    /// The model.
+    pub model: Model,
+    /// How the job is laid over ranks.
+    pub parallel: Parallelism,
+    /// Tokens of a sequence (`job.sequence`).
+    pub sequence: u64,
+    /// Sequences of a global batch (`job.global-batch`).
+    pub global_batch: u64,
+    /// Sequences of a micro-batch (`job.micro-batch`).
+    pub micro_batch: u64,
+    /// Arithmetic of the linear layers (`job.precision`).
+    pub precision: LinearPrecision,
+    /// What we choose.
+    pub policy: Policies,
+    /// How tokens pick experts; unused for a dense model.
+    pub traffic: TrafficSpec,
+}
+
+/// A graph that another tool wrote; rank `r` is device `r`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// Nodes of all ranks.
+    pub graph: Graph,
+    /// Which of several equal paths a message takes.
+    pub routing: Routing,
+}
+
+/// How a run is simulated: no part of what is simulated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Simulation {
+    /// Whether equal replicas are simulated once (`policy.folding`).
+    pub folding: Folding,
+    /// Ranks of a stage that keep full intervals in the record (`policy.record`).
+    pub record: Recording,
+    /// Share of a step by which a better machine may make it longer, where messages leave when they can
+    /// (`policy.scheduling-anomaly`; [`TrainPlan::scheduling_anomaly`]).
+    pub scheduling_anomaly: f64,
+}
+
+/// A plan whose job is training.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainPlan<'a> {
+    /// For people.
+    pub name: &'a str,
+    /// Where it runs.
+    pub site: &'a Site,
+    /// The training job.
+    pub job: &'a Train,
+    /// How it is simulated.
+    pub simulation: &'a Simulation,
+    /// What is taken for granted about money.
+    pub cost: &'a CostTerms,
+}
+
 impl Plan {
+    /// The plan of a training job.
+    ///
+    /// # Errors
+    /// [`PlanError::NotTraining`] for a job of another kind.
+    pub fn train(&self) -> Result<TrainPlan<'_>, PlanError> {
+        let Self { name, site, job, simulation, cost } = self;
+        match job {
+            Job::Train(job) => Ok(TrainPlan { name, site, job, simulation, cost }),
+            Job::Imported(_) => Err(PlanError::NotTraining),
+        }
+    }
+
+    /// The imported graph.
+    ///
+    /// # Errors
+    /// [`PlanError::NotImported`] for a job of another kind.
+    pub fn imported(&self) -> Result<&Imported, PlanError> {
+        match &self.job {
+            Job::Imported(job) => Ok(job),
+            Job::Train(_) => Err(PlanError::NotImported),
+        }
+    }
+
+    /// The same job where other things were measured.
+    #[must_use]
+    pub fn with_profile(&self, profile: Profile) -> Self {
+        let mut plan = self.clone();
+        plan.site.profile = profile;
+        plan
+    }
+}
+
+impl Job {
+    /// The training job, to change it; none for a job of another kind.
+    pub fn train_mut(&mut self) -> Option<&mut Train> {
+        match self {
+            Self::Train(train) => Some(train),
+            Self::Imported(_) => None,
+        }
+    }
+}
+
+impl TrainPlan<'_> {
     /// Share of the step by which a better machine may make it longer: two steps that differ by less are not told apart.
     ///
     /// Hidden pipeline messages leave when their data is ready, and share ports with whatever is in them then. On a machine that is quicker
@@ -45,55 +156,9 @@ impl Plan {
     /// travel between chunks, or there is one pipeline rank, every chunk waits for the same things on every machine, and there are none.
     #[must_use]
     pub fn scheduling_anomaly(&self) -> f64 {
-        match self.policy.point_to_point {
-            PointToPoint::Hidden if self.parallel.pp > 1 => self.policy.scheduling_anomaly,
+        match self.job.policy.point_to_point {
+            PointToPoint::Hidden if self.job.parallel.pp > 1 => self.simulation.scheduling_anomaly,
             PointToPoint::Hidden | PointToPoint::Waited => 0.0,
-        }
-    }
-}
-
-/// A training job. The `job.*` keys.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Job {
-    /// Tokens of a sequence.
-    pub sequence: u64,
-    /// Sequences of a global batch.
-    pub global_batch: u64,
-    /// Sequences of a micro-batch.
-    pub micro_batch: u64,
-    /// Arithmetic of the linear layers.
-    pub precision: LinearPrecision,
-}
-
-/// Arithmetic of the linear layers (`job.precision`): `fp8-block`, `fp8-tensor` or `bf16`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinearPrecision {
-    /// E4M3 with tile and block scales.
-    Fp8Block,
-    /// E4M3 with one scale a tensor.
-    Fp8Tensor,
-    /// BF16.
-    Bf16,
-}
-
-impl LinearPrecision {
-    /// Its spelling in files.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fp8Block => "fp8-block",
-            Self::Fp8Tensor => "fp8-tensor",
-            Self::Bf16 => "bf16",
-        }
-    }
-
-    /// The arithmetic of its forward products.
-    #[must_use]
-    pub const fn arithmetic(self) -> Precision {
-        match self {
-            Self::Fp8Block => Precision::Fp8Block,
-            Self::Fp8Tensor => Precision::Fp8Tensor,
-            Self::Bf16 => Precision::Bf16,
         }
     }
 }
@@ -120,8 +185,6 @@ pub struct Policies {
     pub point_to_point: PointToPoint,
     /// When gradients are reduced and weights gathered over replicas (`policy.data-parallel`).
     pub data_parallel: DataParallel,
-    /// Whether equal replicas are simulated once (`policy.folding`).
-    pub folding: Folding,
     /// Which of several equal paths a message takes (`policy.routing`).
     pub routing: Routing,
     /// Products between promotions of an FP8 accumulator to FP32; `None`: never (`policy.promote`).
@@ -146,13 +209,8 @@ pub struct Policies {
     pub reserved: Bytes,
     /// Pieces the logits are computed in, so that only one piece is in memory (`policy.logit-pieces`).
     pub logit_pieces: u32,
-    /// Ranks of a stage that keep full intervals in the record (`policy.record`).
-    pub record: Recording,
     /// Where the exponential moving average of the weights lives (`policy.ema`): `host` or `none`.
     pub ema: Ema,
-    /// Share of a step by which one may be longer on a better machine ([`Plan::scheduling_anomaly`],
-    /// `policy.scheduling-anomaly`).
-    pub scheduling_anomaly: f64,
 }
 
 /// Where forward products with one scale a tensor leave their sums.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use topology::BlockScaling;
 use workloads::model::LayerKind;
-use workloads::op::{Op, OpKind, Pass, Precision};
+use workloads::op::{LinearPrecision, Op, OpKind, Pass, Precision};
 use workloads::step::{self, Load, Passes, Shape};
 
+use crate::TrainPlan;
 use crate::lower::shape;
-use crate::{LinearPrecision, Plan};
 
 /// How a plan adds the products of its linear layers, and over how many of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,7 @@ pub struct Length {
 /// The weight gradient sums over tokens: those of a micro-batch, and for experts those that each gets where all get the
 /// same. What is computed again has the lengths of the forward pass.
 #[must_use]
-pub fn sums(plan: &Plan) -> Sums {
+pub fn sums(plan: TrainPlan<'_>) -> Sums {
     let shape = shape(plan);
     let mut products: BTreeMap<(Scales, u64), Vec<(&'static str, Pass)>> = BTreeMap::new();
     for passes in segments(plan, &shape) {
@@ -68,7 +68,7 @@ pub fn sums(plan: &Plan) -> Sums {
             }
         }
     }
-    let fp8 = &plan.machine.device.tensor.fp8;
+    let fp8 = &plan.site.machine.device.tensor.fp8;
     Sums {
         precision: plan.job.precision,
         fraction_bits: fp8.accumulate,
@@ -76,15 +76,15 @@ pub fn sums(plan: &Plan) -> Sums {
             BlockScaling::None => false,
             BlockScaling::Native => true,
         },
-        promote: plan.policy.promote,
+        promote: plan.job.policy.promote,
         lengths: products.into_iter().map(|((scales, k), products)| Length { scales, k, products }).collect(),
     }
 }
 
 /// One of every kind of segment that the model has.
-fn segments(plan: &Plan, shape: &Shape) -> Vec<Passes> {
-    let model = &plan.model;
-    let stages = workloads::parallel::stage_layers(model, &plan.parallel.stages);
+fn segments(plan: TrainPlan<'_>, shape: &Shape) -> Vec<Passes> {
+    let model = &plan.job.model;
+    let stages = workloads::parallel::stage_layers(model, &plan.job.parallel.stages);
     let load = Load::balanced(model, shape);
     let mut segments = Vec::new();
     for kind in [LayerKind::Dense, LayerKind::Moe] {

@@ -1,9 +1,10 @@
 //! Random jobs: every law holds, and every rank accounts for the whole makespan.
 
-use plan::replay;
+use plan::{Imported, replay};
 use proptest::prelude::*;
+use topology::Routing;
 use units::{Bytes, Flops, Seconds};
-use workloads::import::{Group, Job, Node, Trace, Work};
+use workloads::import::{Graph, Node, ProcessGroup, Trace, Work};
 use workloads::op::Collective;
 
 /// What all ranks do in one round: a node each rank runs alone, or one they meet in.
@@ -30,13 +31,13 @@ fn round(n_ranks: u32) -> impl Strategy<Value = Round> {
 }
 
 /// A job and how many of its nodes wait for the one before.
-fn job() -> impl Strategy<Value = Job> {
+fn job() -> impl Strategy<Value = Graph> {
     (2_u32..20).prop_flat_map(|n_ranks| {
         let rounds = proptest::collection::vec((round(n_ranks), any::<bool>()), 1..12);
-        rounds.prop_map(move |rounds| Job {
+        rounds.prop_map(move |rounds| Graph {
             n_ranks,
             traces: (0..n_ranks).map(|rank| trace(rank, n_ranks, &rounds)).collect(),
-            groups: vec![Group::Ranks((0..n_ranks).collect())],
+            groups: vec![ProcessGroup::Ranks((0..n_ranks).collect())],
             notes: Vec::new(),
         })
     })
@@ -74,11 +75,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn laws_hold_and_time_adds_up(job in job()) {
-        let site = scenario::load("tiny-moe", &[], &scenario::Library::built_in()).expect("a preset").plan;
-        let (machine, profile) = (site.machine, site.profile);
-        let replayed = replay(&job, &machine, &profile).expect("it runs and every law holds");
-        for (rank, trace) in replayed.ranks.iter().zip(&job.traces) {
+    fn laws_hold_and_time_adds_up(graph in job()) {
+        let site = scenario::load("tiny-moe", &[], &scenario::Library::built_in()).expect("a preset").plan.site;
+        let job = Imported { graph, routing: Routing::Adaptive };
+        let replayed = replay(&site, &job).expect("it runs and every law holds");
+        for (rank, trace) in replayed.ranks.iter().zip(&job.graph.traces) {
             let whole = (rank.device + rank.exposed + rank.idle).seconds();
             prop_assert!((whole - replayed.makespan.get()).abs() < 1e-12, "{whole} of {}", replayed.makespan.get());
             let alone: f64 = trace.nodes.iter().map(|node| match node.work {
@@ -88,6 +89,6 @@ proptest! {
             prop_assert!(rank.device.seconds() >= alone - 1e-9);
             prop_assert!(rank.exposed <= rank.communication);
         }
-        prop_assert_eq!(&replayed, &replay(&job, &machine, &profile).expect("it runs again"));
+        prop_assert_eq!(&replayed, &replay(&site, &job).expect("it runs again"));
     }
 }

@@ -19,8 +19,8 @@ const ERROR_MAX: f64 = 0.15;
 
 fn step_seconds(name: &str) -> f64 {
     let plan = load(name, &[], &Library::built_in()).unwrap_or_else(|mistakes| panic!("{mistakes}")).plan;
-    let program = lower(&plan).expect("it can be lowered");
-    check_memory(&plan, None).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let program = lower(plan.train().expect("a training job")).expect("it can be lowered");
+    check_memory(plan.train().expect("a training job"), None).unwrap_or_else(|error| panic!("{name}: {error}"));
     let keep = Keep { ranks: Recording::None, streams: false };
     run(&program, keep, &Progress::default()).expect("it runs").step.seconds()
 }

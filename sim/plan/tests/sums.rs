@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use plan::{LinearPrecision, Plan, Scales, sums};
+use plan::{Plan, Scales};
 use scenario::{Library, load};
-use workloads::op::Pass;
+use workloads::op::{LinearPrecision, Pass};
 
 fn plan(name: &str, sets: &[&str]) -> Plan {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     load(name, &sets, &Library::built_in()).unwrap_or_else(|mistakes| panic!("{mistakes}")).plan
+}
+
+fn sums(plan: &Plan) -> plan::Sums {
+    plan::sums(plan.train().expect("a training job"))
 }
 
 fn lengths(plan: &Plan, name: &str, pass: Pass) -> BTreeSet<u64> {

@@ -1,59 +1,22 @@
 //! A job that is no training step, on gangs alone: its times are closed forms.
-//!
-//! Ports send 10 bytes per second, and a gang has two ranks, so its pooled ports send 20.
 
-use calibrate::EstimateKey;
-use engine::Resources;
+mod gangs;
+
+use gangs::{DECODE, KEEP, PREFILL, at, call, kernel, machine, seconds};
 use plan::{
-    Address, COMPUTE, Call, CallId, CallPart, Commands, Event, Gang, GangId, GangsOutcome, Instruction, Keep, Label,
-    Lane, LoadTable, Next, OpKernel, PlanError, PooledPorts, Recording, Routine, Routines, Sequencer, Tabulated,
-    run_gangs,
+    Address, COMPUTE, CallId, CallPart, Commands, Event, Gang, GangId, GangsOutcome, Instruction, Label, Lane,
+    LoadTable, Next, PlanError, Routine, Routines, Sequencer, Tabulated, run_gangs,
 };
-use platform::{Kernel, Message, PortRates, RankResources};
-use units::{Seconds, SimSpan, SimTime};
-
-const PREFILL: GangId = GangId(0);
-const DECODE: GangId = GangId(1);
-const KEEP: Keep = Keep { ranks: Recording::None, streams: false };
-
-fn seconds(seconds: f64) -> SimSpan {
-    Seconds::new(seconds).into()
-}
-
-fn at(after: f64) -> SimTime {
-    SimTime::ZERO + seconds(after)
-}
-
-/// A kernel that takes some seconds and draws nothing.
-fn kernel(shortest: f64) -> OpKernel {
-    let limit = EstimateKey::GemmBf16Fraction;
-    let kernel = Kernel { sms: 0, tensor: 0.0, memory: 0.0, shortest, latency: SimSpan::ZERO, limit };
-    OpKernel { op: 0, loaded: false, kernel }
-}
+use platform::Message;
+use units::{Seconds, SimTime};
 
 /// A message of so many bytes between nodes.
 fn message(bytes: f64) -> Message {
     Message { bytes, out: bytes, ..Message::default() }
 }
 
-/// Two gangs of two ranks each, with pooled ports.
-fn machine() -> (Resources, Vec<RankResources>, Vec<Gang>) {
-    let mut resources = Resources::default();
-    let rates = PortRates { memory: 10.0, copy: 10.0, up: 10.0, out: 10.0, sms: 1 };
-    let ranks: Vec<_> = (0..4).map(|_| rates.add_to(&mut resources)).collect();
-    let mut gang = |first: u32| Gang {
-        ranks: first..first + 2,
-        pooled: Some(PooledPorts::add_to(&mut resources, &ranks[first as usize..first as usize + 2])),
-    };
-    let gangs = vec![gang(0), gang(2)];
-    (resources, ranks, gangs)
-}
-
-fn call(routine: u32, label: Label, lane: Option<Lane>) -> Next {
-    Next::Run(Call { routine, label, lanes: [lane, None] })
-}
-
 /// Prefill in two tabulated pieces; the first one's cache goes to decode, which begins when it has come, and again when it is woken.
+/// A third piece is given up when decode is through.
 #[derive(Default)]
 struct Toy {
     has_cache: bool,
@@ -75,6 +38,7 @@ impl Sequencer for Toy {
         match (of.gang, of.number) {
             (PREFILL, 0) => Self::piece(1.0, 20.0),
             (PREFILL, 1) => Self::piece(2.0, 40.0),
+            (PREFILL, 2) => Self::piece(100.0, 0.0),
             (DECODE, 0) if self.has_cache => call(0, Self::DECODING, None),
             (DECODE, 1) if self.is_woken => call(0, Self::DECODING, None),
             (DECODE, 1) => {
@@ -90,6 +54,8 @@ impl Sequencer for Toy {
         self.ended.push((call, now));
         if call == (CallId { gang: PREFILL, number: 0 }) {
             commands.send(message(10.0), [0, 2], 5);
+        } else if call == (CallId { gang: DECODE, number: 1 }) {
+            commands.cancel(CallId { gang: PREFILL, number: 2 });
         }
     }
 
@@ -97,6 +63,7 @@ impl Sequencer for Toy {
         match event {
             Event::Delivered(token) => self.has_cache = (token, now) == (5, at(2.0)),
             Event::Woken(token) => self.is_woken = (token, now) == (7, at(9.0)),
+            Event::Cancelled(call) => self.ended.push((call, now)),
         }
         commands.ask(DECODE);
     }
@@ -112,7 +79,7 @@ fn three_streams() -> Routine {
 }
 
 #[test]
-fn a_job_of_calls_messages_and_wakes_takes_the_sum_of_its_parts() {
+fn a_job_of_calls_messages_wakes_and_a_cancel_takes_the_sum_of_its_parts() {
     let (resources, ranks, gangs) = machine();
     let routines = Routines {
         n_labels: 2,
@@ -124,10 +91,10 @@ fn a_job_of_calls_messages_and_wakes_takes_the_sum_of_its_parts() {
     let mut toy = Toy::default();
     let outcome = run_gangs(&routines, &mut toy, KEEP).expect("it runs");
     // The message has 10 of the pool's 20 bytes per second for a second; the second piece has the rest, then all: 1 + 30 / 20 s.
-    let expected = [(PREFILL, 0, 1.0), (PREFILL, 1, 3.5), (DECODE, 0, 5.0), (DECODE, 1, 12.0)];
+    let expected = [(PREFILL, 0, 1.0), (PREFILL, 1, 3.5), (DECODE, 0, 5.0), (DECODE, 1, 12.0), (PREFILL, 2, 12.0)];
     assert_eq!(toy.ended, expected.map(|(gang, number, end)| (CallId { gang, number }, at(end))));
     let phases = |gang: GangId, label| outcome.gangs[gang.0 as usize].phases[label];
-    assert_eq!(phases(PREFILL, Toy::FILLING), seconds(2.0 * 3.5));
+    assert_eq!(phases(PREFILL, Toy::FILLING), seconds(2.0 * 12.0), "what was given up ran until then");
     assert_eq!(phases(DECODE, Toy::DECODING), seconds(2.0 * 6.0));
     assert_eq!(outcome.gangs[1].compute, seconds(2.0 * 2.0), "kernels of the first stream alone");
     assert_eq!((outcome.end, outcome.ports.message_bytes), (at(12.0), 10.0));

@@ -8,9 +8,9 @@
 //! use units::Bytes;
 //! use workloads::op::Collective;
 //!
-//! let cluster = load_cluster("h800-2048-mpft", &["h800-sxm5".to_owned()], &[], &Library::built_in())?;
-//! let placement = Placement::new(&cluster.machine, cluster.machine.node.devices);
-//! let platform = Platform::new(&cluster.machine, &cluster.profile, placement, Routing::Adaptive)?;
+//! let site = load_cluster("h800-2048-mpft", &["h800-sxm5".to_owned()], &[], &Library::built_in())?.site;
+//! let placement = Placement::new(&site.machine, site.machine.node.devices);
+//! let platform = Platform::new(&site.machine, &site.profile, placement, Routing::Adaptive)?;
 //! // Two nodes of eight: a ring leaves each node through eight NICs.
 //! let group = platform.group(&[(0..16).collect()])?;
 //! let leg = platform.collective(&group, &Call::new(Collective::AllReduce, Bytes::new(1e9)));
@@ -27,7 +27,8 @@
 //! | [`Leg`] | the part of a collective that one rank takes | [`Platform::collective`] |
 //! | [`ExchangeTemplate`] | a dispatch or combine of sampled picks, message by message | [`ExchangeGroup::exchange`] |
 //!
-//! [`RankResources`] are the capacities that all of them draw from. Between ports the network is a bound, of which `way` has the formula.
+//! [`RankResources`] are the capacities that all of them draw from. Between ports the network is a bound, of which `way` has the formula; where nobody
+//! knows which messages meet, its links are capacities ([`Trunks`]).
 //!
 //! This crate knows machine and measurement. It does not know jobs: no stage, no micro-batch, no step.
 
@@ -40,13 +41,14 @@ mod message;
 mod placement;
 mod platform;
 mod ports;
+mod trunks;
 mod way;
 
 pub use collective::Leg;
 pub use error::PlatformError;
 pub use exchange::{
-    Delivery, ExchangeCopies, ExchangeGroup, ExchangeKind, ExchangeSetup, ExchangeTemplate, ExpertSpread, Flow,
-    comm_sms, needs_comm_sms,
+    CROWDED, Delivery, ExchangeCopies, ExchangeGroup, ExchangeKind, ExchangeSetup, ExchangeTemplate, ExpertSpread,
+    Flow, comm_sms, needs_comm_sms,
 };
 pub use group::Group;
 pub use kernel::Kernel;
@@ -54,3 +56,4 @@ pub use message::Message;
 pub use placement::Placement;
 pub use platform::Platform;
 pub use ports::{PortRates, RankResources};
+pub use trunks::Trunks;

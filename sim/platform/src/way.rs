@@ -48,7 +48,7 @@ pub(crate) fn way_seconds(
 
 /// Whether a link of a message is part of its way. Ports are capacities of their own; that of the switch counts for what
 /// spreads behind it.
-fn binds(kind: LinkKind, is_spread: bool) -> bool {
+pub(crate) fn binds(kind: LinkKind, is_spread: bool) -> bool {
     match kind {
         LinkKind::Trunk | LinkKind::Pcie => true,
         LinkKind::NicUp | LinkKind::NicDown => is_spread,
@@ -57,7 +57,7 @@ fn binds(kind: LinkKind, is_spread: bool) -> bool {
 }
 
 /// Bytes a second of a link on a way: of a NIC's wire, those of the switch port at its end.
-fn rate(platform: &Platform<'_>, link: LinkId) -> f64 {
+pub(crate) fn rate(platform: &Platform<'_>, link: LinkId) -> f64 {
     let link = platform.network.link(link);
     match link.kind {
         LinkKind::NicUp | LinkKind::NicDown => platform.machine.fabric.link_rate.get(),

@@ -8,6 +8,8 @@ use serde_json::Value;
 /// Why a report cannot be made. Every case is a fault in the data handed over, so no figure is drawn from it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReportError {
+    /// A page of a job that has none.
+    NoPage,
     /// A number that is infinite or not a number, by its path in the JSON, for example `phases_by_rank[3].bubble`.
     NotFinite {
         /// Where it stands.
@@ -47,6 +49,7 @@ pub enum ReportError {
 impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoPage => f.write_str("only a training step has a page; `--json` has what an imported graph came to"),
             Self::NotFinite { path } => write!(f, "`{path}` of the result is not a finite number"),
             Self::BadSpan { lane, span, start, end } => {
                 write!(f, "interval `{span}` of `{lane}` runs from {start} s to {end} s")

@@ -20,11 +20,14 @@ pub struct Objective {
 }
 
 impl Summary {
-    /// What the job is judged by: of a training step its duration.
+    /// What the job is judged by: of a training step and of an imported graph its duration.
     #[must_use]
     pub fn objective(&self) -> Objective {
         match &self.result {
             JobResult::Step(step) => Objective { name: "step_seconds", value: step.step_seconds, less_is_better: true },
+            JobResult::Imported(imported) => {
+                Objective { name: "makespan_seconds", value: imported.makespan_seconds, less_is_better: true }
+            }
         }
     }
 

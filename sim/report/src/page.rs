@@ -6,11 +6,12 @@ use topology::Picture;
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
 use crate::format::{count, gib, large, percent, seconds, watts};
-use crate::summary::{Common, Comparison, JobResult, StepResult, Summary, Timeline, Variant};
+use crate::summary::{Common, Comparison, JobResult, StepResult, Summary, Variant};
 use crate::table::{
     Table, comparison_table, links_table, memory_table, ops_table, phases_table, ratio, variants_reasons,
     variants_table,
 };
+use crate::timeline::Timeline;
 
 /// What a page is made from.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,7 @@ pub fn page(input: &PageInput<'_>) -> Result<String, ReportError> {
     finite("variants", &input.variants)?;
     finite("comparisons", &input.comparisons)?;
     let summary = &input.summary.common;
-    let JobResult::Step(result) = &input.summary.result;
+    let JobResult::Step(result) = &input.summary.result else { return Err(ReportError::NoPage) };
     let page = Page {
         summary,
         input,
@@ -175,6 +176,7 @@ fn keys(summary: &Common, result: &StepResult) -> Vec<Key> {
     let exposed = result.exposed_communication_seconds;
     let capacity = summary.memory_by_rank.iter().map(|row| row.capacity).fold(0.0, f64::max);
     let bubble = summary.phases.of("bubble");
+    let training = summary.cost.training.unwrap_or_default();
     vec![
         key("MFU, causal", percent(result.mfu.causal), format!("{} non-causal", percent(result.mfu.non_causal))),
         key("tokens a day", large(result.tokens_per_day), String::new()),
@@ -186,19 +188,19 @@ fn keys(summary: &Common, result: &StepResult) -> Vec<Key> {
         key("GPU-hours per trillion tokens", large(result.gpu_hours_per_trillion_tokens), String::new()),
         key(
             "USD per trillion tokens",
-            large(summary.cost.usd_per_trillion_tokens),
-            format!("owned; {} rented", large(summary.cost.rental_usd_per_trillion_tokens)),
+            large(training.usd_per_trillion_tokens),
+            format!("owned; {} rented", large(training.rental_usd_per_trillion_tokens)),
         ),
         key(
             "MWh per trillion tokens",
-            large(summary.energy.mwh_per_trillion_tokens),
+            large(summary.energy.mwh_per_trillion_tokens.unwrap_or_default()),
             format!("at most, {} at full load", watts(summary.energy.power_watts)),
         ),
         key("bubble", seconds(bubble), share(bubble)),
         key("exposed communication", seconds(exposed), share(exposed)),
         key(
             "memory, fullest rank",
-            format!("{} GiB", gib(summary.memory_bytes_max)),
+            format!("{} GiB", gib(summary.memory_bytes_max.unwrap_or_default())),
             if capacity > 0.0 { format!("of {} GiB", gib(capacity)) } else { String::new() },
         ),
         key(

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use crate::error::ReportError;
 use crate::phases::Phases;
 
 /// Version of the form of a summary's JSON. A key that goes or changes its meaning makes another version; a new key does not.
@@ -44,8 +43,9 @@ pub struct Common {
     pub phases: Phases,
     /// The same for each pipeline rank, first to last.
     pub phases_by_rank: Vec<Phases>,
-    /// The fullest rank's memory.
-    pub memory_bytes_max: f64,
+    /// The fullest rank's memory; none of a job whose memory nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_max: Option<f64>,
     /// Memory of every pipeline rank, item by item.
     pub memory_by_rank: Vec<MemoryRow>,
     /// The weakest basis among the estimates that the result rests on.
@@ -74,6 +74,42 @@ pub struct Common {
 pub enum JobResult {
     /// One optimizer step of a training job.
     Step(StepResult),
+    /// A graph that another tool wrote.
+    Imported(ImportedResult),
+}
+
+/// What a graph that another tool wrote came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ImportedResult {
+    /// Which tool wrote it: `chakra` or `simai`.
+    pub format: String,
+    /// Ranks simulated: all, or one that stands for them.
+    pub n_simulated: u32,
+    /// Nodes of all simulated ranks.
+    pub n_nodes: u64,
+    /// Until the last node ends.
+    pub makespan_seconds: f64,
+    /// Mean time of a rank in which its device runs nothing while it communicates.
+    pub exposed_seconds: f64,
+    /// How each simulated rank spends the makespan.
+    pub ranks: Vec<ImportedRank>,
+}
+
+/// How one rank spends the makespan, in seconds: `device`, `exposed` and `idle` add up to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ImportedRank {
+    /// Its number.
+    pub rank: u32,
+    /// Its device runs a node.
+    pub device_seconds: f64,
+    /// Its device runs none, but it takes part in a collective or message or waits for a partner there.
+    pub exposed_seconds: f64,
+    /// Neither.
+    pub idle_seconds: f64,
+    /// Takes part in a collective or message, or waits for a partner there, whatever its device does.
+    pub communication_seconds: f64,
+    /// Its host runs a node.
+    pub host_seconds: f64,
 }
 
 /// What a training step came to.
@@ -124,11 +160,19 @@ pub struct Cost {
     pub network_usd: f64,
     /// The same over its endpoints, the NICs; zero where there are none.
     pub network_usd_per_endpoint: f64,
-    /// To train on 1e12 tokens on a machine of one's own: its price over its lifetime, and electricity.
+    /// Of a job that trains.
+    #[serde(flatten)]
+    pub training: Option<TrainingCost>,
+}
+
+/// What it costs to train on 1e12 tokens, in US dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct TrainingCost {
+    /// On a machine of one's own: its price over its lifetime, and electricity.
     pub usd_per_trillion_tokens: f64,
     /// Of that, electricity.
     pub electricity_usd_per_trillion_tokens: f64,
-    /// To train on 1e12 tokens on rented devices.
+    /// On rented devices.
     pub rental_usd_per_trillion_tokens: f64,
 }
 
@@ -139,8 +183,9 @@ pub struct Energy {
     pub power_watts: f64,
     /// Energy of machine and building over that of the machine.
     pub pue: f64,
-    /// Energy of machine and building to train on 1e12 tokens, in MWh.
-    pub mwh_per_trillion_tokens: f64,
+    /// Energy of machine and building to train on 1e12 tokens, in MWh; none of a job that does not train.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mwh_per_trillion_tokens: Option<f64>,
 }
 
 /// Memory of one pipeline rank, in bytes.
@@ -188,60 +233,6 @@ pub struct LinkRow {
     pub utilization_mean: f64,
     /// The busiest one's.
     pub utilization_max: f64,
-}
-
-/// Intervals for pictures and traces.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Timeline {
-    /// One lane per recorded rank and stream.
-    pub lanes: Vec<Lane>,
-}
-
-/// What one stream of one rank did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lane {
-    /// For example `rank 0 (stage 0)`.
-    pub process: String,
-    /// `chunks`, `compute` or `communication`.
-    pub thread: String,
-    /// In order of start; no two overlap within a lane.
-    pub spans: Vec<Span>,
-}
-
-/// One interval.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Span {
-    /// For example `F 17` in a lane of chunks, an op's name elsewhere.
-    pub name: String,
-    /// Its kind, which chooses its color.
-    pub kind: SpanKind,
-    /// Seconds since the step began.
-    pub start: f64,
-    /// Seconds since the step began.
-    pub end: f64,
-}
-
-/// The kinds that pictures tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SpanKind {
-    /// A lone forward chunk.
-    Forward,
-    /// A lone backward chunk.
-    Backward,
-    /// A lone weight-gradient chunk.
-    WeightGradient,
-    /// An overlapped pair.
-    Overlapped,
-    /// Gradient reduction and optimizer.
-    Optimizer,
-    /// Arithmetic on tensor cores.
-    Tensor,
-    /// A memory-bound op.
-    Memory,
-    /// Bytes moving between devices.
-    Transfer,
-    /// Waiting for another rank.
-    Wait,
 }
 
 /// One of several runs set side by side, for instance other layers per stage.
@@ -305,6 +296,7 @@ impl Summary {
     pub fn seconds(&self) -> f64 {
         match &self.result {
             JobResult::Step(step) => step.step_seconds,
+            JobResult::Imported(imported) => imported.makespan_seconds,
         }
     }
 }
@@ -339,89 +331,7 @@ impl Comparison {
     /// The median of the absolute errors of those that no estimate rests on; none where there are none.
     #[must_use]
     pub fn median_error<'a>(rows: impl IntoIterator<Item = &'a Self>) -> Option<f64> {
-        median(rows.into_iter().filter(|row| !row.used).filter_map(Self::error).map(f64::abs).collect())
-    }
-}
-
-/// The middle value, or the mean of the two middle ones; nothing of nothing.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.is_empty() {
-        None
-    } else if values.len() % 2 == 1 {
-        Some(values[middle])
-    } else {
-        Some(f64::midpoint(values[middle - 1], values[middle]))
-    }
-}
-
-impl Lane {
-    /// Process and thread, for messages.
-    #[must_use]
-    pub fn name(&self) -> String {
-        format!("{}, {}", self.process, self.thread)
-    }
-}
-
-impl SpanKind {
-    /// Every kind, in the order in which legends show them.
-    pub const ALL: [Self; 9] = [
-        Self::Forward,
-        Self::Overlapped,
-        Self::Backward,
-        Self::WeightGradient,
-        Self::Optimizer,
-        Self::Tensor,
-        Self::Memory,
-        Self::Transfer,
-        Self::Wait,
-    ];
-
-    /// Its name in legends and traces.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::Overlapped => "overlapped pair",
-            Self::Backward => "backward",
-            Self::WeightGradient => "weight gradient",
-            Self::Optimizer => "optimizer",
-            Self::Tensor => "tensor cores",
-            Self::Memory => "memory-bound",
-            Self::Transfer => "transfer",
-            Self::Wait => "waiting",
-        }
-    }
-}
-
-impl Timeline {
-    /// Checks every interval: finite, not before the step, not ending before it starts, not overlapping the one
-    /// before it in its lane. Intervals of no length are fine.
-    ///
-    /// # Errors
-    /// [`ReportError::BadSpan`] or [`ReportError::Overlap`], the first in order of lanes.
-    pub fn check(&self) -> Result<(), ReportError> {
-        for lane in &self.lanes {
-            let mut previous_end = 0.0;
-            for span in &lane.spans {
-                let Span { start, end, .. } = *span;
-                if !(start >= 0.0 && end >= start && end.is_finite()) {
-                    return Err(ReportError::BadSpan { lane: lane.name(), span: span.name.clone(), start, end });
-                }
-                if start < previous_end {
-                    let span = span.name.clone();
-                    return Err(ReportError::Overlap { lane: lane.name(), span, start, previous_end });
-                }
-                previous_end = end;
-            }
-        }
-        Ok(())
-    }
-
-    /// The end of the last interval, seconds; zero without any.
-    #[must_use]
-    pub fn end(&self) -> f64 {
-        self.lanes.iter().flat_map(|lane| &lane.spans).map(|span| span.end).fold(0.0, f64::max)
+        let errors = rows.into_iter().filter(|row| !row.used).filter_map(Self::error).map(f64::abs);
+        units::median(&errors.collect::<Vec<f64>>())
     }
 }

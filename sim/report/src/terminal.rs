@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::format::{count, dollars, gib, large, percent, percent_signed, seconds, watts, words};
+use crate::imported;
 use crate::summary::{Common, Comparison, JobResult, StepResult, Summary};
 use crate::table::{Table, one_line, ops_table, ratio};
 
@@ -19,7 +20,10 @@ const N_OPS: usize = 10;
 #[must_use]
 pub fn terminal(summary: &Summary, published: &[Comparison], color: bool) -> String {
     let mut screen = Screen { text: String::new(), color };
-    let JobResult::Step(result) = &summary.result;
+    let result = match &summary.result {
+        JobResult::Step(result) => result,
+        JobResult::Imported(result) => return imported::screen(&summary.common, result),
+    };
     headline(&mut screen, &summary.common, result);
     let step = of(published, summary.objective().name);
     phases(&mut screen, summary, published);
@@ -139,6 +143,7 @@ fn facts(screen: &mut Screen, common: &Common, result: &StepResult) {
 /// Nothing of a machine whose parts have no price and draw no power.
 fn expenses(screen: &mut Screen, common: &Common) {
     let Common { cost, energy, .. } = common;
+    let training = cost.training.unwrap_or_default();
     if cost.cluster_usd > 0.0 {
         screen.fact(
             "cost",
@@ -146,8 +151,8 @@ fn expenses(screen: &mut Screen, common: &Common) {
                 "{}, {} a GPU; a trillion tokens {} owned, {} rented",
                 dollars(cost.cluster_usd),
                 dollars(cost.usd_per_device),
-                dollars(cost.usd_per_trillion_tokens),
-                dollars(cost.rental_usd_per_trillion_tokens)
+                dollars(training.usd_per_trillion_tokens),
+                dollars(training.rental_usd_per_trillion_tokens)
             ),
         );
     }
@@ -157,7 +162,7 @@ fn expenses(screen: &mut Screen, common: &Common) {
             &format!(
                 "{} at full load; a trillion tokens at most {} MWh at a PUE of {}",
                 watts(energy.power_watts),
-                large(energy.mwh_per_trillion_tokens),
+                large(energy.mwh_per_trillion_tokens.unwrap_or_default()),
                 energy.pue
             ),
         );
@@ -167,7 +172,7 @@ fn expenses(screen: &mut Screen, common: &Common) {
 fn fullest(common: &Common) -> String {
     let row = common.memory_by_rank.iter().reduce(|best, row| if row.total > best.total { row } else { best });
     let Some(row) = row else {
-        return format!("{} GiB on the fullest rank", gib(common.memory_bytes_max));
+        return format!("{} GiB on the fullest rank", gib(common.memory_bytes_max.unwrap_or_default()));
     };
     let mut text = format!(
         "{} of {} GiB on pipeline rank {} ({})",
@@ -281,7 +286,8 @@ fn wrapped(first: &str, indent: &str, text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::phases::{Phase, Phases};
-    use crate::summary::{Cost, Energy, OpRow, SpanKind};
+    use crate::summary::{Cost, Energy, OpRow, TrainingCost};
+    use crate::timeline::SpanKind;
 
     fn summary() -> Summary {
         let phase = |name, kind, seconds| Phase { name, kind, seconds };
@@ -350,11 +356,14 @@ mod tests {
         let cost = Cost {
             cluster_usd: 66.9e6,
             usd_per_device: 32_680.0,
-            usd_per_trillion_tokens: 338_000.0,
-            rental_usd_per_trillion_tokens: 327_124.0,
+            training: Some(TrainingCost {
+                usd_per_trillion_tokens: 338_000.0,
+                rental_usd_per_trillion_tokens: 327_124.0,
+                ..TrainingCost::default()
+            }),
             ..Cost::default()
         };
-        let energy = Energy { power_watts: 2.84e6, pue: 1.18, mwh_per_trillion_tokens: 267.5 };
+        let energy = Energy { power_watts: 2.84e6, pue: 1.18, mwh_per_trillion_tokens: Some(267.5) };
         let text = terminal(&Summary { common: Common { cost, energy, ..summary().common }, ..summary() }, &[], false);
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
         assert_eq!(

@@ -1,9 +1,9 @@
 //! The job and its traffic: `job.*`, `traffic.*`.
 
 use calibrate::{Lacking, lacking};
-use plan::{Job, LinearPrecision};
 use topology::Device;
 use workloads::model::{Gate, Model};
+use workloads::op::{LinearPrecision, Pass};
 use workloads::traffic::{Router, TrafficSpec};
 
 use crate::reader::Reader;
@@ -13,25 +13,26 @@ const COUNT_MAX: u64 = 1 << 32;
 /// Sampled batches and bias updates, which are walked one by one.
 const N_PARTS_MAX: u64 = 1 << 20;
 
-pub(crate) fn job(reader: &mut Reader<'_>) -> Job {
-    Job {
+/// The `job.*` keys.
+pub(crate) struct JobKeys {
+    pub(crate) sequence: u64,
+    pub(crate) global_batch: u64,
+    pub(crate) micro_batch: u64,
+    pub(crate) precision: LinearPrecision,
+}
+
+pub(crate) fn job(reader: &mut Reader<'_>) -> JobKeys {
+    JobKeys {
         sequence: reader.count("job.sequence", 1..=COUNT_MAX),
         global_batch: reader.count("job.global-batch", 1..=COUNT_MAX),
         micro_batch: reader.count("job.micro-batch", 1..=COUNT_MAX),
-        precision: reader.choice(
-            "job.precision",
-            &[
-                (LinearPrecision::Fp8Block.name(), LinearPrecision::Fp8Block),
-                (LinearPrecision::Fp8Tensor.name(), LinearPrecision::Fp8Tensor),
-                (LinearPrecision::Bf16.name(), LinearPrecision::Bf16),
-            ],
-        ),
+        precision: reader.choice("job.precision", &LinearPrecision::ALL.map(|linear| (linear.name(), linear))),
     }
 }
 
 /// Arithmetic of products that the device has.
-pub(crate) fn check_arithmetic(reader: &mut Reader<'_>, job: &Job, device: &Device) {
-    let Some(Lacking { format, key }) = lacking(device, job.precision.arithmetic()) else { return };
+pub(crate) fn check_arithmetic(reader: &mut Reader<'_>, job: &JobKeys, device: &Device) {
+    let Some(Lacking { format, key }) = lacking(device, job.precision.product(Pass::Forward, false)) else { return };
     if !reader.sound(&["job.precision", key]) {
         return;
     }

@@ -6,7 +6,8 @@ use crate::diagnostic::Diagnostic;
 use crate::elsewhere::{Departures, Machines};
 use crate::families;
 use crate::hugging_face;
-use crate::library::{Kind, Library, stem};
+use crate::kind::Kind;
+use crate::library::{Library, stem};
 use crate::origin::{Origin, Place, Source};
 use crate::parse;
 use crate::patch::{self, Patch};
@@ -117,6 +118,8 @@ pub(crate) fn read_cluster(
     let Some(mut file) = parse::file(&source, &mut builder.mistakes) else { return Err(builder.mistakes) };
     builder.patches = patch::collect(&mut file, sets, &mut builder.mistakes);
     file.remove("about");
+    builder.defaults();
+    builder.root.retain(|namespace, _| namespace == "cost");
     builder.cluster(file);
     let hardware = builder.hardware.clone().unwrap_or_default();
     let mut used = DeviceNames { hardware: &hardware, profiles, implementations: &[] }.used();

@@ -6,7 +6,7 @@
 //! let library = Library::built_in();
 //! let sets = ["gpu.sms=144".to_owned(), "policy.schedule=1f1b".to_owned()];
 //! let loaded = load("tiny-moe", &sets, &library)?;
-//! assert_eq!(loaded.plan.machine.device.sms, 144);
+//! assert_eq!(loaded.plan.site.machine.device.sms, 144);
 //! assert_eq!(loaded.origins["gpu.sms"].to_string(), "--set gpu.sms=144");
 //! assert!(plan_toml(&loaded).contains("sms = 144 # --set gpu.sms=144"));
 //!
@@ -38,6 +38,7 @@ mod elsewhere;
 mod families;
 mod hugging_face;
 mod job;
+mod kind;
 mod layers;
 mod layout;
 mod library;
@@ -56,10 +57,12 @@ mod tree;
 pub mod write;
 
 pub use diagnostic::{Diagnostic, Mistakes, Severity};
-pub use library::{Disk, Kind, Library, Sources, Text, stem};
+pub use kind::Kind;
+pub use library::{Disk, Library, Sources, Text, stem};
 pub use load::{
-    Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_cluster, load_device, load_hardware, load_machine, load_model,
+    Leaf, Loaded, LoadedDevice, LoadedMachine, LoadedSite, load, load_cluster, load_device, load_hardware,
+    load_machine, load_model,
 };
 pub use origin::Origin;
-pub use print::{canonical_text, digest, plan_toml};
+pub use print::{canonical_text, digest, digest_of, plan_toml};
 pub use published::{Ask, Fact, Family, Figure, Published, Standing, published};

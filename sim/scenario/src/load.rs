@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use calibrate::Profile;
-use plan::Plan;
+use plan::{CostTerms, Job, Plan, Site, Train};
 use topology::Machine;
 use workloads::model::Model;
 
 use crate::cost;
 use crate::diagnostic::Mistakes;
-use crate::job;
-use crate::layers::{self, DeviceNames, Layers};
+use crate::job::{self, JobKeys};
+use crate::kind::Kind;
+use crate::layers::{self, DeviceNames};
 use crate::layout;
-use crate::library::{Kind, Library};
+use crate::library::Library;
 use crate::machine;
 use crate::model;
 use crate::origin::Origin;
@@ -54,6 +55,17 @@ pub struct LoadedDevice {
     pub machine: Machine,
     /// Every estimate.
     pub profile: Profile,
+    /// Every value that went in, by dotted key.
+    pub leaves: Vec<Leaf>,
+}
+
+/// A cluster, what is known of its kernels, and what is taken for granted about money.
+#[derive(Clone, Debug)]
+pub struct LoadedSite {
+    /// Where jobs run.
+    pub site: Site,
+    /// What money buys.
+    pub cost: CostTerms,
     /// Every value that went in, by dotted key.
     pub leaves: Vec<Leaf>,
 }
@@ -105,6 +117,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let job = job::job(&mut reader);
     job::check_arithmetic(&mut reader, &job, &machine.device);
     let mut policy = policy::policies(&mut reader, &machine);
+    let simulation = policy::simulation(&mut reader);
     let parallel = layout::parallel(&mut reader, &machine, &model, &job, &policy);
     policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);
     let traffic = job::traffic(&mut reader, &model);
@@ -115,8 +128,10 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let origins = leaves.iter().map(|leaf| (leaf.key.clone(), leaf.origin.clone())).collect();
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
-    let Layers { name, .. } = layers;
-    Ok(Loaded { plan: Plan { name, machine, model, parallel, job, policy, traffic, profile, cost }, leaves, origins })
+    let JobKeys { sequence, global_batch, micro_batch, precision } = job;
+    let train = Train { model, parallel, sequence, global_batch, micro_batch, precision, policy, traffic };
+    let (site, job) = (Site { machine, profile }, Job::Train(Box::new(train)));
+    Ok(Loaded { plan: Plan { name: layers.name, site, job, simulation, cost }, leaves, origins })
 }
 
 /// Loads the machine of a cluster or a scenario: the name of a cluster preset, else of a scenario, or a path to either.
@@ -193,17 +208,18 @@ pub fn load_cluster(
     profiles: &[String],
     sets: &[String],
     library: &Library,
-) -> Result<LoadedDevice, Mistakes> {
+) -> Result<LoadedSite, Mistakes> {
     let (layers, mistakes) = layers::read_cluster(reference, profiles, sets, library).map_err(Mistakes::new)?;
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
     let machine = machine::machine(&mut reader);
     let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
-    let namespaces = ["cluster", "gpu", "node", "fabric", "profile"];
+    let cost = cost::terms(&mut reader);
+    let namespaces = ["cluster", "gpu", "node", "fabric", "profile", "cost"];
     let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &namespaces, &decided);
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
-    Ok(LoadedDevice { machine, profile, leaves })
+    Ok(LoadedSite { site: Site { machine, profile }, cost, leaves })
 }
 
 /// A file that has a job is a scenario; a name is first a cluster.

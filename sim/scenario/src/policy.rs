@@ -1,7 +1,8 @@
 //! What we choose: `policy.*`.
 
 use plan::{
-    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, KeepActivations, Layout, PointToPoint, Policies, Recording,
+    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, KeepActivations, Layout, PointToPoint, Policies,
+    Recording, Simulation,
 };
 use platform::{Delivery, ExchangeCopies, comm_sms, needs_comm_sms};
 use topology::{CommEngine, Device, Machine, Routing};
@@ -34,11 +35,7 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
             .choice("policy.point-to-point", &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)]),
         data_parallel: reader
             .choice("policy.data-parallel", &[("waited", DataParallel::Waited), ("hidden", DataParallel::Hidden)]),
-        folding: reader.choice("policy.folding", &[("auto", Folding::Auto), ("none", Folding::None)]),
-        routing: reader.choice(
-            "policy.routing",
-            &[("static", Routing::Static), ("ecmp", Routing::Ecmp), ("adaptive", Routing::Adaptive)],
-        ),
+        routing: reader.choice("policy.routing", &Routing::ALL.map(|routing| (routing.name(), routing))),
         promote: promote(reader, device),
         forward_sums: reader
             .choice("policy.forward-sums", &[("promoted", ForwardSums::Promoted), ("left", ForwardSums::Left)]),
@@ -59,11 +56,18 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
         keep_bf16_weights: reader.flag("policy.keep-bf16-weights"),
         reserved: reader.quantity_or_zero("policy.memory-reserved"),
         logit_pieces: reader.count("policy.logit-pieces", 1..=N_PARTS_MAX),
+        ema: reader.choice("policy.ema", &[("host", Ema::Host), ("none", Ema::None)]),
+    }
+}
+
+/// How a run is simulated: keys of `policy` that change nothing of the job.
+pub(crate) fn simulation(reader: &mut Reader<'_>) -> Simulation {
+    Simulation {
+        folding: reader.choice("policy.folding", &[("auto", Folding::Auto), ("none", Folding::None)]),
         record: reader.choice(
             "policy.record",
             &[("one-per-stage", Recording::OnePerStage), ("none", Recording::None), ("all", Recording::All)],
         ),
-        ema: reader.choice("policy.ema", &[("host", Ema::Host), ("none", Ema::None)]),
         scheduling_anomaly: reader.number("policy.scheduling-anomaly", 0.0..=1.0),
     }
 }

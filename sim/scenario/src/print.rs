@@ -38,18 +38,33 @@ pub fn digest(loaded: &Loaded) -> String {
     blake3::hash(canonical_text(loaded).as_bytes()).to_hex().to_string()
 }
 
+/// The identity of a job that is no scenario: of the values of its site, and of whatever tells the job from another.
+#[must_use]
+pub fn digest_of(leaves: &[Leaf], job: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(canonical_lines(leaves, |_| true).as_bytes());
+    hasher.update(job);
+    hasher.finalize().to_hex().to_string()
+}
+
 /// The plan in one spelling: every value in base units at full precision, one per line, sorted, without what is only for
 /// people or only says what `"auto"` means, and without keys at the neutral value that they came with. Two plans are equal, their labels
 /// aside, exactly if these texts are.
 #[must_use]
 pub fn canonical_text(loaded: &Loaded) -> String {
-    let interleaved = matches!(loaded.plan.policy.schedule, Schedule::Interleaved { .. });
-    let decides = |leaf: &&Leaf| match leaf.key.as_str() {
+    let schedule = loaded.plan.train().map(|plan| plan.job.policy.schedule);
+    let interleaved = matches!(schedule, Ok(Schedule::Interleaved { .. }));
+    canonical_lines(&loaded.leaves, |key| match key {
         "policy.comm-sms-software" | "policy.promote-every" | "policy.promote-below" => false,
         "policy.virtual-stages" => interleaved,
-        key => !leaf.is_label() && !NEUTRAL.contains(&(key, leaf.canonical.as_str())),
-    };
-    let lines = loaded.leaves.iter().filter(decides).map(|leaf| format!("{} = {}\n", leaf.key, leaf.canonical));
+        _ => true,
+    })
+}
+
+fn canonical_lines(leaves: &[Leaf], decides: impl Fn(&str) -> bool) -> String {
+    let is_neutral = |leaf: &Leaf| NEUTRAL.contains(&(leaf.key.as_str(), leaf.canonical.as_str()));
+    let counts = |leaf: &&Leaf| decides(&leaf.key) && !leaf.is_label() && !is_neutral(leaf);
+    let lines = leaves.iter().filter(counts).map(|leaf| format!("{} = {}\n", leaf.key, leaf.canonical));
     let mut lines: Vec<String> = lines.collect();
     lines.sort();
     lines.concat()

@@ -62,7 +62,7 @@ fn a_rate_clock_or_count_of_the_device_leaves_nothing_measured_and_one_of_the_no
             let set = format!("{}={value}", leaf.key);
             // Eight ranks need their devices, and a job its memory of FP8 sums.
             let Ok(other) = load(MEASURED, std::slice::from_ref(&set), &Library::built_in()) else { continue };
-            let (before, after) = (firm(&base.plan.profile), firm(&other.plan.profile));
+            let (before, after) = (firm(&base.plan.site.profile), firm(&other.plan.site.profile));
             assert!(after.is_subset(&before), "{set} made something firmer");
             let Some(key) = key else { continue };
             let still: Vec<&str> = after.iter().map(|key| key.name()).collect();
@@ -88,7 +88,7 @@ fn prices_power_and_sizes_lower_nothing() {
         idle.push(leaf.key.as_str());
         let value = halved_and_doubled(&leaf.value).pop().expect("two");
         let other = patched("deepseek-v3-2048", &[&format!("{}={value}", leaf.key)]);
-        assert_eq!(other.plan.profile, base.plan.profile, "{}", leaf.key);
+        assert_eq!(other.plan.site.profile, base.plan.site.profile, "{}", leaf.key);
     }
     idle.sort_unstable();
     let expectation = [
@@ -121,12 +121,13 @@ fn an_ability_lowers_only_what_reads_it_and_has_no_ratio() {
         ),
     ] {
         let other = patched("tiny-moe", &[set]);
-        let of = |loaded: &Loaded, name| loaded.plan.profile.get(EstimateKey::from_name(name).expect("a key")).clone();
+        let of =
+            |loaded: &Loaded, name| loaded.plan.site.profile.get(EstimateKey::from_name(name).expect("a key")).clone();
         assert_eq!(of(&base, lowered).basis, Basis::Published, "{lowered}");
         assert_eq!(of(&other, lowered).basis, Basis::Extrapolated, "{set}: {lowered}");
         assert_eq!(of(&other, kept), of(&base, kept), "{set}: {kept}");
         let key = EstimateKey::from_name(lowered).expect("a key");
-        assert_eq!(other.plan.profile.spread(key), base.plan.profile.spread(key), "{set}");
+        assert_eq!(other.plan.site.profile.spread(key), base.plan.site.profile.spread(key), "{set}");
     }
 }
 
@@ -157,7 +158,7 @@ fn equal_values_are_one_machine_by_any_name_and_other_values_another_by_the_same
     // An H800 is an H100 with 8 of its 18 links.
     let more = patched("deepseek-v3-2048", &["gpu.scale-up.links=18"]);
     let key = EstimateKey::from_name("gemm.bf16.peak-fraction").expect("a key");
-    assert_eq!(more.plan.profile.get(key).basis, Basis::Measured);
+    assert_eq!(more.plan.site.profile.get(key).basis, Basis::Measured);
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn what_is_written_down_remembers_where_it_was_measured() {
     // As written, and patched back.
     let leaves = first.leaves.iter().map(|leaf| format!("{} = {}\n", leaf.key, leaf.written));
     let written: String = leaves.collect();
-    assert_eq!(again(&written, &["gpu.sms=132"]).plan.profile, patched(MEASURED, &[]).plan.profile);
+    assert_eq!(again(&written, &["gpu.sms=132"]).plan.site.profile, patched(MEASURED, &[]).plan.site.profile);
     let text = text.replace("measured-with = [\"gpu.sms=132\"]", "measured-with = [\"gpu.smz=132\"]");
     let mistakes = load("written", &[], &library(&text)).expect_err("no such key").to_string();
     assert!(mistakes.contains("`measured-with` is [\"gpu.smz=132\"]"), "{mistakes}");
@@ -214,7 +215,7 @@ fn what_is_written_down_remembers_where_it_was_measured() {
 fn a_patched_basis_is_of_the_machine_as_it_is() {
     let sets = ["gpu.sms=78", "profile.memory.peak-fraction.basis=measured"];
     let plan = patched(MEASURED, &sets).plan;
-    let estimate = plan.profile.get(EstimateKey::MemoryFraction);
+    let estimate = plan.site.profile.get(EstimateKey::MemoryFraction);
     assert_eq!((estimate.basis, estimate.departures.len()), (Basis::Measured, 0));
-    assert_eq!(plan.profile.get(EstimateKey::KernelLatency).basis, Basis::Extrapolated);
+    assert_eq!(plan.site.profile.get(EstimateKey::KernelLatency).basis, Basis::Extrapolated);
 }

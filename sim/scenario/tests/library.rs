@@ -111,8 +111,9 @@ fn a_hugging_face_config_is_a_model_with_keys() {
     let sets = ["model.layers=16".to_owned()];
     let loaded = load("jobs/s.toml", &sets, &library).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let preset = load("jobs/s.toml", &["use.model=llama-3.1-8b".to_owned(), sets[0].clone()], &library);
-    let preset = preset.unwrap_or_else(|mistakes| panic!("{mistakes}")).plan.model;
-    assert_eq!(workloads::model::Model { name: preset.name.clone(), ..loaded.plan.model }, preset);
+    let preset = preset.unwrap_or_else(|mistakes| panic!("{mistakes}")).plan;
+    let [preset, model] = [&preset, &loaded.plan].map(|plan| plan.train().expect("training").job.model.clone());
+    assert_eq!(workloads::model::Model { name: preset.name.clone(), ..model }, preset);
     assert!(loaded.origins["model.hidden"].file().ends_with("config.json"));
 
     let broken = Memory::library(&[], &[("jobs/s.toml", text.as_str()), ("jobs/config.json", "{}")]);

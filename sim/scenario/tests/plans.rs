@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use plan::Plan;
+use plan::{Job, Plan, Train};
 use scenario::{Kind, Library, Loaded, canonical_text, digest, load, load_machine, plan_toml};
 
 fn loaded(name: &str, sets: &[&str]) -> Loaded {
@@ -21,20 +21,23 @@ fn mistakes(name: &str, sets: &[&str]) -> String {
 #[test]
 fn every_scenario_preset_becomes_a_plan() {
     for name in Library::built_in().names(Kind::Scenario) {
-        let Plan { parallel, machine, .. } = loaded(&name, &[]).plan;
-        assert_eq!(parallel.n_ranks(), machine.n_nodes * machine.node.devices, "{name}");
+        let plan = loaded(&name, &[]).plan;
+        let (job, machine) = (plan.train().expect("training").job, &plan.site.machine);
+        assert_eq!(job.parallel.n_ranks(), machine.n_nodes * machine.node.devices, "{name}");
     }
 }
 
 #[test]
 fn the_main_job_is_laid_out_as_published() {
-    let Plan { parallel, policy, job, machine, model, .. } = loaded("deepseek-v3-2048", &[]).plan;
+    let Plan { job, site, .. } = loaded("deepseek-v3-2048", &[]).plan;
+    let Job::Train(job) = job else { panic!("it is training") };
+    let Train { parallel, policy, model, .. } = &*job;
     assert_eq!((parallel.pp, parallel.dp, parallel.ep, parallel.n_ranks()), (16, 128, 64, 2048));
     assert_eq!(parallel.stages.len(), 16);
     assert_eq!(parallel.stages.iter().sum::<u32>(), model.layers);
     assert_eq!(job.global_batch / u64::from(parallel.dp) / job.micro_batch, 120);
     assert_eq!((policy.comm_sms, policy.promote), (20, Some(128)));
-    assert_eq!(machine.fabric.planes, 8);
+    assert_eq!(site.machine.fabric.planes, 8);
 }
 
 #[test]
@@ -55,8 +58,8 @@ fn a_plan_that_is_written_and_read_again_is_the_same() {
 #[test]
 fn the_last_patch_wins_and_says_so() {
     let loaded = loaded("tiny-moe", &["gpu.clock=1.5 GHz", "gpu.clock = \"1.6 GHz\"", "model.layers=17"]);
-    assert_eq!(loaded.plan.machine.device.clock.to_string(), "1.6 GHz");
-    assert_eq!(loaded.plan.parallel.stages.iter().sum::<u32>(), 17);
+    assert_eq!(loaded.plan.site.machine.device.clock.to_string(), "1.6 GHz");
+    assert_eq!(loaded.plan.train().expect("training").job.parallel.stages.iter().sum::<u32>(), 17);
     assert_eq!(loaded.origins["gpu.clock"].to_string(), "--set gpu.clock = \"1.6 GHz\"");
     assert!(loaded.origins["model.experts.routed"].to_string().starts_with("scenarios/train/tiny-moe.toml:"));
     assert!(loaded.origins["gpu.sms"].to_string().starts_with("scenarios/hardware/h800-sxm5.toml:"));
@@ -120,7 +123,14 @@ fn abilities_free_the_sms_of_communication() {
         (vec!["gpu.comm-engine=copy", "gpu.scale-up.in-network=reduce", "fabric.in-network=reduce"], 0),
     ] {
         let plan = loaded("deepseek-v3-2048", &sets).plan;
-        assert_eq!((plan.policy.comm_sms, plan.policy.lone_comm_sms), (comm_sms, comm_sms), "{sets:?}");
+        assert_eq!(
+            (
+                plan.train().expect("training").job.policy.comm_sms,
+                plan.train().expect("training").job.policy.lone_comm_sms
+            ),
+            (comm_sms, comm_sms),
+            "{sets:?}"
+        );
     }
 }
 
@@ -128,8 +138,9 @@ fn abilities_free_the_sms_of_communication() {
 fn spare_devices_hold_no_rank() {
     let rack = ["node.devices=72", "node.nic.count=72", "cluster.nodes=32", "policy.devices-per-node=64"];
     let plan = loaded("deepseek-v3-2048", &rack).plan;
-    assert_eq!((plan.parallel.n_ranks(), plan.machine.n_devices()), (2048, 2304));
-    let layout = plan::Layout::new(&plan.parallel, &plan.machine, 64).expect("a layout");
+    assert_eq!((plan.train().expect("training").job.parallel.n_ranks(), plan.site.machine.n_devices()), (2048, 2304));
+    let layout =
+        plan::Layout::new(&plan.train().expect("training").job.parallel, &plan.site.machine, 64).expect("a layout");
     let devices = [0, 63, 64, 127].map(|index| layout.placement.device(index).0);
     assert_eq!(devices, [0, 63, 72, 135], "the last eight of every node are spare");
 }
@@ -138,19 +149,19 @@ fn spare_devices_hold_no_rank() {
 fn a_wider_accumulator_needs_no_promotion() {
     for (bits, promote) in [(13, Some(128)), (22, Some(128)), (23, None), (25, None)] {
         let plan = loaded("tiny-moe", &[&format!("gpu.tensor.fp8.accumulate={bits}")]).plan;
-        assert_eq!(plan.policy.promote, promote, "{bits} bits");
+        assert_eq!(plan.train().expect("training").job.policy.promote, promote, "{bits} bits");
     }
-    assert_eq!(loaded("tiny-moe", &["policy.promote=never"]).plan.policy.promote, None);
-    assert_eq!(loaded("tiny-moe", &["policy.promote=64"]).plan.policy.promote, Some(64));
+    assert_eq!(loaded("tiny-moe", &["policy.promote=never"]).plan.train().expect("training").job.policy.promote, None);
+    assert_eq!(loaded("tiny-moe", &["policy.promote=64"]).plan.train().expect("training").job.policy.promote, Some(64));
 }
 
 #[test]
 fn a_reference_can_be_patched() {
     let plan = loaded("tiny-moe", &["use.hardware=h200-sxm5", "use.fabric=rail-ft3"]).plan;
-    assert_eq!(plan.machine.device.memory.stacks, 6);
-    assert_eq!((plan.machine.fabric.tiers, plan.machine.fabric.planes), (3, 1));
+    assert_eq!(plan.site.machine.device.memory.stacks, 6);
+    assert_eq!((plan.site.machine.fabric.tiers, plan.site.machine.fabric.planes), (3, 1));
     // The estimates are of H800: on other hardware none of them is more than extrapolated.
-    assert!(plan.profile.iter().all(|(_, estimate)| estimate.basis >= calibrate::Basis::Extrapolated));
+    assert!(plan.site.profile.iter().all(|(_, estimate)| estimate.basis >= calibrate::Basis::Extrapolated));
 }
 
 #[test]

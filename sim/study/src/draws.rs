@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_middle_draw_is_the_profile_and_what_has_no_spread_stays() {
-        let profile = load("tiny-moe", &[], &Library::built_in()).expect("a preset").plan.profile;
+        let profile = load("tiny-moe", &[], &Library::built_in()).expect("a preset").plan.site.profile;
         let deviations = Draws { seed: 1, n: 512 }.deviations(&profile);
         assert!(!deviations.is_empty());
         for (name, mut deviations) in deviations {
@@ -93,7 +93,7 @@ mod tests {
 
     fn profile(sets: &[&str]) -> Profile {
         let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-        load("llama-3.1-8b-8", &sets, &Library::built_in()).expect("a preset").plan.profile
+        load("llama-3.1-8b-8", &sets, &Library::built_in()).expect("a preset").plan.site.profile
     }
 
     #[test]
@@ -112,7 +112,8 @@ mod tests {
                 free.map(|(_, estimate)| estimate.value).collect::<Vec<_>>()
             };
             assert_eq!(of(&base), of(&more));
-            assert_ne!(base.value(EstimateKey::GemmBf16Sustained), more.value(EstimateKey::GemmBf16Sustained));
+            let sustained = EstimateKey::from_name("gemm.bf16.sustained-fraction").expect("a key");
+            assert_ne!(base.value(sustained), more.value(sustained));
         }
     }
 
@@ -124,7 +125,7 @@ mod tests {
         let exponent = base.value(EstimateKey::ElsewhereExponent);
         for sms in [128_u32, 144, 264] {
             let more = profile(&[&format!("gpu.sms={sms}")]);
-            let key = EstimateKey::GemmBf16Sustained;
+            let key = EstimateKey::from_name("gemm.bf16.sustained-fraction").expect("a key");
             let factor = |draw| (draws.profile(&more, draw).value(key) / draws.profile(&base, draw).value(key)).ln();
             let square: f64 = (0..draws.n).map(|draw| factor(draw).powi(2)).sum::<f64>() / f64::from(draws.n);
             let expectation = exponent * (f64::from(sms) / 132.0).ln().abs();

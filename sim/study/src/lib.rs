@@ -18,7 +18,7 @@
 //!     }
 //!
 //!     fn run(&self, plan: &plan::Plan) -> Result<Results, Refusal> {
-//!         let step = 8.0 / f64::from(plan.machine.device.scale_up.links);
+//!         let step = 8.0 / f64::from(plan.site.machine.device.scale_up.links);
 //!         let numbers = BTreeMap::from([("step_seconds".into(), step)]);
 //!         Ok(Results { criterion: Criterion::less("step_seconds"), numbers, words: BTreeMap::new() })
 //!     }

@@ -97,7 +97,7 @@ impl Manifest {
             // Where loading is a fault, running says so.
             let loaded = caught(load).unwrap_or_else(|_| Err(Mistakes::default()));
             let departing = match &loaded {
-                Ok(loaded) => departing(&base.plan.profile, &loaded.plan.profile),
+                Ok(loaded) => departing(&base.plan.site.profile, &loaded.plan.site.profile),
                 Err(_) => Vec::new(),
             };
             let entry = Entry::new(point, &knobs, loaded, build, study.draws.seed);
@@ -123,7 +123,7 @@ impl Manifest {
             patch: study.patch.clone(),
             proposals: study.proposals.iter().cloned().collect(),
             points,
-            deviations: study.draws.deviations(&base.plan.profile),
+            deviations: study.draws.deviations(&base.plan.site.profile),
         })
     }
 
@@ -162,7 +162,8 @@ impl Entry {
         let of_arithmetic = matches!(point.kind, Kind::Base | Kind::Proposal);
         let (digest, mistake, values, sums) = match loaded {
             Ok(loaded) => {
-                let sums = of_arithmetic.then(|| Sums::of(&loaded.plan));
+                let train = loaded.plan.train().ok().filter(|_| of_arithmetic);
+                let sums = train.map(Sums::of);
                 (scenario::digest(&loaded), None, values(&loaded, knobs), sums)
             }
             Err(mistakes) => {

@@ -149,8 +149,8 @@ fn drawn(
 ) -> Result<BTreeMap<String, Vec<f64>>, Refusal> {
     let draws = manifest.drawing();
     let one = |draw: u32| {
-        let profile: Profile = draws.profile(&plan.profile, draw);
-        let results = caught(|| tunnel.run(&Plan { profile, ..plan.clone() }));
+        let profile: Profile = draws.profile(&plan.site.profile, draw);
+        let results = caught(|| tunnel.run(&plan.with_profile(profile)));
         progress.step();
         results.map_err(|why| why.within(&format!("draw {draw}")))
     };

@@ -160,8 +160,8 @@ fn handles(base: &Loaded) -> Vec<Handle> {
         let amount = Amount::of(table.get("value")?).filter(|amount| amount.number > 0.0)?;
         Some(Handle::Leaf { key: leaf.key.clone(), written: leaf.value.clone(), amount })
     };
-    let estimates = base.plan.profile.iter().filter(|(_, estimate)| estimate.value > 0.0);
-    let spread = |key| base.plan.profile.spread(key);
+    let estimates = base.plan.site.profile.iter().filter(|(_, estimate)| estimate.value > 0.0);
+    let spread = |key| base.plan.site.profile.spread(key);
     let estimates =
         estimates.map(|(key, estimate)| Handle::Estimate { key, estimate: estimate.clone(), spread: spread(key) });
     base.leaves.iter().filter(of_machine).filter_map(leaf).chain(estimates).collect()
@@ -249,8 +249,8 @@ fn with(base: &Plan, key: EstimateKey, value: f64) -> Plan {
         (other, Estimate { value, ..estimate.clone() })
     };
     // Every key of a profile is in it, so there is nothing to miss.
-    let profile = Profile::new(base.profile.iter().map(changed).collect()).unwrap_or_else(|_| base.profile.clone());
-    Plan { profile, ..base.clone() }
+    let profile = &base.site.profile;
+    base.with_profile(Profile::new(profile.iter().map(changed).collect()).unwrap_or_else(|_| profile.clone()))
 }
 
 fn first(mistakes: &Mistakes) -> String {

@@ -34,12 +34,12 @@ impl Tunnel for Formula {
 
     fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
         self.n_runs.fetch_add(1, Ordering::Relaxed);
-        let device = &plan.machine.device;
+        let device = &plan.site.machine.device;
         if device.sms > 1000 {
             return Err(format!("{} SMs do not fit a die", device.sms).into());
         }
-        let memory = plan.profile.value(EstimateKey::MemoryFraction);
-        let links = plan.profile.value(EstimateKey::DispatchScaleUpFraction);
+        let memory = plan.site.profile.value(EstimateKey::MemoryFraction);
+        let links = plan.site.profile.value(EstimateKey::DispatchScaleUpFraction);
         let compute = 100.0 / f64::from(device.sms) / memory;
         let network = 8.0 / f64::from(device.scale_up.links) / links;
         let binding = if compute > network { "compute" } else { "network" };
@@ -168,14 +168,14 @@ impl Tunnel for Broken {
     }
 
     fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
-        assert!(!(self.is_broken)(plan), "a fault at {} SMs", plan.machine.device.sms);
+        assert!(!(self.is_broken)(plan), "a fault at {} SMs", plan.site.machine.device.sms);
         self.sound.run(plan)
     }
 }
 
 #[test]
 fn a_panic_is_a_row_with_its_reason_and_all_others_are_as_without_it() {
-    let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.machine.device.sms == 200 };
+    let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.site.machine.device.sms == 200 };
     let manifest = Manifest::new(&study(), &broken, "this build").expect("a manifest");
     let answer = |shards: usize| {
         let store = InMemory::default();
@@ -207,11 +207,11 @@ fn a_panic_is_a_row_with_its_reason_and_all_others_are_as_without_it() {
 
 #[test]
 fn a_panic_in_the_base_or_in_one_knob_is_told_as_what_it_is() {
-    let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.machine.device.sms == 100 };
+    let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.site.machine.device.sms == 100 };
     let manifest = Manifest::new(&study(), &broken, "this build").expect("a manifest");
     let run = study::run(&manifest, &broken, &InMemory::default(), Shard::WHOLE, false, &Progress::default());
     assert!(matches!(run, Err(StudyError::Fault(_))), "{run:?}");
-    let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.machine.device.sms > 132 };
+    let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.site.machine.device.sms > 132 };
     let found = study::sensitivity(&broken, &Progress::default()).expect("a base");
     assert_eq!(found.n_faults(), 1);
     let sms = found.knobs.iter().find(|knob| knob.key == "gpu.sms").expect("a knob");

@@ -11,7 +11,7 @@
 //!
 //! let keep = Keep { ranks: Recording::None, streams: false };
 //! let run = tunnel::lower(prepared.plan())?.run(keep, &Progress::default())?;
-//! let summary = tunnel::summary(&run.finished(&prepared))?;
+//! let summary = tunnel::summary(&run.finished(&prepared)?)?;
 //! assert_eq!(summary.objective().name, "step_seconds");
 //! assert!(summary.objective().value > 0.0);
 //! # Ok::<(), tunnel::TunnelError>(())

@@ -67,10 +67,12 @@ pub struct Simulated {
 
 impl Simulated {
     /// The same together with the plan it was made of.
-    #[must_use]
-    pub fn finished<'a>(&'a self, prepared: &'a Prepared) -> Finished<'a> {
+    ///
+    /// # Errors
+    /// When that plan is not of a training job, so that this was not made of it.
+    pub fn finished<'a>(&'a self, prepared: &'a Prepared) -> Result<Finished<'a>, PlanError> {
         let Self { program, memory, outcome } = self;
-        Finished { plan: prepared.plan(), digest: &prepared.digest, program, memory, outcome }
+        Ok(Finished { plan: prepared.plan().train()?, digest: &prepared.digest, program, memory, outcome })
     }
 }
 
@@ -79,6 +81,7 @@ impl Simulated {
 /// # Errors
 /// A plan that cannot run.
 pub fn lower(plan: &Plan) -> Result<Lowered, PlanError> {
+    let plan = plan.train()?;
     let program = plan::lower(plan)?;
     let memory = plan::check_memory(plan, program.pool.as_ref())?;
     Ok(Lowered { program, memory })
@@ -90,6 +93,6 @@ pub fn lower(plan: &Plan) -> Result<Lowered, PlanError> {
 /// A plan that cannot run.
 pub fn check(plan: &Plan) -> Result<Vec<RankMemory>, PlanError> {
     let mut folded = plan.clone();
-    folded.policy.folding = Folding::Auto;
+    folded.simulation.folding = Folding::Auto;
     lower(&folded).map(|lowered| lowered.memory)
 }

@@ -1,18 +1,20 @@
 //! A job that another tool wrote, on a machine of ours.
 //!
-//! The way of a job: [`JobFiles`] holds the text of its files; `workloads::import` reads them; `plan::replay` runs what they say;
-//! [`ReplayReply`] has what its ranks did.
+//! The way of a job: [`JobFiles`] holds the text of its files; `workloads::import` reads a graph from them; that and a
+//! cluster are a plan; `plan::replay` runs it; a `report::Summary` has what its ranks did.
 
 use std::collections::BTreeMap;
 
-use plan::{RankReplay, Replayed};
-use scenario::Library;
-use serde_json::{Value, json};
+use plan::{Folding, Imported, Job, Plan, PlanError, Recording, Simulation};
+use report::Summary;
+use scenario::{Library, LoadedSite};
+use topology::Routing;
 use workloads::import::chakra::{self, File};
 use workloads::import::simai::{self, Pipeline};
-use workloads::import::{ImportError, Job};
+use workloads::import::{Graph, ImportError};
 
 use crate::error::TunnelError;
+use crate::summarize;
 
 /// A job and the machine that runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct ReplayQuery {
     pub profiles: Vec<String>,
     /// Patches, `KEY=VALUE`.
     pub sets: Vec<String>,
+    /// Which of several equal paths a message takes.
+    pub routing: Routing,
 }
 
 /// The files of a job, by the tool that wrote them.
@@ -50,26 +54,27 @@ pub enum JobFiles {
     },
 }
 
-/// How long a job takes, and what its ranks do meanwhile.
-#[derive(Clone, Debug)]
-pub struct ReplayReply {
-    /// Which tool wrote the files.
-    pub format: &'static str,
-    /// The job as it was read.
-    pub job: Job,
-    /// What happened.
-    pub replayed: Replayed,
-}
-
 /// Reads a job and runs it.
 ///
 /// # Errors
 /// Files that cannot be read as a job, mistakes in the machine's files, a job that the machine cannot run.
-pub fn replay(query: &ReplayQuery, library: &Library) -> Result<ReplayReply, TunnelError> {
-    let (format, job) = (query.job.format(), query.job.read()?);
-    let site = scenario::load_cluster(&query.cluster, &query.profiles, &query.sets, library)?;
-    let replayed = plan::replay(&job, &site.machine, &site.profile)?;
-    Ok(ReplayReply { format, job, replayed })
+pub fn replay(query: &ReplayQuery, library: &Library) -> Result<Summary, TunnelError> {
+    let graph = query.job.read()?;
+    let LoadedSite { site, cost, leaves } =
+        scenario::load_cluster(&query.cluster, &query.profiles, &query.sets, library)?;
+    let digest = scenario::digest_of(&leaves, &query.job.identity(query.routing));
+    let job = Job::Imported(Box::new(Imported { graph, routing: query.routing }));
+    // Every rank that a graph tells apart is simulated, and there are no intervals to keep.
+    let simulation = Simulation { folding: Folding::None, record: Recording::None, scheduling_anomaly: 0.0 };
+    let plan = Plan { name: query.cluster.clone(), site, job, simulation, cost };
+    Ok(summary(&plan, (query.job.format(), &digest))?)
+}
+
+/// Runs the graph of a plan.
+pub(crate) fn summary(plan: &Plan, head: (&str, &str)) -> Result<Summary, PlanError> {
+    let imported = plan.imported()?;
+    let replayed = plan::replay(&plan.site, imported)?;
+    summarize::imported(plan, head, imported, &replayed)
 }
 
 impl JobFiles {
@@ -80,7 +85,29 @@ impl JobFiles {
         }
     }
 
-    fn read(&self) -> Result<Job, ImportError> {
+    /// All that tells a job from another, for its digest.
+    fn identity(&self, routing: Routing) -> Vec<u8> {
+        let mut bytes = format!("{} {}\n", self.format(), routing.name()).into_bytes();
+        match self {
+            Self::Chakra { files, groups, n_ranks } => {
+                for (_, file) in files {
+                    bytes.extend(format!("file of {} bytes\n", file.len()).into_bytes());
+                    bytes.extend(file);
+                }
+                for (name, ranks) in groups {
+                    let ranks: Vec<String> = ranks.iter().map(u32::to_string).collect();
+                    bytes.extend(format!("group {name} {}\n", ranks.join(" ")).into_bytes());
+                }
+                bytes.extend(format!("ranks {}", n_ranks.unwrap_or(0)).into_bytes());
+            }
+            Self::Simai { text, pipeline, .. } => {
+                bytes.extend(format!("one pipeline rank {}\n{text}", *pipeline == Pipeline::OneRank).into_bytes());
+            }
+        }
+        bytes
+    }
+
+    fn read(&self) -> Result<Graph, ImportError> {
         match self {
             Self::Chakra { files, groups, n_ranks } => {
                 let files: Vec<File<'_>> = files.iter().map(|(name, bytes)| File { name, bytes }).collect();
@@ -88,41 +115,5 @@ impl JobFiles {
             }
             Self::Simai { name, text, pipeline } => simai::read(name, text, *pipeline),
         }
-    }
-}
-
-impl ReplayReply {
-    /// Communication exposed, seconds, mean over the ranks simulated.
-    #[must_use]
-    pub fn exposed_seconds(&self) -> f64 {
-        let ranks = &self.replayed.ranks;
-        ranks.iter().map(|spent| spent.exposed.seconds()).sum::<f64>() / ranks.len().max(1) as f64
-    }
-
-    /// By the names that files use.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        let rank = |(rank, spent): (usize, &RankReplay)| {
-            json!({
-                "rank": rank,
-                "device_seconds": spent.device.seconds(),
-                "exposed_seconds": spent.exposed.seconds(),
-                "idle_seconds": spent.idle.seconds(),
-                "communication_seconds": spent.communication.seconds(),
-                "host_seconds": spent.host.seconds(),
-            })
-        };
-        let Self { format, job, replayed } = self;
-        json!({
-            "format": format,
-            "n_ranks": job.n_ranks,
-            "n_simulated": replayed.ranks.len(),
-            "n_nodes": replayed.n_nodes,
-            "n_tasks": replayed.n_tasks,
-            "makespan_seconds": replayed.makespan.get(),
-            "exposed_seconds": self.exposed_seconds(),
-            "ranks": replayed.ranks.iter().enumerate().map(rank).collect::<Vec<_>>(),
-            "notes": job.notes,
-        })
     }
 }

@@ -1,10 +1,11 @@
 //! Points of a study through the model: load, lower, memory, run, sum up.
 
-use plan::{Keep, Plan, PlanError, Recording};
+use plan::{Job, Keep, Plan, PlanError, Recording, Shared};
 use report::{Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
 use study::{Change, Criterion, Refusal, Results, Tunnel};
 
+use crate::replay;
 use crate::summarize::{self, Finished};
 use crate::traffic::Traffic;
 
@@ -42,7 +43,7 @@ impl<'a> Simulator<'a> {
     /// # Errors
     /// A plan that cannot run.
     pub fn record(&self, plan: &Plan) -> Result<(Timeline, Vec<String>), PlanError> {
-        let keep = Keep { ranks: plan.policy.record, streams: true };
+        let keep = Keep { ranks: plan.simulation.record, streams: true };
         self.simulate(plan, keep, |finished| {
             Ok((summarize::timeline(finished).timeline, summarize::summary(finished)?.common.notes))
         })
@@ -54,7 +55,9 @@ impl<'a> Simulator<'a> {
         keep: Keep,
         seen: impl FnOnce(&Finished<'_>) -> Result<T, PlanError>,
     ) -> Result<T, PlanError> {
-        let program = plan::lower_with(plan, &|spec, layout| self.traffic.sample(spec, layout))?;
+        let plan = plan.train()?;
+        let sample = &|spec: &_, layout: &_| self.traffic.sample(spec, layout);
+        let program = plan::lower_with(plan, &Shared { network: None, sample })?;
         let memory = plan::check_memory(plan, program.pool.as_ref())?;
         let outcome = plan::run(&program, keep, &plan::Progress::default())?;
         seen(&Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome })
@@ -68,7 +71,10 @@ impl Tunnel for Simulator<'_> {
 
     fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
         let keep = Keep { ranks: Recording::None, streams: false };
-        Ok(self.simulate(plan, keep, |finished| results(&summarize::summary(finished)?))?)
+        match &plan.job {
+            Job::Train(_) => Ok(self.simulate(plan, keep, |finished| results(&summarize::summary(finished)?))?),
+            Job::Imported(_) => Ok(results(&replay::summary(plan, ("", ""))?)?),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The same job with its layers on other stages.
 
-use plan::{Folding, Keep, Plan, PlanError, Progress, Recording};
+use std::sync::Arc;
+
+use plan::{Folding, Keep, PlanError, Program, Progress, Recording, Shared, Simulation, TrainPlan};
 use report::{Variant, VariantResult};
 use units::SimSpan;
 
@@ -8,13 +10,13 @@ use crate::panics::caught;
 use crate::summarize::{self, Finished};
 
 /// Up to two other assignments of layers to stages, side by side on threads: layers as even as they go, and one layer
-/// moved from a middle stage to the last. None where every rank is simulated: each would take as long as the run itself.
+/// moved from a middle stage to the last, on the network of the plan's own program. None where every rank is simulated: each would take as long as the run itself.
 #[must_use]
-pub fn stages(plan: &Plan) -> Vec<Variant> {
-    if plan.policy.folding == Folding::None {
+pub fn stages(plan: TrainPlan<'_>, program: &Program) -> Vec<Variant> {
+    if plan.simulation.folding == Folding::None {
         return Vec::new();
     }
-    each(others(&plan.parallel.stages), |stages| ran(plan, stages))
+    each(others(&plan.job.parallel.stages), |stages| ran(plan, program, stages))
 }
 
 /// Every assignment as a row. One that cannot run, or whose run is a fault of the program, has its reason there.
@@ -41,12 +43,12 @@ struct Ran {
 
 /// What folding would make of a step that was simulated with every rank, or why that cannot be said.
 #[must_use]
-pub fn folded(plan: &Plan, step: SimSpan) -> String {
-    let mut plan = plan.clone();
-    plan.policy.folding = Folding::Auto;
+pub fn folded(plan: TrainPlan<'_>, program: &Program, step: SimSpan) -> String {
+    let simulation = Simulation { folding: Folding::Auto, ..plan.simulation.clone() };
+    let plan = TrainPlan { simulation: &simulation, ..plan };
     let folded = || {
         let keep = Keep { ranks: Recording::None, streams: false };
-        plan::run(&plan::lower(&plan)?, keep, &Progress::default()).map(|outcome| outcome.step)
+        plan::run(&again(plan, program)?, keep, &Progress::default()).map(|outcome| outcome.step)
     };
     let folded = match caught(folded) {
         Ok(Ok(folded)) => folded,
@@ -65,14 +67,20 @@ pub fn folded(plan: &Plan, step: SimSpan) -> String {
     }
 }
 
-fn ran(plan: &Plan, stages: &[u32]) -> Result<Ran, PlanError> {
-    let mut plan = plan.clone();
-    plan.parallel.stages = stages.to_vec();
-    let program = plan::lower(&plan)?;
-    let memory = plan::memory(&plan, program.pool.as_ref())?;
+/// Lowers another plan of the machine of a program.
+fn again(plan: TrainPlan<'_>, program: &Program) -> Result<Program, PlanError> {
+    plan::lower_with(plan, &Shared { network: Some(Arc::clone(&program.network)), ..Shared::default() })
+}
+
+fn ran(plan: TrainPlan<'_>, program: &Program, stages: &[u32]) -> Result<Ran, PlanError> {
+    let mut job = plan.job.clone();
+    job.parallel.stages = stages.to_vec();
+    let plan = TrainPlan { job: &job, ..plan };
+    let program = again(plan, program)?;
+    let memory = plan::memory(plan, program.pool.as_ref())?;
     let fits = memory.iter().all(|rank| rank.total <= rank.capacity);
     let outcome = plan::run(&program, Keep { ranks: Recording::None, streams: false }, &Progress::default())?;
-    let run = Finished { plan: &plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
+    let run = Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
     let summary = summarize::summary(&run)?;
     Ok(Ran {
         remark: if fits { "" } else { ", does not fit in memory" },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Group, Job, Mistake, Node, Trace, Work};
+use super::{Graph, Mistake, Node, ProcessGroup, Trace, Work};
 
 /// A node on a circle of dependencies; `None` where there is no circle.
 pub(super) fn circle(nodes: &[Node]) -> Option<Vec<u32>> {
@@ -43,7 +43,7 @@ pub(super) fn circle(nodes: &[Node]) -> Option<Vec<u32>> {
 }
 
 /// Messages and collectives that have no partner, or one of another kind or size.
-pub(super) fn partners(job: &Job) -> Vec<Mistake> {
+pub(super) fn partners(job: &Graph) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     collectives(job, &mut mistakes);
     messages(job, &mut mistakes);
@@ -62,10 +62,10 @@ fn by_group(trace: &Trace) -> BTreeMap<u32, Vec<&Node>> {
 }
 
 /// The i-th collective of a group is the same on all its ranks.
-fn collectives(job: &Job, mistakes: &mut Vec<Mistake>) {
+fn collectives(job: &Graph, mistakes: &mut Vec<Mistake>) {
     let called: Vec<BTreeMap<u32, Vec<&Node>>> = job.traces.iter().map(by_group).collect();
     for (index, group) in (0_u32..).zip(&job.groups) {
-        let Group::Ranks(ranks) = group else { continue };
+        let ProcessGroup::Ranks(ranks) = group else { continue };
         let traces: Vec<usize> =
             ranks.iter().map(|&rank| rank as usize).filter(|rank| *rank < job.traces.len()).collect();
         let Some((&first, others)) = traces.split_first() else { continue };
@@ -111,7 +111,7 @@ fn shown(work: &Work) -> String {
 }
 
 /// As many receives as sends between two ranks with a tag.
-fn messages(job: &Job, mistakes: &mut Vec<Mistake>) {
+fn messages(job: &Graph, mistakes: &mut Vec<Mistake>) {
     let mut count: BTreeMap<(u32, u32, u64), [u64; 2]> = BTreeMap::new();
     for (rank, trace) in (0_u32..).zip(&job.traces) {
         for node in &trace.nodes {

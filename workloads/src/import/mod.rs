@@ -3,7 +3,7 @@
 //! - [`chakra`]: execution traces of MLCommons Chakra, one file a rank, as protobuf or JSON.
 //! - [`simai`]: workload files of SimAI, one table that every rank runs.
 //!
-//! Both become a [`Job`], which says what is done after what and never how long a message takes. What a format has and this
+//! Both become a [`Graph`], which says what is done after what and never how long a message takes. What a format has and this
 //! crate has no meaning for is refused by name, all of it at once ([`ImportError`]); nothing is dropped.
 
 pub mod chakra;
@@ -22,18 +22,18 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A job as graphs of nodes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Job {
+pub struct Graph {
     /// Ranks, numbered from zero; rank `r` runs on device `r`.
     pub n_ranks: u32,
     /// What ranks do: one trace a rank in order, or one trace that all of them run in lockstep.
     pub traces: Vec<Trace>,
     /// Groups that collectives name.
-    pub groups: Vec<Group>,
+    pub groups: Vec<ProcessGroup>,
     /// What a reader should know of the file.
     pub notes: Vec<String>,
 }
 
-impl Job {
+impl Graph {
     /// Whether one trace stands for all ranks.
     #[must_use]
     pub fn lockstep(&self) -> bool {
@@ -106,7 +106,7 @@ pub enum Work {
 
 /// The ranks of a communicator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Group {
+pub enum ProcessGroup {
     /// These.
     Ranks(Vec<u32>),
     /// Every rank is in one of many alike: `n` ranks, `stride` apart.
@@ -118,7 +118,7 @@ pub enum Group {
     },
 }
 
-impl Group {
+impl ProcessGroup {
     /// Its ranks, or those of one of them.
     #[must_use]
     pub fn n_ranks(&self) -> u32 {

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use units::{Bytes, Seconds};
 
-use super::{BYTE_ORDER_MARK, Group, ImportError, Job, Mistakes, Node, Trace, Work};
+use super::{BYTE_ORDER_MARK, Graph, ImportError, Mistakes, Node, ProcessGroup, Trace, Work};
 use crate::op::Collective;
 
 /// What to do with a file of several pipeline ranks, whose layers are those of one.
@@ -48,7 +48,7 @@ pub fn is_workload(text: &str) -> bool {
 ///
 /// # Errors
 /// Every mistake of the file.
-pub fn read(name: &str, text: &str, pipeline: Pipeline) -> Result<Job, ImportError> {
+pub fn read(name: &str, text: &str, pipeline: Pipeline) -> Result<Graph, ImportError> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut mistakes = Mistakes::new(name);
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -266,14 +266,14 @@ fn collective(word: &str, pass: usize, place: &str, mistakes: &mut Mistakes<'_>)
 }
 
 impl Layout {
-    fn groups(&self) -> Vec<Group> {
+    fn groups(&self) -> Vec<ProcessGroup> {
         // In the order of `Axis`.
         [(self.tp, 1), (self.dp, self.tp), (self.ep, self.tp), (self.dp / self.ep, self.tp * self.ep)]
-            .map(|(n, stride)| Group::Even { n, stride })
+            .map(|(n, stride)| ProcessGroup::Even { n, stride })
             .into()
     }
 
-    fn job(&self, name: &str, layers: &[Layer]) -> Job {
+    fn job(&self, name: &str, layers: &[Layer]) -> Graph {
         let mut writer = Writer { nodes: Vec::new(), last: None };
         for layer in layers {
             writer.pass(layer, 0);
@@ -294,7 +294,7 @@ impl Layout {
             ));
         }
         let trace = Trace { name: name.to_owned(), nodes: writer.nodes };
-        Job { n_ranks: self.n_ranks, traces: vec![trace], groups: self.groups(), notes }
+        Graph { n_ranks: self.n_ranks, traces: vec![trace], groups: self.groups(), notes }
     }
 }
 

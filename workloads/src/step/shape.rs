@@ -1,7 +1,7 @@
 //! How one micro-batch lies on one rank, and what is kept of it.
 
 use crate::model::{Attention, Model};
-use crate::op::Precision;
+use crate::op::LinearPrecision;
 
 /// How one micro-batch lies on one rank, and what is kept of it for the backward pass.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +16,8 @@ pub struct Shape {
     pub cp: u64,
     /// Expert-parallel ranks.
     pub ep: u64,
-    /// Arithmetic of the linear layers: [`Precision::Fp8Block`], [`Precision::Fp8Tensor`] or [`Precision::Bf16`].
-    pub linear: Precision,
+    /// Arithmetic of the linear layers.
+    pub linear: LinearPrecision,
     /// Whether forward products with one scale a tensor leave their sums in the tensor core. Says nothing of other arithmetic.
     pub forward_left: bool,
     /// What is computed again in the backward pass.
@@ -135,12 +135,51 @@ pub enum ShapeError {
     /// A micro-batch is beyond counting.
     #[error("a micro-batch of {0} tokens; more than 2^32 are not counted")]
     TooLarge(u128),
+    /// Unfused attention has a product per head, kept apart.
+    #[error(
+        "`model.attention.heads` {heads} x `job.micro-batch` {micro_batch} / `parallel.tp` {tp} = {of_rank} heads of unfused attention on a rank; at most {max} are kept apart",
+        max = ShapeError::HEADS_MAX
+    )]
+    Heads {
+        /// Attention heads of the model.
+        heads: u64,
+        /// Sequences of a micro-batch.
+        micro_batch: u64,
+        /// Tensor-parallel ranks.
+        tp: u64,
+        /// Heads of all sequences on a rank.
+        of_rank: u128,
+    },
+    /// Unfused attention writes its scores, a number per head, query and key.
+    #[error("unfused attention has {scores} scores on a rank, beyond what is counted exactly (2^53)")]
+    Scores {
+        /// Heads x queries x keys.
+        scores: u128,
+    },
     /// Experts take the tokens of a rank, which only sequence parallelism tells apart.
     #[error("experts with `parallel.tp` {0} need `policy.sequence-parallel = true`")]
     ReplicatedTokens(u64),
-    /// [`Precision::Fp8Tile`] is the arithmetic of weight gradients only.
-    #[error("linear layers cannot run in `fp8-tile`; choose `fp8-block`, `fp8-tensor` or `bf16`")]
-    Precision,
+}
+
+impl ShapeError {
+    /// Heads of a rank that unfused attention keeps apart: far beyond any model, and few enough for a list.
+    pub const HEADS_MAX: u64 = 1 << 18;
+
+    /// What to do about it, where the message does not have it.
+    #[must_use]
+    pub fn way_out(&self) -> Option<String> {
+        match self {
+            Self::Heads { .. } => {
+                Some("take fewer heads, a smaller micro-batch or `policy.attention = \"fused\"`".to_owned())
+            }
+            Self::Scores { .. } => Some("take a shorter `job.sequence` or `policy.attention = \"fused\"`".to_owned()),
+            Self::Zero(_)
+            | Self::Uneven { .. }
+            | Self::KeyValueHeads { .. }
+            | Self::TooLarge(_)
+            | Self::ReplicatedTokens(_) => None,
+        }
+    }
 }
 
 impl Shape {
@@ -159,7 +198,7 @@ impl Shape {
     /// Whether the linear layers run in FP8.
     #[must_use]
     pub fn fp8(&self) -> bool {
-        self.linear != Precision::Bf16
+        self.linear != LinearPrecision::Bf16
     }
 
     /// Whether what is dispatched travels in FP8.
@@ -171,7 +210,7 @@ impl Shape {
     /// Bytes of an element that is dispatched.
     #[must_use]
     pub fn sent_width(&self) -> f64 {
-        if self.sends_fp8() { self.fp8_width() } else { super::tape::BF16 }
+        if self.sends_fp8() { self.fp8_width() } else { super::element::BF16 }
     }
 
     /// Bytes of an FP8 activation element with its share of scales: an FP32 scale per 1x128 tile adds 1/32; one scale
@@ -185,8 +224,8 @@ impl Shape {
     #[must_use]
     pub fn scale_width(&self) -> f64 {
         match self.linear {
-            Precision::Fp8Block | Precision::Fp8Tile => 4.0 / 128.0,
-            Precision::Fp8Tensor | Precision::Fp8TensorFast | Precision::Bf16 => 0.0,
+            LinearPrecision::Fp8Block => 4.0 / 128.0,
+            LinearPrecision::Fp8Tensor | LinearPrecision::Bf16 => 0.0,
         }
     }
 
@@ -253,9 +292,6 @@ impl Shape {
         .filter(|(_, value)| *value == 0)
         .map(|(name, _)| ShapeError::Zero(name))
         .collect();
-        if self.linear == Precision::Fp8Tile {
-            errors.push(ShapeError::Precision);
-        }
         if model.experts.is_some() && self.tp > 1 && !self.sequence_parallel {
             errors.push(ShapeError::ReplicatedTokens(self.tp));
         }
@@ -266,8 +302,26 @@ impl Shape {
         if errors.is_empty() {
             errors.extend(self.divisions(model).into_iter().filter_map(uneven));
             errors.extend(self.shared_heads(model));
+            errors.extend(self.unfused(model));
         }
         errors
+    }
+
+    /// More heads or scores than unfused attention can have.
+    fn unfused(&self, model: &Model) -> Option<ShapeError> {
+        let (Attention::Mla { heads, .. } | Attention::Gqa { heads, .. }) = model.attention;
+        let (micro_batch, tp) = (self.micro_batch, self.tp);
+        let of_rank = u128::from(heads) * u128::from(micro_batch) / u128::from(tp);
+        match self.attention {
+            AttentionKernel::Fused => None,
+            AttentionKernel::Unfused if of_rank > u128::from(ShapeError::HEADS_MAX) => {
+                Some(ShapeError::Heads { heads, micro_batch, tp, of_rank })
+            }
+            AttentionKernel::Unfused => {
+                let scores = of_rank * u128::from(self.sequence / self.cp) * u128::from(self.sequence);
+                (scores > 1 << 53).then_some(ShapeError::Scores { scores })
+            }
+        }
     }
 
     /// Fewer key-value heads than ranks: each is held by several.

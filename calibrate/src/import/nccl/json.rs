@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Head, N_ITERATIONS, Row, Times};
-use crate::import::spread::percentiles;
-use crate::import::{Hints, Imported, Mistake, Mistakes, finish};
+use crate::import::{Hints, ImportMistake, ImportMistakes, ImportedSamples, finish};
+use crate::sample::Reading;
 
 const MICRO: f64 = 1e-6;
 
 /// Every result of one run as a sample.
-pub(in crate::import) fn samples(file: &Value, hints: &Hints) -> Result<Imported, Mistakes> {
-    let mut imported = Imported::default();
+pub(in crate::import) fn samples(file: &Value, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
+    let mut imported = ImportedSamples::default();
     let mut mistakes = Vec::new();
     let head = head(file);
     let mut rows = Vec::new();
@@ -20,11 +20,11 @@ pub(in crate::import) fn samples(file: &Value, hints: &Hints) -> Result<Imported
     for (index, result) in results.iter().enumerate() {
         match row(result, head.iterations.unwrap_or(N_ITERATIONS)) {
             Ok(row) => rows.push(row),
-            Err(message) => mistakes.push(Mistake::whole(format!("`results[{index}]`: {message}"))),
+            Err(message) => mistakes.push(ImportMistake::whole(format!("`results[{index}]`: {message}"))),
         }
     }
     if results.is_empty() {
-        mistakes.push(Mistake::whole("`results` is empty: the run was stopped before its first size"));
+        mistakes.push(ImportMistake::whole("`results` is empty: the run was stopped before its first size"));
     }
     if let Err(mistake) = head.samples(&rows, hints, &mut imported) {
         mistakes.push(mistake);
@@ -67,7 +67,7 @@ fn times(result: &Value, name: &str, runs: u32) -> Result<Option<Times>, String>
     let micros: Vec<f64> = calls["times_us"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     let micros: Vec<f64> = micros.into_iter().skip(skipped).collect();
     let n_calls = u32::try_from(micros.len()).unwrap_or(u32::MAX);
-    if let Some(percentiles) = percentiles(micros) {
+    if let Some(percentiles) = units::quantiles(&micros, Reading::SHARES) {
         return Ok(Some(Times { seconds: percentiles.map(|micros| micros * MICRO), runs: n_calls, wrong }));
     }
     let mean = half["time"].as_f64().or(half["cpu_time"].as_f64());
@@ -80,7 +80,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::question::{Collective, Question};
+    use workloads::op::Collective;
+
+    use crate::question::Question;
 
     fn file() -> Value {
         let device =

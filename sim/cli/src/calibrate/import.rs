@@ -4,14 +4,14 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
 
-use calibrate::import::{Form, Hints, Imported, import_from};
+use calibrate::Line;
+use calibrate::import::{Form, Hints, ImportedSamples, import_from};
 use calibrate::session::Records;
-use calibrate::{Collective, Line};
 use scenario::disk::{self, Content};
+use workloads::op::Collective;
 
 use super::args::ImportArgs;
 use super::samples::unread;
-use crate::args;
 use crate::exit::{Failure, talk};
 
 /// Bytes that tell what a file holds.
@@ -62,14 +62,14 @@ fn open(path: &Path) -> Result<BufReader<File>, Failure> {
     opened.map(BufReader::new).map_err(|error| unread(path, &error))
 }
 
-fn tell(path: &Path, imported: &Imported) {
+fn tell(path: &Path, imported: &ImportedSamples) {
     let mut lines = vec![format!("{}: {} samples", path.display(), imported.samples.len())];
     lines.extend(imported.left_out.iter().map(|(reason, n)| format!("  left out: {n:>6}  {reason}")));
     talk(&lines.join("\n"));
 }
 
 /// Whole or not at all.
-fn write(out: &Path, all: &[Imported]) -> Result<(), Failure> {
+fn write(out: &Path, all: &[ImportedSamples]) -> Result<(), Failure> {
     let mut text = Vec::new();
     let machines = all.iter().flat_map(|imported| imported.machines.values().cloned().map(Line::Fingerprint));
     let samples = all.iter().flat_map(|imported| imported.samples.iter().cloned().map(Line::Sample));
@@ -77,16 +77,4 @@ fn write(out: &Path, all: &[Imported]) -> Result<(), Failure> {
     let lines = machines.chain(samples).try_for_each(|line| Records::write(&mut text, &line));
     let written = lines.and_then(|()| fs::write(&partial, &text)).and_then(|()| fs::rename(&partial, out));
     written.map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", out.display())))
-}
-
-impl From<args::Collective> for Collective {
-    fn from(what: args::Collective) -> Self {
-        match what {
-            args::Collective::AllToAll => Self::AllToAll,
-            args::Collective::AllReduce => Self::AllReduce,
-            args::Collective::AllGather => Self::AllGather,
-            args::Collective::ReduceScatter => Self::ReduceScatter,
-            args::Collective::SendRecv => Self::SendRecv,
-        }
-    }
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+
+use topology::Routing;
 
 use crate::args::Layers;
 
@@ -13,6 +16,9 @@ A SimAI workload file is one table that all ranks run.
 
 A device runs one node at a time; collectives are rings and run beside them, on the ports, estimates and engine of `run`. Node kinds, \
 collectives, groups and columns that have no meaning here are refused by name, all at once.
+
+Messages share the trunks and PCIe links of their paths. A collective keeps within what the paths of its group and of those like it \
+leave it, and draws from no trunk.
 
 `exposed` is time in which a rank's device runs nothing while it takes part in a collective or message, or waits for a partner there.";
 
@@ -50,9 +56,19 @@ pub(crate) struct ReplayArgs {
     /// SimAI: of a file of several pipeline ranks, take the layers of one, without messages and bubbles
     #[arg(long)]
     pub(crate) one_pipeline_rank: bool,
+    /// Which of several equal paths a message takes
+    #[arg(long, value_name = "NAME", default_value = Routing::Adaptive.name(), value_parser = routings())]
+    pub(crate) routing: Routing,
     #[command(flatten)]
     pub(crate) layers: Layers,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Takes the names of routings.
+fn routings() -> impl TypedValueParser<Value = Routing> {
+    let routing =
+        |name: String| Routing::ALL.into_iter().find(|routing| routing.name() == name).unwrap_or(Routing::Adaptive);
+    PossibleValuesParser::new(Routing::ALL.map(Routing::name)).map(routing)
 }

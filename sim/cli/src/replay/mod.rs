@@ -5,21 +5,13 @@ pub(crate) mod args;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use plan::RankReplay;
-use report::Table;
-use report::format::{count, percent, seconds};
-use report::table::{Column, Row};
 use scenario::disk::{self, Content};
-use tunnel::replay::{JobFiles, ReplayQuery, ReplayReply};
+use tunnel::replay::{JobFiles, ReplayQuery};
 use workloads::import::simai::{self, Pipeline};
 
 use crate::exit::Failure;
 use crate::progress::{Extent, during};
-use crate::run::pretty;
 use args::{Format, ReplayArgs};
-
-/// Ranks that the table for people shows one by one.
-const N_ROWS_MAX: usize = 16;
 
 /// How long the job takes, and what its ranks do meanwhile.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<String, Failure> {
@@ -30,10 +22,11 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<String, Failure> {
         cluster: args.cluster.clone(),
         profiles: args.profile.clone(),
         sets: args.layers.sets.clone(),
+        routing: args.routing,
     };
     let library = args.layers.library()?;
-    let reply = during("replaying", Extent::Unknown, args.json, || tunnel::replay::replay(&query, &library))?;
-    Ok(if args.json { pretty(&reply.json()) } else { text(args, &reply) })
+    let summary = during("replaying", Extent::Unknown, args.json, || tunnel::replay::replay(&query, &library))?;
+    Ok(if args.json { report::summary_json(&summary)? } else { report::terminal(&summary, &[], false) })
 }
 
 fn bytes(path: &Path, content: Content) -> Result<Vec<u8>, Failure> {
@@ -78,38 +71,4 @@ fn groups(path: &Path) -> Result<BTreeMap<String, Vec<u32>>, Failure> {
         let name = path.display();
         Failure::usage(format!("`{name}` is no file of groups: {error}\nhint: the form is `{{\"name\": [0, 1]}}`"))
     })
-}
-
-fn text(args: &ReplayArgs, reply: &ReplayReply) -> String {
-    let ReplayReply { format, job, replayed } = reply;
-    let (makespan, exposed) = (replayed.makespan.get(), reply.exposed_seconds());
-    let share = if makespan > 0.0 { exposed / makespan } else { 0.0 };
-    let mut text = format!(
-        "{}   {} of {} ranks simulated on {} ({format})   {} nodes\ncommunication exposed {} ({} of the time), mean over ranks\n\n{}\n",
-        seconds(makespan),
-        count(replayed.ranks.len() as u64),
-        count(job.n_ranks.into()),
-        args.cluster,
-        count(replayed.n_nodes),
-        seconds(exposed),
-        percent(share),
-        table(&replayed.ranks)
-    );
-    if replayed.ranks.len() > N_ROWS_MAX {
-        text +=
-            &format!("and {} ranks more; `--json` has them all\n", count((replayed.ranks.len() - N_ROWS_MAX) as u64));
-    }
-    job.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
-    text
-}
-
-fn table(ranks: &[RankReplay]) -> Table {
-    let heads = ["rank", "device", "exposed", "idle", "communication", "host"];
-    let columns = heads.map(|name| Column { name: name.to_owned(), numeric: true });
-    let row = |(rank, spent): (usize, &RankReplay)| {
-        let spans = [spent.device, spent.exposed, spent.idle, spent.communication, spent.host];
-        let cells = [count(rank as u64)].into_iter().chain(spans.map(|span| seconds(span.seconds())));
-        Row { cells: cells.collect(), strong: false }
-    };
-    Table { columns: columns.into(), rows: ranks.iter().take(N_ROWS_MAX).enumerate().map(row).collect() }
 }

@@ -4,22 +4,26 @@ use units::{SimSpan, SimTime};
 
 use super::{Ended, Ending, Engine, Of};
 use crate::driver::{Batch, Driver};
+use crate::handle::Handle;
 use crate::queue::Due;
 use crate::replay::Open;
 use crate::share::Occupant;
 
 impl<D: Driver> Engine<'_, D> {
-    pub(super) fn submit_batch(&mut self, what: Batch) {
-        let id = self.free_batches.pop().unwrap_or_else(|| {
-            self.batches.push(Open::default());
-            self.batches.len() as u32 - 1
-        });
+    pub(super) fn submit_batch(&mut self, what: Batch, handle: Handle) {
+        let id = handle.place;
+        if id as usize >= self.batches.len() {
+            self.batches.resize_with(id as usize + 1, Open::default);
+        }
         let first = self.driver.listed(what.list, 0);
-        self.batches[id as usize].begin(what, first.class, self.sequence + 1, self.now);
+        let batch = &mut self.batches[id as usize];
+        batch.handle = Some(handle);
+        batch.begin(what, first.class, self.sequence + 1, self.now);
+        let version = batch.version;
         self.sequence += u64::from(what.n_tasks);
         self.n_open += u64::from(what.n_tasks);
         if first.latency.picos() > 0 {
-            self.queue.push(self.now + first.latency, Due::Start { batch: id });
+            self.queue.push(self.now + first.latency, Due::Start { batch: id, version });
         } else {
             self.start_batch(id);
         }
@@ -28,7 +32,7 @@ impl<D: Driver> Engine<'_, D> {
     /// Replays a batch if nobody else draws where it does; else its tasks start as any others.
     pub(super) fn start_batch(&mut self, id: u32) {
         let batch = &mut self.batches[id as usize];
-        batch.start = self.now;
+        (batch.begun, batch.start) = (true, self.now);
         if let Some(trajectory) = self.trajectories.of(&*self.driver, batch, &mut self.sharing) {
             self.sharing.occupy(&batch.capacities, Occupant::Batch(id));
             let first = self.now + trajectory.steps[0].at;
@@ -92,16 +96,24 @@ impl<D: Driver> Engine<'_, D> {
     pub(super) fn end_part(&mut self, id: u32, part: u32) {
         let batch = &mut self.batches[id as usize];
         batch.n_parts_left -= 1;
-        let list = batch.what.list;
+        let (list, handle) = (batch.what.list, batch.handle);
         if batch.n_parts_left == 0 {
             if batch.replay.is_some() {
                 self.account(id, SimSpan::from_picos(u64::MAX));
             }
-            let batch = &mut self.batches[id as usize];
-            batch.version = batch.version.wrapping_add(1);
-            self.free_batches.push(id);
+            self.close_batch(id);
         }
-        self.driver.part_ended(list, part, self.now, &mut self.actions);
+        if !self.actions.gives_up(handle) {
+            self.driver.part_ended(list, part, self.now, &mut self.actions);
+        }
+    }
+
+    pub(super) fn close_batch(&mut self, id: u32) {
+        let batch = &mut self.batches[id as usize];
+        batch.version = batch.version.wrapping_add(1);
+        if let Some(handle) = batch.handle.take() {
+            self.actions.handles.batches.free(id, handle.turn);
+        }
     }
 
     /// A task of a batch that had a slot has ended.

@@ -2,18 +2,20 @@
 
 use super::{Ended, Ending, Engine, NO_CHAIN, Of};
 use crate::chain::Chain;
-use crate::driver::{Driver, Finished, List, Turn};
+use crate::driver::{Driver, Finished, List, Order, Turn};
+use crate::handle::Handle;
 use crate::queue::Due;
 use crate::share::Occupant;
 use crate::task::Task;
 
 impl<D: Driver> Engine<'_, D> {
-    pub(super) fn submit_chain(&mut self, list: List, n_tasks: u32) {
-        let id = self.free_chains.pop().unwrap_or_else(|| {
-            self.chains.push(Chain::default());
-            self.chains.len() as u32 - 1
-        });
+    pub(super) fn submit_chain(&mut self, list: List, n_tasks: u32, handle: Handle) {
+        let id = handle.place;
+        if id as usize >= self.chains.len() {
+            self.chains.resize_with(id as usize + 1, Chain::default);
+        }
         let chain = &mut self.chains[id as usize];
+        chain.handle = Some(handle);
         (chain.list, chain.n_tasks, chain.n_ended) = (list, n_tasks, 0);
         chain.sequence = self.sequence + 1;
         chain.turns.clear();
@@ -67,7 +69,7 @@ impl<D: Driver> Engine<'_, D> {
         }
         let withheld = course.moved();
         let chain = &mut chains[id as usize];
-        chain.withheld = withheld;
+        (chain.withheld, chain.foreseen) = (withheld, true);
         self.queue.push(start, Due::Course { chain: id, version: chain.version });
         if let Some(slot) = withheld {
             self.leave_group(slot);
@@ -138,7 +140,7 @@ impl<D: Driver> Engine<'_, D> {
 
     fn leave_course(&mut self, id: u32) {
         let chain = &mut self.chains[id as usize];
-        chain.version = chain.version.wrapping_add(1);
+        (chain.version, chain.foreseen) = (chain.version.wrapping_add(1), false);
         self.sharing.occupy_course(&chain.course, Occupant::Nobody);
         for (pool, _) in self.driver.listed(chain.list, chain.n_ended).claims() {
             self.pools[pool.0 as usize].chain = NO_CHAIN;
@@ -180,11 +182,15 @@ impl<D: Driver> Engine<'_, D> {
     /// Goes on with a chain, or tells the driver of all of it.
     pub(super) fn go_on(&mut self, id: u32) {
         let chain = &mut self.chains[id as usize];
+        let Some(handle) = chain.handle else { return };
         if chain.n_ended < chain.n_tasks {
-            self.actions.next(id);
+            self.actions.orders.push(Order::Next(handle));
             return;
         }
-        self.driver.chain_ended(chain.list, &chain.turns, &mut self.actions);
-        self.free_chains.push(id);
+        chain.handle = None;
+        if !self.actions.gives_up(Some(handle)) {
+            self.driver.chain_ended(chain.list, &chain.turns, &mut self.actions);
+        }
+        self.actions.handles.chains.free(id, handle.turn);
     }
 }

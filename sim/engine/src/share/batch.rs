@@ -16,7 +16,8 @@ impl Sharing {
     ) -> Option<()> {
         self.pass = self.pass.wrapping_add(1).max(1);
         for capacity in met {
-            let shared = &mut self.shared[capacity as usize];
+            // A route is no capacity: tasks along one are not replayed.
+            let shared = self.shared.get_mut(capacity as usize)?;
             if shared.pass != self.pass {
                 if !shared.users.is_empty() || shared.occupant != Occupant::Nobody {
                     return None;
@@ -56,7 +57,7 @@ impl Sharing {
         draw.rate = leg.rate;
         draw.left = leg.left;
         draw.end = start + leg.end;
-        for entry in &self.uses[slot as usize].0[..usize::from(draw.n_uses)] {
+        for entry in self.uses.of(slot, draw.n_uses) {
             self.shared[entry.capacity as usize].used += draw.copies * entry.amount * leg.rate;
         }
     }

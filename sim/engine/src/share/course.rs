@@ -6,7 +6,7 @@
 
 use units::SimTime;
 
-use super::{FULL, NO_GROUP, Occupant, Sharing, residue, time_to};
+use super::{FULL, NO_GROUP, Occupant, Sharing, Use, residue, time_to};
 use crate::driver::Turn;
 use crate::fill::Drawn;
 use crate::resource::CapacityId;
@@ -308,7 +308,8 @@ impl Sharing {
 
     /// A new lane, on a capacity with one user at most, and where that one draws from nothing else and leaves something.
     fn add_lane(&self, course: &mut Course, id: CapacityId) -> Option<u8> {
-        let shared = &self.shared[id.0 as usize];
+        // A route is no capacity: tasks along one are not foreseen.
+        let shared = self.shared.get(id.0 as usize)?;
         let lane = course.n_lanes as u8;
         match *shared.users {
             _ if shared.occupant != Occupant::Nobody || course.n_lanes == MAX_DEMANDS => return None,
@@ -329,8 +330,8 @@ impl Sharing {
     /// The task in a slot as a neighbor of a chain, if it draws from one capacity only.
     fn neighbor(&self, slot: u32, lane: u8) -> Option<Neighbor> {
         let draw = &self.draws[slot as usize];
-        let amount = self.uses[slot as usize].0[0].amount;
-        (draw.n_uses == 1).then_some(Neighbor {
+        let [Use { amount, .. }] = *self.uses.of(slot, draw.n_uses) else { return None };
+        Some(Neighbor {
             slot,
             lane,
             draw: Moving { rate: draw.rate, left: draw.left, since: draw.since, end: draw.end, bound: draw.bound },

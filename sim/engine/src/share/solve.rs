@@ -145,17 +145,18 @@ impl Sharing {
         }
     }
 
-    /// Whether a task meets nobody at a full capacity.
+    /// Whether a task meets nobody at a full capacity, itself included: two uses of one capacity share what is left of it.
     fn is_apart(&self, slot: u32) -> bool {
-        let uses = &self.uses[slot as usize].0[..self.n_uses(slot)];
-        uses.iter().all(|entry| !self.shared[entry.capacity as usize].spreads(self.stamp))
+        let Draw { n_uses, repeats, .. } = self.draws[slot as usize];
+        !repeats
+            && self.uses.of(slot, n_uses).iter().all(|entry| !self.shared[entry.capacity as usize].spreads(self.stamp))
     }
 
     /// A task that shares nothing full: its rate is what the tightest of its capacities leaves it, or its limit. Whether
     /// that was all; if it fills a capacity that others use, they must be solved with it.
     fn solve_one(&mut self, slot: u32, now: SimTime) -> bool {
         let draw = &self.draws[slot as usize];
-        let uses = &self.uses[slot as usize].0[..usize::from(draw.n_uses)];
+        let uses = self.uses.of(slot, draw.n_uses);
         let (mut level, mut bound) = (draw.limit / draw.per_level, Bound::Limit);
         for entry in uses {
             let shared = &self.shared[entry.capacity as usize];
@@ -209,7 +210,7 @@ impl Sharing {
             let Draw { per_level, limit, n_uses, .. } = draws[slot as usize];
             let pulls = draws[slot as usize].pulls();
             filling.add_task(per_level, limit, n_uses == 0);
-            for entry in &uses[slot as usize].0[..usize::from(n_uses)] {
+            for entry in uses.of(slot, n_uses) {
                 let shared = &mut shared[entry.capacity as usize];
                 if shared.pass != *pass {
                     shared.pass = *pass;
@@ -237,7 +238,7 @@ impl Sharing {
             for &slot in &kin.sorted[begin as usize..end as usize] {
                 let draw = &draws[slot as usize];
                 filling.add_task(draw.per_level, draw.limit, draw.n_uses == 0);
-                for entry in &uses[slot as usize].0[..usize::from(draw.n_uses)] {
+                for entry in uses.of(slot, draw.n_uses) {
                     let shared = &mut shared[entry.capacity as usize];
                     if shared.pass != *pass {
                         shared.pass = *pass;

@@ -5,14 +5,14 @@
 
 use std::collections::VecDeque;
 
-use engine::{Actions, Task};
+use engine::{Actions, Handle, Task};
 use units::SimTime;
 
-use super::driver::{RoutineDriver, Tag};
+use super::driver::{CANCELLED, RoutineDriver, Tag};
 use super::gang::{Call, CallId, GangId, Next, Tabulated};
 use super::outcome::RankTotals;
 use super::routines::Routines;
-use super::sequencer::{CallPart, Sequencer};
+use super::sequencer::{CallPart, Event, Sequencer};
 use crate::label::Label;
 
 /// What was decided for a gang, and not yet ended by all its ranks.
@@ -39,7 +39,11 @@ enum Standing {
 struct Decided {
     what: What,
     n_arrived: u32,
+    /// Ranks that have ended it, or passed it over.
     n_ended: u32,
+    /// The task of a tabulated call that runs.
+    task: Option<Handle>,
+    is_cancelled: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +59,7 @@ pub(super) struct RankState {
     /// Its place in the gang.
     pub(super) member: u32,
     /// The number of the call that it runs, or begins next.
-    number: u32,
+    pub(super) number: u32,
     pub(super) running: bool,
     /// What it runs.
     pub(super) call: Call,
@@ -91,6 +95,7 @@ impl RankState {
 impl<S: Sequencer> RoutineDriver<'_, S> {
     /// Begins a rank's next call, if one is decided and everything it needs is there.
     pub(super) fn try_begin(&mut self, rank: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        self.pass_over(rank);
         let state = &self.ranks[rank as usize];
         if state.running || state.unsent > 0 {
             return;
@@ -139,7 +144,7 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
             self.fault.get_or_insert_with(|| format!("call {number} of gang {} names {unknown}", gang.0));
             return None;
         }
-        state.decided.push_back(Decided { what, n_arrived: 0, n_ended: 0 });
+        state.decided.push_back(Decided { what, n_arrived: 0, n_ended: 0, task: None, is_cancelled: false });
         Some(what)
     }
 
@@ -173,20 +178,87 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
         let start = state.began;
         state.totals.phases[state.label] += now.since(start);
         state.totals.last = now;
-        state.running = false;
-        state.number += 1;
         self.sequencer.rank_ended(&CallPart { call, rank, start, end: now });
-        let n_ranks = self.routines.gangs[call.gang.0 as usize].ranks.len();
-        let gang = &mut self.gangs[call.gang.0 as usize];
-        let decided = &mut gang.decided[(call.number - gang.first) as usize];
-        decided.n_ended += 1;
-        // Ranks end calls in order, so what all have ended is the first.
-        if decided.n_ended as usize == n_ranks {
-            gang.decided.pop_front();
-            gang.first += 1;
+        if self.leave_call(rank) {
             self.sequencer.ended(call, now, &mut self.commands);
         }
         self.try_begin(rank, now, actions);
+    }
+
+    /// A rank is through with its call; whether it was the last of its gang.
+    fn leave_call(&mut self, rank: u32) -> bool {
+        let RankState { gang: id, number, running, .. } = &mut self.ranks[rank as usize];
+        let n_ranks = self.routines.gangs[id.0 as usize].ranks.len();
+        let gang = &mut self.gangs[id.0 as usize];
+        let decided = &mut gang.decided[(*number - gang.first) as usize];
+        *running = false;
+        *number += 1;
+        decided.n_ended += 1;
+        // Ranks end calls in order, so what all have ended is the first.
+        let is_over = decided.n_ended as usize == n_ranks;
+        if is_over {
+            gang.decided.pop_front();
+            gang.first += 1;
+        }
+        is_over
+    }
+
+    /// A rank goes past calls that were cancelled before it came to them.
+    fn pass_over(&mut self, rank: u32) {
+        loop {
+            let RankState { gang, number, running, .. } = self.ranks[rank as usize];
+            let gang = &self.gangs[gang.0 as usize];
+            let next = gang.decided.get((number - gang.first) as usize);
+            if running || !next.is_some_and(|decided| decided.is_cancelled) {
+                return;
+            }
+            self.leave_call(rank);
+        }
+    }
+
+    /// Gives up a call, if it has not ended.
+    pub(super) fn cancel(&mut self, call: CallId, now: SimTime, actions: &mut Actions<Tag>) {
+        let CallId { gang: id, number } = call;
+        let gang = &mut self.gangs[id.0 as usize];
+        let Some(place) = number.checked_sub(gang.first) else { return };
+        let Some(decided) = gang.decided.get_mut(place as usize) else {
+            self.fault
+                .get_or_insert_with(|| format!("call {number} of gang {} is cancelled and was not decided", id.0));
+            return;
+        };
+        if std::mem::replace(&mut decided.is_cancelled, true) {
+            return;
+        }
+        let ranks = self.routines.gangs[id.0 as usize].ranks.clone();
+        let has_begun = matches!(decided.what, What::Call(_)) || decided.n_arrived as usize == ranks.len();
+        decided.task.take().into_iter().for_each(|task| actions.cancel(task));
+        let runs = |state: &RankState| state.running && state.number == number;
+        let running: Vec<u32> = ranks.filter(|&rank| runs(&self.ranks[rank as usize])).collect();
+        self.clear(call, &running, actions);
+        for &rank in &running {
+            let state = &mut self.ranks[rank as usize];
+            if has_begun {
+                state.totals.phases[state.label] += now.since(state.began);
+            }
+            state.totals.last = now;
+        }
+        // Until this is carried out the engine reads what was under way: its ranks take nothing else in hand before that.
+        self.cancelled.push((call, running));
+        actions.wake(now, CANCELLED);
+    }
+
+    /// Calls that were given up at this instant are gone.
+    pub(super) fn go_on(&mut self, now: SimTime, actions: &mut Actions<Tag>) {
+        for (call, running) in std::mem::take(&mut self.cancelled) {
+            self.exchanges.release(call);
+            for &rank in &running {
+                self.leave_call(rank);
+            }
+            self.sequencer.event(Event::Cancelled(call), now, &mut self.commands);
+            for rank in running {
+                self.try_begin(rank, now, actions);
+            }
+        }
     }
 
     /// A rank is free for a tabulated call, which starts when all of the gang are.
@@ -197,7 +269,8 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
         state.label = tabulated.label;
         let of = &self.routines.gangs[call.gang.0 as usize];
         let gang = &mut self.gangs[call.gang.0 as usize];
-        let decided = &mut gang.decided[(call.number - gang.first) as usize];
+        let first = gang.first;
+        let decided = &mut gang.decided[(call.number - first) as usize];
         decided.n_arrived += 1;
         if (decided.n_arrived as usize) < of.ranks.len() {
             return;
@@ -213,7 +286,8 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
             self.fault
                 .get_or_insert_with(|| format!("gang {} has no pooled ports for call {}", call.gang.0, call.number));
         }
-        actions.submit(task);
+        let handle = actions.submit(task);
+        self.gangs[call.gang.0 as usize].decided[(call.number - first) as usize].task = Some(handle);
     }
 
     pub(super) fn tabulated_ended(&mut self, call: CallId, now: SimTime, actions: &mut Actions<Tag>) {

@@ -5,7 +5,7 @@
 //! instructions in order (`streams`), each waiting for its own kernel and for points of other streams. An all-to-all begins
 //! when the last of its ranks arrives.
 
-use engine::{Actions, Driver, Finished, List, Task, Turn};
+use engine::{Actions, Driver, Finished, Handle, List, Task, Turn};
 use platform::{Message, RankResources};
 use units::SimTime;
 
@@ -21,6 +21,9 @@ use crate::PlanError;
 mod compute;
 mod exchange;
 mod streams;
+
+/// The wake after which cancelled calls are gone; no sequencer's.
+pub(super) const CANCELLED: u64 = u64::MAX;
 
 /// What the driver calls a task.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +106,8 @@ pub(super) fn drive<S: Sequencer>(
     }
     let mut driver = RoutineDriver::new(routines, sequencer, keep);
     let record = engine::run(routines.resources, &mut driver).map_err(|fault| fault.to_string())?;
-    if let Some(fault) = driver.fault.take().or_else(|| driver.waits_for_ever()) {
+    let waits = || if driver.is_stopped { None } else { driver.waits_for_ever() };
+    if let Some(fault) = driver.fault.clone().or_else(waits) {
         return Err(fault);
     }
     let mut outcome = driver.outcome;
@@ -124,8 +128,12 @@ pub(super) struct StreamState {
     at: u32,
     busy: bool,
     n_exchanges: u32,
+    /// How many it had had when its call began.
+    n_exchanges_before: u32,
     /// The kernels that it runs now.
     kernels: Vec<u32>,
+    /// They, or its part in a collective.
+    task: Option<Handle>,
 }
 
 pub(super) struct RoutineDriver<'a, S> {
@@ -141,10 +149,14 @@ pub(super) struct RoutineDriver<'a, S> {
     here: Vec<u64>,
     /// By kernel: whether its shortest time is that of its memory traffic.
     of_memory: Vec<bool>,
-    exchanges: Exchanges,
+    pub(super) exchanges: Exchanges,
     rings: Rings,
     pub(super) commands: Commands,
     outcome: GangsOutcome,
+    /// Calls that were given up at this instant, with the ranks that ran them.
+    pub(super) cancelled: Vec<(CallId, Vec<u32>)>,
+    /// The sequencer has ended the run.
+    is_stopped: bool,
     /// The first thing that went wrong.
     pub(super) fault: Option<String>,
 }
@@ -172,6 +184,8 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
                 ops: vec![OpTotal::default(); routines.n_ops],
                 ..GangsOutcome::default()
             },
+            cancelled: Vec::new(),
+            is_stopped: false,
             fault: None,
         }
     }
@@ -225,7 +239,12 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
                         self.outcome.ports.message_bytes += message.bytes;
                         actions.submit(self.message(Tag::Sent { token }, &message, ends));
                     }
+                    Command::Cancel(call) => self.cancel(call, now, actions),
                     Command::SetRate(capacity, rate) => actions.set_rate(capacity, rate),
+                    Command::Stop => {
+                        self.is_stopped = true;
+                        actions.stop();
+                    }
                 }
             }
         }
@@ -265,7 +284,11 @@ impl<S: Sequencer> Driver for RoutineDriver<'_, S> {
     }
 
     fn woken(&mut self, token: u64, now: SimTime, actions: &mut Actions<Tag>) {
-        self.sequencer.event(Event::Woken(token), now, &mut self.commands);
+        if token == CANCELLED {
+            self.go_on(now, actions);
+        } else {
+            self.sequencer.event(Event::Woken(token), now, &mut self.commands);
+        }
         self.carry_out(now, actions);
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use engine::Handle;
 use units::SimTime;
 
 use platform::{ExchangeKind, ExchangeTemplate};
 
 use super::driver::At;
-use super::gang::Gang;
+use super::gang::{CallId, Gang};
 use crate::program::Ring;
 
 /// All-to-alls of a stream that a rank may be ahead of others of its group by: one running, one being arrived at.
@@ -28,6 +29,8 @@ pub(super) struct Exchanges {
 /// One all-to-all.
 #[derive(Debug)]
 pub(super) struct Exchange {
+    /// Whose it is; none once it is over.
+    call: Option<CallId>,
     pub(super) batch: u32,
     pub(super) kind: ExchangeKind,
     /// First rank of the group.
@@ -42,6 +45,8 @@ pub(super) struct Exchange {
     /// Parts of it that each member still waits for.
     waits: Vec<u32>,
     pub(super) copied: f64,
+    /// Its messages, and what its members' SMs copy.
+    tasks: Vec<Handle>,
 }
 
 /// A rank whose part in an all-to-all is over.
@@ -57,6 +62,7 @@ pub(super) struct Met {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) at: At,
+    pub(super) call: CallId,
     /// The group and stream, as a number.
     pub(super) place: usize,
     /// How many all-to-alls the stream had before.
@@ -81,10 +87,12 @@ impl Exchanges {
         what: (u32, ExchangeKind),
         template: &ExchangeTemplate,
     ) -> Option<u32> {
-        let Arrival { at, place, sequence, now } = *arrival;
+        let Arrival { at, call, place, sequence, now } = *arrival;
         let (member, turn) = (at.rank % self.size, sequence as usize % DEPTH);
         if self.open[place][turn] == NOBODY {
-            self.open[place][turn] = self.reserve(what, At { rank: at.rank - member, ..at }, template);
+            let id = self.reserve(what, At { rank: at.rank - member, ..at }, template);
+            self.all[id as usize].call = Some(call);
+            self.open[place][turn] = id;
         }
         let id = self.open[place][turn];
         let exchange = &mut self.all[id as usize];
@@ -101,6 +109,7 @@ impl Exchanges {
     fn reserve(&mut self, (batch, kind): (u32, ExchangeKind), first: At, template: &ExchangeTemplate) -> u32 {
         let id = self.free.pop().unwrap_or_else(|| {
             self.all.push(Exchange {
+                call: None,
                 batch,
                 kind,
                 first: first.rank,
@@ -112,6 +121,7 @@ impl Exchanges {
                 last: SimTime::ZERO,
                 waits: Vec::new(),
                 copied: 0.0,
+                tasks: Vec::new(),
             });
             self.all.len() as u32 - 1
         });
@@ -123,6 +133,7 @@ impl Exchanges {
         exchange.mixed = false;
         exchange.n_arrived = 0;
         exchange.n_ended = 0;
+        exchange.tasks.clear();
         exchange.arrived.clear();
         exchange.arrived.resize(self.size as usize, SimTime::ZERO);
         exchange.waits.clear();
@@ -176,9 +187,32 @@ impl Exchanges {
         };
         exchange.n_ended += 1;
         if exchange.n_ended == self.size {
+            exchange.call = None;
             self.free.push(id);
         }
         Some(met)
+    }
+
+    /// A task of an all-to-all runs.
+    pub(super) fn runs(&mut self, id: u32, task: Option<Handle>) {
+        self.all[id as usize].tasks.extend(task);
+    }
+
+    /// What the all-to-alls of a call are at: all of it is given up. Nobody arrives at them any more.
+    pub(super) fn give_up(&mut self, call: CallId) -> Vec<Handle> {
+        let all = &self.all;
+        let is_of = |id: &&mut u32| **id != NOBODY && all[**id as usize].call == Some(call);
+        self.open.iter_mut().flatten().filter(is_of).for_each(|id| *id = NOBODY);
+        let given_up = self.all.iter_mut().filter(|exchange| exchange.call == Some(call));
+        given_up.flat_map(|exchange| std::mem::take(&mut exchange.tasks)).collect()
+    }
+
+    /// The all-to-alls of a call are gone.
+    pub(super) fn release(&mut self, call: CallId) {
+        for (id, exchange) in (0..).zip(&mut self.all).filter(|(_, exchange)| exchange.call == Some(call)) {
+            exchange.call = None;
+            self.free.push(id);
+        }
     }
 }
 
@@ -199,5 +233,10 @@ impl Rings {
         let members = self.waiting.entry((first, ring.stride, at.stream)).or_default();
         members.push(at.rank);
         if members.len() as u32 == ring.span / ring.stride { std::mem::take(members) } else { Vec::new() }
+    }
+
+    /// Ranks that have arrived at a ring go away again.
+    pub(super) fn leave(&mut self, ranks: &[u32]) {
+        self.waiting.values_mut().for_each(|members| members.retain(|rank| !ranks.contains(rank)));
     }
 }

@@ -4,6 +4,7 @@ use engine::CapacityId;
 use platform::Message;
 use units::SimTime;
 
+use super::driver::CANCELLED;
 use super::gang::{CallId, GangId, Next};
 
 /// Decides what every gang of a job runs next: one implementation for each kind of job.
@@ -44,6 +45,8 @@ pub enum Event {
     Woken(u64),
     /// A message of [`Commands::send`] has come.
     Delivered(u64),
+    /// A call of [`Commands::cancel`] runs no longer; [`Sequencer::ended`] does not come for it.
+    Cancelled(CallId),
 }
 
 /// What a sequencer wants done at this instant, in this order.
@@ -55,7 +58,9 @@ pub(super) enum Command {
     Ask(GangId),
     Wake(SimTime, u64),
     Send { message: Message, ends: [u32; 2], token: u64 },
+    Cancel(CallId),
     SetRate(CapacityId, f64),
+    Stop,
 }
 
 impl Commands {
@@ -65,13 +70,29 @@ impl Commands {
     }
 
     /// [`Event::Woken`] comes at a moment; one that has passed is now.
+    ///
+    /// # Panics
+    /// If the token is the largest there is, which the driver has for itself.
     pub fn wake(&mut self, at: SimTime, token: u64) {
+        assert!(token != CANCELLED, "{token} is no token of a sequencer");
         self.0.push(Command::Wake(at, token));
     }
 
     /// A message leaves one rank for another; [`Event::Delivered`] comes when it has arrived.
     pub fn send(&mut self, message: Message, ends: [u32; 2], token: u64) {
         self.0.push(Command::Send { message, ends, token });
+    }
+
+    /// Gives up a call that was decided. Ranks that run it do so no longer, those that have not come to it pass it over, and
+    /// [`Event::Cancelled`] comes at this instant. Kernels, exchanges and collectives under way are gone; messages that have left arrive
+    /// all the same. Nothing happens if the call has ended.
+    pub fn cancel(&mut self, call: CallId) {
+        self.0.push(Command::Cancel(call));
+    }
+
+    /// Ends the run at this instant, whatever is under way.
+    pub fn stop(&mut self) {
+        self.0.push(Command::Stop);
     }
 
     /// Changes the rate of a capacity from now on.

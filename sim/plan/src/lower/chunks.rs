@@ -39,10 +39,10 @@ pub(super) fn chunks(
     kernels: &mut Kernels,
 ) -> Result<(Vec<Routine>, Vec<Vec<SlotPlan>>), PlanError> {
     let plan = context.plan;
-    let schedule = plan.policy.schedule;
+    let schedule = plan.job.policy.schedule;
     let n_micro_batches = super::n_micro_batches(plan)?;
-    let slots = schedule.slots(plan.parallel.pp, n_micro_batches)?;
-    let all = plan.machine.device.sms;
+    let slots = schedule.slots(plan.job.parallel.pp, n_micro_batches)?;
+    let all = plan.site.machine.device.sms;
     let pair_sms = all.saturating_sub(context.comm_sms()).max(1);
     let mut library = Library {
         lone: Segments::new(context, kernels, all)?,
@@ -51,15 +51,15 @@ pub(super) fn chunks(
         comm_sms: KINDS.map(|kind| context.held(context.comm_sms(), kind)),
         stages: &context.stages,
         first_layers: first_layers(&context.stages),
-        n_layers: plan.model.layers as u16,
-        has_experts: plan.model.experts.is_some(),
-        exchanges: step::exchange(&plan.model, &context.shape).is_some(),
+        n_layers: plan.job.model.layers as u16,
+        has_experts: plan.job.model.experts.is_some(),
+        exchanges: step::exchange(&plan.job.model, &context.shape).is_some(),
         again: context.shape.recompute.full,
-        neighbors: plan.parallel.pp > 1,
+        neighbors: plan.job.parallel.pp > 1,
         routines: Vec::new(),
         index: BTreeMap::new(),
     };
-    let place = Place { schedule, pp: plan.parallel.pp, n_stages: context.stages.len() as u32, n_micro_batches };
+    let place = Place { schedule, pp: plan.job.parallel.pp, n_stages: context.stages.len() as u32, n_micro_batches };
     let of_rank =
         |(rank, slots): (usize, &Vec<Slot>)| slots.iter().map(|slot| library.plan(slot, &place, rank as u32)).collect();
     let plans = slots.iter().enumerate().map(of_rank).collect();
@@ -123,7 +123,7 @@ struct Fixed([Vec<Instruction>; 3]);
 
 impl Segments {
     fn new(context: &Context<'_>, kernels: &mut Kernels, sms: u32) -> Result<Self, CannotRun> {
-        let (model, shape) = (&context.plan.model, &context.shape);
+        let (model, shape) = (&context.plan.job.model, &context.shape);
         let mut fixed = |passes: &Passes| -> Result<Fixed, CannotRun> {
             let mut list = |ops: &[Op]| kernels.fixed(context, ops, sms);
             Ok(Fixed([list(&passes.forward)?, list(&passes.input_gradient)?, list(&passes.weight_gradient)?]))

@@ -14,7 +14,7 @@ use calibrate::{Call, CannotRun};
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::Stage;
 use workloads::schedule::{Chunk, Slot};
-use workloads::step::{self, ReduceClass};
+use workloads::step::{self, ReduceClass, Weights};
 
 use super::Context;
 use super::kernels::{Kernels, ring};
@@ -26,7 +26,7 @@ use crate::routine::Instruction;
 pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hiding> {
     let plan = context.plan;
     let of_rank = |(rank, slots): (usize, &Vec<SlotPlan>)| {
-        let held = plan.policy.schedule.held(plan.parallel.pp, rank as u32);
+        let held = plan.job.policy.schedule.held(plan.job.parallel.pp, rank as u32);
         let stages = 0..held.len() as u8;
         let last = |stage| {
             slots.iter().rposition(|slot| completed(slot.slot).is_some_and(|chunk| chunk.virtual_stage == stage))
@@ -39,7 +39,7 @@ pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hidi
             n_layers: n_layers(held.iter().map(|&stage| &context.stages[stage as usize])),
         }
     };
-    match plan.policy.data_parallel {
+    match plan.job.policy.data_parallel {
         DataParallel::Waited => Vec::new(),
         DataParallel::Hidden => slots.iter().enumerate().map(of_rank).collect(),
     }
@@ -73,12 +73,13 @@ pub(super) fn ending(context: &Context<'_>, kernels: &mut Kernels) -> Result<Vec
 
 fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Result<Vec<Ending>, CannotRun> {
     let plan = context.plan;
-    let schedule = plan.policy.schedule;
+    let schedule = plan.job.policy.schedule;
     let held: Vec<Stage> =
-        schedule.held(plan.parallel.pp, rank).iter().map(|&stage| context.stages[stage as usize].clone()).collect();
+        schedule.held(plan.job.parallel.pp, rank).iter().map(|&stage| context.stages[stage as usize].clone()).collect();
     let copies = schedule.n_weight_copies();
-    let update = step::update(&plan.model, &plan.parallel, context.shape.linear, plan.policy.moments, &held, copies);
-    let all = plan.machine.device.sms;
+    let update =
+        step::update(&plan.job.model, &plan.job.parallel, context.shape.linear, plan.job.policy.moments, &held, copies);
+    let all = plan.site.machine.device.sms;
     let n_layers = n_layers(held.iter());
     let mut ending = Vec::new();
     for class in &update.classes {
@@ -106,16 +107,16 @@ fn reduce(
     if class.replicas <= 1 {
         return None;
     }
-    let name = match (class.name, call.what) {
-        ("expert", Collective::ReduceScatter) => "expert-gradient-reduce",
-        ("expert", _) => "expert-weight-gather",
-        (_, Collective::ReduceScatter) => "gradient-reduce",
-        (_, _) => "weight-gather",
+    let name = match (class.weights, call.what) {
+        (Weights::Experts, Collective::ReduceScatter) => "expert-gradient-reduce",
+        (Weights::Experts, _) => "expert-weight-gather",
+        (Weights::Common, Collective::ReduceScatter) => "gradient-reduce",
+        (Weights::Common, _) => "weight-gather",
     };
     let Call { what, bytes, .. } = *call;
     let op = Op::new(name, Pass::Update, OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes });
     let op = kernels.op(&op);
-    let among = context.groups.replicas(class.name == "expert");
+    let among = context.groups.replicas(class.weights);
     Some(Ending::Ring(ring(context, op, among, call, n_layers)))
 }
 

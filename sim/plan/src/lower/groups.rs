@@ -3,9 +3,10 @@
 use platform::{Group, Platform};
 use workloads::op::Axis;
 use workloads::parallel::Parallelism;
+use workloads::step::Weights;
 
 use crate::layout::Layout;
-use crate::{Plan, PlanError};
+use crate::{PlanError, TrainPlan};
 
 /// A communicator: ranks of a pipeline rank that are `stride` apart, in all of them alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,9 +31,9 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    pub(crate) fn new(plan: &Plan, layout: &Layout, platform: &Platform<'_>) -> Result<Self, PlanError> {
-        let Parallelism { tp, cp, dp, ep, .. } = plan.parallel;
-        let replicas = dp * cp * plan.policy.schedule.n_weight_copies();
+    pub(crate) fn new(plan: TrainPlan<'_>, layout: &Layout, platform: &Platform<'_>) -> Result<Self, PlanError> {
+        let Parallelism { tp, cp, dp, ep, .. } = plan.job.parallel;
+        let replicas = dp * cp * plan.job.policy.schedule.n_weight_copies();
         let communicator = |n: u32, stride: u32| -> Result<_, PlanError> {
             let group = platform.group(&ranks(layout, n, stride))?;
             Ok(Communicator { span: n * stride, stride, group })
@@ -53,9 +54,12 @@ impl Groups {
         }
     }
 
-    /// Who reduces the gradients of experts, or of everything else.
-    pub(crate) fn replicas(&self, of_experts: bool) -> &Communicator {
-        if of_experts { &self.experts } else { &self.common }
+    /// Who reduces the gradients of some weights.
+    pub(crate) fn replicas(&self, weights: Weights) -> &Communicator {
+        match weights {
+            Weights::Common => &self.common,
+            Weights::Experts => &self.experts,
+        }
     }
 }
 

@@ -5,18 +5,15 @@
 //! pipeline rank, and for a few others at a shared port. So it is refused where that many times it does not fit.
 
 use engine::CapacityId;
-use platform::{ExchangeKind, Kernel, Leg, Message, RankResources};
+use platform::{CROWDED, ExchangeKind, Kernel, Leg, Message, RankResources};
 use units::SimTime;
 
 use crate::program::{Ending, Program, Ring};
 use crate::routine::Instruction;
-use crate::{Plan, PlanError};
-
-/// Times that a thing may take beside others what it takes alone.
-const CROWDED: f64 = 8.0;
+use crate::{PlanError, TrainPlan};
 
 /// Refuses a program whose messages have no port or whose time cannot be counted.
-pub(super) fn check(plan: &Plan, program: &Program) -> Result<(), PlanError> {
+pub(super) fn check(plan: TrainPlan<'_>, program: &Program) -> Result<(), PlanError> {
     ports(plan, program)?;
     let mut alone = Alone::new(program);
     let n_together = (f64::from(program.layout.pp) + 1.0).max(f64::from(program.n_members * program.n_columns));
@@ -31,8 +28,8 @@ pub(super) fn check(plan: &Plan, program: &Program) -> Result<(), PlanError> {
 }
 
 /// Bytes over a fabric need a port there.
-fn ports(plan: &Plan, program: &Program) -> Result<(), PlanError> {
-    let device = &plan.machine.device;
+fn ports(plan: TrainPlan<'_>, program: &Program) -> Result<(), PlanError> {
+    let device = &plan.site.machine.device;
     let endings = program.optimizer.iter().flatten().filter_map(|ending| match ending {
         Ending::Ring(ring) => Some(*ring),
         Ending::Kernel(_) | Ending::Barrier => None,
@@ -49,7 +46,7 @@ fn ports(plan: &Plan, program: &Program) -> Result<(), PlanError> {
     }
     for (needed, rate, port, key) in [
         (up, device.scale_up_rate(), "scale-up port", "gpu.scale-up.rate-per-link"),
-        (out, plan.machine.nic_rate_per_device(), "NIC", "node.nic.rate"),
+        (out, plan.site.machine.nic_rate_per_device(), "NIC", "node.nic.rate"),
     ] {
         if needed && rate.get() <= 0.0 {
             return Err(PlanError::NoPort { port, key });

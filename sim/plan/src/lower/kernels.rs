@@ -25,7 +25,7 @@ pub(crate) struct Kernels {
 impl Kernels {
     pub(crate) fn new(context: &Context<'_>) -> Self {
         Self {
-            sms_all: context.plan.machine.device.sms,
+            sms_all: context.plan.site.machine.device.sms,
             ops: Vec::new(),
             index: BTreeMap::new(),
             kernels: Vec::new(),

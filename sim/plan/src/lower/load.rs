@@ -5,13 +5,13 @@ use workloads::step::Load;
 use workloads::traffic::{Batch, ExpertLayout};
 
 use super::Context;
-use crate::Plan;
+use crate::TrainPlan;
 use crate::layout::Layout;
 
 /// How experts lie on ranks; `None` for a dense model.
 #[must_use]
-pub fn expert_layout(plan: &Plan, layout: &Layout) -> Option<ExpertLayout> {
-    let experts = plan.model.experts.as_ref()?;
+pub fn expert_layout(plan: TrainPlan<'_>, layout: &Layout) -> Option<ExpertLayout> {
+    let experts = plan.job.model.experts.as_ref()?;
     let spread = layout.experts();
     let tokens = super::shape(plan).tokens_sequence_parallel();
     Some(ExpertLayout {
@@ -35,7 +35,7 @@ pub(super) fn loads(context: &Context<'_>) -> Vec<Load> {
         return Vec::new();
     };
     // A direct exchange brings a token once for each pick, and takes each result back alone.
-    let received = |batch: &Batch, rank: u32| match context.plan.policy.exchange {
+    let received = |batch: &Batch, rank: u32| match context.plan.job.policy.exchange {
         Delivery::Forwarded => batch.tokens_received(rank),
         Delivery::Direct => batch.rows_total(rank),
     };

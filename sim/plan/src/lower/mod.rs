@@ -18,15 +18,18 @@ mod kernels;
 mod load;
 mod shape;
 
+use std::sync::Arc;
+
 use engine::Resources;
-use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Platform, RankResources};
-use topology::CommEngine;
+use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Placement, Platform, RankResources};
+use rayon::prelude::*;
+use topology::{CommEngine, Network};
 use workloads::parallel::Stage;
-use workloads::traffic::{ExpertLayout, Pool, Router, TrafficError, TrafficSpec};
+use workloads::traffic::{ExpertLayout, Pool, Router, Sampler, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
 use crate::program::{Messages, Program};
-use crate::{Folding, Plan, PlanError, PointToPoint};
+use crate::{Contradiction, Folding, PlanError, PointToPoint, TrainPlan};
 
 use groups::Groups;
 pub(crate) use kernels::Kernels;
@@ -35,7 +38,7 @@ pub use shape::shape;
 
 /// What every part of the lowering reads.
 pub(crate) struct Context<'a> {
-    pub(crate) plan: &'a Plan,
+    pub(crate) plan: TrainPlan<'a>,
     pub(crate) platform: Platform<'a>,
     pub(crate) layout: Layout,
     pub(crate) groups: Groups,
@@ -48,21 +51,21 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     pub(crate) fn folded(&self) -> bool {
-        self.plan.policy.folding == Folding::Auto
+        self.plan.simulation.folding == Folding::Auto
     }
 
     /// SMs that a communication kernel holds in an overlapped pair; none where an engine copies.
     pub(crate) fn comm_sms(&self) -> u32 {
-        self.software(self.plan.policy.comm_sms)
+        self.software(self.plan.job.policy.comm_sms)
     }
 
     /// SMs that a communication kernel holds in a lone chunk.
     pub(crate) fn lone_comm_sms(&self) -> u32 {
-        self.software(self.plan.policy.lone_comm_sms)
+        self.software(self.plan.job.policy.lone_comm_sms)
     }
 
     fn software(&self, sms: u32) -> u32 {
-        match self.plan.machine.device.comm_engine {
+        match self.plan.site.machine.device.comm_engine {
             // Under a copy engine they sum what a combine brings.
             CommEngine::None | CommEngine::Copy => sms,
             CommEngine::Full => 0,
@@ -71,7 +74,7 @@ impl Context<'_> {
 
     /// Of `sms` of a communication kernel, those that this kind holds: nobody sums in a dispatch.
     pub(crate) fn held(&self, sms: u32, kind: ExchangeKind) -> u32 {
-        match (self.plan.machine.device.comm_engine, kind) {
+        match (self.plan.site.machine.device.comm_engine, kind) {
             (CommEngine::None, _) | (CommEngine::Copy, ExchangeKind::Combine) => sms,
             (CommEngine::Copy, ExchangeKind::Dispatch) | (CommEngine::Full, _) => 0,
         }
@@ -79,23 +82,47 @@ impl Context<'_> {
 }
 
 /// Where sampled batches come from.
-pub type Sampling<'a> = &'a dyn Fn(&TrafficSpec, &ExpertLayout) -> Result<Pool, TrafficError>;
+pub type Sampling<'a> = &'a (dyn Fn(&TrafficSpec, &ExpertLayout) -> Result<Pool, TrafficError> + Sync);
+
+/// What many plans of one machine need once.
+#[derive(Clone)]
+pub struct Shared<'a> {
+    /// The network of the machine; none: it is built.
+    pub network: Option<Arc<Network>>,
+    /// Must give what [`sampled`] gives.
+    pub sample: Sampling<'a>,
+}
+
+impl Default for Shared<'_> {
+    fn default() -> Self {
+        Self { network: None, sample: &sampled }
+    }
+}
+
+/// As [`Pool::sample`], the batches side by side on the threads that the caller's other work has. The same on any number of them.
+///
+/// # Errors
+/// As [`TrafficSpec::check`].
+pub fn sampled(spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Pool, TrafficError> {
+    let sampler = Sampler::new(spec, layout)?;
+    let batches = (0..sampler.n_batches()).into_par_iter().map(|index| sampler.batch(index));
+    Pool::from_batches(spec.seed, layout, batches.collect())
+}
 
 /// Lowers a plan to a program.
 ///
 /// # Errors
 /// When the job cannot be placed, scheduled or sampled.
-pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
-    lower_with(plan, &Pool::sample)
+pub fn lower(plan: TrainPlan<'_>) -> Result<Program, PlanError> {
+    lower_with(plan, &Shared::default())
 }
 
-/// As [`lower`], with sampled batches from elsewhere: many plans of one traffic and one layout of experts need them once.
-/// `sample` must give what [`Pool::sample`] gives.
+/// As [`lower`], with what other plans have made already.
 ///
 /// # Errors
 /// As [`lower`].
-pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanError> {
-    let context = context(plan, sample)?;
+pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, PlanError> {
+    let context = context(plan, shared)?;
     let (resources, ranks) = resources(&context);
     let mut kernels = Kernels::new(&context);
     let exchanges = exchanges(&context)?;
@@ -109,6 +136,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
     let program = Program {
+        network: Arc::clone(context.platform.network()),
         layout: context.layout,
         n_members,
         n_columns,
@@ -138,7 +166,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
 /// while two exchanges fill its ports, a dispatch and a combine.
 fn copy_binds(context: &Context<'_>, exchanges: &[[ExchangeTemplate; 2]]) -> bool {
     let sms = context.comm_sms().min(context.lone_comm_sms());
-    let rate = f64::from(sms) * context.plan.profile.value(context.plan.policy.exchange_copies.rate_per_sm());
+    let rate = f64::from(sms) * context.plan.site.profile.value(context.plan.job.policy.exchange_copies.rate_per_sm());
     let most = exchanges.iter().map(|kinds| kinds.iter().map(copied_per_second).sum::<f64>()).fold(0.0, f64::max);
     sms > 0 && rate < most
 }
@@ -158,41 +186,51 @@ fn copied_per_second(template: &ExchangeTemplate) -> f64 {
 ///
 /// # Errors
 /// When the global batch does not divide.
-pub fn n_micro_batches(plan: &Plan) -> Result<u32, PlanError> {
-    let together = u64::from(plan.parallel.dp) * plan.job.micro_batch;
+pub fn n_micro_batches(plan: TrainPlan<'_>) -> Result<u32, PlanError> {
+    let together = u64::from(plan.job.parallel.dp) * plan.job.micro_batch;
     if together == 0 || !plan.job.global_batch.is_multiple_of(together) {
-        return Err(PlanError::Contradiction(format!(
-            "`job.global-batch` is {}, which dp x micro-batch = {} x {} does not divide",
-            plan.job.global_batch, plan.parallel.dp, plan.job.micro_batch
-        )));
+        let (global_batch, micro_batch) = (plan.job.global_batch, plan.job.micro_batch);
+        return Err(Contradiction::GlobalBatch { global_batch, dp: plan.job.parallel.dp, micro_batch }.into());
     }
     Ok((plan.job.global_batch / together) as u32)
 }
 
-fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, PlanError> {
-    let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
-    let platform = Platform::new(&plan.machine, &plan.profile, layout.placement, plan.policy.routing)?;
-    let platform = platform.promoting(plan.policy.promote);
+fn context<'a>(plan: TrainPlan<'a>, shared: &Shared<'_>) -> Result<Context<'a>, PlanError> {
+    let layout = Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
+    let platform = platform(plan, layout.placement, shared.network.clone())?;
     let shape = shape(plan);
-    if let Some(error) = shape.check(&plan.model).into_iter().next() {
-        return Err(PlanError::Contradiction(error.to_string()));
+    if let Some(error) = shape.check(&plan.job.model).into_iter().next() {
+        return Err(Contradiction::Shape(error).into());
     }
-    if let Some(error) = plan.parallel.check(&plan.model).into_iter().next() {
-        return Err(PlanError::Contradiction(error.to_string()));
+    if let Some(error) = plan.job.parallel.check(&plan.job.model, plan.job.policy.schedule).into_iter().next() {
+        return Err(Contradiction::Layout(error).into());
     }
-    let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
+    let stages = workloads::parallel::stage_layers(&plan.job.model, &plan.job.parallel.stages);
     let pool = match expert_layout(plan, &layout) {
-        Some(experts) => Some(sample(&plan.traffic, &experts)?),
+        Some(experts) => Some((shared.sample)(&plan.job.traffic, &experts)?),
         None => None,
     };
-    let n_members = if plan.policy.folding == Folding::Auto { 1 } else { layout.width };
+    let n_members = if plan.simulation.folding == Folding::Auto { 1 } else { layout.width };
     let groups = Groups::new(plan, &layout, &platform)?;
     Ok(Context { plan, platform, layout, groups, shape, stages, pool, n_members })
 }
 
+fn platform(
+    plan: TrainPlan<'_>,
+    placement: Placement,
+    network: Option<Arc<Network>>,
+) -> Result<Platform<'_>, PlanError> {
+    let (machine, profile, routing) = (&plan.site.machine, &plan.site.profile, plan.job.policy.routing);
+    let platform = match network {
+        Some(network) => Platform::on(network, machine, profile, placement, routing),
+        None => Platform::new(machine, profile, placement, routing)?,
+    };
+    Ok(platform.promoting(plan.job.policy.promote))
+}
+
 /// Resources of one column; columns are alike.
 fn resources(context: &Context<'_>) -> (Resources, Vec<RankResources>) {
-    let rate = context.platform.profile().value(context.plan.policy.exchange_copies.rate_per_sm());
+    let rate = context.platform.profile().value(context.plan.job.policy.exchange_copies.rate_per_sm());
     let rates = context.platform.port_rates(f64::from(context.comm_sms().max(1)) * rate);
     let mut resources = Resources::default();
     let n_ranks = context.layout.pp * context.n_members;
@@ -203,19 +241,19 @@ fn resources(context: &Context<'_>) -> (Resources, Vec<RankResources>) {
 /// Dispatch and combine of every batch of the pool.
 fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 2]>, PlanError> {
     let plan = context.plan;
-    let sizes = workloads::step::exchange(&plan.model, &context.shape);
+    let sizes = workloads::step::exchange(&plan.job.model, &context.shape);
     let (Some(pool), Some(sizes)) = (&context.pool, sizes) else {
         return Ok(Vec::new());
     };
     let group = context.platform.exchange_group(&ExchangeSetup {
         n_ranks: context.layout.ep,
         n_ranks_job: context.layout.pp * context.layout.per_stage,
-        delivery: plan.policy.exchange,
-        copies: plan.policy.exchange_copies,
+        delivery: plan.job.policy.exchange,
+        copies: plan.job.policy.exchange_copies,
         sms: context.comm_sms(),
         sizes,
     })?;
-    let balanced = plan.traffic.router == Router::Balanced;
+    let balanced = plan.job.traffic.router == Router::Balanced;
     let template = |batch, kind| {
         let whole = group.exchange(batch, kind)?;
         if context.folded() { group.folded(&whole, balanced) } else { Ok(whole) }
@@ -246,11 +284,11 @@ fn has_sms(context: &Context<'_>, templates: &[[ExchangeTemplate; 2]]) -> Result
 /// Activations between neighboring stages. Stages are `per_stage` ranks apart, so the i-th ranks of two pipeline ranks
 /// meet over the network, or within a node where a node holds several pipeline ranks.
 fn messages(context: &Context<'_>) -> Result<Messages, PlanError> {
-    let bytes = workloads::step::point_to_point(&context.plan.model, &context.shape);
+    let bytes = workloads::step::point_to_point(&context.plan.job.model, &context.shape);
     let pairs = groups::stage_pairs(&context.layout);
     Ok(Messages {
         each: context.platform.message_among(&pairs, context.layout.width, bytes)?.unwrap_or(Message::default()),
-        waited: context.plan.policy.point_to_point == PointToPoint::Waited,
+        waited: context.plan.job.policy.point_to_point == PointToPoint::Waited,
         n_stages: context.stages.len() as u32,
     })
 }

@@ -1,19 +1,18 @@
 //! Prices of what nodes of an imported job do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use calibrate::{Call, Profile, Spread};
+use calibrate::{Call, EstimateKey, Spread};
 use engine::{CapacityId, Resources, Task};
-use platform::{Leg, Placement, Platform, RankResources};
-use topology::{Machine, Routing};
+use platform::{Leg, Placement, Platform, RankResources, Trunks};
 use units::{Bytes, SimSpan};
-use workloads::import::{Group, Job, Work};
+use workloads::import::{Graph, ProcessGroup, Work};
 use workloads::op::Collective;
 
-use crate::PlanError;
+use crate::{Contradiction, Imported, PlanError, Site};
 
-/// An imported job has no policy: its messages take whichever way is free.
-const ROUTING: Routing = Routing::Adaptive;
+/// Seconds of nodes, each alone, by the estimate that sets their time; those under none are of nodes whose time the graph holds.
+pub type Evidence = BTreeMap<Option<EstimateKey>, f64>;
 
 /// Prices of everything a job does on a machine; rank `r` is device `r`.
 #[derive(Debug)]
@@ -21,57 +20,69 @@ pub(super) struct Costs<'a> {
     platform: Platform<'a>,
     resources: Resources,
     ranks: Vec<RankResources>,
+    trunks: Trunks,
     groups: Vec<platform::Group>,
 }
 
 impl<'a> Costs<'a> {
-    pub(super) fn new(job: &'a Job, machine: &'a Machine, profile: &'a Profile) -> Result<Self, PlanError> {
-        let platform = Platform::new(machine, profile, Placement::new(machine, machine.node.devices), ROUTING)?;
+    pub(super) fn new(site: &'a Site, job: &Imported) -> Result<Self, PlanError> {
+        let Site { machine, profile } = site;
+        let Imported { graph: job, routing } = job;
+        let platform = Platform::new(machine, profile, Placement::new(machine, machine.node.devices), *routing)?;
         let groups = groups(&platform, job)?;
         if groups.iter().any(platform::Group::is_spread) && !platform.network().has_network() {
-            let message = "a group spans several nodes, but the machine has no network between them".to_owned();
-            return Err(PlanError::Contradiction(message));
+            return Err(Contradiction::NoNetwork.into());
         }
         let mut resources = Resources::default();
         let rates = platform.port_rates(0.0);
         let ranks = job.traces.iter().map(|_| rates.add_to(&mut resources)).collect();
-        Ok(Self { platform, resources, ranks, groups })
+        let mut trunks = Trunks::default();
+        for (rank, trace) in (0..).zip(&job.traces) {
+            for node in &trace.nodes {
+                if let Work::Send { to, .. } = node.work {
+                    trunks.add(&platform, [rank, to], &mut resources)?;
+                }
+            }
+        }
+        Ok(Self { platform, resources, ranks, trunks, groups })
     }
 
     pub(super) fn resources(&self) -> &Resources {
         &self.resources
     }
 
-    /// Seconds that all nodes would take one after the other: no run is longer.
-    pub(super) fn longest(&self, job: &Job) -> Result<f64, PlanError> {
-        let mut sum = 0.0;
+    /// Seconds that all nodes would take one after the other, by the estimate that sets their time; no run is longer than their
+    /// sum. Those whose time the graph holds rest on none.
+    pub(super) fn alone_by_estimate(&self, job: &Graph) -> Result<Evidence, PlanError> {
+        let mut evidence = Evidence::new();
         for (rank, trace) in (0..).zip(&job.traces) {
             for node in &trace.nodes {
-                sum += self.longest_alone(rank, &node.work)?;
+                let (key, seconds) = self.longest_alone(rank, &node.work)?;
+                *evidence.entry(key).or_default() += seconds;
             }
         }
-        Ok(sum)
+        Ok(evidence)
     }
 
-    fn longest_alone(&self, rank: u32, work: &Work) -> Result<f64, PlanError> {
+    fn longest_alone(&self, rank: u32, work: &Work) -> Result<(Option<EstimateKey>, f64), PlanError> {
         let rate = |port: CapacityId| self.resources.rate(port);
-        let Some(on) = self.ranks.first() else { return Ok(0.0) };
+        let Some(on) = self.ranks.first() else { return Ok((None, 0.0)) };
         Ok(match *work {
-            Work::Mark | Work::Receive { .. } => 0.0,
-            Work::Device(time) | Work::Host(time) => time.get(),
+            Work::Mark | Work::Receive { .. } => (None, 0.0),
+            Work::Device(time) | Work::Host(time) => (None, time.get()),
             Work::Arithmetic { flops, bytes } => {
                 let kernel = self.platform.arithmetic(flops, bytes);
-                kernel.tensor + kernel.memory / rate(on.memory)
+                (Some(kernel.limit), kernel.tensor + kernel.memory / rate(on.memory))
             }
             Work::Collective { group, what, bytes } => {
-                let Leg { up, out, shortest, latency, .. } = self.leg(group, what, bytes);
+                let Leg { up, out, shortest, latency, limit, .. } = self.leg(group, what, bytes);
                 let ports = (up[0] + up[1]) / rate(on.up_send) + (out[0] + out[1]) / rate(on.out_send);
-                latency.seconds() + shortest + ports
+                (Some(limit), latency.seconds() + shortest + ports)
             }
             Work::Send { to, bytes, .. } => {
                 let message = self.platform.message([rank, to], bytes)?;
                 let ports = message.up / rate(on.up_send) + message.out / rate(on.out_send);
-                message.latency.seconds() + message.shortest + ports
+                (Some(message.limit()), message.latency.seconds() + message.shortest + ports)
             }
         })
     }
@@ -101,19 +112,23 @@ impl<'a> Costs<'a> {
     /// A message between two ranks.
     pub(super) fn message<T>(&self, tag: T, ends: [u32; 2], bytes: Bytes) -> Result<Task<T>, PlanError> {
         let message = self.platform.message(ends, bytes)?;
-        Ok(message.task(tag, ends.map(|rank| &self.ranks[rank as usize])))
+        let task = message.task(tag, ends.map(|rank| &self.ranks[rank as usize]));
+        Ok(match self.trunks.route(ends[0], ends[1]) {
+            Some(route) => task.along(route, message.bytes),
+            None => task,
+        })
     }
 }
 
 /// How each group lies on the machine, while those of its size that share no rank with it are at work too: ranks that run one
 /// program come to their groups of one kind at the same time.
-fn groups(platform: &Platform<'_>, job: &Job) -> Result<Vec<platform::Group>, PlanError> {
+fn groups(platform: &Platform<'_>, job: &Graph) -> Result<Vec<platform::Group>, PlanError> {
     let mut families: Vec<Family<'_>> = Vec::new();
     let mut groups = vec![platform.group(&[])?; job.groups.len()];
     for (index, group) in job.groups.iter().enumerate() {
         match group {
-            Group::Even { n, stride } => groups[index] = platform.group(&even(job.n_ranks, *n, *stride))?,
-            Group::Ranks(ranks) => match families.iter_mut().find(|family| family.has_room(ranks)) {
+            ProcessGroup::Even { n, stride } => groups[index] = platform.group(&even(job.n_ranks, *n, *stride))?,
+            ProcessGroup::Ranks(ranks) => match families.iter_mut().find(|family| family.has_room(ranks)) {
                 Some(family) => family.add(index, ranks),
                 None => families.push(Family::of(index, ranks)),
             },

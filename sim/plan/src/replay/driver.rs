@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use engine::{Actions, Driver, Finished, Record};
 use units::{Bytes, Seconds, SimTime};
-use workloads::import::{Group, Job, Node, Work};
+use workloads::import::{Graph, Node, ProcessGroup, Work};
 
-use super::cost::Costs;
+use super::cost::{Costs, Evidence};
 use super::{RankReplay, Replayed};
-use crate::PlanError;
+use crate::{Contradiction, PlanError};
 
 /// A node of a trace.
 type At = (u32, u32);
@@ -58,7 +58,7 @@ struct Rank {
 }
 
 pub(super) struct Replay<'a> {
-    job: &'a Job,
+    job: &'a Graph,
     costs: &'a Costs<'a>,
     ranks: Vec<Rank>,
     /// Ranks that have come to the i-th collective of a group.
@@ -70,7 +70,7 @@ pub(super) struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    pub(super) fn new(job: &'a Job, costs: &'a Costs<'a>) -> Self {
+    pub(super) fn new(job: &'a Graph, costs: &'a Costs<'a>) -> Self {
         let ranks = job.traces.iter().map(|trace| rank(&trace.nodes)).collect();
         Self { job, costs, ranks, meetings: BTreeMap::new(), messages: BTreeMap::new(), error: None }
     }
@@ -82,11 +82,8 @@ impl<'a> Replay<'a> {
         let stuck = self.ranks.iter().zip(&self.job.traces).find(|(rank, trace)| rank.n_done < trace.nodes.len());
         if let Some((rank, trace)) = stuck {
             let node = self.waiting(rank, trace.nodes.len());
-            return Err(PlanError::Contradiction(format!(
-                "{}: {} waits for ever: ranks call collectives or messages in orders that do not meet",
-                trace.name,
-                node.map_or("a node", |index| trace.nodes[index].name.as_str())
-            )));
+            let node = node.map(|index| trace.nodes[index].name.clone());
+            return Err(Contradiction::Circle { trace: trace.name.clone(), node }.into());
         }
         (0..self.ranks.len()).for_each(|rank| self.account(rank, record.end));
         Ok(Replayed {
@@ -94,6 +91,7 @@ impl<'a> Replay<'a> {
             ranks: self.ranks.iter().map(|rank| rank.spent).collect(),
             n_nodes: self.job.traces.iter().map(|trace| trace.nodes.len() as u64).sum(),
             n_tasks: record.n_tasks,
+            evidence: Evidence::new(),
         })
     }
 
@@ -166,8 +164,8 @@ impl<'a> Replay<'a> {
         let here = self.meetings.entry(key).or_default();
         here.push(at);
         let expected = match &self.job.groups[group as usize] {
-            Group::Ranks(ranks) if !self.job.lockstep() => ranks.len(),
-            Group::Ranks(_) | Group::Even { .. } => 1,
+            ProcessGroup::Ranks(ranks) if !self.job.lockstep() => ranks.len(),
+            ProcessGroup::Ranks(_) | ProcessGroup::Even { .. } => 1,
         };
         if here.len() < expected {
             return;
@@ -192,7 +190,9 @@ impl<'a> Replay<'a> {
         self.ranks[at.0 as usize].n_communications += 1;
         let index = self.count(at.0, (at.0, to, tag));
         match self.costs.message(Tag::Message { send: at, index }, [at.0, to], bytes) {
-            Ok(task) => actions.submit(task),
+            Ok(task) => {
+                actions.submit(task);
+            }
             Err(error) => self.error = self.error.take().or(Some(error)),
         }
     }

@@ -3,7 +3,8 @@
 //! A rank's device runs one node at a time, in the order in which they become ready, and so does its host; collectives and messages
 //! run beside them and share the rank's ports. A collective begins when the last of its ranks is there and is a ring
 //! ([`platform::Leg`]); a message sets out when its sender is there, and is received when it has come and its receiver waits for
-//! it. Arithmetic reaches the shares of the peaks that the
+//! it. Messages share the trunks and PCIe links of their routes ([`platform::Trunks`]); a collective keeps within what the routes of its
+//! group and of those like it leave it. Arithmetic reaches the shares of the peaks that the
 //! profile gives BF16 products in their main loop and kernels bound by memory.
 //!
 //! A job of one trace for all ranks runs once: they are in lockstep, so each meets the others at once. Where it breaks: groups spread unevenly
@@ -12,12 +13,11 @@
 mod cost;
 mod driver;
 
-use calibrate::Profile;
-use topology::Machine;
 use units::{Seconds, SimSpan, SimTime};
-use workloads::import::Job;
 
-use crate::PlanError;
+use crate::{Contradiction, Imported, PlanError, Site};
+use cost::Costs;
+pub use cost::Evidence;
 use driver::Replay;
 
 /// What an imported job comes to.
@@ -31,6 +31,8 @@ pub struct Replayed {
     pub n_nodes: u64,
     /// Tasks of the engine.
     pub n_tasks: u64,
+    /// What the times of nodes rest on.
+    pub evidence: Evidence,
 }
 
 /// How one rank spends the makespan: `device`, `exposed` and `idle` add up to it.
@@ -52,28 +54,23 @@ pub struct RankReplay {
 ///
 /// # Errors
 /// When the machine has too few devices, is not connected, or the ranks wait for each other in a circle.
-pub fn replay(job: &Job, machine: &Machine, profile: &Profile) -> Result<Replayed, PlanError> {
-    let n_devices = machine.n_devices();
-    if u64::from(job.n_ranks) > n_devices {
-        let message = format!(
-            "the job has {} ranks but the machine {n_devices} devices; take a larger cluster or `--set cluster.nodes=N`",
-            job.n_ranks
-        );
-        return Err(PlanError::Contradiction(message));
+pub fn replay(site: &Site, job: &Imported) -> Result<Replayed, PlanError> {
+    let (n_ranks, n_devices) = (job.graph.n_ranks, site.machine.n_devices());
+    if u64::from(n_ranks) > n_devices {
+        return Err(Contradiction::Devices { n_ranks, n_devices }.into());
     }
-    let costs = cost::Costs::new(job, machine, profile)?;
+    let costs = Costs::new(site, job)?;
     // Half of what picoseconds can count.
-    let (longest, limit) = (costs.longest(job)?, SimTime::MAX.seconds() / 2.0);
+    let evidence = costs.alone_by_estimate(&job.graph)?;
+    let (longest, limit) = (evidence.values().sum::<f64>(), SimTime::MAX.seconds() / 2.0);
     if longest.is_nan() || longest > limit {
-        return Err(PlanError::Contradiction(format!(
-            "the nodes of the job take up to {longest:e} s together, beyond the {limit:.1e} s that are counted; look for a duration or size that is too large"
-        )));
+        return Err(Contradiction::Longest { longest, limit }.into());
     }
-    let mut replay = Replay::new(job, &costs);
+    let mut replay = Replay::new(&job.graph, &costs);
     let resources = costs.resources().clone();
     let record =
         engine::run(&resources, &mut replay).map_err(|fault| PlanError::Fault(format!("the imported job: {fault}")))?;
-    replay.outcome(&record)
+    Ok(Replayed { evidence, ..replay.outcome(&record)? })
 }
 
 #[cfg(test)]

@@ -1,28 +1,39 @@
 //! Closed forms, laws of accounting, and what cannot run.
 
-use calibrate::{Call, EstimateKey};
+use calibrate::{Call, CollectiveTerm, EstimateKey, GemmTerm, Profile};
+use topology::{Machine, Routing};
 use units::{Bytes, Flops};
-use workloads::import::{Group, Node, Trace, Work, simai};
-use workloads::op::Collective;
+use workloads::import::{Node, ProcessGroup, Trace, Work, simai};
+use workloads::op::{Collective, Precision};
 
 use super::*;
 use platform::{Placement, Platform};
 
-fn site() -> (Machine, Profile) {
+fn machine() -> (Machine, Profile) {
     let library = scenario::Library::built_in();
     let plan = scenario::load("tiny-moe", &[], &library).expect("a preset").plan;
     // The crate under test is built twice, once for `scenario`: what is shared are the types of the crates below.
-    (plan.machine, plan.profile)
+    (plan.site.machine, plan.site.profile)
+}
+
+/// With messages on whichever lane is free.
+fn replay(job: &Graph, machine: &Machine, profile: &Profile) -> Result<Replayed, PlanError> {
+    routed(job, machine, profile, Routing::Adaptive)
+}
+
+fn routed(graph: &Graph, machine: &Machine, profile: &Profile, routing: Routing) -> Result<Replayed, PlanError> {
+    let site = Site { machine: machine.clone(), profile: profile.clone() };
+    super::replay(&site, &Imported { graph: graph.clone(), routing })
 }
 
 fn node(name: &str, work: Work, after: &[u32]) -> Node {
     Node { name: name.to_owned(), work, after: after.to_vec() }
 }
 
-fn job(traces: Vec<Vec<Node>>, groups: Vec<Group>) -> Job {
+fn job(traces: Vec<Vec<Node>>, groups: Vec<ProcessGroup>) -> Graph {
     let n_ranks = traces.len() as u32;
     let named = |(rank, nodes)| Trace { name: format!("rank {rank}"), nodes };
-    Job { n_ranks, traces: traces.into_iter().enumerate().map(named).collect(), groups, notes: Vec::new() }
+    Graph { n_ranks, traces: traces.into_iter().enumerate().map(named).collect(), groups, notes: Vec::new() }
 }
 
 fn close(what: &str, expected: f64, actual: f64) {
@@ -48,13 +59,13 @@ fn ring(machine: &Machine, profile: &Profile, what: Collective, n: u32) -> f64 {
 
 #[test]
 fn a_collective_alone_takes_what_a_probe_of_it_answers() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     for what in [Collective::AllReduce, Collective::AllGather, Collective::ReduceScatter, Collective::AllToAll] {
         for n in [2, 8, 16] {
             let work = Work::Collective { group: 0, what, bytes: Bytes::new(SIZE) };
             let traces = (0..n).map(|_| vec![node("ring", work, &[])]).collect();
             let replayed =
-                replay(&job(traces, vec![Group::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
+                replay(&job(traces, vec![ProcessGroup::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
             close(&format!("{what:?} of {n}"), ring(&machine, &profile, what, n), replayed.makespan.get());
         }
     }
@@ -62,14 +73,14 @@ fn a_collective_alone_takes_what_a_probe_of_it_answers() {
 
 #[test]
 fn collectives_and_messages_wait_for_pcie_where_the_nic_is_faster() {
-    let (mut machine, profile) = site();
+    let (mut machine, profile) = machine();
     machine.node.host.pcie_rate = machine.node.nic.rate * 0.1;
     let pcie = machine.node.host.pcie_rate.get();
     let n = 2 * machine.node.devices;
     let what = Collective::AllReduce;
     let work = Work::Collective { group: 0, what, bytes: Bytes::new(SIZE) };
     let traces = (0..n).map(|_| vec![node("ring", work, &[])]).collect();
-    let replayed = replay(&job(traces, vec![Group::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
+    let replayed = replay(&job(traces, vec![ProcessGroup::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
     close("ring", ring(&machine, &profile, what, n), replayed.makespan.get());
     let least = 2.0 * SIZE * f64::from(n - 1) / f64::from(n) / f64::from(machine.node.devices) / pcie;
     assert!(replayed.makespan.get() > least, "expected above {least}, actual {} s", replayed.makespan.get());
@@ -84,7 +95,7 @@ fn collectives_and_messages_wait_for_pcie_where_the_nic_is_faster() {
 
 #[test]
 fn a_chain_adds_up_and_a_device_runs_one_node_at_a_time() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let chain = job(vec![vec![node("a", ms(1.0), &[]), node("b", ms(2.0), &[0]), node("c", ms(4.0), &[])]], Vec::new());
     let replayed = replay(&chain, &machine, &profile).expect("runs");
     close("makespan", 7e-3, replayed.makespan.get());
@@ -97,8 +108,8 @@ fn a_chain_adds_up_and_a_device_runs_one_node_at_a_time() {
 
 #[test]
 fn arithmetic_is_the_roofline() {
-    let (machine, profile) = site();
-    let peak = machine.device.peak_bf16().get() * profile.value(EstimateKey::GemmBf16Fraction);
+    let (machine, profile) = machine();
+    let peak = machine.device.peak_bf16().get() * profile.value(EstimateKey::Gemm(Precision::Bf16, GemmTerm::Fraction));
     let memory = machine.device.memory_rate().get() * profile.value(EstimateKey::MemoryFraction);
     let latency = profile.value(EstimateKey::KernelLatency);
     for (flops, bytes) in [(1e12, 1e6), (1e6, 1e9), (0.0, 1e9), (1e12, 0.0)] {
@@ -110,11 +121,12 @@ fn arithmetic_is_the_roofline() {
 
 #[test]
 fn a_late_rank_is_waited_for_and_every_rank_accounts_for_its_time() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let work = Work::Collective { group: 0, what: Collective::AllReduce, bytes: Bytes::new(SIZE) };
     let early = vec![node("a", ms(1.0), &[]), node("ring", work, &[0])];
     let late = vec![node("a", ms(9.0), &[]), node("ring", work, &[0])];
-    let replayed = replay(&job(vec![early, late], vec![Group::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
+    let replayed =
+        replay(&job(vec![early, late], vec![ProcessGroup::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
     let alone = ring(&machine, &profile, Collective::AllReduce, 2);
     close("makespan", 9e-3 + alone, replayed.makespan.get());
     close("exposed of the early rank", 8e-3 + alone, replayed.ranks[0].exposed.seconds());
@@ -126,11 +138,11 @@ fn a_late_rank_is_waited_for_and_every_rank_accounts_for_its_time() {
 
 #[test]
 fn communication_hides_beside_compute_that_does_not_wait_for_it() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let work = Work::Collective { group: 0, what: Collective::AllReduce, bytes: Bytes::new(SIZE) };
     let trace = || vec![node("ring", work, &[]), node("a", ms(100.0), &[])];
     let replayed =
-        replay(&job(vec![trace(), trace()], vec![Group::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
+        replay(&job(vec![trace(), trace()], vec![ProcessGroup::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
     close("makespan", 100e-3, replayed.makespan.get());
     assert_eq!(replayed.ranks[0].exposed, SimSpan::ZERO);
     close(
@@ -142,7 +154,7 @@ fn communication_hides_beside_compute_that_does_not_wait_for_it() {
 
 #[test]
 fn messages_take_the_port_between_their_ends() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let bytes = Bytes::new(SIZE);
     let devices = machine.node.devices;
     for to in [1, devices] {
@@ -154,7 +166,8 @@ fn messages_take_the_port_between_their_ends() {
         let path = network.path(topology::DeviceId(0), topology::DeviceId(to), topology::Routing::Adaptive);
         let latency = path.expect("a path").latency.get();
         let rate = if to == 1 {
-            machine.device.scale_up_rate().get() * profile.value(EstimateKey::SendRecvFraction)
+            machine.device.scale_up_rate().get()
+                * profile.value(EstimateKey::Collective(Collective::SendRecv, CollectiveTerm::Fraction))
         } else {
             machine.node.nic.rate.get() * profile.value(EstimateKey::PointToPointFraction)
         };
@@ -162,17 +175,52 @@ fn messages_take_the_port_between_their_ends() {
     }
 }
 
+#[test]
+fn messages_that_meet_on_a_trunk_share_it_and_others_do_not_wait() {
+    let (mut machine, profile) = machine();
+    let devices = machine.node.devices;
+    // A leaf of twelve ports down and four up; eight messages leave it for another leaf.
+    machine.n_nodes = 6;
+    let fabric = &mut machine.fabric;
+    (fabric.kind, fabric.planes, fabric.tiers) = (topology::FabricKind::FatTree, 1, 2);
+    (fabric.switch_ports, fabric.oversubscription) = (16, 3.0);
+    let trunk = fabric.link_rate.get();
+    let bytes = Bytes::new(SIZE);
+    let first = 3 * devices;
+    let alone = SIZE / (machine.node.nic.rate.get() * profile.value(EstimateKey::PointToPointFraction));
+    let network = topology::Network::build(&machine).expect("a network");
+    for routing in [Routing::Adaptive, Routing::Static] {
+        let latency = network.path(topology::DeviceId(0), topology::DeviceId(first), routing).expect("a path").latency;
+        // At once, or each only when the one before must have come.
+        for (n, apart, expected) in
+            [(1, 0.0, alone), (2, 0.0, alone), (8, 0.0, 8.0 * SIZE / (4.0 * trunk)), (8, 1.0, 7.0 + alone)]
+        {
+            let mut traces = vec![Vec::new(); (first + devices) as usize];
+            for rank in 0..n {
+                let to = first + rank;
+                let waits = Work::Device(Seconds::new(apart * f64::from(rank)));
+                let send = Work::Send { to, tag: 7, bytes };
+                traces[rank as usize] = vec![node("wait", waits, &[]), node("send", send, &[0])];
+                traces[to as usize] = vec![node("receive", Work::Receive { from: rank, tag: 7 }, &[])];
+            }
+            let replayed = routed(&job(traces, Vec::new()), &machine, &profile, routing).expect("runs");
+            close(&format!("{n} {apart} s apart, {routing:?}"), expected + latency.get(), replayed.makespan.get());
+        }
+    }
+}
+
 /// `latency + bytes over the port's share` of a message to the next rank of a node.
 fn message(machine: &Machine, profile: &Profile) -> f64 {
     let network = topology::Network::build(machine).expect("a network");
     let path = network.path(topology::DeviceId(0), topology::DeviceId(1), topology::Routing::Adaptive);
-    let rate = machine.device.scale_up_rate().get() * profile.value(EstimateKey::SendRecvFraction);
+    let rate = machine.device.scale_up_rate().get()
+        * profile.value(EstimateKey::Collective(Collective::SendRecv, CollectiveTerm::Fraction));
     path.expect("a path").latency.get() + SIZE / rate
 }
 
 #[test]
 fn a_message_sets_out_with_its_sender_and_is_received_when_its_receiver_has_begun() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let alone = message(&machine, &profile);
     let send = node("send", Work::Send { to: 1, tag: 7, bytes: Bytes::new(SIZE) }, &[]);
     let receive = |after: &[u32]| node("receive", Work::Receive { from: 0, tag: 7 }, after);
@@ -189,7 +237,7 @@ fn a_message_sets_out_with_its_sender_and_is_received_when_its_receiver_has_begu
 
 #[test]
 fn a_ring_goes_round_where_all_send_first_and_is_stuck_where_all_receive_first() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     for n in [2, 3, 8_u32] {
         let ring = |sends_first: bool| {
             let trace = |rank: u32| {
@@ -209,7 +257,7 @@ fn a_ring_goes_round_where_all_send_first_and_is_stuck_where_all_receive_first()
 
 #[test]
 fn a_workload_of_one_trace_is_its_ranks_in_lockstep() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let header = "HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 4 ep: 1 pp: 1 vpp: 1 ga: 1 all_gpus: 16 \
                   checkpoints: 0 checkpoint_initiates: 0";
     let text = format!("{header}\n1\na -1 1000000 ALLGATHER {SIZE} 2000000 NONE 0 3000000 ALLREDUCE {SIZE} 0\n");
@@ -229,7 +277,7 @@ fn a_workload_of_one_trace_is_its_ranks_in_lockstep() {
         }
         nodes
     });
-    let every = job(traces.collect(), all.iter().cloned().map(Group::Ranks).collect());
+    let every = job(traces.collect(), all.iter().cloned().map(ProcessGroup::Ranks).collect());
     let [one, every] = [one, every].map(|job| replay(&job, &machine, &profile).expect("runs"));
     assert_eq!((one.ranks.len(), every.ranks.len()), (1, 16));
     assert_eq!(one.makespan, every.makespan);
@@ -238,7 +286,7 @@ fn a_workload_of_one_trace_is_its_ranks_in_lockstep() {
 
 #[test]
 fn what_cannot_run_says_why() {
-    let (machine, profile) = site();
+    let (machine, profile) = machine();
     let crowd = job(vec![vec![node("a", ms(1.0), &[])]; 1 + machine.n_devices() as usize], Vec::new());
     let text = replay(&crowd, &machine, &profile).expect_err("too many").to_string();
     assert!(text.contains("ranks but the machine") && text.contains("cluster.nodes"), "{text}");
@@ -249,7 +297,7 @@ fn what_cannot_run_says_why() {
     let call =
         |group| node("ring", Work::Collective { group, what: Collective::AllReduce, bytes: Bytes::new(1.0) }, &[]);
     let then = |group| Node { after: vec![0], ..call(group) };
-    let groups = vec![Group::Ranks(vec![0, 1]); 2];
+    let groups = vec![ProcessGroup::Ranks(vec![0, 1]); 2];
     let crossed = job(vec![vec![call(0), then(1)], vec![call(1), then(0)]], groups);
     let text = replay(&crossed, &machine, &profile).expect_err("crossed").to_string();
     assert!(text.contains("rank 0: ring waits for ever"), "{text}");

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{Call, CollectiveKeys, EstimateKey};
+use calibrate::{Call, CollectiveTerm, EstimateKey, GemmTerm};
 use plan::{Ending, Instruction, Keep, PlanError, Program, Ran, Recording};
 use platform::{ExchangeKind, Flow, Kernel, Placement, Platform};
 use units::Bytes;
-use workloads::op::Collective;
+use workloads::op::{Collective, Precision};
 use workloads::schedule::{Slot, replay};
 
 use crate::flight::{BALANCED, Flight, TINY, V3, fly, plan};
@@ -65,13 +65,14 @@ fn one_stage_and_one_micro_batch_take_the_sum_of_their_kernels() {
 #[test]
 fn a_product_takes_its_waves() {
     let flight = alone(&["job.precision=bf16", "policy.logit-pieces=1"]);
-    let (device, model) = (&flight.plan.machine.device, &flight.plan.model);
-    let value = |key| flight.plan.profile.value(key);
+    let (device, model) = (&flight.plan.site.machine.device, &flight.plan.job.model);
+    let value = |key| flight.plan.site.profile.value(key);
     let tiles = (flight.plan.job.sequence as f64 / 128.0).ceil() * (model.vocabulary as f64 / 128.0).ceil();
     let waves = (tiles / f64::from(device.sms)).ceil();
     // FP32 logits: twice the store of BF16.
-    let inner = model.hidden as f64 + 2.0 * value(EstimateKey::GemmBf16Overhead);
-    let rate = device.peak_bf16().get() / f64::from(device.sms) * value(EstimateKey::GemmBf16Fraction);
+    let inner = model.hidden as f64 + 2.0 * value(EstimateKey::Gemm(Precision::Bf16, GemmTerm::Overhead));
+    let rate = device.peak_bf16().get() / f64::from(device.sms)
+        * value(EstimateKey::Gemm(Precision::Bf16, GemmTerm::Fraction));
     let expectation = value(EstimateKey::KernelLatency) + waves * 2.0 * 128.0 * 128.0 * inner / rate;
     agree(expectation, mean_seconds(&flight, "head"), 1e-9, "logits, bound by arithmetic");
 }
@@ -79,9 +80,9 @@ fn a_product_takes_its_waves() {
 #[test]
 fn a_norm_takes_its_bytes() {
     let flight = alone(&[]);
-    let value = |key| flight.plan.profile.value(key);
-    let bytes = 2.0 * 2.0 * (flight.plan.job.sequence * flight.plan.model.hidden) as f64;
-    let device = &flight.plan.machine.device;
+    let value = |key| flight.plan.site.profile.value(key);
+    let bytes = 2.0 * 2.0 * (flight.plan.job.sequence * flight.plan.job.model.hidden) as f64;
+    let device = &flight.plan.site.machine.device;
     let together = device.memory_rate().get() * value(EstimateKey::MemoryFraction);
     let rate = together.min(f64::from(device.sms) * value(EstimateKey::MemoryRatePerSm));
     let expectation = value(EstimateKey::KernelLatency) + bytes / rate;
@@ -99,20 +100,22 @@ fn mean_seconds(flight: &Flight, name: &str) -> f64 {
 #[test]
 fn gradients_are_reduced_and_weights_gathered_over_the_node() {
     let flight = alone(&["parallel.dp=8", "job.global-batch=8"]);
-    let value = |key| flight.plan.profile.value(key);
-    let stages = workloads::parallel::stage_layers(&flight.plan.model, &flight.plan.parallel.stages);
-    let params = workloads::step::held_params(&flight.plan.model, &flight.plan.parallel, &stages).common as f64;
-    let port = flight.plan.machine.device.scale_up_rate().get();
-    let around = |keys: CollectiveKeys, bytes: f64| {
-        let latency = value(keys.latency) + 6.0 * value(keys.rank_latency);
+    let value = |key| flight.plan.site.profile.value(key);
+    let stages = workloads::parallel::stage_layers(&flight.plan.job.model, &flight.plan.job.parallel.stages);
+    let params = workloads::step::held_params(&flight.plan.job.model, &flight.plan.job.parallel, &stages).common as f64;
+    let port = flight.plan.site.machine.device.scale_up_rate().get();
+    let around = |what: Collective, bytes: f64| {
+        let value = |term| value(EstimateKey::Collective(what, term));
+        let latency = value(CollectiveTerm::Latency) + 6.0 * value(CollectiveTerm::RankLatency);
         let sent = params * bytes * 7.0 / 8.0;
-        let slowest = f64::max(sent / (port * value(keys.fraction)), params * bytes / value(keys.copy));
-        latency + (slowest.sqrt() + value(keys.piece).sqrt()).powi(2)
+        let (port, copies) = (port * value(CollectiveTerm::Fraction), value(CollectiveTerm::CopyRate));
+        let slowest = f64::max(sent / port, params * bytes / copies);
+        latency + (slowest.sqrt() + value(CollectiveTerm::Piece).sqrt()).powi(2)
     };
     let rings = [("gradient-reduce", 4.0, Collective::ReduceScatter), ("weight-gather", 2.0, Collective::AllGather)];
     for (name, bytes, what) in rings {
         let index = flight.program.ops.iter().position(|op| op.name == name).expect("it ran");
-        agree(around(CollectiveKeys::of(what), bytes), flight.outcome.ops[index].span.seconds(), 1e-9, name);
+        agree(around(what, bytes), flight.outcome.ops[index].span.seconds(), 1e-9, name);
     }
 }
 
@@ -125,17 +128,19 @@ fn a_collective_takes_in_a_step_what_it_takes_alone() {
     ] {
         let flight = alone(sets);
         let Flight { plan, .. } = &flight;
-        let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
-        let params = workloads::step::held_params(&plan.model, &plan.parallel, &stages).common as f64;
-        let placement = Placement::new(&plan.machine, plan.machine.node.devices);
-        let platform = Platform::new(&plan.machine, &plan.profile, placement, plan.policy.routing).expect("a machine");
-        let group = platform.group(&[(0..plan.parallel.dp).collect()]).expect("a group");
+        let stages = workloads::parallel::stage_layers(&plan.job.model, &plan.job.parallel.stages);
+        let params = workloads::step::held_params(&plan.job.model, &plan.job.parallel, &stages).common as f64;
+        let placement = Placement::new(&plan.site.machine, plan.site.machine.node.devices);
+        let platform = Platform::new(&plan.site.machine, &plan.site.profile, placement, plan.job.policy.routing)
+            .expect("a machine");
+        let group = platform.group(&[(0..plan.job.parallel.dp).collect()]).expect("a group");
         assert_eq!(group.spread.n_nodes, n_nodes);
         let rings =
             [("gradient-reduce", 4.0, Collective::ReduceScatter), ("weight-gather", 2.0, Collective::AllGather)];
         for (name, bytes, what) in rings {
             let call = Call::new(what, Bytes::new(params * bytes));
-            let alone = plan::collective_alone(&plan.machine.device, &plan.profile, &call, &group.spread, None);
+            let alone =
+                plan::collective_alone(&plan.site.machine.device, &plan.site.profile, &call, &group.spread, None);
             let time = alone.expect("it runs").answer.time.get();
             let index = flight.program.ops.iter().position(|op| op.name == name).expect("it ran");
             agree(time, flight.outcome.ops[index].span.seconds(), 1e-9, name);
@@ -147,18 +152,18 @@ fn a_collective_takes_in_a_step_what_it_takes_alone() {
 fn a_balanced_dispatch_takes_its_remote_tokens_over_the_nic() {
     let folded = plan(V3, &[BALANCED]);
     let mut whole = folded.clone();
-    whole.policy.folding = plan::Folding::None;
+    whole.simulation.folding = plan::Folding::None;
     for plan in [folded, whole] {
-        let program = plan::lower(&plan).expect("the main job");
+        let program = plan::lower(plan.view()).expect("the main job");
         let batch = &program.pool.as_ref().expect("a mixture of experts").batches()[0];
         let remote = 7.0 * f64::from(batch.to_node[1]);
-        let nic = plan.machine.node.nic.rate.get();
+        let nic = plan.site.machine.node.nic.rate.get();
         let ways = [
             (ExchangeKind::Dispatch, 7168.0 * (1.0 + 4.0 / 128.0), EstimateKey::DispatchScaleOutFraction),
             (ExchangeKind::Combine, 7168.0 * 2.0, EstimateKey::CombineScaleOutFraction),
         ];
         for (kind, bytes, fraction) in ways {
-            let expectation = remote * bytes / (nic * plan.profile.value(fraction));
+            let expectation = remote * bytes / (nic * plan.site.profile.value(fraction));
             let actual = program.exchanges[0][kind as usize].alone.get();
             agree(expectation, actual, 1e-3, "dispatch and combine alone");
         }
@@ -168,7 +173,7 @@ fn a_balanced_dispatch_takes_its_remote_tokens_over_the_nic() {
 #[test]
 fn a_lone_dispatch_in_a_step_takes_as_long_as_alone() {
     let plan = plan(V3, &[BALANCED]);
-    let program = plan::lower(&plan).expect("the main job");
+    let program = plan::lower(plan.view()).expect("the main job");
     let outcome =
         plan::run(&program, Keep { ranks: Recording::OnePerStage, streams: true }, &plan::Progress::default())
             .expect("it runs");
@@ -182,7 +187,7 @@ fn a_lone_dispatch_in_a_step_takes_as_long_as_alone() {
 #[test]
 fn a_combine_goes_back_the_ways_of_its_dispatch() {
     let sets = ["traffic.router=skewed", "traffic.samples=1", "traffic.skew=0.3", "policy.folding=none"];
-    let program = plan::lower(&plan(TINY, &sets)).expect("a preset with patches");
+    let program = plan::lower(plan(TINY, &sets).view()).expect("a preset with patches");
     let [dispatch, combine] = &program.exchanges[0];
     assert_eq!(dispatch.flows.len(), combine.flows.len());
     let (fp8, bf16) = (7168.0 * (1.0 + 4.0 / 128.0), 7168.0 * 2.0);
@@ -201,7 +206,7 @@ fn a_combine_goes_back_the_ways_of_its_dispatch() {
 fn a_step_sends_what_its_layers_send() {
     for folding in ["auto", "none"] {
         let Flight { plan, program, outcome } = fly(TINY, &[BALANCED, &format!("policy.folding={folding}")]);
-        let layers = f64::from(plan.model.layers - plan.model.experts.as_ref().expect("experts").first_dense);
+        let layers = f64::from(plan.job.model.layers - plan.job.model.experts.as_ref().expect("experts").first_dense);
         // Forward and backward, of every micro-batch, on every group that is simulated.
         let times = 2.0 * layers * f64::from(program.n_micro_batches) * f64::from(program.n_columns);
         let [dispatch, combine] = &program.exchanges[0];
@@ -275,9 +280,10 @@ fn a_step_is_the_replay_of_its_chunks() {
             .iter()
             .filter_map(|chunk| Some(((chunk.rank, chunk.slot?), chunk.end.since(chunk.start).seconds())))
             .collect();
-        let slots = plan.policy.schedule.slots(plan.parallel.pp, n).expect("it was laid out before");
+        let slots = plan.job.policy.schedule.slots(plan.job.parallel.pp, n).expect("it was laid out before");
         let cost = |rank: u32, slot: &Slot| spans[&(rank, *slot)];
-        let replayed = replay(&slots, plan.policy.schedule, plan.parallel.pp, &cost).expect("a schedule that ran");
+        let replayed =
+            replay(&slots, plan.job.policy.schedule, plan.job.parallel.pp, &cost).expect("a schedule that ran");
         // Microseconds of latency a message remain.
         agree(replayed.makespan, end(&flight), 2e-3, schedule);
     }
@@ -286,8 +292,8 @@ fn a_step_is_the_replay_of_its_chunks() {
 #[test]
 fn memory_that_fits_and_memory_that_does_not() {
     let plan = plan(V3, &[]);
-    let pool = plan::sample(&plan).expect("it can be sampled");
-    let ranks = plan::check_memory(&plan, pool.as_ref()).expect("the published job did fit");
+    let pool = plan::sample(plan.view()).expect("it can be sampled");
+    let ranks = plan::check_memory(plan.view(), pool.as_ref()).expect("the published job did fit");
     assert_eq!(ranks.len(), 16);
     for rank in &ranks {
         agree(rank.items.iter().map(|(_, bytes)| bytes.get()).sum(), rank.total.get(), 1e-12, "a rank's items");
@@ -303,8 +309,8 @@ fn memory_that_fits_and_memory_that_does_not() {
     agree(4.0 * (experts + shared + 8.0 * latent), item(5, "gradients"), 0.01, "gradients of rank 5");
 
     let mut small = plan.clone();
-    small.machine.device.memory.capacity_per_stack = units::Bytes::new(8.0 * 1024_f64.powi(3));
-    match plan::check_memory(&small, pool.as_ref()) {
+    small.site.machine.device.memory.capacity_per_stack = units::Bytes::new(8.0 * 1024_f64.powi(3));
+    match plan::check_memory(small.view(), pool.as_ref()) {
         Err(PlanError::Memory { rank, needed, capacity, table }) => {
             assert!(needed > capacity && table[rank as usize].total == needed && table.len() == 16);
             assert!(table.iter().all(|row| row.total <= needed), "the fullest rank is named");

@@ -1,7 +1,7 @@
 //! An exchange that SMs bind: how long it takes follows from who copies what.
 
+use crate::flight::Training;
 use calibrate::EstimateKey;
-use plan::Plan;
 use platform::{ExchangeKind, ExchangeTemplate};
 
 use crate::flight::{BALANCED, plan};
@@ -17,9 +17,9 @@ const BOUND: [&str; 5] = [
 /// Devices of a node.
 const N_DEVICES: f64 = 8.0;
 
-fn exchange(sets: &[&str]) -> (Plan, [ExchangeTemplate; 2]) {
+fn exchange(sets: &[&str]) -> (Training, [ExchangeTemplate; 2]) {
     let plan = plan("moe-layer", &[&BOUND[..], sets].concat());
-    let mut program = plan::lower(&plan).expect("a preset with patches");
+    let mut program = plan::lower(plan.view()).expect("a preset with patches");
     (plan, program.exchanges.swap_remove(0))
 }
 
@@ -39,7 +39,7 @@ fn through_buffers_the_busier_half_of_the_sms_copies() {
         ["cluster.nodes=1", "parallel.ep=8", "job.global-batch=8", "model.experts.groups=1", "model.node-limit=1"];
     for (sets, n_nodes) in [(&[][..], 2.0), (&one_node[..], 0.0)] {
         let (plan, templates) = exchange(sets);
-        let rate = 4.0 * plan.profile.value(EstimateKey::AllToAllRatePerSm);
+        let rate = 4.0 * plan.site.profile.value(EstimateKey::AllToAllRatePerSm);
         for (kind, template) in ["dispatch", "combine"].iter().zip(&templates) {
             let [up, out] = sizes(template);
             // One half hands on, or sums; the other half takes what was handed on, and sends to the relays.
@@ -52,7 +52,7 @@ fn through_buffers_the_busier_half_of_the_sms_copies() {
 #[test]
 fn in_place_only_who_hands_on_copies_and_only_who_sums_reads() {
     let (plan, [dispatch, combine]) = exchange(&["policy.exchange-copies=in-place"]);
-    let rate = 4.0 * plan.profile.value(EstimateKey::AllToAllBulkRatePerSm);
+    let rate = 4.0 * plan.site.profile.value(EstimateKey::AllToAllBulkRatePerSm);
     let [up, _] = sizes(&dispatch);
     agree(N_DEVICES * up / rate, dispatch.alone.get(), "dispatch");
     // The relay sums what its node sends, the source what the other node sends.

@@ -11,9 +11,9 @@ const LAYER: &str = "moe-layer-direct";
 const TWO_NODES: [&str; 3] = ["cluster.nodes=2", "parallel.ep=16", "job.global-batch=16"];
 const BYTES: [f64; 2] = [7168.0 * (1.0 + 4.0 / 128.0), 7168.0 * 2.0];
 
-fn program(sets: &[&str]) -> (plan::Plan, Program) {
+fn program(sets: &[&str]) -> (crate::flight::Training, Program) {
     let plan = plan(LAYER, &[&TWO_NODES[..], &["policy.folding=none"], sets].concat());
-    let program = plan::lower(&plan).expect("a preset with patches");
+    let program = plan::lower(plan.view()).expect("a preset with patches");
     (plan, program)
 }
 
@@ -36,13 +36,13 @@ fn balanced_it_takes_its_latency_and_the_slower_ports_bytes() {
     // With 18 links a node the NIC is slower; with one, 25 GB/s and eight receivers of fewer bytes, the scale-up port.
     for (set, slower) in [("gpu.scale-up.links=18", "out"), ("gpu.scale-up.links=1", "up")] {
         let (plan, program) = program(&[BALANCED, set]);
-        let value = |key| plan.profile.value(key);
-        let device = &plan.machine.device;
+        let value = |key| plan.site.profile.value(key);
+        let device = &plan.site.machine.device;
         for kind in [ExchangeKind::Dispatch, ExchangeKind::Combine] {
-            let [up, out] = plan.policy.exchange.fractions().map(|keys| value(keys[kind as usize]));
+            let [up, out] = plan.job.policy.exchange.fractions().map(|keys| value(keys[kind as usize]));
             let bytes = 64.0 * BYTES[kind as usize];
             let up = 7.0 * bytes / (device.scale_up_rate().get() * up);
-            let out = 8.0 * bytes / (plan.machine.node.nic.rate.get() * out);
+            let out = 8.0 * bytes / (plan.site.machine.node.nic.rate.get() * out);
             assert_eq!(up < out, slower == "out", "{set}: {up} s and {out} s");
             let template = &program.exchanges[0][kind as usize];
             agree(up.max(out), template.alone.get(), 1e-9, set);
@@ -92,7 +92,7 @@ fn every_copy_goes_once_and_its_result_comes_back() {
 #[test]
 fn planes_that_do_not_meet_are_refused() {
     let direct = ["policy.exchange=direct", BALANCED];
-    let lower = |sets: &[&str]| plan::lower(&plan(TINY, &[&direct[..], sets].concat()));
+    let lower = |sets: &[&str]| plan::lower(plan(TINY, &[&direct[..], sets].concat()).view());
     let Err(error) = lower(&[]) else { panic!("eight planes, two nodes") };
     let message = error.to_string();
     for part in ["different planes", "`fabric.planes` = 8", "`policy.exchange=forwarded`", "`use.fabric=rail-ft2`"] {
@@ -122,7 +122,7 @@ fn crowded_routes_slow_it() {
     let four_nodes = ["cluster.nodes=4", "parallel.ep=32", "job.global-batch=32", "fabric.switch-ports=8", BALANCED];
     let rails = |routing: &str| {
         let plan = plan(LAYER, &[&four_nodes[..], &[&format!("policy.routing={routing}")]].concat());
-        let program = plan::lower(&plan).expect("a preset with patches");
+        let program = plan::lower(plan.view()).expect("a preset with patches");
         program.exchanges[0][ExchangeKind::Dispatch as usize].alone.get()
     };
     let (adaptive, ecmp) = (rails("adaptive"), rails("ecmp"));
@@ -133,6 +133,6 @@ fn crowded_routes_slow_it() {
 fn an_engine_leaves_the_sums_to_sms() {
     for (engine, sms) in [("none", 20), ("copy", 10), ("full", 0)] {
         let sets = ["policy.comm-sms=auto", "parallel.ep=8", BALANCED, &format!("gpu.comm-engine={engine}")];
-        assert_eq!(plan(LAYER, &sets).policy.comm_sms, sms, "{engine}");
+        assert_eq!(plan(LAYER, &sets).job.policy.comm_sms, sms, "{engine}");
     }
 }

@@ -1,6 +1,8 @@
 //! A scenario with patches, loaded, lowered and run.
 
-use plan::{Keep, Outcome, PhaseSpans, Plan, PlanError, Program, Recording};
+use plan::{
+    CostTerms, Job, Keep, Outcome, PhaseSpans, Plan, PlanError, Program, Recording, Simulation, Site, Train, TrainPlan,
+};
 use scenario::Library;
 use units::SimSpan;
 
@@ -11,18 +13,41 @@ pub(crate) const TINY: &str = "tiny-moe";
 /// No spread between ranks, so nothing is sampled.
 pub(crate) const BALANCED: &str = "traffic.router=balanced";
 
+/// The plan of a training job, to change at will.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Training {
+    pub(crate) name: String,
+    pub(crate) site: Site,
+    pub(crate) job: Train,
+    pub(crate) simulation: Simulation,
+    pub(crate) cost: CostTerms,
+}
+
+impl Training {
+    pub(crate) fn of(plan: Plan) -> Self {
+        let Plan { name, site, job, simulation, cost } = plan;
+        let Job::Train(job) = job else { panic!("{name} is no training") };
+        Self { name, site, job: *job, simulation, cost }
+    }
+
+    pub(crate) fn view(&self) -> TrainPlan<'_> {
+        let Self { name, site, job, simulation, cost } = self;
+        TrainPlan { name, site, job, simulation, cost }
+    }
+}
+
 /// A step that ran.
 pub(crate) struct Flight {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Training,
     pub(crate) program: Program,
     pub(crate) outcome: Outcome,
 }
 
 /// The plan of a scenario with patches.
-pub(crate) fn plan(scenario: &str, sets: &[&str]) -> Plan {
+pub(crate) fn plan(scenario: &str, sets: &[&str]) -> Training {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     let loaded = scenario::load(scenario, &sets, &Library::built_in());
-    loaded.unwrap_or_else(|mistakes| panic!("{mistakes}")).plan
+    Training::of(loaded.unwrap_or_else(|mistakes| panic!("{mistakes}")).plan)
 }
 
 /// Flies a scenario with patches.
@@ -31,8 +56,8 @@ pub(crate) fn fly(scenario: &str, sets: &[&str]) -> Flight {
 }
 
 /// Lowers and runs a plan.
-pub(crate) fn run(plan: Plan) -> Result<Flight, PlanError> {
-    let program = plan::lower(&plan)?;
+pub(crate) fn run(plan: Training) -> Result<Flight, PlanError> {
+    let program = plan::lower(plan.view())?;
     let outcome =
         plan::run(&program, Keep { ranks: Recording::OnePerStage, streams: false }, &plan::Progress::default())?;
     Ok(Flight { plan, program, outcome })

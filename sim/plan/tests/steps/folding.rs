@@ -135,9 +135,9 @@ fn the_step_is_stable_against_the_size_of_the_pool() {
 fn folding_does_not_hide_what_cannot_be_placed() {
     for folding in [plan::Folding::Auto, plan::Folding::None] {
         let mut plan = plan(TINY, &[BALANCED]);
-        plan.policy.folding = folding;
-        plan.parallel.ep = 12;
-        plan.parallel.dp = 12;
+        plan.simulation.folding = folding;
+        plan.job.parallel.ep = 12;
+        plan.job.parallel.dp = 12;
         let error = run(plan).map(|flight: Flight| flight.outcome.step);
         assert!(matches!(error, Err(PlanError::Placement { .. } | PlanError::Contradiction(_))), "{error:?}");
     }

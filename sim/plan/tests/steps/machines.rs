@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use scenario::Library;
 
-use crate::flight::{BALANCED, TINY, run};
+use crate::flight::{BALANCED, TINY, Training, run};
 
 /// A quantity of any size that files may hold.
 fn sized(key: &'static str, unit: &'static str) -> BoxedStrategy<String> {
@@ -105,12 +105,12 @@ proptest! {
         sets.extend([BALANCED.to_owned(), "policy.memory-reserved='0 GiB'".to_owned()]);
         // A file is refused by the reader, whose messages have tests of their own.
         let Ok(loaded) = scenario::load(TINY, &sets, &Library::built_in()) else { return Ok(()) };
-        match plan::lower(&loaded.plan) {
+        match plan::lower(Training::of(loaded.plan.clone()).view()) {
             Ok(program) => {
                 for demand in demands(&program) {
                     prop_assert!(demand.is_finite() && demand >= 0.0, "{demand}");
                 }
-                let flight = run(loaded.plan).map_err(|error| TestCaseError::fail(error.to_string()))?;
+                let flight = run(Training::of(loaded.plan)).map_err(|error| TestCaseError::fail(error.to_string()))?;
                 let step = flight.seconds();
                 prop_assert!(step > 0.0 && step < units::SimTime::MAX.seconds() / 2.0, "{step} s");
             }
@@ -122,7 +122,7 @@ proptest! {
 
 #[test]
 fn a_step_too_long_to_count_says_so_and_a_long_one_is_counted() {
-    let of = |sets: &[&str]| plan::lower(&crate::flight::plan(TINY, &[&[BALANCED][..], sets].concat()));
+    let of = |sets: &[&str]| plan::lower(crate::flight::plan(TINY, &[&[BALANCED][..], sets].concat()).view());
     let slow = of(&["gpu.memory.rate-per-stack='1 B/s'"]).expect_err("211 days are not enough").to_string();
     assert!(slow.contains("pipeline rank 0") && slow.contains("mistyped unit"), "{slow}");
     assert!(of(&["gpu.memory.rate-per-stack='1 GB/s'"]).is_ok(), "hours are");
@@ -147,14 +147,14 @@ fn no_sms_of_communication_are_refused_unless_an_engine_does_their_work() {
     }
     // A plan that no file made is refused by the lowering.
     let mut plan = crate::flight::plan(TINY, &[BALANCED]);
-    plan.policy.comm_sms = 0;
-    assert!(matches!(plan::lower(&plan), Err(PlanError::NoCommSms { key: "policy.comm-sms", .. })));
-    (plan.policy.comm_sms, plan.policy.lone_comm_sms) = (20, 0);
-    assert!(matches!(plan::lower(&plan), Err(PlanError::NoCommSms { key: "policy.lone-comm-sms", .. })));
+    plan.job.policy.comm_sms = 0;
+    assert!(matches!(plan::lower(plan.view()), Err(PlanError::NoCommSms { key: "policy.comm-sms", .. })));
+    (plan.job.policy.comm_sms, plan.job.policy.lone_comm_sms) = (20, 0);
+    assert!(matches!(plan::lower(plan.view()), Err(PlanError::NoCommSms { key: "policy.lone-comm-sms", .. })));
     // From one SM on, more of them never make an exchange slower.
     let alone = |sms: u32| {
         let sets = [format!("policy.comm-sms={sms}"), format!("policy.lone-comm-sms={sms}")];
-        let program = plan::lower(&crate::flight::plan(TINY, &[BALANCED, &sets[0], &sets[1]])).expect("it runs");
+        let program = plan::lower(crate::flight::plan(TINY, &[BALANCED, &sets[0], &sets[1]]).view()).expect("it runs");
         program.exchanges[0].iter().map(|template| template.alone.get()).sum::<f64>()
     };
     let times: Vec<f64> = [1, 2, 4, 8, 20, 64].map(alone).into();
@@ -164,12 +164,12 @@ fn no_sms_of_communication_are_refused_unless_an_engine_does_their_work() {
 #[test]
 fn arithmetic_that_a_device_lacks_is_named_by_the_lowering_too() {
     let mut plan = crate::flight::plan(TINY, &[BALANCED]);
-    plan.machine.device.tensor.fp8.flops_per_sm_clock = 0.0;
-    let refusal = plan::lower(&plan).expect_err("no FP8").to_string();
+    plan.site.machine.device.tensor.fp8.flops_per_sm_clock = 0.0;
+    let refusal = plan::lower(plan.view()).expect_err("no FP8").to_string();
     assert!(refusal.contains("FP8") && refusal.contains("`gpu.tensor.fp8.flops-per-sm-clock` is 0"), "{refusal}");
-    plan.job.precision = plan::LinearPrecision::Bf16;
-    assert!(plan::lower(&plan).is_ok(), "BF16 asks for none");
-    plan.machine.node.nic.rate = units::BytesPerSec::ZERO;
-    let refusal = plan::lower(&plan).expect_err("no NIC").to_string();
+    plan.job.precision = workloads::op::LinearPrecision::Bf16;
+    assert!(plan::lower(plan.view()).is_ok(), "BF16 asks for none");
+    plan.site.machine.node.nic.rate = units::BytesPerSec::ZERO;
+    let refusal = plan::lower(plan.view()).expect_err("no NIC").to_string();
     assert!(refusal.contains("`node.nic.rate`"), "{refusal}");
 }

@@ -19,12 +19,12 @@ fn agree(expectation: f64, actual: f64, what: &str) {
     assert!((actual / expectation - 1.0).abs() <= 1e-9, "{what}: expectation {expectation:e}, actual {actual:e}");
 }
 
-fn across(ratio: f64, sets: &[&str]) -> (plan::Plan, Program) {
+fn across(ratio: f64, sets: &[&str]) -> (crate::flight::Training, Program) {
     let (_, ports, over) = SHAPES[SHAPES.iter().position(|shape| shape.0 == ratio).expect("a shape")];
     let plan = plan(TINY, &[&["use.fabric=ft2", ports, over, BALANCED], sets].concat());
-    let leaf = plan.machine.fabric.leaf_ports();
+    let leaf = plan.site.machine.fabric.leaf_ports();
     assert_eq!((leaf.down, leaf.ratio()), (8, ratio), "nothing is rounded");
-    let program = plan::lower(&plan).expect("a preset with patches");
+    let program = plan::lower(plan.view()).expect("a preset with patches");
     (plan, program)
 }
 
@@ -39,8 +39,8 @@ fn an_exchange_that_fills_the_uplinks_takes_the_ratio_times_as_long() {
                         across(ratio, &[&[routing, tiers, "policy.folding=none"], &NOTHING_ELSE[..]].concat());
                     let template = &program.exchanges[0][kind as usize];
                     let flow = template.flows.iter().find(|flow| !flow.up).expect("two nodes");
-                    let port = flow.occupied[0] / plan.machine.node.nic.rate.get();
-                    let uplinks = ratio * flow.bytes / plan.machine.fabric.link_rate.get();
+                    let port = flow.occupied[0] / plan.site.machine.node.nic.rate.get();
+                    let uplinks = ratio * flow.bytes / plan.site.machine.fabric.link_rate.get();
                     // Each rank sends one message over the network.
                     let bound = if uplinks > port { uplinks } else { 0.0 };
                     assert_eq!(bound > 0.0, ratio > 1.0, "a port loses less than half of its rate");
@@ -61,7 +61,7 @@ fn an_exchange_that_fills_the_uplinks_takes_the_ratio_times_as_long() {
 fn a_message_that_fills_the_uplinks_takes_the_ratio_times_as_long() {
     for ratio in SHAPES.map(|(ratio, ..)| ratio) {
         let (plan, program) = across(ratio, &[]);
-        let expectation = 2.0 * ratio * program.messages.each.bytes / plan.machine.fabric.link_rate.get();
+        let expectation = 2.0 * ratio * program.messages.each.bytes / plan.site.machine.fabric.link_rate.get();
         agree(expectation, program.messages.each.shortest, &format!("{ratio} : 1"));
     }
 }
@@ -90,7 +90,7 @@ fn within_a_leaf_it_changes_nothing() {
 fn a_leaf_that_is_not_full_has_uplinks_to_spare() {
     let shortest = |over: &str| {
         let sets = ["use.fabric=ft2", "fabric.switch-ports=64", "cluster.nodes=8", over, BALANCED];
-        plan::lower(&plan(TINY, &sets)).expect("a preset with patches").messages.each.shortest
+        plan::lower(plan(TINY, &sets).view()).expect("a preset with patches").messages.each.shortest
     };
     // Four nodes a leaf: of its 32 NICs, 16 send up. At 3 : 1 six nodes share 16 ports up, and 16 NICs send.
     let [full, over] = ["fabric.oversubscription=1", "fabric.oversubscription=3"].map(shortest);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use units::SimSpan;
 
-use crate::flight::{Flight, TINY, run};
+use crate::flight::{Flight, TINY, Training, run};
 use crate::similarity::quicker;
 
 /// One of some values of a key.
@@ -59,7 +59,7 @@ fn patches() -> impl Strategy<Value = Vec<String>> {
 fn flown(sets: &[String]) -> Result<Flight, TestCaseError> {
     let library = scenario::Library::built_in();
     let loaded = scenario::load(TINY, sets, &library).map_err(|mistakes| told(&mistakes.to_string()))?;
-    run(loaded.plan).map_err(|error: PlanError| told(&error.to_string()))
+    run(Training::of(loaded.plan)).map_err(|error: PlanError| told(&error.to_string()))
 }
 
 fn told(reason: &str) -> TestCaseError {

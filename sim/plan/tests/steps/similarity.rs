@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use crate::flight::Training;
 use calibrate::{Dimension, Estimate, Profile};
-use plan::Plan;
 
 use crate::flight::{BALANCED, TINY, V3, plan, run};
 
 /// Every rate `k` times as high, every latency a `k`-th.
-pub(crate) fn quicker(plan: &Plan, k: f64) -> Plan {
+pub(crate) fn quicker(plan: &Training, k: f64) -> Training {
     let mut quick = plan.clone();
-    let device = &mut quick.machine.device;
+    let device = &mut quick.site.machine.device;
     device.clock = device.clock * k;
     device.memory.rate_per_stack = device.memory.rate_per_stack * k;
     device.scale_up.rate_per_link = device.scale_up.rate_per_link * k;
     device.scale_up.latency = device.scale_up.latency / k;
-    let (node, fabric) = (&mut quick.machine.node, &mut quick.machine.fabric);
+    let (node, fabric) = (&mut quick.site.machine.node, &mut quick.site.machine.fabric);
     node.nic.rate = node.nic.rate * k;
     node.host.pcie_rate = node.host.pcie_rate * k;
     node.host.pcie_latency = node.host.pcie_latency / k;
@@ -35,8 +35,8 @@ pub(crate) fn quicker(plan: &Plan, k: f64) -> Plan {
         };
         (key, Estimate { value: estimate.value * scale, ..estimate.clone() })
     };
-    let estimates: BTreeMap<_, _> = plan.profile.iter().map(scaled).collect();
-    quick.profile = Profile::new(estimates).expect("as many as before");
+    let estimates: BTreeMap<_, _> = plan.site.profile.iter().map(scaled).collect();
+    quick.site.profile = Profile::new(estimates).expect("as many as before");
     quick
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use report::{
     Common, Comparison, Cost, Counted, Energy, JobResult, Lane, LinkRow, MemoryRow, OpRow, Phase, Phases, Span,
-    SpanKind, StepResult, Summary, Timeline, Variant, VariantResult,
+    SpanKind, StepResult, Summary, Timeline, TrainingCost, Variant, VariantResult,
 };
 use topology::{Picture, PictureBox, PictureLine};
 
@@ -136,7 +136,7 @@ pub(crate) fn summary(timeline: &Timeline) -> Summary {
         n_tasks: 1_093_412,
         phases: mean(&phases_by_rank),
         phases_by_rank,
-        memory_bytes_max: memory_by_rank.iter().map(|row| row.total).fold(0.0, f64::max),
+        memory_bytes_max: Some(memory_by_rank.iter().map(|row| row.total).fold(0.0, f64::max)),
         memory_by_rank,
         basis: "assumed".into(),
         basis_shares: shares(&[("published", 0.61), ("interpolated", 0.17), ("assumed", 0.22)]),
@@ -155,11 +155,13 @@ pub(crate) fn summary(timeline: &Timeline) -> Summary {
             usd_per_device: 34_000.0,
             network_usd: 8e6,
             network_usd_per_endpoint: 3_900.0,
-            usd_per_trillion_tokens: 200_000.0,
-            electricity_usd_per_trillion_tokens: 20_000.0,
-            rental_usd_per_trillion_tokens: 352_800.0,
+            training: Some(TrainingCost {
+                usd_per_trillion_tokens: 200_000.0,
+                electricity_usd_per_trillion_tokens: 20_000.0,
+                rental_usd_per_trillion_tokens: 352_800.0,
+            }),
         },
-        energy: Energy { power_watts: 2.9e6, pue: 1.2, mwh_per_trillion_tokens: 300.0 },
+        energy: Energy { power_watts: 2.9e6, pue: 1.2, mwh_per_trillion_tokens: Some(300.0) },
         notes: vec![
             "logits are computed in 4 pieces: in one, rank 15 would not fit".into(),
             "folded to one rank a stage with the slowest load of its group; unfolded differs by 0.03 %".into(),

@@ -1,6 +1,6 @@
 //! One dispatch and one combine with the machine to themselves.
 
-use plan::{Folding, Layout, Plan, PlanError, Program};
+use plan::{Folding, Layout, PlanError, Program, TrainPlan};
 use platform::{Delivery, ExchangeKind, ExchangeTemplate};
 use scenario::Library;
 use serde_json::{Value, json};
@@ -47,22 +47,23 @@ pub fn all_to_all(query: &ScenarioQuery, library: &Library) -> Result<Sourced<Al
     let sources = sources(&prepared.loaded.leaves);
     let mut plan = prepared.loaded.plan;
     // Folded messages are means; here each one is asked for.
-    plan.policy.folding = Folding::None;
-    let program = plan::lower(&plan)?;
-    let [dispatch, combine] = exchanges(&plan, &program)?;
-    let reply = AllToAllReply { n_ranks: plan.parallel.ep, name: plan.name, dispatch, combine };
+    plan.simulation.folding = Folding::None;
+    let plan = plan.train()?;
+    let program = plan::lower(plan)?;
+    let [dispatch, combine] = exchanges(plan, &program)?;
+    let reply = AllToAllReply { n_ranks: plan.job.parallel.ep, name: plan.name.to_owned(), dispatch, combine };
     Ok(Sourced { reply, sources })
 }
 
-fn exchanges(plan: &Plan, program: &Program) -> Result<[ExchangeReply; 2], TunnelError> {
+fn exchanges(plan: TrainPlan<'_>, program: &Program) -> Result<[ExchangeReply; 2], TunnelError> {
     let shape = plan::shape(plan);
-    let sizes = workloads::step::exchange(&plan.model, &shape);
+    let sizes = workloads::step::exchange(&plan.job.model, &shape);
     let (Some(sizes), Some(pool)) = (sizes, &program.pool) else {
-        return Err(TunnelError::NoExchange { scenario: plan.name.clone() });
+        return Err(TunnelError::NoExchange { scenario: plan.name.to_owned() });
     };
-    let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
+    let layout = Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
     // What bandwidths count of a token, the places it is already in included, as public tests do.
-    let counted = match plan.policy.exchange {
+    let counted = match plan.job.policy.exchange {
         Delivery::Forwarded if layout.experts().n_nodes > 1 => pool.nodes_per_token().mean,
         Delivery::Forwarded => pool.ranks_per_token().mean,
         Delivery::Direct => f64::from(pool.layout().top_k),

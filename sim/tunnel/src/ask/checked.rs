@@ -36,10 +36,10 @@ pub fn checked(prepared: &Prepared) -> Result<CheckReply, TunnelError> {
     Ok(CheckReply {
         name: plan.name.clone(),
         digest: prepared.digest.clone(),
-        n_ranks: plan.parallel.n_ranks(),
+        n_ranks: plan.train()?.job.parallel.n_ranks(),
         memory_bytes_max,
         memory_bytes_capacity,
-        notes: fabric::notes(&plan.machine),
+        notes: fabric::notes(&plan.site.machine),
     })
 }
 

@@ -199,7 +199,7 @@ impl From<plan::Answer> for KernelReply {
 
 #[cfg(test)]
 mod tests {
-    use calibrate::Dtype;
+    use workloads::op::Precision;
 
     use super::*;
 
@@ -212,7 +212,7 @@ mod tests {
         assert!(refused(Question::Copy { bytes: 0, sms: 1 }).starts_with("`bytes = 0` asks for nothing"));
         assert!(refused(Question::Copy { bytes: 1, sms: 0 }).starts_with("`sms = 0` asks for nothing"));
         assert!(refused(Question::Copy { bytes: 1, sms: 133 }).contains("132"));
-        let dtype = Dtype::Bf16;
+        let dtype = Precision::Bf16;
         let none = Question::GroupedGemm { tokens: vec![0, 0], n: 1, k: 1, dtype, sms: 1 };
         assert!(refused(none).contains("tokens"));
     }

@@ -165,7 +165,7 @@ fn run(query: &RunQuery, library: &Library) -> Result<Sourced<RunReply>, TunnelE
     let prepared = query.scenario.prepared(library)?;
     let ranks = if query.has_pairs { Recording::OnePerStage } else { Recording::None };
     let simulated = lower(prepared.plan())?.run(Keep { ranks, streams: query.has_pairs }, &Progress::default())?;
-    let finished = simulated.finished(&prepared);
+    let finished = simulated.finished(&prepared)?;
     let reply = RunReply { summary: summarize::summary(&finished)?, pair: PairMeans::of(&finished) };
     Ok(Sourced { reply, sources: sources(&prepared.loaded.leaves) })
 }

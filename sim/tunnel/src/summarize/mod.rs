@@ -6,15 +6,17 @@
 
 mod bounds;
 mod expenses;
+mod imported;
 mod notes;
 mod ops;
 mod shares;
 mod timeline;
 
-use plan::{Folding, Label, Outcome, Plan, PlanError, Program, RankMemory};
+use plan::{Folding, Label, Outcome, PlanError, Program, RankMemory, TrainPlan};
 use report::{Common, Counted, JobResult, LinkRow, MemoryRow, Phase, Phases, SpanKind, StepResult, Summary};
 use units::SimSpan;
 
+pub use imported::imported;
 pub use ops::IN_PAIRS;
 pub use timeline::{Recorded, timeline};
 
@@ -28,7 +30,7 @@ const TERA: f64 = 1e3 * 1e3 * 1e3 * 1e3;
 #[derive(Clone, Copy, Debug)]
 pub struct Finished<'a> {
     /// What was to run.
-    pub plan: &'a Plan,
+    pub plan: TrainPlan<'a>,
     /// Its identity.
     pub digest: &'a str,
     /// What ran.
@@ -66,16 +68,16 @@ pub fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
     let shares = Shares::of(run, &phases);
     let rates = Rates::of(run);
     let memory = memory_rows(run.memory);
-    let (cost, energy) = expenses::expenses(run.plan, rates.seconds_per_trillion)?;
+    let (cost, energy) = expenses::expenses(&run.plan.site.machine, run.plan.cost, Some(rates.seconds_per_trillion))?;
     let common = Common {
-        name: run.plan.name.clone(),
+        name: run.plan.name.to_owned(),
         digest: run.digest.to_owned(),
-        n_ranks: run.plan.parallel.n_ranks(),
+        n_ranks: run.plan.job.parallel.n_ranks(),
         n_ranks_simulated: run.n_simulated(),
         n_tasks: run.outcome.n_tasks,
         phases,
         phases_by_rank,
-        memory_bytes_max: memory.iter().map(|row| row.total).fold(0.0, f64::max),
+        memory_bytes_max: memory.iter().map(|row| row.total).reduce(f64::max),
         memory_by_rank: memory,
         basis: shares.weakest_basis().name().to_owned(),
         basis_shares: shares.basis_shares(),
@@ -112,7 +114,7 @@ fn step_result(run: &Finished<'_>, shares: &Shares, rates: &Rates) -> StepResult
 /// load and waits for nobody: the mean rank of its group would wait for what its kernels take longer than their own.
 fn waited(run: &Finished<'_>) -> f64 {
     let ranks = run.outcome.ranks.iter();
-    match run.plan.policy.folding {
+    match run.plan.simulation.folding {
         Folding::None => run.mean(ranks.map(|rank| rank.waited).sum()),
         Folding::Auto => run.mean(ranks.map(|rank| rank.loaded).sum()) * run.program.load_excess,
     }
@@ -173,17 +175,17 @@ impl Rates {
     /// rank too.
     fn of(run: &Finished<'_>) -> Self {
         let plan = run.plan;
-        let n_ranks = f64::from(plan.parallel.n_ranks());
+        let n_ranks = f64::from(plan.job.parallel.n_ranks());
         let tokens_per_second = plan.job.sequence as f64 * plan.job.global_batch as f64 / run.step();
-        let flops = |causal| plan.model.flops_per_token(plan.job.sequence, causal) * tokens_per_second / n_ranks;
-        let peak = plan.machine.device.peak_bf16().get();
+        let flops = |causal| plan.job.model.flops_per_token(plan.job.sequence, causal) * tokens_per_second / n_ranks;
+        let peak = plan.site.machine.device.peak_bf16().get();
         let seconds_per_trillion = TERA / tokens_per_second;
         let counted = |over: f64| Counted { causal: flops(true) / over, non_causal: flops(false) / over };
         Self {
             tokens_per_day: tokens_per_second * SECONDS_A_DAY,
             tflops_per_gpu: counted(TERA),
             mfu: counted(peak),
-            gpu_hours: plan.machine.n_devices() as f64 / SECONDS_AN_HOUR * seconds_per_trillion,
+            gpu_hours: plan.site.machine.n_devices() as f64 / SECONDS_AN_HOUR * seconds_per_trillion,
             seconds_per_trillion,
         }
     }

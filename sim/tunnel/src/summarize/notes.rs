@@ -1,9 +1,10 @@
 //! What a reader must know before relying on a number.
 
 use calibrate::EstimateKey;
-use plan::{DataParallel, Ema, Folding, LinearPrecision, PlanError};
+use plan::{DataParallel, Ema, Folding, PlanError};
 use report::Counted;
 use report::format::{bytes, count, percent, seconds};
+use workloads::op::LinearPrecision;
 use workloads::step;
 use workloads::traffic::Router;
 
@@ -28,14 +29,14 @@ pub(super) fn notes(run: &Finished<'_>, shares: &Shares, mfu: Counted) -> Result
         replicas(run),
     ];
     let left_out = "not modeled: failures, checkpoints, data loading, and gaps in which the host launches too late";
-    let fabric = fabric::notes(&run.plan.machine);
+    let fabric = fabric::notes(&run.plan.site.machine);
     Ok(notes.into_iter().flatten().chain(fabric).chain([left_out.to_owned()]).collect())
 }
 
 /// Why an MFU is above one. It is over the BF16 peak, and FP8 products have a peak of their own; the non-causal one counts what
 /// the mask of attention leaves out. Nothing else can be a reason: an op takes at least its arithmetic over the peak.
 fn utilization(run: &Finished<'_>, mfu: Counted) -> Result<Option<String>, PlanError> {
-    let device = &run.plan.machine.device;
+    let device = &run.plan.site.machine.device;
     let (bf16, fp8) = (device.peak_bf16(), device.peak_fp8());
     let peak = match run.plan.job.precision {
         LinearPrecision::Fp8Block | LinearPrecision::Fp8Tensor if fp8.get() > bf16.get() => fp8,
@@ -61,7 +62,7 @@ fn utilization(run: &Finished<'_>, mfu: Counted) -> Result<Option<String>, PlanE
 
 /// Which part of the evidence is of another machine, and why this one is another.
 fn elsewhere(run: &Finished<'_>, shares: &Shares) -> Option<String> {
-    let (share, departures) = shares.elsewhere(&run.plan.profile)?;
+    let (share, departures) = shares.elsewhere(&run.plan.site.profile)?;
     let departures: Vec<String> = departures.iter().map(ToString::to_string).collect();
     Some(format!(
         "extrapolated: {} of the time rests on estimates measured with other values: {}",
@@ -72,22 +73,22 @@ fn elsewhere(run: &Finished<'_>, shares: &Shares) -> Option<String> {
 
 /// What hides costs the chunks nothing, which flatters a job whose chunks need the same ports.
 fn replicas(run: &Finished<'_>) -> Option<String> {
-    let hidden = run.plan.policy.data_parallel == DataParallel::Hidden && run.program.layout.per_stage > 1;
+    let hidden = run.plan.job.policy.data_parallel == DataParallel::Hidden && run.program.layout.per_stage > 1;
     hidden
         .then(|| "replicas reduce and gather beside chunks, and take no port from the chunks' own messages".to_owned())
 }
 
 fn folding(run: &Finished<'_>) -> Option<String> {
-    if run.plan.policy.folding == Folding::None {
+    if run.plan.simulation.folding == Folding::None {
         return None;
     }
     let ranks = format!(
         "folded: {} of {} ranks are simulated",
         count(run.n_simulated().into()),
-        count(run.plan.parallel.n_ranks().into())
+        count(run.plan.job.parallel.n_ranks().into())
     );
     Some(match &run.program.pool {
-        Some(pool) if run.plan.traffic.router != Router::Balanced => format!(
+        Some(pool) if run.plan.job.traffic.router != Router::Balanced => format!(
             "{ranks}; each has the fullest load of its expert-parallel group ({:.3} of the mean) and waits for nobody; \
              the time waited is an estimate, what a mean rank would wait for the fullest, and a part of the compute here",
             pool.max_over_mean().mean
@@ -97,13 +98,13 @@ fn folding(run: &Finished<'_>) -> Option<String> {
 }
 
 fn sampling(run: &Finished<'_>) -> Option<String> {
-    let is_one = run.plan.traffic.router != Router::Balanced && run.plan.traffic.samples == 1;
+    let is_one = run.plan.job.traffic.router != Router::Balanced && run.plan.job.traffic.samples == 1;
     (is_one && run.program.pool.is_some())
         .then(|| "one sampled batch (`traffic.samples`): its sampling error is not known".to_owned())
 }
 
 fn bf16_weights(run: &Finished<'_>) -> Option<String> {
-    let policy = &run.plan.policy;
+    let policy = &run.plan.job.policy;
     (!policy.keep_bf16_weights && run.plan.job.precision != LinearPrecision::Bf16).then(|| {
         "to fit, weights of FP8 layers are kept in FP8 alone (`policy.keep-bf16-weights`): assumed, not published"
             .to_owned()
@@ -111,7 +112,7 @@ fn bf16_weights(run: &Finished<'_>) -> Option<String> {
 }
 
 fn logits(run: &Finished<'_>) -> Option<String> {
-    let pieces = run.plan.policy.logit_pieces;
+    let pieces = run.plan.job.policy.logit_pieces;
     (pieces > 1).then(|| format!("logits are computed in {pieces} pieces (`policy.logit-pieces`)"))
 }
 
@@ -120,21 +121,27 @@ fn logits(run: &Finished<'_>) -> Option<String> {
 fn moving_average(run: &Finished<'_>) -> Option<String> {
     const FP32: f64 = 4.0;
     let plan = run.plan;
-    if plan.policy.ema == Ema::None {
+    if plan.job.policy.ema == Ema::None {
         return None;
     }
-    let schedule = plan.policy.schedule;
-    let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
+    let schedule = plan.job.policy.schedule;
+    let stages = workloads::parallel::stage_layers(&plan.job.model, &plan.job.parallel.stages);
     let linear = plan::shape(plan).linear;
     let shard = |rank| {
         let held: Vec<_> =
-            schedule.held(plan.parallel.pp, rank).iter().map(|&stage| stages[stage as usize].clone()).collect();
-        let update =
-            step::update(&plan.model, &plan.parallel, linear, plan.policy.moments, &held, schedule.n_weight_copies());
+            schedule.held(plan.job.parallel.pp, rank).iter().map(|&stage| stages[stage as usize].clone()).collect();
+        let update = step::update(
+            &plan.job.model,
+            &plan.job.parallel,
+            linear,
+            plan.job.policy.moments,
+            &held,
+            schedule.n_weight_copies(),
+        );
         update.classes.iter().map(step::ReduceClass::shard).sum::<u64>()
     };
-    let size = (0..plan.parallel.pp).map(shard).max().unwrap_or(0) as f64 * FP32;
-    let rate = plan.machine.node.host.pcie_rate.get() * plan.profile.value(EstimateKey::HostFraction);
+    let size = (0..plan.job.parallel.pp).map(shard).max().unwrap_or(0) as f64 * FP32;
+    let rate = plan.site.machine.node.host.pcie_rate.get() * plan.site.profile.value(EstimateKey::HostFraction);
     let time = size / rate;
     let fits = if time <= run.step() { "hides under the next step" } else { "does NOT hide under the next step" };
     Some(format!("the moving average: {} a rank to the host in {}, which {fits}", bytes(size), seconds(time)))

@@ -24,7 +24,7 @@ pub(super) fn rows(run: &Finished<'_>) -> Vec<OpRow> {
             seconds_each: total.span.seconds() / total.count as f64,
             seconds: run.mean(total.span),
             binding: binding.to_owned(),
-            basis: run.plan.profile.get(key).basis.name().to_owned(),
+            basis: run.plan.site.profile.get(key).basis.name().to_owned(),
         }
     };
     let exchanges = [("dispatch", ExchangeKind::Dispatch), ("combine", ExchangeKind::Combine)];
@@ -38,8 +38,8 @@ pub(super) fn rows(run: &Finished<'_>) -> Vec<OpRow> {
 fn exchange(run: &Finished<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow> {
     let total = run.outcome.exchanges[kind as usize];
     let template = &run.program.exchanges.first()?[kind as usize];
-    let delivery = run.plan.policy.exchange;
-    let key = slowest(run.program, &run.plan.policy, template, kind as usize);
+    let delivery = run.plan.job.policy.exchange;
+    let key = slowest(run.program, &run.plan.job.policy, template, kind as usize);
     let [up, out] = delivery.fractions().map(|keys| keys.contains(&key));
     let binding = if out {
         "scale_out"
@@ -55,6 +55,6 @@ fn exchange(run: &Finished<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow>
         seconds_each: total.transferred.seconds() / total.count as f64,
         seconds: run.mean(total.transferred),
         binding: binding.to_owned(),
-        basis: run.plan.profile.get(key).basis.name().to_owned(),
+        basis: run.plan.site.profile.get(key).basis.name().to_owned(),
     })
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use calibrate::{Basis, Departure, EstimateKey, Profile};
-use plan::{Plan, Policies, Program};
+use plan::{Policies, Program, TrainPlan};
 use platform::ExchangeTemplate;
 use report::Phases;
 use workloads::op::Pass;
@@ -60,7 +60,7 @@ impl Shares {
                 ("collectives", links, run.mean(total.links)),
             ];
             for (binding, key, seconds) in parts.into_iter().filter(|part| part.2 > 0.0) {
-                self.rest_on(&run.plan.profile, key, seconds);
+                self.rest_on(&run.plan.site.profile, key, seconds);
                 if name.pass != Pass::Update {
                     *self.binding.entry(binding).or_default() += seconds;
                 }
@@ -83,7 +83,7 @@ impl Shares {
         *self.binding.entry("all_to_all").or_default() += moving;
         *self.binding.entry("waiting_for_other_ranks").or_default() += exposed - moving;
         for (key, share) in all_to_all_keys(run.program, run.plan) {
-            self.rest_on(&run.plan.profile, key, exposed * share);
+            self.rest_on(&run.plan.site.profile, key, exposed * share);
         }
     }
 
@@ -153,12 +153,12 @@ impl Shares {
 }
 
 /// The estimates that the time of a dispatch and a combine rests on, with their shares.
-fn all_to_all_keys(program: &Program, plan: &Plan) -> Vec<(EstimateKey, f64)> {
+fn all_to_all_keys(program: &Program, plan: TrainPlan<'_>) -> Vec<(EstimateKey, f64)> {
     let mut seconds: Vec<(EstimateKey, f64)> = Vec::new();
     for batch in &program.exchanges {
         for (kind, template) in batch.iter().enumerate() {
-            seconds.push((slowest(program, &plan.policy, template, kind), template.alone.get()));
-            seconds.push((plan.policy.exchange.latency(), template.latency.seconds()));
+            seconds.push((slowest(program, &plan.job.policy, template, kind), template.alone.get()));
+            seconds.push((plan.job.policy.exchange.latency(), template.latency.seconds()));
         }
     }
     let all: f64 = seconds.iter().map(|(_, seconds)| seconds).sum();

@@ -42,7 +42,7 @@ pub fn timeline(run: &Finished<'_>) -> Recorded {
     };
     let timeline = Timeline { lanes: lanes.into_iter().map(lane).collect() };
     let ranks: Vec<String> = near.iter().map(u32::to_string).collect();
-    let note = match run.plan.policy.record {
+    let note = match run.plan.simulation.record {
         Recording::None => "the trace has the end of the step alone (`policy.record`)".to_owned(),
         Recording::OnePerStage | Recording::All => format!(
             "the trace has the chunks of every recorded rank, and kernels and all-to-alls of pipeline ranks {}",
@@ -60,7 +60,7 @@ fn near(pp: u32) -> Vec<u32> {
 }
 
 fn process(run: &Finished<'_>, rank: u32, replica: u32) -> String {
-    let stages = run.plan.policy.schedule.held(run.program.layout.pp, rank);
+    let stages = run.plan.job.policy.schedule.held(run.program.layout.pp, rank);
     let plural = if stages.len() == 1 { "" } else { "s" };
     let stages: Vec<String> = stages.iter().map(u32::to_string).collect();
     let replica = if replica == 0 { String::new() } else { format!(", replica {replica}") };

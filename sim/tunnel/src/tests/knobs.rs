@@ -113,8 +113,8 @@ fn a_spread_moves_an_interval_and_a_basis_what_results_rest_on() {
         let sets = [set, "gpu.memory.stacks=7"];
         let plan = scene.under(&sets).unwrap_or_else(|mistakes| panic!("{mistakes}")).plan;
         let drawn = (0..6).map(|draw| {
-            let profile = Draws { seed: 1, n: 6 }.profile(&plan.profile, draw);
-            step(&numbers(&plan::Plan { profile, ..plan.clone() }).expect("it runs"))
+            let profile = Draws { seed: 1, n: 6 }.profile(&plan.site.profile, draw);
+            step(&numbers(&plan.with_profile(profile)).expect("it runs"))
         });
         let steps: Vec<f64> = drawn.collect();
         let ends = |of: fn(f64, f64) -> f64, start| steps.iter().copied().fold(start, of);
@@ -134,12 +134,12 @@ fn a_spread_moves_an_interval_and_a_basis_what_results_rest_on() {
 fn every_spread_moves_its_draws() {
     let scenes = Scene::all();
     for scene in &scenes {
-        for (key, estimate) in scene.base.plan.profile.iter() {
+        for (key, estimate) in scene.base.plan.site.profile.iter() {
             let wider = calibrate::Estimate { spread: estimate.spread + 0.1, ..estimate.clone() };
-            let other = scene.base.plan.profile.clone().with(key, wider);
+            let other = scene.base.plan.site.profile.clone().with(key, wider);
             // Draws above the most that is possible are that: some of so many lie below.
             let value = |profile: &calibrate::Profile| (0..16).map(|draw| profile.drawn(1, draw).value(key)).collect();
-            let (before, after): (Vec<f64>, Vec<f64>) = (value(&scene.base.plan.profile), value(&other));
+            let (before, after): (Vec<f64>, Vec<f64>) = (value(&scene.base.plan.site.profile), value(&other));
             assert!(before != after || estimate.value == 0.0, "{}: {}: {before:?}", scene.name, key.name());
         }
     }

@@ -138,8 +138,8 @@ fn every_spread_and_basis_of_every_profile_is_in_the_plan() {
         let (leaves, sets): (Vec<&Leaf>, Vec<String>) = spreads.chain(bases).unzip();
         assert!(!leaves.is_empty(), "{name}");
         let other = loaded(carrier.load(&sets), &name);
-        for (key, estimate) in base.plan.profile.iter() {
-            let now = other.plan.profile.get(key);
+        for (key, estimate) in base.plan.site.profile.iter() {
+            let now = other.plan.site.profile.get(key);
             assert!(now.spread != estimate.spread && now.basis != estimate.basis, "{name}: {}", key.name());
         }
     }

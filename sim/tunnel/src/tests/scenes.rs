@@ -84,6 +84,7 @@ impl Scene {
 
 /// Runs a plan; names and digest are no numbers of it.
 pub(super) fn numbers(plan: &Plan) -> Result<Numbers, String> {
+    let plan = plan.train().map_err(|error| error.to_string())?;
     let program = plan::lower(plan).map_err(|error| error.to_string())?;
     let memory = plan::check_memory(plan, program.pool.as_ref()).map_err(|error| error.to_string())?;
     let keep = Keep { ranks: Recording::None, streams: false };

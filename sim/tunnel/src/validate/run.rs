@@ -82,10 +82,9 @@ fn is_bare_run(query: Result<Query, TunnelError>, scenario: &str) -> bool {
 /// Whether a plan differs from a scenario at most in what was measured, in how it is simulated and in what money buys.
 fn is_same_job(plan: &Plan, scenario: &str, library: &Library) -> bool {
     let Ok(loaded) = scenario::load(scenario, &[], library) else { return false };
-    let mut other = loaded.plan;
-    other.profile = plan.profile.clone();
-    other.policy.folding = plan.policy.folding;
-    other.policy.record = plan.policy.record;
+    let mut other = loaded.plan.with_profile(plan.site.profile.clone());
+    other.simulation.folding = plan.simulation.folding;
+    other.simulation.record = plan.simulation.record;
     other.cost = plan.cost;
     other == *plan
 }

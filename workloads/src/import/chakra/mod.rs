@@ -24,7 +24,7 @@ pub mod wire;
 
 use std::collections::BTreeMap;
 
-use super::{BYTE_ORDER_MARK, ImportError, Job, Mistake, Mistakes};
+use super::{BYTE_ORDER_MARK, Graph, ImportError, Mistake, Mistakes};
 use resolve::Ranks;
 
 /// A file: its name, and its bytes.
@@ -80,7 +80,7 @@ pub fn read(
     files: &[File<'_>],
     groups: &BTreeMap<String, Vec<u32>>,
     lockstep: Option<u32>,
-) -> Result<Job, ImportError> {
+) -> Result<Graph, ImportError> {
     let mut mistakes = Vec::new();
     if let (Some(file), Some(n)) = (files.get(1), lockstep) {
         let message = format!("{n} ranks in lockstep are one trace, but there are {} files", files.len());
@@ -98,7 +98,7 @@ pub fn read(
         mistakes.extend(told.all);
     }
     let (groups, sizes, notes) = ranks.finish();
-    let job = Job { n_ranks, traces, groups, notes };
+    let job = Graph { n_ranks, traces, groups, notes };
     if mistakes.is_empty() {
         mistakes = super::graph::partners(&job);
     }

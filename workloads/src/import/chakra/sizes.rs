@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::import::{Job, Mistake};
+use crate::import::{Graph, Mistake};
 
 /// One end of a message: its rank, its node there, and the size that is written, if one is.
 type End = (u32, u32, Option<u64>);
@@ -24,7 +24,7 @@ impl Sizes {
 
     /// Messages whose ends do not agree. Which send a receive meets is only known when both run, so sends and receives of two ranks
     /// and a tag are compared as they stand, and pass if they are the same sizes in another order.
-    pub(super) fn contradictions(&self, job: &Job) -> Vec<Mistake> {
+    pub(super) fn contradictions(&self, job: &Graph) -> Vec<Mistake> {
         let place = |(rank, node, _): End| {
             let trace = job.traces.get(rank as usize);
             let name =

@@ -101,8 +101,9 @@ fn of_attention(args: &AttentionArgs) -> Question {
 
 #[cfg(test)]
 mod tests {
-    use calibrate::{Direction, Dtype};
+    use calibrate::Direction;
     use clap::Parser;
+    use workloads::op::Precision;
 
     use super::*;
 
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn arguments_are_the_question_that_is_measured() {
-        let dtype = Dtype::Fp8Block;
+        let dtype = Precision::Fp8Block;
         for (line, expectation) in [
             (
                 "gemm --m 4096 --n 7168 --k 2048 --dtype fp8-block --sms 112",

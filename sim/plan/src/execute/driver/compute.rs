@@ -17,8 +17,9 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
         kernels.extend(open.iter().map_while(|instruction| self.kernel(at.rank, instruction)));
         let n_kernels = kernels.len() as u32;
         let stream = at.rank * self.n_streams as u32 + u32::from(at.stream);
-        actions.submit_in_turn(Listed::Kernels { stream }.list(), n_kernels);
+        let task = actions.submit_in_turn(Listed::Kernels { stream }.list(), n_kernels);
         let state = self.stream(at);
+        state.task = task;
         state.kernels = kernels;
         state.busy = true;
         n_kernels

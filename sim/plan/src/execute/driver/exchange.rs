@@ -4,6 +4,8 @@ use engine::{Actions, Batch, Task};
 use units::SimTime;
 
 use super::{At, Listed, RoutineDriver, Tag};
+use crate::execute::calls::RankState;
+use crate::execute::gang::CallId;
 use crate::execute::meet::Arrival;
 use crate::execute::outcome::Ran;
 use crate::execute::sequencer::Sequencer;
@@ -23,7 +25,9 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
         stream.n_exchanges += 1;
         let template = &self.routines.exchanges[what.0 as usize][what.1 as usize];
         let place = self.n_streams * (at.rank / self.exchanges.size) as usize + usize::from(at.stream);
-        let Some(id) = self.exchanges.arrive(&Arrival { at, place, sequence, now }, what, template) else { return };
+        let RankState { gang, number, .. } = self.ranks[at.rank as usize];
+        let arrival = Arrival { at, call: CallId { gang, number }, place, sequence, now };
+        let Some(id) = self.exchanges.arrive(&arrival, what, template) else { return };
         if self.exchanges.get(id).mixed {
             self.fault.get_or_insert_with(|| format!("ranks beside rank {} met in different exchanges", at.rank));
         }
@@ -42,12 +46,13 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
         // What its tasks draw follows from these and nothing else, but for whose ports they are.
         let kind =
             (u64::from(exchange.batch) << 1 | exchange.kind as u64) << 32 | u64::from(copy_sms.map_or(0, |_| sms));
-        actions.submit_together(Batch {
+        let messages = actions.submit_together(Batch {
             list: Listed::Messages { exchange: id }.list(),
             n_tasks: template.flows.len() as u32,
             n_parts: self.exchanges.n_parts(template),
             kind,
         });
+        self.exchanges.runs(id, messages);
         let gang = self.ranks[first as usize].gang;
         if self.routines.gangs[gang.0 as usize].ranks.len() > 1 {
             self.outcome.n_flows += template.flows.iter().map(|flow| u64::from(flow.copies)).sum::<u64>();
@@ -63,7 +68,8 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
                 .no_faster_than(template.alone.get())
                 .latency(template.latency)
                 .claim(resources.sms, sms);
-            actions.submit(task);
+            let copying = actions.submit(task);
+            self.exchanges.runs(id, Some(copying));
         }
     }
 

@@ -5,6 +5,7 @@ use units::SimTime;
 
 use super::{At, RoutineDriver, Tag};
 use crate::Recording;
+use crate::execute::gang::CallId;
 use crate::execute::outcome::{Ran, StreamSpan};
 use crate::execute::sequencer::Sequencer;
 use crate::routine::{Half, Instruction};
@@ -13,7 +14,24 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
     /// All streams of a rank stand before their first instruction.
     pub(in crate::execute) fn rewind(&mut self, rank: u32) {
         let first = rank as usize * self.n_streams;
-        self.streams[first..first + self.n_streams].iter_mut().for_each(|stream| stream.at = 0);
+        for stream in &mut self.streams[first..first + self.n_streams] {
+            (stream.at, stream.n_exchanges_before) = (0, stream.n_exchanges);
+        }
+    }
+
+    /// Gives up all that is under way of a call on the ranks of its gang that run it.
+    pub(in crate::execute) fn clear(&mut self, call: CallId, running: &[u32], actions: &mut Actions<Tag>) {
+        for &rank in running {
+            let first = rank as usize * self.n_streams;
+            for stream in &mut self.streams[first..first + self.n_streams] {
+                stream.busy = false;
+                // Others of the group pass the call over and have none of its exchanges.
+                stream.n_exchanges = stream.n_exchanges_before;
+                stream.task.take().into_iter().for_each(|task| actions.cancel(task));
+            }
+        }
+        self.rings.leave(running);
+        self.exchanges.give_up(call).into_iter().for_each(|task| actions.cancel(task));
     }
 
     /// Runs all streams of a rank as far as they get.
@@ -97,7 +115,8 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
         let gang = &self.routines.gangs[self.ranks[at.rank as usize].gang.0 as usize];
         for rank in self.rings.arrive(at, ring, gang) {
             let tag = Tag::Ring { at: At { rank, ..at }, ring: index };
-            actions.submit(ring.leg.task(tag, self.resources(rank)));
+            let task = actions.submit(ring.leg.task(tag, self.resources(rank)));
+            self.stream(At { rank, ..at }).task = Some(task);
         }
     }
 
