@@ -134,6 +134,7 @@ impl From<TunnelError> for Failure {
             | TunnelError::Numerics(_)
             | TunnelError::Networks(_)
             | TunnelError::Facts(_)
+            | TunnelError::NoPrior
             | TunnelError::Import(_)
             | TunnelError::Words(_) => Self::usage(error.to_string()),
         }

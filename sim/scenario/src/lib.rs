@@ -27,7 +27,7 @@
 //!    collects all [`Mistakes`] instead of stopping at the first.
 //!    An earlier profile goes before a later one, and all of them before those they are based on; a family that names its
 //!    implementation is taken whole.
-//! 6. [`Loaded`] holds the plan and every [`Leaf`] that made it; [`plan_toml`] and [`canonical_text`] write them; [`digest`] is the identity of a run.
+//! 6. [`Loaded`] holds the plan and every [`Leaf`] that made it; [`plan_toml`] (by [`mod@write`]) and [`canonical_text`] write them; [`digest`] is the identity of a run.
 //!
 //! `scenarios/README.md` has every key. This crate does not know how a plan is run: no engine, no op, no time.
 
@@ -54,6 +54,7 @@ mod profile;
 mod published;
 mod reader;
 mod tree;
+pub mod write;
 
 pub use diagnostic::{Diagnostic, Mistakes, Severity};
 pub use kind::Kind;

@@ -1,33 +1,31 @@
 //! The plan as text: with origins for people, without for a digest.
 
-use std::fmt::Write;
-
 use workloads::schedule::Schedule;
 
 use crate::load::{Leaf, Loaded};
+use crate::write::{self, TomlText};
 
 /// The whole plan as TOML: each value as it was decided, with its origin behind it. It is a scenario itself: loading it
 /// gives the same plan. The same plan from the same files gives the same bytes.
 #[must_use]
 pub fn plan_toml(loaded: &Loaded) -> String {
-    let mut text = String::from("# Every value of this run, and where it was written.\n");
-    let _ = writeln!(text, "name = {}", toml::Value::String(loaded.plan.name.clone()));
+    let mut file = TomlText::default();
+    file.comment("Every value of this run, and where it was written.");
+    file.line("name", write::text(&loaded.plan.name));
     let mut table = "";
     for leaf in &loaded.leaves {
         if leaf.table() != table {
             table = leaf.table();
-            let _ = writeln!(text, "\n[{table}]");
+            file.table(table);
         }
-        let _ = writeln!(text, "{}", line(leaf));
+        file.noted(leaf.name(), &leaf.value, &note(leaf));
     }
-    text
+    file.finish()
 }
 
-fn line(leaf: &Leaf) -> String {
-    // A comment ends at the line; an argument may hold anything.
-    let origin = leaf.origin.to_string().replace(char::is_control, " ");
-    let line = format!("{} = {} # {origin}", leaf.name(), leaf.value);
-    if leaf.value == leaf.written { line } else { format!("{line}, {}", leaf.written.replace(char::is_control, " ")) }
+/// Where a value was written, and what stood there if it was decided.
+fn note(leaf: &Leaf) -> String {
+    if leaf.value == leaf.written { leaf.origin.to_string() } else { format!("{}, {}", leaf.origin, leaf.written) }
 }
 
 /// Keys that came later, with the value under which every plan is what it was before, in its canonical spelling: such a line is left

@@ -1,27 +1,32 @@
 //! The answer of a study: every point beside the base.
 //!
-//! A difference is point less base, so below zero a step is shorter. Draw by draw both sides have the same estimates, so what they
+//! A difference is point less base, so below zero there is less of the objective ([`Criterion`](crate::Criterion)): a step is shorter. Draw by draw both sides have the same estimates, so what they
 //! share cancels, and the interval of a difference is far narrower than the difference of two intervals.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::arithmetic::{self, Arithmetic, Asked};
+use crate::criterion::{Criterion, Named};
 use crate::decide::{Decider, deciders};
 use crate::interval::{Interval, Verdict};
 use crate::manifest::{Entry, Manifest};
-use crate::point::{Finished, Kind, STEP, is_false};
+use crate::point::{Finished, Kind, is_false};
 use crate::run::Store;
 use crate::together::{self, TogetherAnswer};
 use crate::{Change, StudyError};
 
-/// The word that says what binds a step.
+/// The word that says what binds a job.
 const BINDING: &str = "binding";
 
 /// What a study came to. Field names are the JSON keys; holds no path, time or count of jobs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Answer {
+    /// By what all are compared; the key of each value has its name.
+    #[serde(skip)]
+    pub criterion: Criterion,
     /// The question.
     pub about: String,
     /// Draws behind the intervals of base, proposals and sweeps.
@@ -52,8 +57,9 @@ pub struct Base {
     pub patch: BTreeMap<String, toml::Value>,
     /// Digest of its plan.
     pub digest: String,
-    /// Its step.
-    pub step_seconds: f64,
+    /// Its objective.
+    #[serde(flatten)]
+    pub objective: Named<f64>,
     /// What binds it.
     pub binding: String,
     /// All its numbers.
@@ -84,9 +90,10 @@ pub struct Row {
     /// Whether that is a fault of the program.
     #[serde(skip_serializing_if = "is_false")]
     pub fault: bool,
-    /// Its step.
-    pub step_seconds: Option<f64>,
-    /// Its step less the base's, seconds.
+    /// Its objective.
+    #[serde(flatten)]
+    pub objective: Named<Option<f64>>,
+    /// Its objective less the base's.
     pub difference: Option<Difference>,
     /// What binds it.
     pub binding: Option<String>,
@@ -109,12 +116,12 @@ pub struct Row {
     pub knobs: BTreeMap<String, String>,
 }
 
-/// A step less the base's, seconds.
+/// An objective less the base's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
     /// With the profile as it stands.
     pub nominal: f64,
-    /// The same over the base's step.
+    /// The same over the base's objective.
     pub share: f64,
     /// Mean of the draws; without draws, the nominal one.
     pub mean: f64,
@@ -122,7 +129,7 @@ pub struct Difference {
     pub low: Option<f64>,
     /// A twentieth of the draws lie above.
     pub high: Option<f64>,
-    /// Share of the base's step below which two steps are not told apart ([`crate::ANOMALY`]); a smaller difference is undecided.
+    /// Share of the base's objective below which two are not told apart ([`crate::ANOMALY`]); a smaller difference is undecided.
     pub anomaly: f64,
     /// Whether the interval leaves the sign no choice; `None` without draws, but for a difference that no draw can decide.
     pub decided: Option<bool>,
@@ -150,7 +157,7 @@ pub struct About {
 pub struct Expectation {
     /// The reasoning.
     pub text: String,
-    /// The least change of the step expected, a share of the base's.
+    /// The least change of the objective expected, a share of the base's.
     pub low: f64,
     /// The largest.
     pub high: f64,
@@ -169,22 +176,25 @@ impl Answer {
         };
         complete(manifest, store)?;
         let base = get(entry, store)?;
-        let Some(step) = base.step() else {
-            return Err(StudyError::BaseRun(base.error.unwrap_or_else(|| format!("it has no `{STEP}`"))));
+        let criterion = base.results.criterion.clone();
+        let Some(objective) = base.objective() else {
+            return Err(StudyError::BaseRun(base.error.unwrap_or_else(|| format!("it has no `{}`", criterion.name))));
         };
-        let beside = Beside { manifest, base: &base, step };
+        let beside = Beside { manifest, base: &base, criterion: &criterion, objective };
         let points: Vec<Row> =
             others.iter().map(|entry| Ok(beside.row(entry, get(entry, store)?))).collect::<Result<_, StudyError>>()?;
-        let steps = points.iter().map(|row| (row.name.as_str(), row.step_seconds));
-        let steps = steps.chain([(entry.point.name.as_str(), Some(step))]).collect();
-        let asked = manifest.together.as_ref().map(|asked| together::answer(manifest, asked, &steps));
+        let values = points.iter().map(|row| (row.name.as_str(), row.objective.value));
+        let values = values.chain([(entry.point.name.as_str(), Some(objective))]).collect();
+        let asked = manifest.together.as_ref();
+        let asked = asked.map(|asked| together::answer(manifest, asked, &criterion, &values));
         let (together, together_error) = match asked {
             None => (None, None),
             Some(Ok(answer)) => (Some(answer), None),
             Some(Err(error)) => (None, Some(error)),
         };
-        let arithmetic = arithmetic::arithmetic(&asked_of_arithmetic(manifest, step, &points));
+        let arithmetic = arithmetic::arithmetic(&asked_of_arithmetic(manifest, objective, &points), &criterion);
         Ok(Self {
+            criterion: criterion.clone(),
             about: manifest.about.clone(),
             draws: manifest.draws,
             seed: manifest.seed,
@@ -192,7 +202,7 @@ impl Answer {
                 name: manifest.base.clone(),
                 patch: patch(&manifest.patch),
                 digest: entry.digest.clone(),
-                step_seconds: step,
+                objective: criterion.named(objective),
                 binding: base.results.words.get(BINDING).cloned().unwrap_or_default(),
                 intervals: intervals(&base.draws, &base.results.numbers),
                 results: base.results.numbers,
@@ -204,6 +214,16 @@ impl Answer {
             together,
             together_error,
         })
+    }
+
+    /// What gains most over the base first, what has no result last.
+    #[must_use]
+    pub fn by_gain(&self, a: &Row, b: &Row) -> Ordering {
+        let share = |row: &Row| row.difference.as_ref().map(|difference| difference.share);
+        match (share(a), share(b)) {
+            (Some(a), Some(b)) => self.criterion.order(a, b),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        }
     }
 
     /// Points without a result by a fault of the program.
@@ -223,10 +243,10 @@ impl Answer {
 }
 
 fn asked_of_arithmetic<'a>(manifest: &'a Manifest, base: f64, rows: &[Row]) -> Vec<Asked<'a>> {
-    let steps = std::iter::once(Some(base)).chain(rows.iter().map(|row| row.step_seconds));
-    let asked = manifest.points.iter().zip(steps).filter_map(|(entry, step)| {
+    let values = std::iter::once(Some(base)).chain(rows.iter().map(|row| row.objective.value));
+    let asked = manifest.points.iter().zip(values).filter_map(|(entry, objective)| {
         let sums = entry.sums.as_ref()?;
-        Some(Asked { name: &entry.point.name, step, sums })
+        Some(Asked { name: &entry.point.name, objective, sums })
     });
     asked.collect()
 }
@@ -260,13 +280,14 @@ fn get(entry: &Entry, store: &dyn Store) -> Result<Finished, StudyError> {
 struct Beside<'a> {
     manifest: &'a Manifest,
     base: &'a Finished,
-    step: f64,
+    criterion: &'a Criterion,
+    objective: f64,
 }
 
 impl Beside<'_> {
     fn row(&self, entry: &Entry, finished: Finished) -> Row {
-        let step = finished.step();
-        let difference = step.map(|step| self.difference(step, entry, &finished));
+        let objective = finished.objective();
+        let difference = objective.map(|objective| self.difference(objective, entry, &finished));
         let share = difference.as_ref().map(|difference| difference.share);
         let proposal = self.manifest.proposals.get(&entry.point.name).filter(|_| entry.point.kind == Kind::Proposal);
         Row {
@@ -274,7 +295,7 @@ impl Beside<'_> {
             kind: entry.point.kind,
             patch: patch(&entry.point.patch),
             digest: entry.digest.clone(),
-            step_seconds: step,
+            objective: self.criterion.named(objective),
             difference,
             binding: finished.results.words.get(BINDING).cloned(),
             hand_calculation: proposal.map(|proposal| {
@@ -313,26 +334,26 @@ impl Beside<'_> {
         intervals(&less(&finished.draws, &self.base.draws), &nominal)
     }
 
-    fn difference(&self, step: f64, entry: &Entry, finished: &Finished) -> Difference {
-        let nominal = step - self.step;
-        let steps = less(&finished.draws, &self.base.draws).remove(STEP).unwrap_or_default();
-        let interval = Interval::of(&steps, nominal);
+    fn difference(&self, objective: f64, entry: &Entry, finished: &Finished) -> Difference {
+        let nominal = objective - self.objective;
+        let draws = less(&finished.draws, &self.base.draws).remove(&self.criterion.name).unwrap_or_default();
+        let interval = Interval::of(&draws, nominal);
         let anomaly = self.base.anomaly().max(finished.anomaly());
-        let is_too_small = nominal != 0.0 && nominal.abs() <= anomaly * self.step;
+        let is_too_small = nominal != 0.0 && nominal.abs() <= anomaly * self.objective;
         let verdict = match (is_too_small, &interval) {
             (true, _) => Some(Verdict::Undecided),
-            (false, interval) => interval.as_ref().map(|interval| Verdict::of(&steps, interval)),
+            (false, interval) => interval.as_ref().map(|interval| Verdict::of(&draws, interval)),
         };
         Difference {
             nominal,
-            share: nominal / self.step,
+            share: nominal / self.objective,
             mean: interval.map_or(nominal, |interval| interval.mean),
             low: interval.map(|interval| interval.low),
             high: interval.map(|interval| interval.high),
             anomaly,
             decided: verdict.map(Verdict::is_decided),
             verdict,
-            decided_by: deciders(&steps, &self.deviations(entry)),
+            decided_by: deciders(&draws, &self.deviations(entry)),
         }
     }
 }

@@ -18,6 +18,8 @@ use plan::Scales;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::criterion::{Criterion, Named};
+
 /// What the error of a GEMM here is of, and what it is not; stands beside every table of it.
 pub const ARITHMETIC: &str = "relative error: of one product's sums against exact arithmetic on the same quantized operands, RMS over \
 RMS of the outputs, for normal operands; bias: for positive operands, what sums fall short by. Neither holds what quantizing loses, \
@@ -86,9 +88,10 @@ pub enum ScalesName {
 pub struct Arithmetic {
     /// `base`, or the proposal.
     pub name: String,
-    /// Its step; `None` where it has none.
-    pub step_seconds: Option<f64>,
-    /// Its step less the base's, over the base's.
+    /// Its objective; `None` where it has none.
+    #[serde(flatten)]
+    pub objective: Named<Option<f64>>,
+    /// Its objective less the base's, over the base's.
     pub change: Option<f64>,
     /// `fp8-block`, `fp8-tensor` or `bf16`.
     pub precision: String,
@@ -189,23 +192,24 @@ impl How {
     }
 }
 
-/// What is asked of a point: its name, its step, its sums.
+/// What is asked of a point: its name, its objective, its sums.
 pub(crate) struct Asked<'a> {
     pub(crate) name: &'a str,
-    pub(crate) step: Option<f64>,
+    pub(crate) objective: Option<f64>,
     pub(crate) sums: &'a Sums,
 }
 
 /// Points beside the base, which is the first. Equal questions are answered once, on the threads of the current pool.
-pub(crate) fn arithmetic(asked: &[Asked<'_>]) -> Vec<Arithmetic> {
+pub(crate) fn arithmetic(asked: &[Asked<'_>], criterion: &Criterion) -> Vec<Arithmetic> {
     let all = asked.iter().flat_map(|asked| asked.sums.lengths.iter().map(|length| (&asked.sums.how, length)));
     let questions: BTreeSet<ScaledQuestion> =
         all.flat_map(|(how, length)| KINDS.map(|kind| how.question(length, kind))).flatten().collect();
     let questions: Vec<ScaledQuestion> = questions.into_iter().collect();
     let answers: Vec<Answered> = questions.par_iter().map(ScaledQuestion::loss).collect();
     let answers: BTreeMap<ScaledQuestion, Answered> = questions.into_iter().zip(answers).collect();
-    let base = asked.first().and_then(|base| base.step);
-    asked.iter().map(|asked| row(asked, base, &answers)).collect()
+    let base = asked.first().and_then(|base| base.objective);
+    let change = |asked: &Asked<'_>| asked.objective.zip(base).map(|(value, base)| (value - base) / base);
+    asked.iter().map(|asked| row(asked, criterion.named(asked.objective), change(asked), &answers)).collect()
 }
 
 type Answered = Result<Loss, NumericsError>;
@@ -213,7 +217,12 @@ type Answered = Result<Loss, NumericsError>;
 /// For the relative error, and for the bias.
 const KINDS: [Distribution; 2] = [Distribution::Normal, Distribution::HalfUniform];
 
-fn row(asked: &Asked<'_>, base: Option<f64>, answers: &BTreeMap<ScaledQuestion, Answered>) -> Arithmetic {
+fn row(
+    asked: &Asked<'_>,
+    objective: Named<Option<f64>>,
+    change: Option<f64>,
+    answers: &BTreeMap<ScaledQuestion, Answered>,
+) -> Arithmetic {
     let Sums { how, lengths } = asked.sums;
     let gemms: Result<Vec<Gemm>, NumericsError> = lengths.iter().map(|length| gemm(how, length, answers)).collect();
     let (gemms, error) = match gemms {
@@ -224,8 +233,8 @@ fn row(asked: &Asked<'_>, base: Option<f64>, answers: &BTreeMap<ScaledQuestion, 
     let bias = gemms.iter().map(|gemm| gemm.bias).max_by(|a, b| a.abs().total_cmp(&b.abs()));
     Arithmetic {
         name: asked.name.to_owned(),
-        step_seconds: asked.step,
-        change: asked.step.zip(base).map(|(step, base)| (step - base) / base),
+        objective,
+        change,
         precision: how.precision.clone(),
         fraction_bits: how.fraction_bits,
         promote: how.promote,

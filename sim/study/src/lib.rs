@@ -7,7 +7,7 @@
 //! ```
 //! use std::collections::BTreeMap;
 //!
-//! use study::{Answer, InMemory, Manifest, Progress, Refusal, Results, Shard, Study, StudyError, Tunnel};
+//! use study::{Answer, Criterion, InMemory, Manifest, Progress, Refusal, Results, Shard, Study, StudyError, Tunnel};
 //!
 //! /// A tunnel in which more links are always better.
 //! struct Formula(scenario::Library);
@@ -19,7 +19,8 @@
 //!
 //!     fn run(&self, plan: &plan::Plan) -> Result<Results, Refusal> {
 //!         let step = 8.0 / f64::from(plan.site.machine.device.scale_up.links);
-//!         Ok(Results { numbers: BTreeMap::from([("step_seconds".into(), step)]), words: BTreeMap::new() })
+//!         let numbers = BTreeMap::from([("step_seconds".into(), step)]);
+//!         Ok(Results { criterion: Criterion::less("step_seconds"), numbers, words: BTreeMap::new() })
 //!     }
 //! }
 //!
@@ -44,14 +45,16 @@
 //!    draws and build, so what is finished is never run again, and two shards never differ.
 //! 4. [`Answer`]: JSON; [`Table`]: CSV and Parquet. Both are functions of manifest and store: not of jobs, shards or interruptions.
 //!
-//! Proposals of precision also stand in [`Answer::arithmetic`], their steps beside what the sums of their GEMMs lose.
+//! Proposals of precision also stand in [`Answer::arithmetic`], their objectives beside what the sums of their GEMMs lose.
 //!
-//! [`sensitivity()`] asks another question of the same tunnel: what moves a step, knob by knob.
+//! [`sensitivity()`] asks another question of the same tunnel: what moves the objective, knob by knob.
 //!
-//! This crate does not know what a plan is made of, how it is run, what its results mean (but for [`STEP`] and [`ANOMALY`]), or where files are.
+//! This crate does not know what a plan is made of, how it is run, what its results mean (but for [`ANOMALY`]), or where files are. By which of them a job is judged, each run
+//! says itself in its [`Criterion`].
 
 mod answer;
 mod arithmetic;
+mod criterion;
 mod decide;
 mod draws;
 mod error;
@@ -71,6 +74,7 @@ mod tunnel;
 
 pub use answer::{About, Answer, Base, Difference, Expectation, Row};
 pub use arithmetic::{ARITHMETIC, Arithmetic, Gemm, How, Length, ScalesName, Sums};
+pub use criterion::{Criterion, Named};
 pub use decide::{Decider, deciders};
 pub use draws::Draws;
 pub use error::StudyError;
@@ -78,7 +82,7 @@ pub use file::{Study, Together};
 pub use interval::{Interval, Verdict};
 pub use knob::Change;
 pub use manifest::{Entry, Manifest, TogetherEntry, hash};
-pub use point::{ANOMALY, Finished, Kind, Point, Results, STEP};
+pub use point::{ANOMALY, Finished, Kind, Point, Results};
 pub use proposal::{HandCalculation, Proposal};
 pub use run::{InMemory, Progress, Store, on_threads, run};
 pub use sensitivity::{Knob, Sensitivity, Turn, sensitivity};

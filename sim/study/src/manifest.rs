@@ -55,7 +55,7 @@ pub struct TogetherEntry {
     pub proposals: Vec<String>,
     /// Orders that were sampled, as indices of proposals; empty where all subsets are run.
     pub orders: Vec<Vec<usize>>,
-    /// Step to reach, seconds.
+    /// Objective to reach.
     pub target: Option<f64>,
 }
 

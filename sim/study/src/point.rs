@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::criterion::Criterion;
 use crate::knob::Change;
 use crate::tunnel::Refusal;
 
-/// The result that all comparisons are made of.
-pub const STEP: &str = "step_seconds";
-/// The share of a step by which a better machine may make it longer; none where a tunnel has no such number.
+/// The share of the objective by which a better machine may make it worse; none where a tunnel has no such number.
 pub const ANOMALY: &str = "scheduling_anomaly";
 
 /// One patch of the base.
@@ -66,10 +65,21 @@ impl Point {
 /// What one run came to: numbers and words by name, for example `step_seconds` and `binding`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// Numbers by name, in base units; [`STEP`] is among them.
+    /// By which of the numbers the job is judged.
+    #[serde(default)]
+    pub criterion: Criterion,
+    /// Numbers by name, in base units; that of the criterion is among them.
     pub numbers: BTreeMap<String, f64>,
     /// Words by name.
     pub words: BTreeMap<String, String>,
+}
+
+impl Results {
+    /// The number that the job is judged by; `None` where there is none.
+    #[must_use]
+    pub fn objective(&self) -> Option<f64> {
+        self.numbers.get(&self.criterion.name).copied()
+    }
 }
 
 /// What a finished point leaves, in memory or in a file. Numbers are kept exactly.
@@ -96,12 +106,12 @@ impl Finished {
         Self { error: Some(reason), fault: is_fault, ..Self::default() }
     }
 
-    /// The step as it stands, seconds; `None` where there is none.
-    pub(crate) fn step(&self) -> Option<f64> {
-        self.results.numbers.get(STEP).copied().filter(|_| self.error.is_none())
+    /// The objective as it stands; `None` where there is none.
+    pub(crate) fn objective(&self) -> Option<f64> {
+        self.results.objective().filter(|_| self.error.is_none())
     }
 
-    /// Share of a step below which two are not told apart.
+    /// Share of the objective below which two are not told apart.
     pub(crate) fn anomaly(&self) -> f64 {
         self.results.numbers.get(ANOMALY).copied().unwrap_or(0.0)
     }
@@ -132,6 +142,8 @@ pub(crate) fn is_false(flag: &bool) -> bool {
 mod tests {
     use super::*;
 
+    const STEP: &str = "step_seconds";
+
     #[test]
     fn numbers_come_back_to_the_last_bit() {
         let odd = [0.1 + 0.2, 1.0 / 3.0, 18.139_999_999_999_997, 4e-320, 1e22, 123_456.0, -0.0, 2.0_f64.powi(60)];
@@ -139,6 +151,7 @@ mod tests {
             error: None,
             fault: false,
             results: Results {
+                criterion: Criterion::less(STEP),
                 numbers: odd.iter().enumerate().map(|(i, value)| (format!("n{i}"), *value)).collect(),
                 words: BTreeMap::from([("binding".to_owned(), "tensor \"cores\"\n".to_owned())]),
             },

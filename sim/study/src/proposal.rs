@@ -32,14 +32,14 @@ pub struct Proposal {
 pub struct HandCalculation {
     /// The reasoning, with its numbers.
     pub text: String,
-    /// The least change of the step's duration, a share of the base's; below zero is faster.
+    /// The least change of the objective, a share of the base's; below zero is faster.
     pub low: f64,
     /// The largest change.
     pub high: f64,
 }
 
 impl HandCalculation {
-    /// Whether a change of the step, a share of the base's, lies where it was expected.
+    /// Whether a change of the objective, a share of the base's, lies where it was expected.
     #[must_use]
     pub fn agrees(&self, change: f64) -> bool {
         (self.low..=self.high).contains(&change)

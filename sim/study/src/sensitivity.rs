@@ -1,12 +1,12 @@
 //! Sensitivity: what moves a result, knob by knob.
 //!
-//! The elasticity of the step T to a knob x is `d ln T / d ln x`: -0.5 says that 10 % more of x makes the step about 5 % shorter. It is
+//! The elasticity of the objective T, such as the duration of a step, to a knob x is `d ln T / d ln x`: -0.5 says that 10 % more of x makes T about 5 % less. It is
 //! taken between a tenth less and a tenth more of x, whole numbers at least one apart, with the estimates as they stand. The same
 //! toward less and toward more alone are the two ends `low` and `high`: where they lie far apart the knob stands at
 //! a knee, and the elasticity holds for small changes only.
 //!
 //! Every number of the hardware but prices and powers is a knob (what to build next), and so is every estimate (what to measure next): an
-//! estimate's elasticity times its spread is how unsure it alone makes the step. Words, such as abilities, have no elasticity;
+//! estimate's elasticity times its spread is how unsure it alone makes the objective. Words, such as abilities, have no elasticity;
 //! they are for proposals.
 
 use std::collections::BTreeMap;
@@ -18,8 +18,9 @@ use scenario::{Leaf, Loaded, Mistakes};
 use serde::Serialize;
 
 use crate::StudyError;
+use crate::criterion::Named;
 use crate::knob::{Amount, Change};
-use crate::point::{ANOMALY, STEP, is_false};
+use crate::point::{ANOMALY, is_false};
 use crate::run::Progress;
 use crate::tunnel::{Refusal, Tunnel, caught};
 
@@ -27,18 +28,19 @@ use crate::tunnel::{Refusal, Tunnel, caught};
 const TURN: f64 = 0.1;
 /// Namespaces of the machine.
 const MACHINE: [&str; 4] = ["gpu.", "node.", "fabric.", "cluster."];
-/// Ends of keys that say what a part costs or draws: no step depends on them.
+/// Ends of keys that say what a part costs or draws: no time depends on them.
 const EXPENSES: [&str; 2] = ["price", "power"];
 
-/// What moves the step of a scenario.
+/// What moves the objective of a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sensitivity {
     /// The scenario's name.
     pub name: String,
     /// Digest of its plan.
     pub digest: String,
-    /// Its step.
-    pub step_seconds: f64,
+    /// Its objective.
+    #[serde(flatten)]
+    pub objective: Named<f64>,
     /// Knobs, the largest elasticity first; those without one last, by key.
     pub knobs: Vec<Knob>,
 }
@@ -50,7 +52,7 @@ pub struct Knob {
     pub key: String,
     /// Its value, as TOML.
     pub value: String,
-    /// `d ln step / d ln knob`; `None` where neither way can be turned.
+    /// `d ln objective / d ln knob`; `None` where neither way can be turned.
     pub elasticity: Option<f64>,
     /// The smaller of the elasticities toward less and toward more.
     pub low: Option<f64>,
@@ -64,9 +66,9 @@ pub struct Knob {
     pub spread: Option<f64>,
     /// Of an estimate: what it rests on.
     pub basis: Option<String>,
-    /// Of an estimate: |elasticity| x spread x step, how unsure it alone makes the step.
+    /// Of an estimate: |elasticity| x spread x objective, how unsure it alone makes the objective.
     pub unsure_seconds: Option<f64>,
-    /// Whether turning it moves the step by more than a scheduling anomaly may ([`crate::ANOMALY`]), or not at all.
+    /// Whether turning it moves the objective by more than a scheduling anomaly may ([`crate::ANOMALY`]), or not at all.
     pub decided: bool,
     /// Why a way cannot be turned.
     pub note: Option<String>,
@@ -80,8 +82,9 @@ pub struct Knob {
 pub struct Turn {
     /// Its value over the one it has.
     pub factor: f64,
-    /// The step.
-    pub step_seconds: f64,
+    /// The objective.
+    #[serde(flatten)]
+    pub objective: Named<f64>,
 }
 
 /// A knob before it is turned.
@@ -117,7 +120,7 @@ pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivi
             || handle.turned(1.0 - TURN, &base.plan, tunnel, progress),
             || handle.turned(1.0 + TURN, &base.plan, tunnel, progress),
         );
-        knob(handle, less, more, unturned)
+        knob(handle, less, more, &unturned)
     };
     let mut knobs: Vec<Knob> = handles.par_iter().map(turned).collect();
     let size = |knob: &Knob| knob.elasticity.map_or(-1.0, f64::abs);
@@ -125,7 +128,7 @@ pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivi
     Ok(Sensitivity {
         name: base.plan.name.clone(),
         digest: scenario::digest(&base),
-        step_seconds: unturned.step,
+        objective: unturned.objective,
         knobs,
     })
 }
@@ -165,23 +168,25 @@ fn handles(base: &Loaded) -> Vec<Handle> {
 }
 
 /// A run with every knob as it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Unturned {
-    step: f64,
-    /// Share of it by which a better machine may make it longer.
+    objective: Named<f64>,
+    /// Share of it by which a better machine may make it worse.
     anomaly: f64,
 }
 
 impl Unturned {
     fn run(tunnel: &dyn Tunnel, plan: &Plan) -> Result<Self, Refusal> {
-        let numbers = caught(|| tunnel.run(plan))?.numbers;
-        let step = numbers.get(STEP).copied().ok_or_else(|| Refusal::from(format!("a run gave no `{STEP}`")))?;
-        Ok(Self { step, anomaly: numbers.get(ANOMALY).copied().unwrap_or(0.0) })
+        let results = caught(|| tunnel.run(plan))?;
+        let criterion = &results.criterion;
+        let missing = || Refusal::from(format!("a run gave no `{}`", criterion.name));
+        let objective = criterion.named(results.objective().ok_or_else(missing)?);
+        Ok(Self { objective, anomaly: results.numbers.get(ANOMALY).copied().unwrap_or(0.0) })
     }
 
     /// Whether the farther of two turns is no farther than an anomaly may go.
     fn hides(&self, turns: [&Option<Turn>; 2]) -> bool {
-        let changes = turns.into_iter().flatten().map(|turn| (turn.step_seconds / self.step - 1.0).abs());
+        let changes = turns.into_iter().flatten().map(|turn| (turn.objective.value / self.objective.value - 1.0).abs());
         let most = changes.fold(0.0, f64::max);
         most > 0.0 && most <= self.anomaly
     }
@@ -195,7 +200,7 @@ impl Handle {
         }
     }
 
-    /// The step with this knob at `factor` of its value; the factor it really got.
+    /// The objective with this knob at `factor` of its value; the factor it really got.
     fn turned(&self, factor: f64, base: &Plan, tunnel: &dyn Tunnel, progress: &Progress) -> Result<Turn, Refusal> {
         let (plan, factor) = match self {
             Self::Leaf { key, amount, .. } => {
@@ -209,11 +214,11 @@ impl Handle {
                 (Ok(with(base, *key, value)), value / estimate.value)
             }
         };
-        // A share at its limit is not turned; another step would be divided by nothing.
+        // A share at its limit is not turned; another objective would be divided by nothing.
         let turned = if factor == 1.0 {
             Err("it stands at its limit".to_owned().into())
         } else {
-            plan.and_then(|plan| Unturned::run(tunnel, &plan)).map(|run| Turn { factor, step_seconds: run.step })
+            plan.and_then(|plan| Unturned::run(tunnel, &plan)).map(|run| Turn { factor, objective: run.objective })
         };
         progress.step();
         turned
@@ -252,8 +257,7 @@ fn first(mistakes: &Mistakes) -> String {
     mistakes.diagnostics().first().map_or_else(String::new, |mistake| mistake.message.clone())
 }
 
-fn knob(handle: &Handle, less: Result<Turn, Refusal>, more: Result<Turn, Refusal>, base: Unturned) -> Knob {
-    let step = base.step;
+fn knob(handle: &Handle, less: Result<Turn, Refusal>, more: Result<Turn, Refusal>, base: &Unturned) -> Knob {
     let note = [("less", &less), ("more", &more)]
         .into_iter()
         .filter_map(|(way, turn)| turn.as_ref().err().map(|why| format!("no {way}: {}", why.reason)));
@@ -265,8 +269,8 @@ fn knob(handle: &Handle, less: Result<Turn, Refusal>, more: Result<Turn, Refusal
         notes.push("undecided: no more than a scheduling anomaly".to_owned());
     }
     let note = notes.join("; ");
-    let unturned = Turn { factor: 1.0, step_seconds: step };
-    let slope = |a: &Turn, b: &Turn| (b.step_seconds / a.step_seconds).ln() / (b.factor / a.factor).ln();
+    let unturned = Turn { factor: 1.0, objective: base.objective.clone() };
+    let slope = |a: &Turn, b: &Turn| (b.objective.value / a.objective.value).ln() / (b.factor / a.factor).ln();
     let ways: Vec<f64> = [&less, &more].into_iter().flatten().map(|turn| slope(&unturned, turn)).collect();
     let elasticity = match (&less, &more) {
         (None, None) => None,
@@ -290,7 +294,9 @@ fn knob(handle: &Handle, less: Result<Turn, Refusal>, more: Result<Turn, Refusal
         more,
         spread,
         basis: estimate.map(|estimate| Basis::name(estimate.basis).to_owned()),
-        unsure_seconds: elasticity.zip(spread).map(|(elasticity, spread)| elasticity.abs() * spread * step),
+        unsure_seconds: elasticity
+            .zip(spread)
+            .map(|(elasticity, spread)| elasticity.abs() * spread * base.objective.value),
         decided,
         note: Some(note).filter(|note| !note.is_empty()),
         fault,
@@ -301,8 +307,12 @@ fn knob(handle: &Handle, less: Result<Turn, Refusal>, more: Result<Turn, Refusal
 mod tests {
     use super::*;
 
-    fn turn(factor: f64, step_seconds: f64) -> Result<Turn, Refusal> {
-        Ok(Turn { factor, step_seconds })
+    fn step(seconds: f64) -> Named<f64> {
+        Named { name: "step_seconds".to_owned(), value: seconds }
+    }
+
+    fn turn(factor: f64, seconds: f64) -> Result<Turn, Refusal> {
+        Ok(Turn { factor, objective: step(seconds) })
     }
 
     fn handle() -> Handle {
@@ -310,17 +320,17 @@ mod tests {
         Handle::Leaf { key: "gpu.scale-up.links".into(), written: "8".into(), amount }
     }
 
-    fn unturned(step: f64) -> Unturned {
-        Unturned { step, anomaly: 0.0 }
+    fn unturned(seconds: f64) -> Unturned {
+        Unturned { objective: step(seconds), anomaly: 0.0 }
     }
 
     #[test]
     fn what_an_anomaly_may_do_decides_nothing() {
-        let base = Unturned { step: 1.0, anomaly: 0.002 };
+        let base = Unturned { objective: step(1.0), anomaly: 0.002 };
         for (less, more, decided) in
             [(1.0, 1.0, true), (1.001, 0.9995, false), (0.9981, 1.0019, false), (1.0, 0.99, true)]
         {
-            let knob = knob(&handle(), turn(0.9, less), turn(1.1, more), base);
+            let knob = knob(&handle(), turn(0.9, less), turn(1.1, more), &base);
             assert_eq!(knob.decided, decided, "{less} and {more}");
             assert_eq!(knob.note.is_some(), !decided);
         }
@@ -329,7 +339,7 @@ mod tests {
     #[test]
     fn a_power_law_has_its_exponent_both_ways() {
         let law = |x: f64| 18.0 * x.powf(-0.5);
-        let knob = knob(&handle(), turn(0.875, law(0.875)), turn(1.125, law(1.125)), unturned(law(1.0)));
+        let knob = knob(&handle(), turn(0.875, law(0.875)), turn(1.125, law(1.125)), &unturned(law(1.0)));
         for (what, actual) in [("elasticity", knob.elasticity), ("low", knob.low), ("high", knob.high)] {
             let actual = actual.expect("both ways");
             assert!((actual + 0.5).abs() < 1e-12, "{what}: expectation -0.5, actual {actual}");
@@ -338,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_knee_lies_between_its_two_sides() {
-        let knob = knob(&handle(), turn(0.9, 1.1), turn(1.1, 1.0), unturned(1.0));
+        let knob = knob(&handle(), turn(0.9, 1.1), turn(1.1, 1.0), &unturned(1.0));
         let (elasticity, low, high) = (knob.elasticity.expect("one"), knob.low.expect("one"), knob.high.expect("one"));
         assert_eq!(high, 0.0);
         assert!(low < elasticity && elasticity < high, "{low} {elasticity} {high}");
@@ -346,10 +356,10 @@ mod tests {
 
     #[test]
     fn one_way_is_enough_and_none_is_none() {
-        let one = knob(&handle(), Err("no memory".into()), turn(1.1, 0.9), unturned(1.0));
+        let one = knob(&handle(), Err("no memory".into()), turn(1.1, 0.9), &unturned(1.0));
         assert!(one.elasticity.is_some_and(|elasticity| elasticity < 0.0));
         assert_eq!(one.note.as_deref(), Some("no less: no memory"));
-        assert_eq!(knob(&handle(), Err("a".into()), Err("b".into()), unturned(1.0)).elasticity, None);
+        assert_eq!(knob(&handle(), Err("a".into()), Err("b".into()), &unturned(1.0)).elasticity, None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Columns are those that any row has, in the order: who (`name`, `kind`, `digest`, `error`), knobs by their keys, in base units where
 //! they have one; words and numbers of the result; intervals over the draws (`.low`, `.high`); what sums lose, where the
-//! study compares it; the step less the base's. What a row lacks is empty.
+//! study compares it; the objective less the base's. What a row lacks is empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! Proposals together: what they are worth beside each other.
 //!
-//! With v(S) the worth of a set, base step less the step with all of S:
+//! With v(S) the worth of a set, by how much the objective with all of S is better than the base's:
 //!
 //! - **Shapley share** of i: the mean of v(S + i) - v(S) over all orders in which the proposals could come (Shapley 1953). Shares add
 //!   up to v of all.
 //! - **interaction** of i and j: v(ij) - v(i) - v(j). Above zero they are complements, below substitutes.
-//! - **cheapest set**: least cost (or, where a cost is missing, fewest proposals) whose step is within the target.
+//! - **cheapest set**: least cost (or, where a cost is missing, fewest proposals) whose objective is as good as the target.
 //!
 //! All subsets are run where `subsets-max` allows; else seeded orders, and all pairs: shares are then means over these
 //! orders, and the cheapest set is the cheapest of those that were run.
@@ -17,6 +17,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use crate::criterion::{Criterion, Named};
 use crate::file::Together;
 use crate::knob::Change;
 use crate::manifest::{Manifest, TogetherEntry};
@@ -26,7 +27,7 @@ use crate::proposal::Proposal;
 /// A set of proposals: bit i is proposal i of the list.
 type Set = u32;
 
-/// What proposals are worth beside each other. Worths are seconds a step is shorter.
+/// What proposals are worth beside each other. Worths are in the unit of the objective: seconds that a step is shorter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TogetherAnswer {
     /// Whether orders were sampled; else every subset was run.
@@ -39,7 +40,7 @@ pub struct TogetherAnswer {
     pub sets: Vec<SetRow>,
     /// The cheapest set that reaches the target; `None` without a target, or where no set that was run does.
     pub cheapest: Option<SetRow>,
-    /// The step to reach, seconds.
+    /// The objective to reach.
     pub target_seconds: Option<f64>,
 }
 
@@ -74,9 +75,10 @@ pub struct Pair {
 pub struct SetRow {
     /// Its proposals.
     pub proposals: Vec<String>,
-    /// Its step.
-    pub step_seconds: f64,
-    /// How much shorter that is than the base's.
+    /// Its objective.
+    #[serde(flatten)]
+    pub objective: Named<f64>,
+    /// How much better that is than the base's.
     pub worth_seconds: f64,
     /// Sum of costs; `None` where one is missing.
     pub cost: Option<f64>,
@@ -160,29 +162,31 @@ fn names(set: Set, proposals: &[String]) -> Vec<String> {
     members(set).filter_map(|index| proposals.get(index).cloned()).collect()
 }
 
-/// The answer, from the steps of the points of a manifest.
+/// The answer, from the objectives of the points of a manifest.
 ///
 /// # Errors
-/// The name of a point without a step.
+/// The name of a point without an objective.
 pub(crate) fn answer(
     manifest: &Manifest,
     asked: &TogetherEntry,
-    steps: &BTreeMap<&str, Option<f64>>,
+    criterion: &Criterion,
+    values: &BTreeMap<&str, Option<f64>>,
 ) -> Result<TogetherAnswer, String> {
     let index = |name: &String| asked.proposals.iter().position(|known| known == name);
     let mut worths: BTreeMap<Set, f64> = BTreeMap::from([(0, 0.0)]);
-    let step = |name: &str| steps.get(name).copied().flatten().ok_or_else(|| format!("`{name}` has no step"));
-    let base = step(&manifest.points[0].point.name)?;
+    let missing = |name: &str| format!("`{name}` has no {}", criterion.word());
+    let value = |name: &str| values.get(name).copied().flatten().ok_or_else(|| missing(name));
+    let base = value(&manifest.points[0].point.name)?;
     for (index, name) in asked.proposals.iter().enumerate() {
-        worths.insert(1 << index, base - step(name)?);
+        worths.insert(1 << index, criterion.gain(base, value(name)?));
     }
     for entry in manifest.points.iter().filter(|entry| entry.point.kind == Kind::Together) {
         let set = entry.point.unites.iter().filter_map(index).fold(0, |set, index| set | 1 << index);
-        worths.insert(set, base - step(&entry.point.name)?);
+        worths.insert(set, criterion.gain(base, value(&entry.point.name)?));
     }
     let row = |set: Set| SetRow {
         proposals: names(set, &asked.proposals),
-        step_seconds: base - worths[&set],
+        objective: criterion.named(criterion.after(base, worths[&set])),
         worth_seconds: worths[&set],
         cost: names(set, &asked.proposals).iter().map(|name| manifest.proposals.get(name)?.cost).sum(),
     };
@@ -193,7 +197,7 @@ pub(crate) fn answer(
         sampled: !asked.orders.is_empty(),
         shares: shares(asked, &worths),
         pairs: interactions(asked, &worths, base),
-        cheapest: asked.target.and_then(|target| cheapest(&rows, target)),
+        cheapest: asked.target.and_then(|target| cheapest(&rows, target, criterion)),
         sets: rows,
         target_seconds: asked.target,
     })
@@ -245,7 +249,7 @@ fn interactions(asked: &TogetherEntry, worths: &BTreeMap<Set, f64>, base: f64) -
         let worth = |set: Set| worths.get(&set).copied();
         let interaction_seconds = worth(1 << i | 1 << j)? - worth(1 << i)? - worth(1 << j)?;
         let kind = match interaction_seconds {
-            // Rounding of steps to picoseconds.
+            // Rounding of times to picoseconds.
             small if small.abs() <= base * 1e-9 => "independent",
             more if more > 0.0 => "complements",
             _ => "substitutes",
@@ -256,15 +260,15 @@ fn interactions(asked: &TogetherEntry, worths: &BTreeMap<Set, f64>, base: f64) -
     pairs(asked.proposals.len()).filter_map(pair).collect()
 }
 
-/// Least cost, then fewest proposals, then the shortest step; of equal ones the first.
-fn cheapest(rows: &[SetRow], target: f64) -> Option<SetRow> {
+/// Least cost, then fewest proposals, then the best objective; of equal ones the first.
+fn cheapest(rows: &[SetRow], target: f64, criterion: &Criterion) -> Option<SetRow> {
     let priced = rows.iter().all(|row| row.cost.is_some());
     let price = |row: &SetRow| if priced { row.cost.unwrap_or_default() } else { row.proposals.len() as f64 };
     let order = |a: &&SetRow, b: &&SetRow| {
         let few = a.proposals.len().cmp(&b.proposals.len());
-        price(a).total_cmp(&price(b)).then(few).then(a.step_seconds.total_cmp(&b.step_seconds))
+        price(a).total_cmp(&price(b)).then(few).then(criterion.order(a.objective.value, b.objective.value))
     };
-    rows.iter().filter(|row| row.step_seconds <= target).min_by(order).cloned()
+    rows.iter().filter(|row| criterion.reaches(row.objective.value, target)).min_by(order).cloned()
 }
 
 #[cfg(test)]
@@ -312,17 +316,20 @@ mod tests {
 
     #[test]
     fn the_cheapest_set_is_by_cost_and_else_by_count() {
-        let row = |names: &[&str], step_seconds, cost| SetRow {
+        let criterion = Criterion::less("step_seconds");
+        let row = |names: &[&str], step: f64, cost| SetRow {
             proposals: names.iter().map(|name| (*name).to_owned()).collect(),
-            step_seconds,
+            objective: criterion.named(step),
             worth_seconds: 0.0,
             cost,
         };
         let mut rows = vec![row(&["a"], 9.0, Some(9.0)), row(&["b", "c"], 8.0, Some(2.0)), row(&["d"], 7.0, Some(9.0))];
-        assert_eq!(cheapest(&rows, 9.0).expect("one").proposals, ["b", "c"]);
+        assert_eq!(cheapest(&rows, 9.0, &criterion).expect("one").proposals, ["b", "c"]);
         rows[0].cost = None;
-        assert_eq!(cheapest(&rows, 9.0).expect("one").proposals, ["d"]);
-        assert_eq!(cheapest(&rows, 6.0), None);
+        assert_eq!(cheapest(&rows, 9.0, &criterion).expect("one").proposals, ["d"]);
+        assert_eq!(cheapest(&rows, 6.0, &criterion), None);
+        let more = Criterion::more("rate");
+        assert_eq!(cheapest(&rows, 9.0, &more).expect("one").proposals, ["a"]);
     }
 
     #[test]

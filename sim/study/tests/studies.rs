@@ -7,8 +7,8 @@ use calibrate::EstimateKey;
 use plan::Plan;
 use scenario::{Library, Loaded, Mistakes};
 use study::{
-    Answer, Finished, InMemory, Manifest, Progress, Proposal, Refusal, Results, Shard, Store, Study, StudyError, Table,
-    Tunnel,
+    Answer, Criterion, Finished, InMemory, Manifest, Progress, Proposal, Refusal, Results, Shard, Store, Study,
+    StudyError, Table, Tunnel,
 };
 
 /// The step is 100 s over SMs for compute and 8 s over links for the network, each over the share of its rate reached.
@@ -44,6 +44,7 @@ impl Tunnel for Formula {
         let network = 8.0 / f64::from(device.scale_up.links) / links;
         let binding = if compute > network { "compute" } else { "network" };
         Ok(Results {
+            criterion: Criterion::less("step_seconds"),
             numbers: BTreeMap::from([("step_seconds".into(), compute + network), ("network".into(), network)]),
             words: BTreeMap::from([("binding".into(), binding.into())]),
         })
@@ -151,7 +152,7 @@ fn a_bad_point_is_a_row_and_the_rest_goes_on() {
     assert!(error(3).contains("2000 SMs"), "{}", error(3));
     assert!(error(4).contains("`gpu.smz`") && error(4).contains("did you mean"), "{}", error(4));
     assert_eq!(answer.points.iter().filter(|row| row.error.is_none()).count(), answer.points.len() - 2);
-    assert_eq!(answer.points[3].step_seconds, None);
+    assert_eq!(answer.points[3].objective.value, None);
 }
 
 /// A formula that is broken for some plans: it panics, on whatever thread it runs.
@@ -191,12 +192,12 @@ fn a_panic_is_a_row_with_its_reason_and_all_others_are_as_without_it() {
             "more-sms" | "more-links + more-sms" => "fault in the simulator: a fault at 200 SMs",
             "links-3" => "fault in the simulator: six links cannot be loaded",
             _ => {
-                assert_eq!((row.step_seconds, &row.difference), (expected.step_seconds, &expected.difference));
+                assert_eq!((&row.objective, &row.difference), (&expected.objective, &expected.difference));
                 assert!(!row.fault, "{}", row.name);
                 continue;
             }
         };
-        assert_eq!((row.error.as_deref(), row.fault, row.step_seconds), (Some(reason), true, None));
+        assert_eq!((row.error.as_deref(), row.fault, row.objective.value), (Some(reason), true, None));
     }
     assert_eq!((found.n_faults(), sound.n_faults()), (3, 0), "a refusal is no fault");
     assert!(found.together_error.is_some_and(|error| error.contains("`more-sms` has no step")));

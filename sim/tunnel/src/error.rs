@@ -73,6 +73,9 @@ pub enum TunnelError {
     /// A job of another tool that cannot be read.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// A library without a profile to begin a fit at.
+    #[error("there is no profile of published facts to begin at: name one with `--prior`")]
+    NoPrior,
     /// The words of a question that cannot be read.
     #[error("{0}")]
     Words(String),

@@ -23,6 +23,7 @@
 //!
 //! - [`ask`] answers one question ([`ask::Query`] in, [`ask::Reply`] out), [`networks`] sets networks side by side.
 //! - [`validate`] holds the model against what was published: facts ask the same questions.
+//! - [`fit`] makes the text of a profile of samples.
 //! - [`replay`] runs a job that another tool wrote.
 //! - [`variants`] runs the same job with its layers on other stages, [`fabric`] notes what a reader must know of a network.
 //! - [`Simulator`] is the model as a study asks it: many points over one base, which share sampled traffic; [`studies`] finds a
@@ -35,6 +36,7 @@
 pub mod ask;
 mod error;
 pub mod fabric;
+pub mod fit;
 pub mod networks;
 pub mod panics;
 mod prepare;

@@ -3,7 +3,7 @@
 use plan::{Job, Keep, Plan, PlanError, Recording, Shared};
 use report::{Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
-use study::{Change, Refusal, Results, Tunnel};
+use study::{Change, Criterion, Refusal, Results, Tunnel};
 
 use crate::replay;
 use crate::summarize::{self, Finished};
@@ -83,5 +83,7 @@ fn results(summary: &Summary) -> Result<Results, PlanError> {
     let numbers = summary.numbers().map_err(|error| PlanError::Fault(error.to_string()))?;
     let words = [("binding", &summary.common.binding), ("basis", &summary.common.basis)];
     let words = words.into_iter().map(|(name, word)| (name.to_owned(), word.clone())).collect();
-    Ok(Results { numbers, words })
+    let objective = summary.objective();
+    let criterion = Criterion { name: objective.name.to_owned(), less_is_better: objective.less_is_better };
+    Ok(Results { criterion, numbers, words })
 }

@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod fit;
 mod import;
 mod samples;
+mod shown;
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +13,12 @@ use calibrate::design::{Facts, Section, design};
 use calibrate::gpu::{GpuBench, Options};
 use calibrate::session::{self, Report};
 use calibrate::{Bench, Fingerprint, Mock, Question};
+use scenario::Library;
+use tunnel::fit::Ground;
 
 use self::args::{CalibrateArgs, CalibrateVerb};
-use self::fit::Ground;
 use self::samples::{Journal, Known};
+use crate::args::Layers;
 use crate::exit::{Failure, talk};
 use crate::progress::Bar;
 
@@ -30,7 +33,11 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<String, Failure> {
     }
     // clap demands it where there is no verb.
     let out = args.out.as_deref().ok_or_else(|| Failure::usage("`--out` names the profile to write"))?;
-    let ground = Ground::of(args)?;
+    let library = match &args.hardware {
+        Some(_) => Layers { sets: Vec::new(), libraries: args.presets.clone() }.library()?,
+        None => Library::built_in(),
+    };
+    let ground = ground(args, &library)?;
     let known = if args.fit_only.is_empty() {
         Known::read_all(&[measure(args, ground.as_ref(), out)?])?
     } else {
@@ -39,8 +46,14 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<String, Failure> {
     fit::fit(&known, ground.as_ref(), out, args.quiet)
 }
 
+/// What the arguments name to fit on; `None` where they name no hardware.
+fn ground<'a>(args: &CalibrateArgs, library: &'a Library) -> Result<Option<Ground<'a>>, Failure> {
+    let load = |hardware: &String| Ground::load(hardware, args.prior.as_deref(), library);
+    Ok(args.hardware.as_ref().map(load).transpose()?)
+}
+
 /// Opens the machine and asks what its file of samples does not answer yet; the file.
-fn measure(args: &CalibrateArgs, ground: Option<&Ground>, out: &Path) -> Result<PathBuf, Failure> {
+fn measure(args: &CalibrateArgs, ground: Option<&Ground<'_>>, out: &Path) -> Result<PathBuf, Failure> {
     refuse_imported(&args.only)?;
     let path = args.samples.clone().unwrap_or_else(|| beside(out));
     let report = crate::panics::kept(|| ask(args, ground, &path))?;
@@ -57,7 +70,7 @@ fn measure(args: &CalibrateArgs, ground: Option<&Ground>, out: &Path) -> Result<
 }
 
 /// Every question that the design has for the machine, into its file of samples.
-fn ask(args: &CalibrateArgs, ground: Option<&Ground>, path: &Path) -> Result<Report, Failure> {
+fn ask(args: &CalibrateArgs, ground: Option<&Ground<'_>>, path: &Path) -> Result<Report, Failure> {
     // Before anything else: it may start the program again with another loader path.
     let mut bench = open(args)?;
     let facts = Facts::from(bench.fingerprint());

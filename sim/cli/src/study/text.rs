@@ -1,6 +1,5 @@
 //! A study and a sensitivity on a terminal.
 
-use std::cmp::Ordering;
 use std::fmt::Write;
 
 use report::format::{percent, percent_signed, seconds, words};
@@ -21,8 +20,13 @@ pub(super) fn study(answer: &Answer) -> String {
     if !answer.about.is_empty() {
         let _ = writeln!(text, "{}\n", answer.about);
     }
-    let _ =
-        writeln!(text, "base: {}, {} a step, bound by {}", base.name, seconds(base.step_seconds), words(&base.binding));
+    let _ = writeln!(
+        text,
+        "base: {}, {} a step, bound by {}",
+        base.name,
+        seconds(base.objective.value),
+        words(&base.binding)
+    );
     if answer.draws > 0 {
         let _ = writeln!(text, "intervals: 5 to 95 % of {} draws of the profile, common to both sides", answer.draws);
     }
@@ -32,7 +36,7 @@ pub(super) fn study(answer: &Answer) -> String {
             continue;
         }
         let failed: Vec<&study::Row> = rows.iter().copied().filter(|row| row.error.is_some()).collect();
-        rows.sort_by(|a, b| by_saving(a, b));
+        rows.sort_by(|a, b| answer.by_gain(a, b));
         let (n, n_failed) = (rows.len(), failed.len());
         rows.retain(|row| row.error.is_none());
         if kind == Kind::Sweep {
@@ -43,7 +47,7 @@ pub(super) fn study(answer: &Answer) -> String {
         } else {
             String::new()
         };
-        let _ = writeln!(text, "\n{title}{shown}\n{}", points(&rows, base.step_seconds));
+        let _ = writeln!(text, "\n{title}{shown}\n{}", points(&rows, base.objective.value));
         text.push_str(&reasons(&failed, if kind == Kind::Sweep { N_SWEEP } else { usize::MAX }));
     }
     if !answer.arithmetic.is_empty() {
@@ -53,7 +57,7 @@ pub(super) fn study(answer: &Answer) -> String {
         }
     }
     if let Some(together) = &answer.together {
-        let _ = writeln!(text, "\nTogether\n{}", shares(together, base.step_seconds));
+        let _ = writeln!(text, "\nTogether\n{}", shares(together, base.objective.value));
         text.push_str(&remarks(together));
     }
     if let Some(error) = &answer.together_error {
@@ -70,12 +74,6 @@ fn reasons(failed: &[&study::Row], n_max: usize) -> String {
         let _ = writeln!(text, "and {} points more without a result; `--json` has their reasons", failed.len() - n_max);
     }
     text
-}
-
-/// What saves most first, what has no result last.
-fn by_saving(a: &study::Row, b: &study::Row) -> Ordering {
-    let share = |row: &study::Row| row.difference.as_ref().map_or(f64::INFINITY, |difference| difference.share);
-    share(a).total_cmp(&share(b))
 }
 
 fn points(rows: &[&study::Row], base: f64) -> Table {
@@ -107,7 +105,7 @@ fn points(rows: &[&study::Row], base: f64) -> Table {
             &mut table,
             [
                 row.name.clone(),
-                seconds(row.step_seconds.unwrap_or_default()),
+                seconds(row.objective.value.unwrap_or_default()),
                 percent_signed(difference.share),
                 interval.unwrap_or_default(),
                 decided.unwrap_or_default().to_owned(),
@@ -198,7 +196,8 @@ fn remarks(together: &TogetherAnswer) -> String {
     match (&together.cheapest, together.target_seconds) {
         (Some(set), Some(target)) => {
             let names = if set.proposals.is_empty() { "nothing".to_owned() } else { set.proposals.join(" + ") };
-            let _ = writeln!(text, "cheapest set within {}: {names}, {}", seconds(target), seconds(set.step_seconds));
+            let _ =
+                writeln!(text, "cheapest set within {}: {names}, {}", seconds(target), seconds(set.objective.value));
         }
         (None, Some(target)) => {
             let _ = writeln!(text, "no set reaches {}", seconds(target));
@@ -241,7 +240,7 @@ pub(super) fn sensitivity(found: &Sensitivity) -> String {
     }
     let rest = found.knobs.len().saturating_sub(N_KNOBS);
     let more = if rest > 0 { format!("\n{rest} more move it less; `--json` has them all") } else { String::new() };
-    let step = seconds(found.step_seconds);
+    let step = seconds(found.objective.value);
     format!(
         "{}: {step} a step\nelasticity: change of the step over change of the knob, both relative\n\n{table}{more}\n",
         found.name

@@ -128,6 +128,6 @@ pub(crate) const HOUSE: [Room; 13] = [
             "units",
             "workloads",
         ],
-        packages: &["anyhow", "clap", "indicatif", "serde_json", "shlex", "toml"],
+        packages: &["anyhow", "clap", "indicatif", "serde_json", "shlex"],
     },
 ];

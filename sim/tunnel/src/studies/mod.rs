@@ -4,6 +4,7 @@ mod find;
 mod page;
 
 use scenario::Loaded;
+use scenario::write::{self, TomlText};
 
 pub use find::{FoundStudy, find};
 pub use page::{PageFiles, page, sensitivity_page};
@@ -11,7 +12,9 @@ pub use page::{PageFiles, page, sensitivity_page};
 /// The base with every value as it was written: a scenario that needs no other file, and in which `"auto"` still means so.
 #[must_use]
 pub fn base_toml(base: &Loaded) -> String {
-    let leaves = base.leaves.iter().map(|leaf| format!("{} = {}\n", leaf.key, leaf.written));
-    let name = toml::Value::String(base.plan.name.clone());
-    format!("# The base of a study, every value as it was written.\nname = {name}\n{}", leaves.collect::<String>())
+    let mut file = TomlText::default();
+    file.comment("The base of a study, every value as it was written.");
+    file.line("name", write::text(&base.plan.name));
+    base.leaves.iter().for_each(|leaf| file.line(&leaf.key, &leaf.written));
+    file.finish()
 }

@@ -11,7 +11,7 @@ use crate::ask::{self, Query, Sourced};
 use crate::error::TunnelError;
 
 /// Reads the words of a command into a question. What has a command line knows its words; the library does not.
-pub type Reading<'a> = &'a dyn Fn(&str) -> Result<Query, TunnelError>;
+pub type ReadQuery<'a> = &'a dyn Fn(&str) -> Result<Query, TunnelError>;
 
 /// What a command came to.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Answered {
 
 /// Asks each command once.
 pub(super) struct Asker<'a> {
-    reading: Reading<'a>,
+    reading: ReadQuery<'a>,
     library: &'a Library,
     /// Patches that go over every scenario that is asked, after its own.
     sets: &'a [String],
@@ -33,7 +33,7 @@ pub(super) struct Asker<'a> {
 }
 
 impl<'a> Asker<'a> {
-    pub(super) fn new(reading: Reading<'a>, library: &'a Library, sets: &'a [String], facts: &'a [Fact]) -> Self {
+    pub(super) fn new(reading: ReadQuery<'a>, library: &'a Library, sets: &'a [String], facts: &'a [Fact]) -> Self {
         let of_pairs = |fact: &'a Fact| match &fact.standing {
             Standing::Asked(Ask { commands, figure: Figure::Pair(_), .. }) => commands.as_slice(),
             Standing::Asked(_) | Standing::Unpredicted(_) => &[],

@@ -1,7 +1,7 @@
 //! Everything published that the model can predict, beside its predictions.
 //!
 //! A fact of `scenarios/published/` names the command that answers it and which figure of the reply. So a prediction is
-//! what anybody can ask, and no second model. The way of a fact: [`FactBook`] reads it; a [`Reading`], which whoever has a command line
+//! what anybody can ask, and no second model. The way of a fact: [`FactBook`] reads it; a [`ReadQuery`], which whoever has a command line
 //! hands in, makes a [`Query`](crate::ask::Query) of its command; [`ask`](crate::ask::ask) answers; `observed` takes the figure out
 //! of the reply; `compare` sets it beside the published one.
 
@@ -18,7 +18,7 @@ use scenario::Library;
 
 use crate::error::TunnelError;
 
-pub use asker::Reading;
+pub use asker::ReadQuery;
 pub use baseline::Baseline;
 pub use error::FactsError;
 pub use facts::FactBook;
@@ -32,7 +32,7 @@ pub fn validate(
     facts: &FactBook,
     sets: &[String],
     library: &Library,
-    reading: Reading<'_>,
+    reading: ReadQuery<'_>,
 ) -> Result<Validation, TunnelError> {
     let asker = asker::Asker::new(reading, library, sets, &facts.facts);
     compare::validation(facts, &asker)

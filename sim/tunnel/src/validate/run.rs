@@ -6,7 +6,7 @@ use plan::Plan;
 use report::{Comparison, Summary};
 use scenario::{Ask, Fact, Figure, Library, Standing};
 
-use super::asker::Reading;
+use super::asker::ReadQuery;
 use super::compare::{figure, row};
 use super::facts::FactBook;
 use super::observed::Observed;
@@ -34,7 +34,7 @@ pub fn published(
     (run, summary): (&Finished<'_>, &Summary),
     wanted: Wanted,
     library: &Library,
-    reading: Reading<'_>,
+    reading: ReadQuery<'_>,
 ) -> Result<Vec<Comparison>, TunnelError> {
     let name = &prepared.plan().name;
     let facts = FactBook::read(&[], library)?;
@@ -59,7 +59,7 @@ pub fn published(
 }
 
 /// Facts whose one command runs a scenario as it is.
-fn of_scenario<'a>(facts: &'a FactBook, scenario: &str, reading: Reading<'_>) -> Vec<(&'a Fact, &'a Ask)> {
+fn of_scenario<'a>(facts: &'a FactBook, scenario: &str, reading: ReadQuery<'_>) -> Vec<(&'a Fact, &'a Ask)> {
     // Many facts ask one run, and most commands do not have its name.
     let mut read: BTreeMap<&str, bool> = BTreeMap::new();
     let mut is_run = |command: &'a str| {

@@ -39,11 +39,11 @@ fn point(name: &str, cost: f64, step_seconds: f64, is_base: bool) -> FrontPoint 
 
 /// By a column of the results, which every point has.
 fn by_result(answer: &Answer, column: &str) -> Vec<(FrontPoint, Kind)> {
-    let base = answer.base.results.get(column).map(|cost| point("base", *cost, answer.base.step_seconds, true));
+    let base = answer.base.results.get(column).map(|cost| point("base", *cost, answer.base.objective.value, true));
     let others = answer
         .points
         .iter()
-        .filter_map(|row| Some((point(&row.name, *row.results.get(column)?, row.step_seconds?, false), row.kind)));
+        .filter_map(|row| Some((point(&row.name, *row.results.get(column)?, row.objective.value?, false), row.kind)));
     base.map(|base| (base, Kind::Base)).into_iter().chain(others).collect()
 }
 
@@ -51,13 +51,13 @@ fn by_result(answer: &Answer, column: &str) -> Vec<(FrontPoint, Kind)> {
 fn by_proposal(answer: &Answer) -> Vec<(FrontPoint, Kind)> {
     let alone = answer.points.iter().filter(|row| row.kind == Kind::Proposal).filter_map(|row| {
         let cost = row.proposal.as_ref()?.cost?;
-        Some((point(&row.name, cost, row.step_seconds?, false), Kind::Proposal))
+        Some((point(&row.name, cost, row.objective.value?, false), Kind::Proposal))
     });
     let sets = answer.together.iter().flat_map(|together| &together.sets).filter(|set| set.proposals.len() > 1);
     let sets = sets.filter_map(|set| {
-        Some((point(&set.proposals.join(" + "), set.cost?, set.step_seconds, false), Kind::Together))
+        Some((point(&set.proposals.join(" + "), set.cost?, set.objective.value, false), Kind::Together))
     });
-    let base = (point("base", 0.0, answer.base.step_seconds, true), Kind::Base);
+    let base = (point("base", 0.0, answer.base.objective.value, true), Kind::Base);
     std::iter::once(base).chain(alone).chain(sets).collect()
 }
 

@@ -116,7 +116,7 @@ fn knobs(found: &Sensitivity) -> SensitivitySummary {
     SensitivitySummary {
         name: found.name.clone(),
         digest: found.digest.clone(),
-        step_seconds: found.step_seconds,
+        step_seconds: found.objective.value,
         knobs: found.knobs.iter().map(knob).collect(),
     }
 }

@@ -11,22 +11,22 @@ const BASIS: &str = "basis_shares.";
 
 pub(super) fn base(answer: &Answer) -> StudyBase {
     let base = &answer.base;
-    let interval = base.intervals.get(study::STEP).map(|interval| [interval.low, interval.high]);
+    let interval = base.intervals.get(&base.objective.name).map(|interval| [interval.low, interval.high]);
     StudyBase {
         name: base.name.clone(),
         digest: base.digest.clone(),
         patch: patch(&base.patch),
-        step_seconds: base.step_seconds,
+        step_seconds: base.objective.value,
         interval,
-        made_of: made_of(&base.results, &base.words, base.step_seconds),
+        made_of: made_of(&base.results, &base.words, base.objective.value),
     }
 }
 
 /// What saves most first, what has no result last; equal ones in the order of the study.
 pub(super) fn proposals(answer: &Answer) -> Vec<ProposalRow> {
     let mut rows: Vec<&Row> = answer.points.iter().filter(|row| row.kind == Kind::Proposal).collect();
-    rows.sort_by(|a, b| saving(a).total_cmp(&saving(b)));
-    rows.into_iter().map(|row| proposal(row, answer.base.step_seconds)).collect()
+    rows.sort_by(|a, b| answer.by_gain(a, b));
+    rows.into_iter().map(|row| proposal(row, answer.base.objective.value)).collect()
 }
 
 /// Points of sweeps and sets that are told to have no result; more are counted.
@@ -42,10 +42,6 @@ pub(super) fn reasons(answer: &Answer) -> Vec<String> {
         reasons.push(format!("{more} points more have no result; `study.json` has their reasons"));
     }
     reasons
-}
-
-fn saving(row: &Row) -> f64 {
-    row.difference.as_ref().map_or(f64::INFINITY, |difference| difference.share)
 }
 
 fn proposal(row: &Row, base: f64) -> ProposalRow {
@@ -66,7 +62,7 @@ fn hand(hand: &Expectation) -> Hand {
 }
 
 fn result(row: &Row, base: f64) -> ProposalResult {
-    let (Some(step_seconds), Some(difference)) = (row.step_seconds, &row.difference) else {
+    let (Some(step_seconds), Some(difference)) = (row.objective.value, &row.difference) else {
         return ProposalResult::Failed(row.error.clone().unwrap_or_else(|| "the run gave no step".to_owned()));
     };
     let interval = difference.low.zip(difference.high);

@@ -21,11 +21,11 @@ pub(super) fn sweeps(answer: &Answer) -> Vec<SweepSummary> {
             _ => sweeps.push((name, vec![row])),
         }
     }
-    sweeps.into_iter().map(|(name, rows)| sweep(name, &rows, answer.base.step_seconds)).collect()
+    sweeps.into_iter().map(|(name, rows)| sweep(name, &rows, answer.base.objective.value)).collect()
 }
 
 fn sweep(name: &str, rows: &[&Row], base: f64) -> SweepSummary {
-    let mut ran: Vec<(&Row, f64)> = rows.iter().filter_map(|row| Some((*row, row.step_seconds?))).collect();
+    let mut ran: Vec<(&Row, f64)> = rows.iter().filter_map(|row| Some((*row, row.objective.value?))).collect();
     let maps = maps(&ran, base);
     let n_failed = (rows.len() - ran.len()) as u64;
     ran.sort_by(|a, b| a.1.total_cmp(&b.1));

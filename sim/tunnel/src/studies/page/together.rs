@@ -31,7 +31,7 @@ pub(super) fn together(answer: &TogetherAnswer) -> TogetherSummary {
 fn set(set: &study::SetRow) -> SetRow {
     SetRow {
         proposals: set.proposals.clone(),
-        step_seconds: set.step_seconds,
+        step_seconds: set.objective.value,
         worth_seconds: set.worth_seconds,
         cost: set.cost,
     }

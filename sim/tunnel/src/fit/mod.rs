@@ -1,29 +1,25 @@
-//! From files of samples to a profile on disk.
+//! From samples to the text of a profile.
 //!
 //! The fit itself is `calibrate::fit`; here stands what surrounds it: on which hardware and over which profile
-//! ([`Ground`]), which samples speak for a family (`choose`), the file (`text`), and what a reader is told (`shown`).
+//! ([`Ground`]), which samples speak for a family (`choose`), what became of each ([`ProfileFit`]), the file (`text`).
 
 mod choose;
 mod ground;
-mod shown;
 mod span;
 mod spell;
 mod text;
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use calibrate::fit::{Fitted, families, fit_all, held_out};
-use calibrate::{Dimension, EstimateKey, Sample};
+use calibrate::{Dimension, EstimateKey, Fingerprint, Profile, Sample};
 
 use self::choose::Chosen;
-use super::samples::Known;
-use crate::exit::Failure;
-use crate::progress::{Extent, during};
+use crate::error::TunnelError;
 
-pub(super) use self::ground::Ground;
+pub use self::ground::{Ground, with_sms};
+pub use self::text::table;
 
 /// What no file may hold: beyond three standard deviations of a log-normal nothing is known.
 const SPREAD_MAX: f64 = 3.0;
@@ -32,39 +28,56 @@ const N_FEW: usize = 4;
 
 /// A family that was fitted.
 #[derive(Debug)]
-struct Part {
-    fitted: Fitted,
+pub struct FittedPart {
+    /// Its estimates and their errors.
+    pub fitted: Fitted,
     /// What must be known before it is trusted.
-    notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
-/// What the samples came to.
+/// What samples came to.
 #[derive(Debug)]
-struct Found {
-    parts: Vec<Part>,
-    /// Families and samples that are not in the profile, and why.
-    left_out: Vec<String>,
+pub struct ProfileFit {
+    /// Families that are in the profile.
+    pub parts: Vec<FittedPart>,
+    /// Families and samples that are not, and why.
+    pub left_out: Vec<String>,
 }
 
-/// Fits the samples and writes the profile, whole or not at all; the text says what became of each family.
-pub(super) fn fit(known: &Known, ground: Option<&Ground>, out: &Path, quiet: bool) -> Result<String, Failure> {
-    if known.samples.is_empty() {
-        return Err(Failure::absent("there is no sample to fit"));
+impl ProfileFit {
+    /// Fits samples on some ground.
+    #[must_use]
+    pub fn of(samples: &[Sample], ground: &Ground<'_>) -> Self {
+        find(samples, ground)
     }
-    let ground = ground.ok_or_else(|| ground::missing(&known.machines))?;
-    for machine in known.machines.values() {
-        ground.check(machine)?;
+
+    /// The profile as TOML, for a file at `out`; `known` is how many samples there were, and the machines that they come from.
+    #[must_use]
+    pub fn profile_toml(
+        &self,
+        known: (usize, &BTreeMap<String, Fingerprint>),
+        ground: &Ground<'_>,
+        out: &Path,
+    ) -> String {
+        text::profile(self, known, ground, out)
     }
-    let found = during("fitting", Extent::Unknown, quiet, || find(&known.samples, ground));
-    if found.parts.is_empty() {
-        return Err(Failure::absent(nothing(&found, known.samples.len())));
+
+    /// Whether a profile that was written and read again says what the fit says.
+    ///
+    /// # Errors
+    /// The first estimate that differs, which is a fault of the program.
+    pub fn check(&self, read: &Profile) -> Result<(), TunnelError> {
+        for (key, estimate) in self.parts.iter().flat_map(|part| &part.fitted.estimates) {
+            let (meant, is) = (estimate.value, read.value(*key));
+            if (is - meant).abs() > spell::ROUNDED * meant.abs() {
+                return Err(TunnelError::Fault(format!("`{}` is {meant} and was written as {is}", key.name())));
+            }
+        }
+        Ok(())
     }
-    let text = text::profile(&found, known, ground, out)?;
-    write(out, &text, &found, ground)?;
-    Ok(shown::text(&found, known, ground, out))
 }
 
-fn find(samples: &[Sample], ground: &Ground) -> Found {
+fn find(samples: &[Sample], ground: &Ground<'_>) -> ProfileFit {
     let mut left_out = Vec::new();
     let mut chosen = Vec::new();
     for family in families() {
@@ -86,11 +99,11 @@ fn find(samples: &[Sample], ground: &Ground) -> Found {
         }
         match fault(&fitted) {
             Some(fault) => left_out.push(format!("{}: not written: {fault}", fitted.name)),
-            None => parts.push(Part { fitted, notes }),
+            None => parts.push(FittedPart { fitted, notes }),
         }
     }
     let all = parts.iter().flat_map(|part| part.fitted.estimates.keys().copied()).collect();
-    parts.retain(|Part { fitted, .. }| match mixed(fitted, &all, ground) {
+    parts.retain(|FittedPart { fitted, .. }| match mixed(fitted, &all, ground) {
         Some(fault) => {
             left_out.push(format!("{}: not written: {fault}", fitted.name));
             false
@@ -101,7 +114,7 @@ fn find(samples: &[Sample], ground: &Ground) -> Found {
         let (n_seen, n_free) = (samples.iter().filter(|sample| !held_out(sample)).count(), family.keys.len());
         left_out.push(format!("{}: {n_seen} samples to fit are too few for {n_free} estimates", family.name));
     }
-    Found { parts, left_out }
+    ProfileFit { parts, left_out }
 }
 
 /// Why what a fit came to is no profile.
@@ -120,7 +133,7 @@ fn fault(fitted: &Fitted) -> Option<String> {
 
 /// Why a family cannot stand over the prior: estimates of a named implementation do not mix with others, so it needs all of
 /// its table.
-fn mixed(fitted: &Fitted, written: &BTreeSet<EstimateKey>, ground: &Ground) -> Option<String> {
+fn mixed(fitted: &Fitted, written: &BTreeSet<EstimateKey>, ground: &Ground<'_>) -> Option<String> {
     let tables: BTreeSet<&str> = fitted.estimates.keys().map(|key| text::table(*key)).collect();
     let missing = EstimateKey::ALL.iter().find(|key| {
         let is_of_prior = tables.contains(text::table(**key)) && !written.contains(key);
@@ -157,55 +170,8 @@ fn doubts(fitted: &Fitted, n_free: usize) -> Vec<String> {
     notes
 }
 
-fn nothing(found: &Found, n_samples: usize) -> String {
-    let mut lines = vec![format!("none of the {n_samples} samples speaks of an estimate that can be fitted")];
-    lines.extend(found.left_out.iter().map(|line| format!("  {line}")));
-    lines.push("hint: ask more sections, for example `--only memory,stream,gemm`".to_owned());
-    lines.join("\n")
-}
-
-/// Writes the file under another name, loads it as any scenario would, and gives it its name only then.
-fn write(out: &Path, text: &str, found: &Found, ground: &Ground) -> Result<(), Failure> {
-    let partial = partial(out);
-    let refused = |error: io::Error| Failure::usage(format!("`{}` cannot be written: {error}", out.display()));
-    if let Some(folder) = out.parent() {
-        fs::create_dir_all(folder).map_err(refused)?;
-    }
-    let written = fs::write(&partial, text).map_err(refused).and_then(|()| {
-        check(&partial, found, ground)?;
-        fs::rename(&partial, out).map_err(refused)
-    });
-    if written.is_err() {
-        // What cannot be removed either was not written.
-        let _ = fs::remove_file(&partial);
-    }
-    written
-}
-
-/// What a file is called until it is complete: beside `out`, so that its references mean the same.
-fn partial(out: &Path) -> PathBuf {
-    let stem = out.file_stem().unwrap_or_default().to_string_lossy();
-    out.with_file_name(format!("{stem}.partial.toml"))
-}
-
-/// Loads what was written: a profile that cannot be used, or says something else than the fit, is our fault.
-fn check(path: &Path, found: &Found, ground: &Ground) -> Result<(), Failure> {
-    let fault = |message: String| Failure::Fault(anyhow::Error::msg(message));
-    let read =
-        ground.with_profile(path).map_err(|failure| fault(format!("the profile cannot be loaded: {failure:?}")))?;
-    for (key, estimate) in found.parts.iter().flat_map(|part| &part.fitted.estimates) {
-        let (meant, is) = (estimate.value, read.value(*key));
-        if (is - meant).abs() > spell::ROUNDED * meant.abs() {
-            return Err(fault(format!("`{}` is {meant} and was written as {is}", key.name())));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use calibrate::{Basis, Estimate};
 
     use super::*;
@@ -224,10 +190,5 @@ mod tests {
         assert_eq!(fault(&fitted(0.0, 0.1)), None);
         assert!(fault(&fitted(f64::NAN, 0.1)).is_some_and(|text| text.contains("kernel.latency")));
         assert!(fault(&fitted(3e-6, 3.1)).is_some_and(|text| text.contains("factor of 22")));
-    }
-
-    #[test]
-    fn what_is_not_complete_stands_beside_what_it_will_be() {
-        assert_eq!(partial(Path::new("a/my.gpu.toml")), Path::new("a/my.gpu.partial.toml"));
     }
 }

@@ -1,6 +1,7 @@
 //! Numbers as a profile spells them.
 
 use calibrate::{Dimension, EstimateKey};
+use scenario::write::{number, text};
 
 /// A number in a file differs from the one meant by at most this share.
 pub(super) const ROUNDED: f64 = 1e-5;
@@ -19,19 +20,12 @@ pub(super) fn value(key: EstimateKey, value: f64) -> String {
     }
 }
 
-/// A bare number of so many significant digits, as TOML has them.
-pub(super) fn number(value: f64, digits: usize) -> String {
-    let rounded: f64 = format!("{value:.*e}", digits.saturating_sub(1)).parse().unwrap_or(value);
-    let text = format!("{rounded:?}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
-}
-
 /// In the largest unit that leaves a digit before the point, in the smallest where none does.
 fn quantity(value: f64, units: &[(&str, i32)]) -> String {
     let fits = |(_, power): &&(&str, i32)| value >= 10_f64.powi(*power);
     let Some((unit, power)) = units.iter().find(fits).or(units.last()) else { return number(value, 6) };
     // A division keeps the digits that a product with 1e6 would spoil.
-    format!("\"{} {unit}\"", number(value / 10_f64.powi(*power), 6))
+    text(&format!("{} {unit}", number(value / 10_f64.powi(*power), 6)))
 }
 
 #[cfg(test)]

@@ -7,12 +7,9 @@ use calibrate::EstimateKey;
 use calibrate::fit::{Errors, Miss};
 use report::format::{percent, percent_signed, seconds};
 use report::{Column, Row, Table};
+use tunnel::fit::{FittedPart, Ground, ProfileFit, table};
 
-use super::super::samples::Known;
-use super::super::text as spelled;
-use super::ground::Ground;
-use super::text::table;
-use super::{Found, Part};
+use super::text as spelled;
 
 /// Misses named one by one of each family.
 const N_WORST: usize = 3;
@@ -20,27 +17,26 @@ const N_WORST: usize = 3;
 const N_LETTERS: usize = 110;
 
 /// The families with their errors, their worst misses, and what is not measured.
-pub(super) fn text(found: &Found, known: &Known, ground: &Ground, out: &Path) -> String {
-    let mut text = format!("{} samples\n\n{}\n", known.samples.len(), families(found));
+pub(super) fn text(fit: &ProfileFit, n_samples: usize, ground: &Ground<'_>, out: &Path) -> String {
+    let mut text = format!("{n_samples} samples\n\n{}\n", families(fit));
     let _ = writeln!(text, "\nFurthest off");
-    for Part { fitted, .. } in &found.parts {
+    for FittedPart { fitted, .. } in &fit.parts {
         for miss in worst(&fitted.misses) {
             let _ = writeln!(text, "  {}", line(miss));
         }
     }
-    let notes =
-        found.parts.iter().flat_map(|part| part.notes.iter().map(|note| format!("{}: {note}", part.fitted.name)));
-    let notes: Vec<String> = notes.chain(found.left_out.iter().cloned()).collect();
+    let notes = fit.parts.iter().flat_map(|part| part.notes.iter().map(|note| format!("{}: {note}", part.fitted.name)));
+    let notes: Vec<String> = notes.chain(fit.left_out.iter().cloned()).collect();
     if !notes.is_empty() {
         let _ = writeln!(text, "\nNotes");
         notes.iter().for_each(|note| text.push_str(&format!("  {note}\n")));
     }
-    let _ = writeln!(text, "\nFrom `{}`: {}", ground.prior, from_prior(found).join(", "));
+    let _ = writeln!(text, "\nFrom `{}`: {}", ground.prior, from_prior(fit).join(", "));
     let _ = writeln!(text, "`{}` is written, for `{}`", out.display(), ground.hardware);
     text
 }
 
-fn families(found: &Found) -> Table {
+fn families(fit: &ProfileFit) -> Table {
     let names = [
         ("family", false),
         ("kernels", false),
@@ -54,7 +50,7 @@ fn families(found: &Found) -> Table {
     ];
     let column = |(name, numeric): (&str, bool)| Column { name: name.to_owned(), numeric };
     let mut table = Table { columns: names.map(column).to_vec(), rows: Vec::new() };
-    for Part { fitted, .. } in &found.parts {
+    for FittedPart { fitted, .. } in &fit.parts {
         let (seen, unseen) = (fitted.errors(true), fitted.errors(false));
         let share = |errors: &Errors, share: f64| if errors.n == 0 { "-".to_owned() } else { percent(share) };
         let bias = if unseen.n == 0 { "-".to_owned() } else { percent_signed(unseen.bias) };
@@ -108,8 +104,8 @@ fn sizes(miss: &Miss) -> String {
 }
 
 /// Tables of which an estimate is the prior's.
-fn from_prior(found: &Found) -> Vec<String> {
-    let is_found = |key: &EstimateKey| found.parts.iter().any(|part| part.fitted.estimates.contains_key(key));
+fn from_prior(fit: &ProfileFit) -> Vec<String> {
+    let is_found = |key: &EstimateKey| fit.parts.iter().any(|part| part.fitted.estimates.contains_key(key));
     let mut tables: Vec<(&str, bool)> = Vec::new();
     for key in EstimateKey::ALL {
         let (name, is_prior) = (table(*key), !is_found(key));

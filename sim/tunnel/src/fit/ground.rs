@@ -1,66 +1,66 @@
 //! The hardware whose peaks the fractions are of, and the profile that gives what no sample speaks of.
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use calibrate::{Fingerprint, Profile};
 use scenario::{Kind, Library, LoadedDevice, stem};
 use topology::Device;
-use tunnel::ask::DeviceQuery;
 
-use super::super::args::CalibrateArgs;
-use crate::args::Layers;
-use crate::exit::Failure;
+use crate::ask::DeviceQuery;
+use crate::error::TunnelError;
 
 /// Profiles of published facts are called so.
 const PUBLISHED: &str = "-published";
 
 /// What a fit stands on.
-#[derive(Debug)]
-pub(crate) struct Ground {
+pub struct Ground<'a> {
     /// The name that files know the hardware by.
-    pub(super) hardware: String,
+    pub hardware: String,
     /// The prior, as it was named.
-    pub(super) prior: String,
+    pub prior: String,
     pub(super) device: Device,
     /// What the prior says.
     pub(super) profile: Profile,
     /// The hardware as it was named.
     reference: String,
-    layers: Layers,
+    library: &'a Library,
 }
 
-impl Ground {
-    /// Loads what the arguments name; `None` where they name no hardware.
-    pub(crate) fn of(args: &CalibrateArgs) -> Result<Option<Self>, Failure> {
-        let Some(reference) = args.hardware.clone() else { return Ok(None) };
-        let layers = Layers { sets: Vec::new(), libraries: args.presets.clone() };
-        let hardware = stem(&reference);
-        let prior = match &args.prior {
-            Some(prior) => prior.clone(),
-            None => usual(&hardware, &layers.library()?)?,
+impl<'a> Ground<'a> {
+    /// Loads hardware and prior by name; without a prior the first profile of published facts that holds for the hardware.
+    ///
+    /// # Errors
+    /// Mistakes in their files.
+    pub fn load(reference: &str, prior: Option<&str>, library: &'a Library) -> Result<Self, TunnelError> {
+        let hardware = stem(reference);
+        let prior = match prior {
+            Some(prior) => prior.to_owned(),
+            None => usual(&hardware, library)?,
         };
-        let LoadedDevice { machine, profile, .. } = load(&reference, &prior, &layers)?;
-        Ok(Some(Self { hardware, prior, device: machine.device, profile, reference, layers }))
+        let LoadedDevice { machine, profile, .. } = load(reference, &prior, library)?;
+        Ok(Self { hardware, prior, device: machine.device, profile, reference: reference.to_owned(), library })
     }
 
     /// Refuses samples of a device that the hardware's file does not describe.
-    pub(crate) fn check(&self, machine: &Fingerprint) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Another count of SMs.
+    pub fn check(&self, machine: &Fingerprint) -> Result<(), TunnelError> {
         if machine.sms == self.device.sms {
             return Ok(());
         }
         let Fingerprint { device, sms, .. } = machine;
-        Err(Failure::usage(format!(
-            "`--hardware {}` has {} SMs and {device}, which was measured, has {sms}\nhint: {}",
-            self.reference,
-            self.device.sms,
-            with_sms(*sms)
-        )))
+        let (has, hint) = (self.device.sms, with_sms(*sms));
+        let reason = format!("has {has} SMs and {device}, which was measured, has {sms}\nhint: {hint}");
+        Err(TunnelError::value("hardware", &self.reference, reason))
     }
 
     /// The profile of a file on this hardware.
-    pub(super) fn with_profile(&self, path: &Path) -> Result<Profile, Failure> {
-        Ok(load(&self.reference, &path.display().to_string(), &self.layers)?.profile)
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn with_profile(&self, path: &Path) -> Result<Profile, TunnelError> {
+        Ok(load(&self.reference, &path.display().to_string(), self.library)?.profile)
     }
 
     /// The prior as a file at `out` has to name it.
@@ -69,10 +69,10 @@ impl Ground {
     }
 
     /// The hardware as a file at `out` has to name it: by its name, but for a file that is called like a preset and is none.
-    pub(super) fn hardware_from(&self, out: &Path) -> Result<String, Failure> {
-        let is_called_like_one = self.layers.library()?.names(Kind::Hardware).contains(&self.hardware);
+    pub(super) fn hardware_from(&self, out: &Path) -> String {
+        let is_called_like_one = self.library.names(Kind::Hardware).contains(&self.hardware);
         let is_file = is_called_like_one && is_path(&self.reference);
-        Ok(if is_file { seen_from(out, &self.reference) } else { self.hardware.clone() })
+        if is_file { seen_from(out, &self.reference) } else { self.hardware.clone() }
     }
 }
 
@@ -95,21 +95,12 @@ fn seen_from(out: &Path, reference: &str) -> String {
     }
 }
 
-/// No hardware was named: nothing here takes it from what a driver calls the device.
-pub(crate) fn missing(machines: &BTreeMap<String, Fingerprint>) -> Failure {
-    let sms = machines.values().next().map(|machine| machine.sms);
-    let hint = sms.map_or_else(|| "name a preset or a file".to_owned(), with_sms);
-    Failure::usage(format!(
-        "`--hardware` is missing: a profile holds shares of its peaks, so the samples are kept and not fitted\nhint: {hint}"
-    ))
-}
-
-/// Presets that could be meant.
-fn with_sms(sms: u32) -> String {
+/// Presets that could be meant by a device of so many SMs, in words: nothing here takes one from what a driver calls the device.
+#[must_use]
+pub fn with_sms(sms: u32) -> String {
     let library = Library::new(Vec::new());
-    let layers = Layers { sets: Vec::new(), libraries: Vec::new() };
     let prior = published(&library).into_iter().next().unwrap_or_default();
-    let has = |name: &String| load(name, &prior, &layers).is_ok_and(|known| known.machine.device.sms == sms);
+    let has = |name: &String| load(name, &prior, &library).is_ok_and(|known| known.machine.device.sms == sms);
     let fitting: Vec<String> =
         library.names(Kind::Hardware).into_iter().filter(has).map(|name| format!("`{name}`")).collect();
     if fitting.is_empty() {
@@ -120,7 +111,7 @@ fn with_sms(sms: u32) -> String {
 }
 
 /// The first profile of published facts that holds for the hardware; where none does, the first of all.
-fn usual(hardware: &str, library: &Library) -> Result<String, Failure> {
+fn usual(hardware: &str, library: &Library) -> Result<String, TunnelError> {
     let mut first = None;
     for name in published(library) {
         let text = library.text(Kind::Profile, &name, None)?;
@@ -131,15 +122,14 @@ fn usual(hardware: &str, library: &Library) -> Result<String, Failure> {
         }
         first = first.or(Some(name));
     }
-    first.ok_or_else(|| Failure::usage("there is no profile of published facts to begin at: name one with `--prior`"))
+    first.ok_or(TunnelError::NoPrior)
 }
 
 fn published(library: &Library) -> Vec<String> {
     library.names(Kind::Profile).into_iter().filter(|name| name.ends_with(PUBLISHED)).collect()
 }
 
-fn load(hardware: &str, profile: &str, layers: &Layers) -> Result<LoadedDevice, Failure> {
+fn load(hardware: &str, profile: &str, library: &Library) -> Result<LoadedDevice, TunnelError> {
     let profiles = vec![profile.to_owned()];
-    let device = DeviceQuery { hardware: hardware.to_owned(), profiles, ..DeviceQuery::default() };
-    Ok(device.load(&layers.library()?)?)
+    DeviceQuery { hardware: hardware.to_owned(), profiles, ..DeviceQuery::default() }.load(library)
 }
