@@ -4,7 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::estimate::{Estimate, EstimateKey};
+use crate::estimate::Estimate;
+use crate::key::EstimateKey;
 use crate::machine_key::MachineKey;
 use crate::profile::Profile;
 

@@ -25,6 +25,7 @@ pub mod fit;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod import;
+mod key;
 mod machine_key;
 mod mock;
 mod profile;
@@ -36,15 +37,15 @@ mod subject;
 pub use basis::Basis;
 pub use bench::{Bench, BenchError};
 pub use demand::{
-    Algorithm, Call, CannotRun, CollectiveDemand, CollectiveKeys, Demand, Estimator, Lacking, Spread, Traffic, lacking,
-    traffic,
+    Algorithm, Call, CannotRun, CollectiveDemand, Demand, Estimator, Lacking, Spread, Traffic, lacking, traffic,
 };
 pub use departure::Departure;
 pub use draw::{carried, interval};
-pub use estimate::{Dimension, Estimate, EstimateKey};
+pub use estimate::{Dimension, Estimate};
+pub use key::{AttentionTerm, CollectiveTerm, EstimateKey, GemmTerm, StreamKernel, StreamTerm};
 pub use machine_key::{MachineKey, MachinePart, MachineValue};
 pub use mock::Mock;
 pub use profile::{MissingEstimates, Profile};
-pub use question::{Collective, Direction, Distribution, Dtype, Question};
+pub use question::{Direction, Distribution, Question};
 pub use sample::{Fingerprint, Line, Reading, Sample};
 pub use subject::Subject;

@@ -4,7 +4,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::bench::{Bench, BenchError};
-use crate::question::{Direction, Distribution, Dtype, Question};
+use workloads::op::Precision;
+
+use crate::question::{Direction, Distribution, Question};
 use crate::sample::{Fingerprint, Reading};
 
 /// An invented device. Powers of two, so that nobody takes them for a product's: bytes and operations a second.
@@ -178,7 +180,7 @@ fn traffic(question: &Question) -> (f64, f64) {
         Question::Copy { bytes, sms } => (2.0 * *bytes as f64, f64::from(*sms)),
         Question::Read { bytes, sms } | Question::Write { bytes, sms } => (*bytes as f64, f64::from(*sms)),
         Question::Gemm { m, n, k, dtype, sms } => {
-            (product(*m, *n, *k, if *dtype == Dtype::Bf16 { 2 } else { 1 }), f64::from(*sms))
+            (product(*m, *n, *k, if *dtype == Precision::Bf16 { 2 } else { 1 }), f64::from(*sms))
         }
         Question::PromotedGemm { m, n, k, sms, .. } => (product(*m, *n, *k, 1), f64::from(*sms)),
         Question::GroupedGemm { tokens, n, k, sms, .. } => {
@@ -198,7 +200,7 @@ fn traffic(question: &Question) -> (f64, f64) {
 /// Operations, those of FP8 counted half: its peak is twice BF16's.
 fn operations(question: &Question) -> f64 {
     let product = |rows: u64, n: u64, k: u64| 2.0 * (rows * n) as f64 * k as f64;
-    let weight = |dtype: Dtype| if dtype == Dtype::Bf16 { 1.0 } else { 0.5 };
+    let weight = |dtype: Precision| if dtype == Precision::Bf16 { 1.0 } else { 0.5 };
     match question {
         Question::Gemm { m, n, k, dtype, .. } => weight(*dtype) * product(*m, *n, *k),
         Question::PromotedGemm { m, n, k, promote, .. } => {
@@ -235,7 +237,9 @@ mod tests {
     fn a_product_takes_its_operations_over_the_peak() {
         let mut mock = Mock::new(3).with_noise(0.0);
         let (m, n, k) = (8192, 8192, 8192);
-        for (dtype, sms, share) in [(Dtype::Bf16, 128, 1.0), (Dtype::Bf16, 64, 0.5), (Dtype::Fp8Block, 128, 2.0)] {
+        for (dtype, sms, share) in
+            [(Precision::Bf16, 128, 1.0), (Precision::Bf16, 64, 0.5), (Precision::Fp8Block, 128, 2.0)]
+        {
             let reading = mock.measure(&Question::Gemm { m, n, k, dtype, sms }).unwrap();
             let expectation = KERNEL_LATENCY + 2.0 * (m * n * k) as f64 / (share * BF16_PEAK);
             assert!((reading.seconds / expectation - 1.0).abs() < 1e-12, "{expectation}, actual {}", reading.seconds);

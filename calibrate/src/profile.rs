@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::estimate::{Estimate, EstimateKey};
+use crate::estimate::Estimate;
+use crate::key::EstimateKey;
 
 /// Estimates by name, resolved: every key of [`EstimateKey::ALL`] is present, whichever file it came from.
 #[derive(Clone, Debug, PartialEq)]

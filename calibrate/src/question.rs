@@ -1,10 +1,8 @@
 //! What is measured: one kernel or exchange with its sizes, asked of a GPU and of the model alike.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use units::Bytes;
-use workloads::op::{Op, OpKind, Output, Pass, Precision, Stream};
+use workloads::op::{Collective, Op, OpKind, Output, Pass, Precision, Stream};
 
 /// One measurement: which kernel, on what sizes, on how many SMs.
 ///
@@ -44,7 +42,7 @@ pub enum Question {
         /// Inner dimension.
         k: u64,
         /// Arithmetic.
-        dtype: Dtype,
+        dtype: Precision,
         /// SMs left to it; the others are held.
         sms: u32,
     },
@@ -57,7 +55,7 @@ pub enum Question {
         /// Inner dimension.
         k: u64,
         /// Arithmetic.
-        dtype: Dtype,
+        dtype: Precision,
         /// SMs left to it; the others are held.
         sms: u32,
     },
@@ -77,7 +75,7 @@ pub enum Question {
     /// Tensor instructions from shared memory in a loop: what the tensor cores reach when nothing else is asked.
     TensorLoop {
         /// Arithmetic: `bf16` or `fp8-tensor-fast`.
-        dtype: Dtype,
+        dtype: Precision,
         /// SMs.
         sms: u32,
     },
@@ -237,44 +235,8 @@ pub enum Question {
     },
 }
 
-/// Arithmetic of a measured product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dtype {
-    /// BF16 in, FP32 sums.
-    Bf16,
-    /// E4M3 with one scale a tensor, sums left in the tensor core.
-    Fp8TensorFast,
-    /// E4M3 with one scale a tensor, sums promoted to FP32.
-    Fp8Tensor,
-    /// E4M3 with 1x128 scales of activations and 128x128 scales of weights.
-    Fp8Block,
-}
-
-impl Dtype {
-    /// Every arithmetic.
-    pub const ALL: [Self; 4] = [Self::Bf16, Self::Fp8TensorFast, Self::Fp8Tensor, Self::Fp8Block];
-
-    /// Its spelling in files and on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bf16 => "bf16",
-            Self::Fp8TensorFast => "fp8-tensor-fast",
-            Self::Fp8Tensor => "fp8-tensor",
-            Self::Fp8Block => "fp8-block",
-        }
-    }
-}
-
-impl fmt::Display for Dtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// Which way attention is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// Forward.
@@ -283,20 +245,18 @@ pub enum Direction {
     Backward,
 }
 
-/// A collective as nccl-tests counts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Collective {
-    /// Every rank a share to every rank.
-    AllToAll,
-    /// Sums everywhere.
-    AllReduce,
-    /// Shares everywhere.
-    AllGather,
-    /// A share of the sums to each.
-    ReduceScatter,
-    /// One rank to the next.
-    SendRecv,
+impl Direction {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Forward, Self::Backward];
+
+    /// Its spelling in files and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Backward => "backward",
+        }
+    }
 }
 
 /// How operands are drawn.
@@ -322,11 +282,11 @@ impl Question {
             Self::Read { bytes, sms } => (stream(Stream::Copy, size(*bytes), Bytes::ZERO).0, *sms),
             Self::Write { bytes, sms } => (stream(Stream::Copy, Bytes::ZERO, size(*bytes)).0, *sms),
             Self::Gemm { m, n, k, dtype, sms } => {
-                let (precision, output) = ((*dtype).into(), Output::Bf16);
+                let (precision, output) = (*dtype, Output::Bf16);
                 (OpKind::Gemm { m: *m, n: *n, k: *k, precision, output }, *sms)
             }
             Self::GroupedGemm { tokens, n, k, dtype, sms } => {
-                let (precision, output) = ((*dtype).into(), Output::Bf16);
+                let (precision, output) = (*dtype, Output::Bf16);
                 (OpKind::GroupedGemm { tokens: tokens.clone(), n: *n, k: *k, precision, output }, *sms)
             }
             Self::Attention { heads, kv_heads, queries, keys, qk, value, causal, .. } => {
@@ -383,26 +343,3 @@ impl Question {
 
 /// Bytes of E4M3 with an FP32 scale per 128 elements.
 const TILED_WIDTH: f64 = 1.0 + 4.0 / 128.0;
-
-impl From<Dtype> for Precision {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::Bf16 => Self::Bf16,
-            Dtype::Fp8TensorFast => Self::Fp8TensorFast,
-            Dtype::Fp8Tensor => Self::Fp8Tensor,
-            Dtype::Fp8Block => Self::Fp8Block,
-        }
-    }
-}
-
-impl From<Collective> for workloads::op::Collective {
-    fn from(what: Collective) -> Self {
-        match what {
-            Collective::AllToAll => Self::AllToAll,
-            Collective::AllReduce => Self::AllReduce,
-            Collective::AllGather => Self::AllGather,
-            Collective::ReduceScatter => Self::ReduceScatter,
-            Collective::SendRecv => Self::SendRecv,
-        }
-    }
-}

@@ -1,14 +1,14 @@
 //! What is asked of the machine: models, the ops of a training step, pipeline schedules, expert traffic, memory.
 //!
 //! ```
-//! use workloads::op::Precision;
+//! use workloads::op::LinearPrecision;
 //! use workloads::step::{self, AttentionKernel, Casting, LayerKind, Load, Recompute, Shape};
 //!
 //! let config = r#"{ "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336,
 //!     "vocab_size": 128256, "num_attention_heads": 32, "num_key_value_heads": 8 }"#;
 //! let model = workloads::hf::from_config_json(config)?;
 //! let shape = Shape {
-//!     sequence: 8192, micro_batch: 1, tp: 2, cp: 1, ep: 1, linear: Precision::Bf16,
+//!     sequence: 8192, micro_batch: 1, tp: 2, cp: 1, ep: 1, linear: LinearPrecision::Bf16,
 //!     forward_left: false, recompute: Recompute::default(), keep_fp8: false, dispatch_fp8: true, casting: Casting::Kernel, transposed_reads: false,
 //!     logit_pieces: 1,
 //!     sequence_parallel: true, attention: AttentionKernel::Fused, dropout: false,

@@ -45,11 +45,13 @@ impl Pass {
 }
 
 /// Arithmetic of a matrix product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// E4M3 with 1x128 activation tiles and 128x128 weight blocks.
     Fp8Block,
-    /// E4M3 with 1x128 tiles on both operands: the weight gradient.
+    /// E4M3 with 1x128 tiles on both operands: the weight gradient. Files of samples do not name it: no library is measured in it.
+    #[serde(skip_deserializing)]
     Fp8Tile,
     /// E4M3 with one scale a tensor, sums promoted to FP32.
     Fp8Tensor,
@@ -57,6 +59,67 @@ pub enum Precision {
     Fp8TensorFast,
     /// BF16.
     Bf16,
+}
+
+impl Precision {
+    /// Every arithmetic.
+    pub const ALL: [Self; 5] = [Self::Fp8Block, Self::Fp8Tile, Self::Fp8Tensor, Self::Fp8TensorFast, Self::Bf16];
+
+    /// Its spelling in files and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fp8Block => "fp8-block",
+            Self::Fp8Tile => "fp8-tile",
+            Self::Fp8Tensor => "fp8-tensor",
+            Self::Fp8TensorFast => "fp8-tensor-fast",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+/// Arithmetic of the linear layers (`job.precision`): `fp8-block`, `fp8-tensor` or `bf16`. That of each product follows
+/// ([`LinearPrecision::product`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinearPrecision {
+    /// E4M3 with tile and block scales.
+    Fp8Block,
+    /// E4M3 with one scale a tensor.
+    Fp8Tensor,
+    /// BF16.
+    Bf16,
+}
+
+impl LinearPrecision {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Fp8Block, Self::Fp8Tensor, Self::Bf16];
+
+    /// Its spelling in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.product(Pass::InputGradient, false).name()
+    }
+
+    /// The arithmetic of a product in a pass: with block scales weight gradients have tiles on both operands, and with one scale a
+    /// tensor forward sums may be left in the tensor core.
+    #[must_use]
+    pub const fn product(self, pass: Pass, forward_left: bool) -> Precision {
+        match (self, pass) {
+            (Self::Fp8Block, Pass::WeightGradient) => Precision::Fp8Tile,
+            (Self::Fp8Block, Pass::Forward | Pass::Recompute | Pass::InputGradient | Pass::Update) => {
+                Precision::Fp8Block
+            }
+            (Self::Fp8Tensor, Pass::Forward | Pass::Recompute) if forward_left => Precision::Fp8TensorFast,
+            (Self::Fp8Tensor, _) => Precision::Fp8Tensor,
+            (Self::Bf16, _) => Precision::Bf16,
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// What happens to the product of a GEMM.
@@ -191,19 +254,37 @@ pub enum Axis {
     Pp,
 }
 
-/// A collective.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A collective, its size as nccl-tests counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Collective {
-    /// Every rank sends a share to every other.
-    AllToAll,
     /// Everybody gets the sum.
     AllReduce,
     /// Everybody gets everything.
     AllGather,
     /// Everybody gets a share of the sum.
     ReduceScatter,
+    /// Every rank sends a share to every other.
+    AllToAll,
     /// One message from each rank to the next.
     SendRecv,
+}
+
+impl Collective {
+    /// Every collective.
+    pub const ALL: [Self; 5] = [Self::AllReduce, Self::AllGather, Self::ReduceScatter, Self::AllToAll, Self::SendRecv];
+
+    /// Its spelling in files and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AllReduce => "all-reduce",
+            Self::AllGather => "all-gather",
+            Self::ReduceScatter => "reduce-scatter",
+            Self::AllToAll => "all-to-all",
+            Self::SendRecv => "send-recv",
+        }
+    }
 }
 
 impl Op {

@@ -16,15 +16,16 @@ use units::{Bytes, Seconds};
 use workloads::op::{Op, OpKind, Pass};
 
 use super::{Asked, Estimator};
-use crate::EstimateKey;
+use crate::{AttentionTerm as Term, Direction, EstimateKey};
 
 impl Estimator<'_> {
     pub(super) fn attention(&self, op: &Op, sms: u32) -> Option<Asked> {
         let OpKind::Attention { heads, kv_heads, queries, keys, qk, value, causal } = op.kind else { return None };
         let backward = op.pass == Pass::InputGradient;
-        let names = if backward { BACKWARD } else { FORWARD };
-        let estimate = |key| self.profile.value(key);
-        let rows = estimate(names.rows);
+        let direction = if backward { Direction::Backward } else { Direction::Forward };
+        let key = |term| EstimateKey::Attention(direction, term);
+        let estimate = |term| self.profile.value(key(term));
+        let rows = estimate(Term::Rows);
         let (heads, shared) = (heads as f64, kv_heads as f64);
         let (n_tiles, seen) = if (queries as f64) < rows {
             ((shared * (heads / shared * queries as f64 / rows).ceil()), keys as f64)
@@ -36,44 +37,20 @@ impl Estimator<'_> {
             (heads * of_head, if causal { mean.min(keys as f64) } else { keys as f64 })
         };
         let width = if backward { 3 * qk + 2 * value } else { qk + value } as f64;
-        let flops = 2.0 * rows * width * (seen + estimate(names.overhead)) * n_tiles;
-        let products = Seconds::new(flops / (per_sm(self.device) * estimate(names.fraction) * f64::from(sms)));
+        let flops = 2.0 * rows * width * (seen + estimate(Term::Overhead)) * n_tiles;
+        let products = Seconds::new(flops / (per_sm(self.device) * estimate(Term::Fraction) * f64::from(sms)));
         // Queries, output and their gradients once a query head, keys and values once a key-value head.
         let tensors = if backward { 2.0 } else { 1.0 };
         let elements = (qk + value) as f64 * (heads * queries as f64 + shared * keys as f64);
         let memory = Bytes::new(tensors * elements * 2.0);
-        let streamed = memory / (self.device.memory_rate() * estimate(names.memory));
-        let (shortest, limit) = if streamed > products { (streamed, names.memory) } else { (products, names.fraction) };
+        let streamed = memory / (self.device.memory_rate() * estimate(Term::Memory));
+        let (shortest, limit) =
+            if streamed > products { (streamed, key(Term::Memory)) } else { (products, key(Term::Fraction)) };
         let power = op.flops() / self.device.peak_bf16() + self.memory_power(memory);
-        Some(Asked { power, memory, shortest, limit, latency: Seconds::new(estimate(names.latency)) })
+        Some(Asked { power, memory, shortest, limit, latency: Seconds::new(estimate(Term::Latency)) })
     }
 }
 
 fn per_sm(device: &Device) -> f64 {
     device.peak_bf16().get() / f64::from(device.sms)
 }
-
-/// The estimates of one direction, by name.
-struct Names {
-    fraction: EstimateKey,
-    overhead: EstimateKey,
-    rows: EstimateKey,
-    memory: EstimateKey,
-    latency: EstimateKey,
-}
-
-const FORWARD: Names = Names {
-    fraction: EstimateKey::AttentionForwardFraction,
-    overhead: EstimateKey::AttentionForwardOverhead,
-    rows: EstimateKey::AttentionForwardRows,
-    memory: EstimateKey::AttentionForwardMemory,
-    latency: EstimateKey::AttentionForwardLatency,
-};
-
-const BACKWARD: Names = Names {
-    fraction: EstimateKey::AttentionBackwardFraction,
-    overhead: EstimateKey::AttentionBackwardOverhead,
-    rows: EstimateKey::AttentionBackwardRows,
-    memory: EstimateKey::AttentionBackwardMemory,
-    latency: EstimateKey::AttentionBackwardLatency,
-};

@@ -36,7 +36,7 @@ use units::{Bytes, BytesPerSec, FlopsPerSec, Seconds};
 use workloads::op::{Output, Pass, Precision};
 
 use super::{Asked, Estimator};
-use crate::EstimateKey;
+use crate::{EstimateKey, GemmTerm as Term};
 
 impl Estimator<'_> {
     pub(super) fn product(&self, m: u64, n: u64, k: u64, precision: Precision, output: Output, sms: u32) -> Asked {
@@ -74,47 +74,46 @@ impl Estimator<'_> {
     }
 
     fn family(&self, precision: Precision) -> Family {
-        let keys = keys(precision);
         let peak = match precision {
             Precision::Fp8Block | Precision::Fp8Tile | Precision::Fp8Tensor | Precision::Fp8TensorFast => {
                 self.device.peak_fp8()
             }
             Precision::Bf16 => self.device.peak_bf16(),
         };
-        let value = |key| self.profile.value(key);
+        let key = |term| EstimateKey::Gemm(precision, term);
+        let value = |term| self.profile.value(key(term));
         let per_sm = peak / f64::from(self.device.sms);
         // Without promotion a product may come to its peak, never above: estimates that do not agree promise no more.
-        let fraction = 1.0 / (1.0 / value(keys.fraction) + self.promotion(precision)).max(1.0);
+        let fraction = 1.0 / (1.0 / value(Term::Fraction) + self.promotion(precision)).max(1.0);
         Family {
-            limit: keys.fraction,
+            limit: key(Term::Fraction),
             sm_peak: per_sm,
             fraction,
-            sustained: peak * value(keys.sustained),
-            power_memory: self.device.memory_rate() * value(keys.power_memory),
-            exponent: value(keys.exponent),
+            sustained: peak * value(Term::Sustained),
+            power_memory: self.device.memory_rate() * value(Term::MemoryPower),
+            exponent: value(Term::Exponent),
             sms_all: self.device.sms,
-            memory: self.device.memory_rate() * value(keys.memory),
-            memory_limit: keys.memory,
-            latency: Seconds::new(value(keys.latency)),
-            split_latency: Seconds::new(value(keys.split_latency)),
-            overhead: value(keys.overhead),
-            load: value(keys.load),
-            rows: (value(keys.rows_fewest), value(keys.rows)),
-            columns: (value(keys.step), value(keys.columns)),
-            split_max: value(keys.split),
+            memory: self.device.memory_rate() * value(Term::Memory),
+            memory_limit: key(Term::Memory),
+            latency: Seconds::new(value(Term::Latency)),
+            split_latency: Seconds::new(value(Term::SplitLatency)),
+            overhead: value(Term::Overhead),
+            load: value(Term::LoadSide),
+            rows: (value(Term::RowsFewest), value(Term::Rows)),
+            columns: (value(Term::ColumnsStep), value(Term::Columns)),
+            split_max: value(Term::SplitMax),
         }
     }
 
     /// Tensor times that promotion and scaling add to one, less what the measured rate holds of them.
     fn promotion(&self, precision: Precision) -> f64 {
-        let (measured, scaled) = match precision {
-            Precision::Fp8Block => (EstimateKey::GemmFp8BlockPromote, true),
-            Precision::Fp8Tile => (EstimateKey::GemmFp8TilePromote, true),
-            Precision::Fp8Tensor => (EstimateKey::GemmFp8TensorPromote, false),
+        let scaled = match precision {
+            Precision::Fp8Block | Precision::Fp8Tile => true,
+            Precision::Fp8Tensor => false,
             Precision::Fp8TensorFast | Precision::Bf16 => return 0.0,
         };
         let Some(promote) = self.promote else { return 0.0 };
-        let measured = self.profile.value(measured);
+        let measured = self.profile.value(EstimateKey::Gemm(precision, Term::PromoteEvery));
         // Scales change with every tile, whoever keeps the sums, unless the tensor core applies them.
         let on_cores = scaled && self.device.tensor.fp8.block_scaling == BlockScaling::None;
         let scales = if on_cores { 1.0 / measured } else { 0.0 };
@@ -216,108 +215,5 @@ fn output_bytes(output: Output) -> f64 {
         Output::Bf16 => 2.0,
         Output::Fp32 => 4.0,
         Output::AccumulateFp32 => 8.0,
-    }
-}
-
-/// The estimates of one arithmetic, by name.
-struct Keys {
-    fraction: EstimateKey,
-    sustained: EstimateKey,
-    power_memory: EstimateKey,
-    exponent: EstimateKey,
-    memory: EstimateKey,
-    latency: EstimateKey,
-    split_latency: EstimateKey,
-    overhead: EstimateKey,
-    load: EstimateKey,
-    rows: EstimateKey,
-    rows_fewest: EstimateKey,
-    columns: EstimateKey,
-    step: EstimateKey,
-    split: EstimateKey,
-}
-
-fn keys(precision: Precision) -> Keys {
-    match precision {
-        Precision::Fp8Block => Keys {
-            fraction: EstimateKey::GemmFp8BlockFraction,
-            sustained: EstimateKey::GemmFp8BlockSustained,
-            power_memory: EstimateKey::GemmFp8BlockMemoryPower,
-            exponent: EstimateKey::GemmFp8BlockExponent,
-            memory: EstimateKey::GemmFp8BlockMemory,
-            latency: EstimateKey::GemmFp8BlockLatency,
-            split_latency: EstimateKey::GemmFp8BlockSplitLatency,
-            overhead: EstimateKey::GemmFp8BlockOverhead,
-            load: EstimateKey::GemmFp8BlockLoad,
-            rows: EstimateKey::GemmFp8BlockRows,
-            rows_fewest: EstimateKey::GemmFp8BlockRowsFewest,
-            columns: EstimateKey::GemmFp8BlockColumns,
-            step: EstimateKey::GemmFp8BlockStep,
-            split: EstimateKey::GemmFp8BlockSplit,
-        },
-        Precision::Fp8Tile => Keys {
-            fraction: EstimateKey::GemmFp8TileFraction,
-            sustained: EstimateKey::GemmFp8TileSustained,
-            power_memory: EstimateKey::GemmFp8TileMemoryPower,
-            exponent: EstimateKey::GemmFp8TileExponent,
-            memory: EstimateKey::GemmFp8TileMemory,
-            latency: EstimateKey::GemmFp8TileLatency,
-            split_latency: EstimateKey::GemmFp8TileSplitLatency,
-            overhead: EstimateKey::GemmFp8TileOverhead,
-            load: EstimateKey::GemmFp8TileLoad,
-            rows: EstimateKey::GemmFp8TileRows,
-            rows_fewest: EstimateKey::GemmFp8TileRowsFewest,
-            columns: EstimateKey::GemmFp8TileColumns,
-            step: EstimateKey::GemmFp8TileStep,
-            split: EstimateKey::GemmFp8TileSplit,
-        },
-        Precision::Fp8Tensor => Keys {
-            fraction: EstimateKey::GemmFp8TensorFraction,
-            sustained: EstimateKey::GemmFp8TensorSustained,
-            power_memory: EstimateKey::GemmFp8TensorMemoryPower,
-            exponent: EstimateKey::GemmFp8TensorExponent,
-            memory: EstimateKey::GemmFp8TensorMemory,
-            latency: EstimateKey::GemmFp8TensorLatency,
-            split_latency: EstimateKey::GemmFp8TensorSplitLatency,
-            overhead: EstimateKey::GemmFp8TensorOverhead,
-            load: EstimateKey::GemmFp8TensorLoad,
-            rows: EstimateKey::GemmFp8TensorRows,
-            rows_fewest: EstimateKey::GemmFp8TensorRowsFewest,
-            columns: EstimateKey::GemmFp8TensorColumns,
-            step: EstimateKey::GemmFp8TensorStep,
-            split: EstimateKey::GemmFp8TensorSplit,
-        },
-        Precision::Fp8TensorFast => Keys {
-            fraction: EstimateKey::GemmFp8TensorFastFraction,
-            sustained: EstimateKey::GemmFp8TensorFastSustained,
-            power_memory: EstimateKey::GemmFp8TensorFastMemoryPower,
-            exponent: EstimateKey::GemmFp8TensorFastExponent,
-            memory: EstimateKey::GemmFp8TensorFastMemory,
-            latency: EstimateKey::GemmFp8TensorFastLatency,
-            split_latency: EstimateKey::GemmFp8TensorFastSplitLatency,
-            overhead: EstimateKey::GemmFp8TensorFastOverhead,
-            load: EstimateKey::GemmFp8TensorFastLoad,
-            rows: EstimateKey::GemmFp8TensorFastRows,
-            rows_fewest: EstimateKey::GemmFp8TensorFastRowsFewest,
-            columns: EstimateKey::GemmFp8TensorFastColumns,
-            step: EstimateKey::GemmFp8TensorFastStep,
-            split: EstimateKey::GemmFp8TensorFastSplit,
-        },
-        Precision::Bf16 => Keys {
-            fraction: EstimateKey::GemmBf16Fraction,
-            sustained: EstimateKey::GemmBf16Sustained,
-            power_memory: EstimateKey::GemmBf16MemoryPower,
-            exponent: EstimateKey::GemmBf16Exponent,
-            memory: EstimateKey::GemmBf16Memory,
-            latency: EstimateKey::GemmBf16Latency,
-            split_latency: EstimateKey::GemmBf16SplitLatency,
-            overhead: EstimateKey::GemmBf16Overhead,
-            load: EstimateKey::GemmBf16Load,
-            rows: EstimateKey::GemmBf16Rows,
-            rows_fewest: EstimateKey::GemmBf16RowsFewest,
-            columns: EstimateKey::GemmBf16Columns,
-            step: EstimateKey::GemmBf16Step,
-            split: EstimateKey::GemmBf16Split,
-        },
     }
 }

@@ -13,11 +13,12 @@ use units::{Bytes, BytesPerSec, Seconds};
 use workloads::op::Stream;
 
 use super::{Asked, Estimator};
-use crate::EstimateKey;
+use crate::{EstimateKey, StreamKernel, StreamTerm as Term};
 
 impl Estimator<'_> {
     pub(super) fn stream(&self, what: Stream, reads: Bytes, writes: Bytes, sms: u32) -> Asked {
-        let (fraction, latency) = keys(what, reads, writes);
+        let kernel = StreamKernel::of(what, reads, writes);
+        let [fraction, latency] = [Term::Fraction, Term::Latency].map(|term| EstimateKey::Stream(kernel, term));
         let memory = reads + writes;
         let on_all = memory / (self.device.memory_rate() * self.profile.value(fraction));
         let slower = self.bend(sms) / self.bend(self.device.sms);
@@ -47,32 +48,6 @@ fn bent(a: Seconds, b: Seconds, sharpness: f64) -> Seconds {
         return Seconds::ZERO;
     }
     long * (1.0 + (short / long).powf(sharpness)).powf(1.0 / sharpness)
-}
-
-fn keys(what: Stream, reads: Bytes, writes: Bytes) -> (EstimateKey, EstimateKey) {
-    use EstimateKey as Key;
-    match what {
-        Stream::Norm => (Key::StreamNormFraction, Key::StreamNormLatency),
-        Stream::Rope => (Key::StreamRopeFraction, Key::StreamRopeLatency),
-        Stream::SwiGlu => (Key::StreamSwiGluFraction, Key::StreamSwiGluLatency),
-        Stream::Cast => (Key::StreamCastFraction, Key::StreamCastLatency),
-        Stream::CastTranspose => (Key::StreamCastTransposeFraction, Key::StreamCastTransposeLatency),
-        Stream::Permute => (Key::StreamPermuteFraction, Key::StreamPermuteLatency),
-        Stream::Unpermute => (Key::StreamUnpermuteFraction, Key::StreamUnpermuteLatency),
-        Stream::Gelu
-        | Stream::Softmax
-        | Stream::Dropout
-        | Stream::Residual
-        | Stream::Gate
-        | Stream::Embedding
-        | Stream::CrossEntropy
-        | Stream::Update
-        | Stream::Copy => match (reads > Bytes::ZERO, writes > Bytes::ZERO) {
-            (true, false) => (Key::StreamReadFraction, Key::StreamReadLatency),
-            (false, true) => (Key::StreamWriteFraction, Key::StreamWriteLatency),
-            _ => (Key::StreamCopyFraction, Key::StreamCopyLatency),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Facts, counts, powers, thin};
-use crate::question::{Distribution, Dtype, Question};
+use workloads::op::Precision;
+
+use crate::question::{Distribution, Question};
 
 /// Seed of what is drawn.
 const SEED: u64 = 3;
@@ -29,6 +31,10 @@ const FEWER_SMS: [u32; 8] = [128, 120, 112, 96, 64, 32, 16, 8];
 /// SMs of a copy, or of a kernel that sends, beside a product.
 const COPY_SMS: [u32; 6] = [8, 16, 20, 24, 32, 48];
 
+/// Arithmetic that libraries have products of.
+pub(super) const MEASURED: [Precision; 4] =
+    [Precision::Bf16, Precision::Fp8TensorFast, Precision::Fp8Tensor, Precision::Fp8Block];
+
 type Shape = (u64, u64, u64);
 
 /// Every shape in every arithmetic on all SMs, some on fewer.
@@ -36,14 +42,14 @@ pub(super) fn gemm(facts: &Facts, quick: bool) -> Vec<Question> {
     let ask = |(m, n, k): Shape, dtype, sms| Question::Gemm { m, n, k, dtype, sms };
     let mut questions = Vec::new();
     for shape in thin(shapes(), quick, 5) {
-        questions.extend(Dtype::ALL.map(|dtype| ask(shape, dtype, facts.sms)));
+        questions.extend(MEASURED.map(|dtype| ask(shape, dtype, facts.sms)));
     }
     let swept = [
-        ((4096, 7168, 2048), Dtype::Bf16),
-        ((8192, 8192, 8192), Dtype::Bf16),
-        ((4096, 4096, 7168), Dtype::Fp8TensorFast),
-        ((8192, 8192, 8192), Dtype::Fp8Tensor),
-        ((4096, 4096, 7168), Dtype::Fp8Block),
+        ((4096, 7168, 2048), Precision::Bf16),
+        ((8192, 8192, 8192), Precision::Bf16),
+        ((4096, 4096, 7168), Precision::Fp8TensorFast),
+        ((8192, 8192, 8192), Precision::Fp8Tensor),
+        ((4096, 4096, 7168), Precision::Fp8Block),
     ];
     for (shape, dtype) in thin(swept.to_vec(), quick, 3) {
         questions.extend(thin(counts(facts, &FEWER_SMS), quick, 2).into_iter().map(|sms| ask(shape, dtype, sms)));
@@ -104,14 +110,14 @@ pub(super) fn grouped(facts: &Facts, quick: bool) -> Vec<Question> {
     let mut questions = Vec::new();
     for tokens in thin(loads, quick, 3) {
         for (n, k) in [(4096, 7168), (7168, 2048)] {
-            for dtype in [Dtype::Bf16, Dtype::Fp8Tensor, Dtype::Fp8Block] {
+            for dtype in [Precision::Bf16, Precision::Fp8Tensor, Precision::Fp8Block] {
                 questions.push(Question::GroupedGemm { tokens: tokens.clone(), n, k, dtype, sms: facts.sms });
             }
         }
     }
     let tokens = vec![4096; 8];
     for sms in thin(counts(facts, &[128, 112, 96, 64]), quick, 2) {
-        let dtype = Dtype::Fp8Block;
+        let dtype = Precision::Fp8Block;
         questions.push(Question::GroupedGemm { tokens: tokens.clone(), n: 4096, k: 7168, dtype, sms });
     }
     questions
@@ -138,13 +144,16 @@ pub(super) fn promoted(facts: &Facts, quick: bool) -> Vec<Question> {
 pub(super) fn tensor(facts: &Facts, quick: bool) -> Vec<Question> {
     let all = thin(counts(facts, &FEWER_SMS), quick, 3);
     let of = |dtype| all.iter().map(move |sms| Question::TensorLoop { dtype, sms: *sms });
-    [Dtype::Bf16, Dtype::Fp8TensorFast].into_iter().flat_map(of).collect()
+    [Precision::Bf16, Precision::Fp8TensorFast].into_iter().flat_map(of).collect()
 }
 
 /// A product on the SMs that a copy leaves, the copy beside it, and the copy alone.
 pub(super) fn contention(facts: &Facts, quick: bool) -> Vec<Question> {
-    let products =
-        [((4096, 7168, 2048), Dtype::Bf16), ((8192, 8192, 8192), Dtype::Bf16), ((4096, 4096, 7168), Dtype::Fp8Tensor)];
+    let products = [
+        ((4096, 7168, 2048), Precision::Bf16),
+        ((8192, 8192, 8192), Precision::Bf16),
+        ((4096, 4096, 7168), Precision::Fp8Tensor),
+    ];
     let bytes = (1 << 28).min(facts.memory / 16);
     let mut questions = Vec::new();
     for ((m, n, k), dtype) in thin(products.to_vec(), quick, 2) {

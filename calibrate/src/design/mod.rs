@@ -193,7 +193,9 @@ fn thin<T>(items: Vec<T>, quick: bool, n: usize) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::question::{Dtype, Question};
+    use workloads::op::Precision;
+
+    use crate::question::Question;
 
     const ONE: Facts = Facts { n_devices: 1, sms: 132, memory: 140 << 30 };
     const TWO: Facts = Facts { n_devices: 2, ..ONE };
@@ -257,7 +259,7 @@ mod tests {
     /// Every arithmetic meets every shape: what differs between them is the arithmetic.
     #[test]
     fn shapes_are_shared_by_the_arithmetics() {
-        let shapes = |dtype: Dtype| {
+        let shapes = |dtype: Precision| {
             let questions = design(&ONE, false, &[Section::Gemm]).into_iter();
             questions
                 .filter_map(|question| match question {
@@ -266,9 +268,9 @@ mod tests {
                 })
                 .collect::<Vec<_>>()
         };
-        let bf16 = shapes(Dtype::Bf16);
+        let bf16 = shapes(Precision::Bf16);
         assert!((80..=125).contains(&bf16.len()), "{} shapes", bf16.len());
-        for dtype in Dtype::ALL {
+        for dtype in matrix::MEASURED {
             assert_eq!(shapes(dtype), bf16, "{dtype}");
         }
         assert!(bf16.contains(&(4096, 2112, 7168)) && bf16.contains(&(64, 7168, 16384)));

@@ -2,15 +2,10 @@
 
 use super::matrix::both_ways;
 use super::{Facts, counts, powers, thin};
-use crate::question::{Collective, Dtype, Question};
+use workloads::op::{Collective, Precision};
 
-const COLLECTIVES: [Collective; 5] = [
-    Collective::AllReduce,
-    Collective::AllGather,
-    Collective::ReduceScatter,
-    Collective::AllToAll,
-    Collective::SendRecv,
-];
+use crate::question::Question;
+
 /// Width, experts and picks of the model whose exchange is public.
 const DIM: u64 = 7168;
 const EXPERTS: u32 = 256;
@@ -60,7 +55,7 @@ pub(super) fn collective(facts: &Facts, quick: bool) -> Vec<Question> {
     for ranks in degrees {
         let step = if quick || ranks < all { 3 } else { 1 };
         for bytes in powers(10, 30, step) {
-            questions.extend(COLLECTIVES.map(|what| Question::Collective { what, ranks, bytes, sms: None }));
+            questions.extend(Collective::ALL.map(|what| Question::Collective { what, ranks, bytes, sms: None }));
         }
     }
     for what in [Collective::AllReduce, Collective::AllToAll] {
@@ -82,10 +77,10 @@ pub(super) fn overlap(facts: &Facts, quick: bool) -> Vec<Question> {
         let [dispatch, combine] = exchange_of(ranks, 4096, sms);
         let reduce = Question::Collective { what: Collective::AllReduce, ranks, bytes: 1 << 28, sms: Some(sms) };
         for beside in [dispatch, combine, reduce] {
-            questions.extend(both_ways(&product(Dtype::Fp8Tensor), &beside));
+            questions.extend(both_ways(&product(Precision::Fp8Tensor), &beside));
         }
         let gather = Question::Collective { what: Collective::AllGather, ranks, bytes: 1 << 28, sms: Some(sms) };
-        questions.extend(both_ways(&product(Dtype::Bf16), &gather));
+        questions.extend(both_ways(&product(Precision::Bf16), &gather));
     }
     questions
 }

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use topology::Device;
+use workloads::op::{Collective, Precision};
 
 use super::direct;
 use super::errors::{Errors, Miss};
 use super::solve;
 use super::{held_out, predict};
-use crate::{Basis, Collective, Direction, Dtype, Estimate, EstimateKey, Profile, Question, Sample};
+use crate::{
+    AttentionTerm, Basis, CollectiveTerm, Direction, Estimate, EstimateKey, GemmTerm, Profile, Question, Sample,
+    StreamKernel, StreamTerm,
+};
 
 /// The spread of a fitted estimate is never below this: two machines of one make differ by as much.
 pub(super) const SPREAD_MIN: f64 = 0.02;
@@ -25,8 +29,15 @@ pub struct Family {
     pub keys: Vec<(EstimateKey, Option<f64>)>,
     /// Estimates that take one of some values, each tried.
     pub choices: Vec<(EstimateKey, Vec<f64>)>,
-    /// Whether a sample is of this family.
-    pub holds: fn(&Question) -> bool,
+    of: Of,
+}
+
+impl Family {
+    /// Whether the samples of a question are of this family.
+    #[must_use]
+    pub fn holds(&self, question: &Question) -> bool {
+        Of::question(question) == Some(self.of)
+    }
 }
 
 /// What a fit came to.
@@ -73,7 +84,7 @@ pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fit
         keep(fitted, &mut profile);
     }
     for family in families() {
-        let of_family: Vec<&Sample> = quickest(samples.iter().filter(|sample| (family.holds)(&sample.question)));
+        let of_family: Vec<&Sample> = quickest(samples.iter().filter(|sample| family.holds(&sample.question)));
         if let Some(fitted) = fit(&family, &of_family, device, &profile) {
             keep(fitted, &mut profile);
         }
@@ -200,130 +211,128 @@ fn summary(family: &Family, samples: &[&Sample], device: &Device, profile: &Prof
 /// The families of one node.
 #[must_use]
 pub fn families() -> Vec<Family> {
-    use EstimateKey as Key;
-    macro_rules! gemm {
-        ($name:literal, $dtype:pat, $fraction:ident $sustained:ident $power:ident $exponent:ident $memory:ident $latency:ident
-            $split_latency:ident $overhead:ident $load:ident, $rows:ident $fewest:ident $columns:ident $step:ident $split:ident $(, $promote:ident)?) => {
-            Family {
-                name: $name,
-                keys: vec![
-                    (Key::$fraction, Some(0.95)),
-                    (Key::$sustained, Some(0.66)),
-                    (Key::$power, Some(2.5)),
-                    (Key::$exponent, Some(0.3)),
-                    (Key::$memory, Some(0.83)),
-                    (Key::$latency, Some(2.8e-6)),
-                    (Key::$split_latency, Some(3e-6)),
-                    (Key::$overhead, Some(200.0)),
-                    (Key::$load, Some(150.0)),
-                ],
-                choices: vec![
-                    (Key::$rows, vec![128.0]),
-                    (Key::$fewest, vec![64.0, 128.0]),
-                    (Key::$columns, vec![128.0, 256.0]),
-                    (Key::$step, vec![16.0, 64.0]),
-                    (Key::$split, vec![4.0, 16.0, 64.0]),
-                    // Not seen from outside; what the kernels' scales and their public documents say.
-                    $((Key::$promote, vec![128.0]),)?
-                ],
-                holds: |question| matches!(question, Question::Gemm { dtype: $dtype, .. }),
-            }
-        };
+    // First, for the others bend with it.
+    let mut all: Vec<Family> = StreamKernel::ALL.iter().copied().map(stream).collect();
+    all.extend([Precision::Fp8Block, Precision::Fp8Tensor, Precision::Fp8TensorFast, Precision::Bf16].map(gemm));
+    all.extend(Direction::ALL.map(attention));
+    all.extend(Collective::ALL.map(collective));
+    all
+}
+
+fn stream(kernel: StreamKernel) -> Family {
+    let [fraction, latency] = [StreamTerm::Fraction, StreamTerm::Latency].map(|term| EstimateKey::Stream(kernel, term));
+    let mut keys = vec![(fraction, Some(0.85)), (latency, Some(2e-6))];
+    if kernel == StreamKernel::Copy {
+        keys.extend([(EstimateKey::MemoryRatePerSm, None), (EstimateKey::MemorySharpness, Some(1.5))]);
     }
-    macro_rules! stream {
-        ($name:literal, $question:pat, $fraction:ident $latency:ident $(, $more:ident = $start:expr)*) => {
-            Family {
-                name: $name,
-                keys: vec![(Key::$fraction, Some(0.85)), (Key::$latency, Some(2e-6)) $(, (Key::$more, $start))*],
-                choices: Vec::new(),
-                holds: |question| matches!(question, $question),
-            }
-        };
+    Family { name: table(fraction), keys, choices: Vec::new(), of: Of::Stream(kernel) }
+}
+
+fn gemm(precision: Precision) -> Family {
+    use GemmTerm as Term;
+    let key = |term| EstimateKey::Gemm(precision, term);
+    let starts = [
+        (Term::Fraction, 0.95),
+        (Term::Sustained, 0.66),
+        (Term::MemoryPower, 2.5),
+        (Term::Exponent, 0.3),
+        (Term::Memory, 0.83),
+        (Term::Latency, 2.8e-6),
+        (Term::SplitLatency, 3e-6),
+        (Term::Overhead, 200.0),
+        (Term::LoadSide, 150.0),
+    ];
+    let choices: [(Term, &[f64]); 6] = [
+        (Term::Rows, &[128.0]),
+        (Term::RowsFewest, &[64.0, 128.0]),
+        (Term::Columns, &[128.0, 256.0]),
+        (Term::ColumnsStep, &[16.0, 64.0]),
+        (Term::SplitMax, &[4.0, 16.0, 64.0]),
+        // Not seen from outside; what the kernels' scales and their public documents say.
+        (Term::PromoteEvery, &[128.0]),
+    ];
+    let choices = choices.into_iter().map(|(term, values)| (key(term), values.to_vec()));
+    Family {
+        name: table(key(Term::Fraction)),
+        keys: starts.into_iter().map(|(term, start)| (key(term), Some(start))).collect(),
+        choices: choices.filter(|(key, _)| EstimateKey::ALL.contains(key)).collect(),
+        of: Of::Gemm(precision),
     }
-    macro_rules! collective {
-        ($name:literal, $what:ident, $latency:ident $small:ident $piece:ident $($rate:ident = $start:expr),+) => {
-            Family {
-                name: $name,
-                keys: vec![
-                    (Key::$latency, Some(6e-6)),
-                    (Key::$small, Some(0.2)),
-                    (Key::$piece, Some(4e-6)),
-                    $((Key::$rate, $start)),+
-                ],
-                choices: Vec::new(),
-                holds: |question| {
-                    matches!(question, Question::Collective { what: Collective::$what, sms: None, ranks: 2, .. })
-                },
-            }
-        };
+}
+
+fn attention(direction: Direction) -> Family {
+    use AttentionTerm as Term;
+    let key = |term| EstimateKey::Attention(direction, term);
+    let starts = [(Term::Fraction, 0.65), (Term::Overhead, 100.0), (Term::Memory, 0.9), (Term::Latency, 5e-6)];
+    Family {
+        name: table(key(Term::Fraction)),
+        keys: starts.into_iter().map(|(term, start)| (key(term), Some(start))).collect(),
+        choices: vec![(key(Term::Rows), vec![64.0, 128.0, 256.0])],
+        of: Of::Attention(direction),
     }
-    vec![
-        // First, for the others bend with it.
-        stream!("stream.copy", Question::Copy { .. }, StreamCopyFraction StreamCopyLatency,
-            MemoryRatePerSm = None, MemorySharpness = Some(1.5)),
-        stream!("stream.read", Question::Read { .. }, StreamReadFraction StreamReadLatency),
-        stream!("stream.write", Question::Write { .. }, StreamWriteFraction StreamWriteLatency),
-        stream!("stream.norm", Question::Rmsnorm { .. }, StreamNormFraction StreamNormLatency),
-        stream!("stream.rope", Question::Rope { .. }, StreamRopeFraction StreamRopeLatency),
-        stream!("stream.swiglu", Question::Swiglu { .. }, StreamSwiGluFraction StreamSwiGluLatency),
-        stream!("stream.cast", Question::Cast { .. }, StreamCastFraction StreamCastLatency),
-        stream!("stream.cast-transpose", Question::CastTransposed { .. }, StreamCastTransposeFraction StreamCastTransposeLatency),
-        stream!("stream.permute", Question::Permute { .. }, StreamPermuteFraction StreamPermuteLatency),
-        stream!("stream.unpermute", Question::Unpermute { .. }, StreamUnpermuteFraction StreamUnpermuteLatency),
-        gemm!(
-            "gemm.fp8-block",
-            Dtype::Fp8Block,
-            GemmFp8BlockFraction GemmFp8BlockSustained GemmFp8BlockMemoryPower GemmFp8BlockExponent GemmFp8BlockMemory GemmFp8BlockLatency
-                GemmFp8BlockSplitLatency GemmFp8BlockOverhead GemmFp8BlockLoad,
-            GemmFp8BlockRows GemmFp8BlockRowsFewest GemmFp8BlockColumns GemmFp8BlockStep GemmFp8BlockSplit, GemmFp8BlockPromote
-        ),
-        gemm!(
-            "gemm.fp8-tensor",
-            Dtype::Fp8Tensor,
-            GemmFp8TensorFraction GemmFp8TensorSustained GemmFp8TensorMemoryPower GemmFp8TensorExponent GemmFp8TensorMemory GemmFp8TensorLatency
-                GemmFp8TensorSplitLatency GemmFp8TensorOverhead GemmFp8TensorLoad,
-            GemmFp8TensorRows GemmFp8TensorRowsFewest GemmFp8TensorColumns GemmFp8TensorStep GemmFp8TensorSplit, GemmFp8TensorPromote
-        ),
-        gemm!(
-            "gemm.fp8-tensor-fast",
-            Dtype::Fp8TensorFast,
-            GemmFp8TensorFastFraction GemmFp8TensorFastSustained GemmFp8TensorFastMemoryPower GemmFp8TensorFastExponent GemmFp8TensorFastMemory GemmFp8TensorFastLatency
-                GemmFp8TensorFastSplitLatency GemmFp8TensorFastOverhead GemmFp8TensorFastLoad,
-            GemmFp8TensorFastRows GemmFp8TensorFastRowsFewest GemmFp8TensorFastColumns GemmFp8TensorFastStep GemmFp8TensorFastSplit
-        ),
-        gemm!(
-            "gemm.bf16",
-            Dtype::Bf16,
-            GemmBf16Fraction GemmBf16Sustained GemmBf16MemoryPower GemmBf16Exponent GemmBf16Memory GemmBf16Latency
-                GemmBf16SplitLatency GemmBf16Overhead GemmBf16Load,
-            GemmBf16Rows GemmBf16RowsFewest GemmBf16Columns GemmBf16Step GemmBf16Split
-        ),
-        Family {
-            name: "attention.forward",
-            keys: vec![
-                (Key::AttentionForwardFraction, Some(0.65)),
-                (Key::AttentionForwardOverhead, Some(100.0)),
-                (Key::AttentionForwardMemory, Some(0.9)),
-                (Key::AttentionForwardLatency, Some(5e-6)),
-            ],
-            choices: vec![(Key::AttentionForwardRows, vec![64.0, 128.0, 256.0])],
-            holds: |question| matches!(question, Question::Attention { direction: Direction::Forward, .. }),
-        },
-        Family {
-            name: "attention.backward",
-            keys: vec![
-                (Key::AttentionBackwardFraction, Some(0.65)),
-                (Key::AttentionBackwardOverhead, Some(100.0)),
-                (Key::AttentionBackwardMemory, Some(0.9)),
-                (Key::AttentionBackwardLatency, Some(5e-6)),
-            ],
-            choices: vec![(Key::AttentionBackwardRows, vec![64.0, 128.0, 256.0])],
-            holds: |question| matches!(question, Question::Attention { direction: Direction::Backward, .. }),
-        },
-        collective!("collective.all-reduce", AllReduce, AllReduceLatency AllReduceSmallFraction AllReducePiece AllReduceFraction = Some(0.75)),
-        collective!("collective.all-gather", AllGather, AllGatherLatency AllGatherSmallFraction AllGatherPiece AllGatherCopyRate = None),
-        collective!("collective.reduce-scatter", ReduceScatter, ReduceScatterLatency ReduceScatterSmallFraction ReduceScatterPiece ReduceScatterCopyRate = None),
-        collective!("collective.all-to-all", AllToAll, AllToAllLatency AllToAllSmallFraction AllToAllPiece AllToAllFraction = Some(0.75), AllToAllCopyRate = None),
-        collective!("collective.send-recv", SendRecv, SendRecvLatency SendRecvSmallFraction SendRecvPiece SendRecvFraction = Some(0.75)),
-    ]
+}
+
+fn collective(what: Collective) -> Family {
+    use CollectiveTerm as Term;
+    let key = |term| EstimateKey::Collective(what, term);
+    let mut keys =
+        vec![(key(Term::Latency), Some(6e-6)), (key(Term::SmallFraction), Some(0.2)), (key(Term::Piece), Some(4e-6))];
+    // What binds large sizes: the port, or what the library's kernel copies, or either.
+    let (port, copies) = match what {
+        Collective::AllReduce | Collective::SendRecv => (true, false),
+        Collective::AllGather | Collective::ReduceScatter => (false, true),
+        Collective::AllToAll => (true, true),
+    };
+    keys.extend(port.then_some((key(Term::Fraction), Some(0.75))));
+    keys.extend(copies.then_some((key(Term::CopyRate), None)));
+    Family { name: table(key(Term::Latency)), keys, choices: Vec::new(), of: Of::Collective(what) }
+}
+
+/// The table of a key in files.
+fn table(key: EstimateKey) -> &'static str {
+    key.name().rsplit_once('.').map_or("", |(table, _)| table)
+}
+
+/// What the samples of a family measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Stream(StreamKernel),
+    Gemm(Precision),
+    Attention(Direction),
+    Collective(Collective),
+}
+
+impl Of {
+    /// What a question measures alone and on a part of the machine that nobody bounded; `None` for what no family fits.
+    fn question(question: &Question) -> Option<Self> {
+        Some(match question {
+            Question::Copy { .. } => Self::Stream(StreamKernel::Copy),
+            Question::Read { .. } => Self::Stream(StreamKernel::Read),
+            Question::Write { .. } => Self::Stream(StreamKernel::Write),
+            Question::Rmsnorm { .. } => Self::Stream(StreamKernel::Norm),
+            Question::Rope { .. } => Self::Stream(StreamKernel::Rope),
+            Question::Swiglu { .. } => Self::Stream(StreamKernel::SwiGlu),
+            Question::Cast { .. } => Self::Stream(StreamKernel::Cast),
+            Question::CastTransposed { .. } => Self::Stream(StreamKernel::CastTranspose),
+            Question::Permute { .. } => Self::Stream(StreamKernel::Permute),
+            Question::Unpermute { .. } => Self::Stream(StreamKernel::Unpermute),
+            Question::Gemm { dtype, .. } => Self::Gemm(*dtype),
+            Question::Attention { direction, .. } => Self::Attention(*direction),
+            Question::Collective { what, sms: None, ranks: 2, .. } => Self::Collective(*what),
+            Question::Collective { .. }
+            | Question::GroupedGemm { .. }
+            | Question::PromotedGemm { .. }
+            | Question::TensorLoop { .. }
+            | Question::Launch
+            | Question::GraphLaunch
+            | Question::Together { .. }
+            | Question::PeerCopy { .. }
+            | Question::PeerBulk { .. }
+            | Question::PeerEngine { .. }
+            | Question::PeerLatency
+            | Question::Dispatch { .. }
+            | Question::Combine { .. }
+            | Question::Accumulate { .. } => return None,
+        })
+    }
 }

@@ -23,7 +23,7 @@ pub use family::{Family, Fitted, families, fit, fit_all};
 pub fn predict(device: &Device, profile: &Profile, question: &Question) -> Option<(Seconds, EstimateKey)> {
     let estimator = Estimator::new(device, profile);
     if let Question::Collective { what, ranks, bytes, sms } = question {
-        let call = Call { what: (*what).into(), bytes: Bytes::new(*bytes as f64), sms: *sms };
+        let call = Call { what: *what, bytes: Bytes::new(*bytes as f64), sms: *sms };
         let demand = estimator.collective(&call, &Spread::node(*ranks));
         return Some((demand.alone(), demand.limit));
     }

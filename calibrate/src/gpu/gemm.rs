@@ -23,7 +23,9 @@ use super::failure::At;
 use super::operands::{Operands, Scales, Shape};
 use super::timing::{Call, Effort, time};
 use crate::bench::BenchError;
-use crate::question::{Dtype, Question};
+use workloads::op::Precision;
+
+use crate::question::Question;
 
 /// Algorithms asked for.
 const ALGORITHMS: usize = 8;
@@ -41,7 +43,7 @@ pub(crate) fn prepare(gpu: &Gpu, question: &Question) -> Result<Box<dyn Call>, B
         return Err(BenchError::Unsupported(format!("cuBLASLt does not answer {question:?}")));
     };
     gpu.check_sms(sms)?;
-    let element = if dtype == Dtype::Bf16 { Element::Bf16 } else { Element::E4m3 };
+    let element = if dtype == Precision::Bf16 { Element::Bf16 } else { Element::E4m3 };
     let shape = Shape::new(m, n, k, 1, element)?;
     check_multiples(&shape, dtype)?;
     let mut gemm = Gemm::new(gpu, shape, dtype, sms)?;
@@ -50,12 +52,13 @@ pub(crate) fn prepare(gpu: &Gpu, question: &Question) -> Result<Box<dyn Call>, B
 }
 
 /// What cuBLASLt asks of FP8 matrices beyond what [`Shape::new`] does.
-fn check_multiples(shape: &Shape, dtype: Dtype) -> Result<(), BenchError> {
+fn check_multiples(shape: &Shape, dtype: Precision) -> Result<(), BenchError> {
     let (n, m) = match dtype {
-        Dtype::Bf16 => (8, 1),
-        Dtype::Fp8Tensor | Dtype::Fp8TensorFast => (16, 1),
+        Precision::Bf16 => (8, 1),
+        Precision::Fp8Tensor | Precision::Fp8TensorFast => (16, 1),
         // Scales of 1x128 lie along m, in units of 16 bytes.
-        Dtype::Fp8Block => (16, 4),
+        Precision::Fp8Block => (16, 4),
+        Precision::Fp8Tile => return Err(no_tiles()),
     };
     for (name, value, multiple) in [("n", shape.n, n), ("m", shape.m, m)] {
         if value % multiple != 0 {
@@ -87,15 +90,15 @@ struct Gemm {
 }
 
 impl Gemm {
-    fn new(gpu: &Gpu, shape: Shape, dtype: Dtype, sms: u32) -> Result<Self, BenchError> {
+    fn new(gpu: &Gpu, shape: Shape, dtype: Precision, sms: u32) -> Result<Self, BenchError> {
         let handle = Handle::new()?;
-        let scales = (dtype == Dtype::Fp8Block).then(|| Scales::new(gpu, &shape, shape.m)).transpose()?;
+        let scales = (dtype == Precision::Fp8Block).then(|| Scales::new(gpu, &shape, shape.m)).transpose()?;
         let one = gpu.random(Fill::F32One, 4, 0)?;
         let operation = describe(gpu, dtype, scales.as_ref(), &one)?;
         if sms < gpu.sms {
             operation.set(Attribute::CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, sms.cast_signed())?;
         }
-        let element = if dtype == Dtype::Bf16 { Type::CUDA_R_16BF } else { Type::CUDA_R_8F_E4M3 };
+        let element = if dtype == Precision::Bf16 { Type::CUDA_R_16BF } else { Type::CUDA_R_8F_E4M3 };
         let layouts = [
             Layout::new(element, shape.k, shape.n)?,
             Layout::new(element, shape.k, shape.m)?,
@@ -145,24 +148,35 @@ impl Gemm {
     }
 }
 
+fn no_tiles() -> BenchError {
+    let fp8 = Precision::Fp8Tile;
+    BenchError::Unsupported(format!("cuBLASLt has no product in `{fp8}`: `fp8-block` has the scales closest to it"))
+}
+
 /// Types, transposition and scales of a product.
-fn describe(gpu: &Gpu, dtype: Dtype, scales: Option<&Scales>, one: &CudaSlice<u8>) -> Result<Operation, BenchError> {
+fn describe(
+    gpu: &Gpu,
+    dtype: Precision,
+    scales: Option<&Scales>,
+    one: &CudaSlice<u8>,
+) -> Result<Operation, BenchError> {
     let address = |slice: &CudaSlice<u8>| slice.device_ptr(&gpu.stream).0;
     let operation = Operation::new()?;
     // `cublasOperation_t`, which these bindings lack: 1 transposes.
     operation.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, 1_i32)?;
     operation.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, 0_i32)?;
-    if dtype == Dtype::Bf16 {
+    if dtype == Precision::Bf16 {
         return Ok(operation);
     }
     let (weights, activations) = scales.map_or((one, one), |scales| (&scales.b, &scales.a));
     operation.set(Attribute::CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, address(weights))?;
     operation.set(Attribute::CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, address(activations))?;
     match dtype {
-        Dtype::Bf16 => {}
-        Dtype::Fp8TensorFast => operation.set(Attribute::CUBLASLT_MATMUL_DESC_FAST_ACCUM, 1_i8)?,
-        Dtype::Fp8Tensor => operation.set(Attribute::CUBLASLT_MATMUL_DESC_FAST_ACCUM, 0_i8)?,
-        Dtype::Fp8Block => {
+        Precision::Bf16 => {}
+        Precision::Fp8Tile => return Err(no_tiles()),
+        Precision::Fp8TensorFast => operation.set(Attribute::CUBLASLT_MATMUL_DESC_FAST_ACCUM, 1_i8)?,
+        Precision::Fp8Tensor => operation.set(Attribute::CUBLASLT_MATMUL_DESC_FAST_ACCUM, 0_i8)?,
+        Precision::Fp8Block => {
             let (of_weights, of_activations) = (
                 ScaleMode::CUBLASLT_MATMUL_MATRIX_SCALE_BLK128x128_32F,
                 ScaleMode::CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F,
@@ -237,17 +251,18 @@ mod tests {
     #[test]
     fn each_arithmetic_asks_for_its_own_multiples() {
         let check = |m, n, dtype| {
-            let element = if dtype == Dtype::Bf16 { Element::Bf16 } else { Element::E4m3 };
+            let element = if dtype == Precision::Bf16 { Element::Bf16 } else { Element::E4m3 };
             let shape = Shape::new(m, n, 128, 1, element).expect("a shape");
             check_multiples(&shape, dtype).map_err(|error| error.to_string())
         };
-        assert_eq!(check(3, 24, Dtype::Bf16), Ok(()));
-        assert_eq!(check(3, 32, Dtype::Fp8Tensor), Ok(()));
+        assert_eq!(check(3, 24, Precision::Bf16), Ok(()));
+        assert_eq!(check(3, 32, Precision::Fp8Tensor), Ok(()));
         assert!(
-            check(3, 24, Dtype::Fp8TensorFast).is_err_and(|text| text.contains("`n` of 24") && text.contains("32"))
+            check(3, 24, Precision::Fp8TensorFast).is_err_and(|text| text.contains("`n` of 24") && text.contains("32"))
         );
         assert!(
-            check(6, 32, Dtype::Fp8Block).is_err_and(|text| text.contains("`m` of 6") && text.contains("such as 8"))
+            check(6, 32, Precision::Fp8Block)
+                .is_err_and(|text| text.contains("`m` of 6") && text.contains("such as 8"))
         );
     }
 }

@@ -167,11 +167,11 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::question::Dtype;
+    use workloads::op::Precision;
 
     #[test]
     fn a_kind_is_kernel_and_arithmetic_without_sizes() {
-        let gemm = |m| Question::Gemm { m, n: 8, k: 8, dtype: Dtype::Fp8Block, sms: 4 };
+        let gemm = |m| Question::Gemm { m, n: 8, k: 8, dtype: Precision::Fp8Block, sms: 4 };
         assert_eq!(kind(&gemm(1)), "gemm fp8-block");
         assert_eq!(kind(&gemm(1)), kind(&gemm(2)));
         assert_eq!(kind(&Question::Launch), "launch");

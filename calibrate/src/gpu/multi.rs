@@ -197,11 +197,11 @@ pub(crate) fn synchronize(gpus: &[Gpu]) -> Result<(), BenchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::question::Dtype;
+    use workloads::op::Precision;
 
     #[test]
     fn a_pair_needs_the_gpus_of_its_wider_half() {
-        let gemm = Question::Gemm { m: 1, n: 1, k: 1, dtype: Dtype::Bf16, sms: 1 };
+        let gemm = Question::Gemm { m: 1, n: 1, k: 1, dtype: Precision::Bf16, sms: 1 };
         let dispatch = Question::Dispatch { ranks: 4, tokens: 1, dim: 512, experts: 4, top_k: 1, sms: 1 };
         assert_eq!(n_gpus(&gemm), 1);
         let pair = |of: &Question, beside: &Question| Question::Together {

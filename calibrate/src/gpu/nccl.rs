@@ -20,7 +20,9 @@ use super::exchange::bf16;
 use super::failure::At;
 use super::multi::{MultiCall, PeerMemory, sets_within, streams, synchronize};
 use crate::bench::BenchError;
-use crate::question::{Collective, Question};
+use workloads::op::Collective;
+
+use crate::question::Question;
 
 /// Bytes of an element, BF16.
 const ELEMENT: usize = 2;

@@ -28,7 +28,9 @@ use super::device::Gpu;
 use super::element::Element;
 use super::timing::Call;
 use crate::bench::BenchError;
-use crate::question::{Dtype, Question};
+use workloads::op::Precision;
+
+use crate::question::Question;
 
 /// Prepares a question that this module answers.
 ///
@@ -41,9 +43,9 @@ pub(crate) fn prepare(gpu: &Gpu, question: &Question) -> Result<Box<dyn Call>, B
         }
         Question::GroupedGemm { tokens, n, k, dtype, sms } => {
             let element = match dtype {
-                Dtype::Bf16 => Element::Bf16,
-                Dtype::Fp8Block => Element::E4m3,
-                Dtype::Fp8Tensor | Dtype::Fp8TensorFast => {
+                Precision::Bf16 => Element::Bf16,
+                Precision::Fp8Block => Element::E4m3,
+                Precision::Fp8Tile | Precision::Fp8Tensor | Precision::Fp8TensorFast => {
                     return Err(no_such("a grouped product", *dtype, "`fp8-block`"));
                 }
             };
@@ -51,9 +53,11 @@ pub(crate) fn prepare(gpu: &Gpu, question: &Question) -> Result<Box<dyn Call>, B
         }
         Question::TensorLoop { dtype, sms } => {
             let element = match dtype {
-                Dtype::Bf16 => Element::Bf16,
-                Dtype::Fp8TensorFast => Element::E4m3,
-                Dtype::Fp8Tensor | Dtype::Fp8Block => return Err(no_such("the loop", *dtype, "`fp8-tensor-fast`")),
+                Precision::Bf16 => Element::Bf16,
+                Precision::Fp8TensorFast => Element::E4m3,
+                Precision::Fp8Block | Precision::Fp8Tile | Precision::Fp8Tensor => {
+                    return Err(no_such("the loop", *dtype, "`fp8-tensor-fast`"));
+                }
             };
             Ok(Box::new(TensorLoop::new(gpu, element, *sms)?))
         }
@@ -61,7 +65,7 @@ pub(crate) fn prepare(gpu: &Gpu, question: &Question) -> Result<Box<dyn Call>, B
     }
 }
 
-fn no_such(what: &str, dtype: Dtype, instead: &str) -> BenchError {
+fn no_such(what: &str, dtype: Precision, instead: &str) -> BenchError {
     BenchError::Unsupported(format!("{what} in `{dtype}`: there are `bf16` and {instead}"))
 }
 

@@ -173,7 +173,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::question::{Dtype, Question};
+    use workloads::op::Precision;
+
+    use crate::question::Question;
 
     fn operator(id: u64, name: &str, dims: &Value) -> Value {
         let types = vec!["c10::BFloat16"; dims.as_array().map_or(0, Vec::len)];
@@ -218,7 +220,7 @@ mod tests {
         .unwrap();
         let [sample] = &imported.samples[..] else { panic!("{:?}", imported.samples) };
         let (m, n, k) = (4096, 2048, 7168);
-        assert_eq!(sample.question, Question::Gemm { m, n, k, dtype: Dtype::Bf16, sms: 132 });
+        assert_eq!(sample.question, Question::Gemm { m, n, k, dtype: Precision::Bf16, sms: 132 });
         assert_eq!((sample.reading.runs, sample.reading.implementation.as_str()), (2, "aten::mm: gemm"));
         assert!((sample.reading.low - 120e-6).abs() < 1e-12 && (sample.reading.high - 140e-6).abs() < 1e-12);
         let left_out: Vec<(&str, u64)> = imported.left_out.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();

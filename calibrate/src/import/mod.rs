@@ -23,9 +23,9 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use self::document::Document;
-use crate::question::Collective;
 use crate::sample::{Fingerprint, Sample};
 use crate::session::Records;
+use workloads::op::Collective;
 
 /// What a file does not say about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

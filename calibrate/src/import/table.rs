@@ -338,7 +338,7 @@ mod tests {
             "line 3, column `n`: `gemm` needs it",
             "line 3, column `dim`: `64`, but `gemm` has no `dim`",
             "line 3, column `high`: `x` is not a number",
-            "line 4, column `dtype`: unknown variant `fp4`, expected one of `bf16`",
+            "line 4, column `dtype`: unknown variant `fp4`, expected one of `fp8-block`",
             "line 5, column `kernel`: there is no kernel `gemmm`",
             "line 6: `seconds` is 0.001, not between `low` 0.002",
             "line 7, column `implementation`: it is empty",

@@ -67,8 +67,8 @@ pub use layout::Layout;
 pub use lower::{Sampling, expert_layout, lower, lower_with, n_micro_batches, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{
-    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Job, KeepActivations, LinearPrecision, Plan, PointToPoint,
-    Policies, Recording,
+    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Job, KeepActivations, Plan, PointToPoint, Policies,
+    Recording,
 };
 pub use program::*;
 pub use replay::{RankReplay, Replayed, replay};

@@ -5,7 +5,7 @@ use platform::{Delivery, ExchangeCopies};
 use topology::{Machine, Routing};
 use units::Bytes;
 use workloads::model::Model;
-use workloads::op::Precision;
+use workloads::op::LinearPrecision;
 use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
 use workloads::step::{AttentionKernel, Moments, Recompute};
@@ -63,39 +63,6 @@ pub struct Job {
     pub micro_batch: u64,
     /// Arithmetic of the linear layers.
     pub precision: LinearPrecision,
-}
-
-/// Arithmetic of the linear layers (`job.precision`): `fp8-block`, `fp8-tensor` or `bf16`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinearPrecision {
-    /// E4M3 with tile and block scales.
-    Fp8Block,
-    /// E4M3 with one scale a tensor.
-    Fp8Tensor,
-    /// BF16.
-    Bf16,
-}
-
-impl LinearPrecision {
-    /// Its spelling in files.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fp8Block => "fp8-block",
-            Self::Fp8Tensor => "fp8-tensor",
-            Self::Bf16 => "bf16",
-        }
-    }
-
-    /// The arithmetic of its forward products.
-    #[must_use]
-    pub const fn arithmetic(self) -> Precision {
-        match self {
-            Self::Fp8Block => Precision::Fp8Block,
-            Self::Fp8Tensor => Precision::Fp8Tensor,
-            Self::Bf16 => Precision::Bf16,
-        }
-    }
 }
 
 /// What we choose, as against what hardware can do. The `policy.*` keys.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use topology::BlockScaling;
 use workloads::model::LayerKind;
-use workloads::op::{Op, OpKind, Pass, Precision};
+use workloads::op::{LinearPrecision, Op, OpKind, Pass, Precision};
 use workloads::step::{self, Load, Passes, Shape};
 
+use crate::Plan;
 use crate::lower::shape;
-use crate::{LinearPrecision, Plan};
 
 /// How a plan adds the products of its linear layers, and over how many of them.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use plan::{LinearPrecision, Plan, Scales, sums};
+use plan::{Plan, Scales, sums};
 use scenario::{Library, load};
-use workloads::op::Pass;
+use workloads::op::{LinearPrecision, Pass};
 
 fn plan(name: &str, sets: &[&str]) -> Plan {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();

@@ -26,7 +26,7 @@ fn at(after: f64) -> SimTime {
 
 /// A kernel that takes some seconds and draws nothing.
 fn kernel(shortest: f64) -> OpKernel {
-    let limit = EstimateKey::GemmBf16Fraction;
+    let limit = EstimateKey::KernelLatency;
     let kernel = Kernel { sms: 0, tensor: 0.0, memory: 0.0, shortest, latency: SimSpan::ZERO, limit };
     OpKernel { op: 0, loaded: false, kernel }
 }

@@ -1,9 +1,10 @@
 //! An op on SMs.
 
-use calibrate::{Demand, EstimateKey, Profile};
+use calibrate::{Demand, EstimateKey, GemmTerm, Profile};
 use engine::Task;
 use topology::Device;
 use units::{Bytes, Flops, Seconds, SimSpan};
+use workloads::op::Precision;
 
 use crate::RankResources;
 
@@ -40,14 +41,14 @@ impl Kernel {
 
     /// Work that holds no SMs of its own: products reach `gemm.bf16.fraction` of the peak.
     pub(crate) fn arithmetic(device: &Device, profile: &Profile, flops: Flops, bytes: Bytes) -> Self {
-        let peak = device.peak_bf16() * profile.value(EstimateKey::GemmBf16Fraction);
+        let peak = device.peak_bf16() * profile.value(EstimateKey::Gemm(Precision::Bf16, GemmTerm::Fraction));
         Self {
             sms: 0,
             tensor: if flops > Flops::ZERO { flops.get() / peak.get() } else { 0.0 },
             memory: bytes.get(),
             shortest: 0.0,
             latency: SimSpan::from(Seconds::new(profile.value(EstimateKey::KernelLatency))),
-            limit: EstimateKey::GemmBf16Fraction,
+            limit: EstimateKey::Gemm(Precision::Bf16, GemmTerm::Fraction),
         }
     }
 

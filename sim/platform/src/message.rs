@@ -1,8 +1,9 @@
 //! Bytes from one rank to another.
 
-use calibrate::EstimateKey;
+use calibrate::{CollectiveTerm, EstimateKey};
 use engine::Task;
 use units::{Bytes, SimSpan};
+use workloads::op::Collective;
 
 use crate::way::way_seconds;
 use crate::{Platform, PlatformError, RankResources};
@@ -39,7 +40,8 @@ impl Message {
         let (a, b) = (device(from), device(to));
         let latency = network.path(a, b, routing)?.latency.into();
         if network.node_of(a) == network.node_of(b) {
-            let up = bytes / platform.profile.value(EstimateKey::SendRecvFraction);
+            let up =
+                bytes / platform.profile.value(EstimateKey::Collective(Collective::SendRecv, CollectiveTerm::Fraction));
             return Ok(Self { bytes, up, latency, ..Self::default() });
         }
         let pairs: Vec<_> = at_once.iter().map(|&(from, to)| (device(from), device(to))).collect();

@@ -1,9 +1,10 @@
 //! The job and its traffic: `job.*`, `traffic.*`.
 
 use calibrate::{Lacking, lacking};
-use plan::{Job, LinearPrecision};
+use plan::Job;
 use topology::Device;
 use workloads::model::{Gate, Model};
+use workloads::op::{LinearPrecision, Pass};
 use workloads::traffic::{Router, TrafficSpec};
 
 use crate::reader::Reader;
@@ -18,20 +19,13 @@ pub(crate) fn job(reader: &mut Reader<'_>) -> Job {
         sequence: reader.count("job.sequence", 1..=COUNT_MAX),
         global_batch: reader.count("job.global-batch", 1..=COUNT_MAX),
         micro_batch: reader.count("job.micro-batch", 1..=COUNT_MAX),
-        precision: reader.choice(
-            "job.precision",
-            &[
-                (LinearPrecision::Fp8Block.name(), LinearPrecision::Fp8Block),
-                (LinearPrecision::Fp8Tensor.name(), LinearPrecision::Fp8Tensor),
-                (LinearPrecision::Bf16.name(), LinearPrecision::Bf16),
-            ],
-        ),
+        precision: reader.choice("job.precision", &LinearPrecision::ALL.map(|linear| (linear.name(), linear))),
     }
 }
 
 /// Arithmetic of products that the device has.
 pub(crate) fn check_arithmetic(reader: &mut Reader<'_>, job: &Job, device: &Device) {
-    let Some(Lacking { format, key }) = lacking(device, job.precision.arithmetic()) else { return };
+    let Some(Lacking { format, key }) = lacking(device, job.precision.product(Pass::Forward, false)) else { return };
     if !reader.sound(&["job.precision", key]) {
         return;
     }

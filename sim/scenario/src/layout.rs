@@ -170,7 +170,7 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
         cp: u64::from(parallel.cp),
         // `check_experts` says what `ep` must divide.
         ep: 1,
-        linear: job.precision.arithmetic(),
+        linear: job.precision,
         // Where sums stay divides nothing.
         forward_left: false,
         recompute: workloads::step::Recompute::default(),
@@ -190,7 +190,6 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
             ShapeError::Uneven { by_what, .. } => by_what.trim_matches('`'),
             ShapeError::KeyValueHeads { .. } => "parallel.tp",
             ShapeError::TooLarge(_) => "job.micro-batch",
-            ShapeError::Precision => "job.precision",
             ShapeError::ReplicatedTokens(_) => "policy.sequence-parallel",
         };
         let known = keys.contains(&key) || key == "policy.sequence-parallel";

@@ -112,7 +112,8 @@ mod tests {
                 free.map(|(_, estimate)| estimate.value).collect::<Vec<_>>()
             };
             assert_eq!(of(&base), of(&more));
-            assert_ne!(base.value(EstimateKey::GemmBf16Sustained), more.value(EstimateKey::GemmBf16Sustained));
+            let sustained = EstimateKey::from_name("gemm.bf16.sustained-fraction").expect("a key");
+            assert_ne!(base.value(sustained), more.value(sustained));
         }
     }
 
@@ -124,7 +125,7 @@ mod tests {
         let exponent = base.value(EstimateKey::ElsewhereExponent);
         for sms in [128_u32, 144, 264] {
             let more = profile(&[&format!("gpu.sms={sms}")]);
-            let key = EstimateKey::GemmBf16Sustained;
+            let key = EstimateKey::from_name("gemm.bf16.sustained-fraction").expect("a key");
             let factor = |draw| (draws.profile(&more, draw).value(key) / draws.profile(&base, draw).value(key)).ln();
             let square: f64 = (0..draws.n).map(|draw| factor(draw).powi(2)).sum::<f64>() / f64::from(draws.n);
             let expectation = exponent * (f64::from(sms) / 132.0).ln().abs();

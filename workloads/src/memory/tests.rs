@@ -5,7 +5,7 @@ use units::Bytes;
 use super::*;
 use crate::fixtures::{deepseek_v3, llama_405b};
 use crate::model::LayerKind;
-use crate::op::Precision;
+use crate::op::LinearPrecision;
 use crate::parallel::{default_stages, stage_layers};
 use crate::step::{AttentionKernel, Casting, Moments, Recompute};
 
@@ -16,7 +16,7 @@ fn published() -> Shape {
         tp: 1,
         cp: 1,
         ep: 64,
-        linear: Precision::Fp8Block,
+        linear: LinearPrecision::Fp8Block,
         recompute: Recompute { norm: true, mla_up: true, swiglu: true, ..Recompute::default() },
         keep_fp8: true,
         forward_left: false,
@@ -126,7 +126,7 @@ fn pieces_of_logits_divide_them() {
 #[test]
 fn tensor_parallel_divides_a_dense_layer() {
     let model = llama_405b();
-    let one = Shape { ep: 1, linear: Precision::Bf16, ..published() };
+    let one = Shape { ep: 1, linear: LinearPrecision::Bf16, ..published() };
     let eight = Shape { tp: 8, ..one.clone() };
     let bytes = |shape: &Shape| super::sum(&kept(&model, shape, LayerKind::Dense, &Load::default()));
     assert_eq!(bytes(&one), 8.0 * bytes(&eight));

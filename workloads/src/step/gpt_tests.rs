@@ -4,7 +4,7 @@
 use super::*;
 use crate::fixtures::megatron_22b;
 use crate::memory::kept;
-use crate::op::{Collective, OpKind, Pass, Precision};
+use crate::op::{Collective, LinearPrecision, OpKind, Pass};
 
 const S: u64 = 2048;
 const B: u64 = 4;
@@ -16,7 +16,7 @@ fn shape(tp: u64, sequence_parallel: bool, recompute: Recompute) -> Shape {
         tp,
         cp: 1,
         ep: 1,
-        linear: Precision::Bf16,
+        linear: LinearPrecision::Bf16,
         recompute,
         keep_fp8: false,
         forward_left: false,

@@ -1,7 +1,7 @@
 //! How one micro-batch lies on one rank, and what is kept of it.
 
 use crate::model::{Attention, Model};
-use crate::op::Precision;
+use crate::op::LinearPrecision;
 
 /// How one micro-batch lies on one rank, and what is kept of it for the backward pass.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +16,8 @@ pub struct Shape {
     pub cp: u64,
     /// Expert-parallel ranks.
     pub ep: u64,
-    /// Arithmetic of the linear layers: [`Precision::Fp8Block`], [`Precision::Fp8Tensor`] or [`Precision::Bf16`].
-    pub linear: Precision,
+    /// Arithmetic of the linear layers.
+    pub linear: LinearPrecision,
     /// Whether forward products with one scale a tensor leave their sums in the tensor core. Says nothing of other arithmetic.
     pub forward_left: bool,
     /// What is computed again in the backward pass.
@@ -138,9 +138,6 @@ pub enum ShapeError {
     /// Experts take the tokens of a rank, which only sequence parallelism tells apart.
     #[error("experts with `parallel.tp` {0} need `policy.sequence-parallel = true`")]
     ReplicatedTokens(u64),
-    /// [`Precision::Fp8Tile`] is the arithmetic of weight gradients only.
-    #[error("linear layers cannot run in `fp8-tile`; choose `fp8-block`, `fp8-tensor` or `bf16`")]
-    Precision,
 }
 
 impl Shape {
@@ -159,7 +156,7 @@ impl Shape {
     /// Whether the linear layers run in FP8.
     #[must_use]
     pub fn fp8(&self) -> bool {
-        self.linear != Precision::Bf16
+        self.linear != LinearPrecision::Bf16
     }
 
     /// Whether what is dispatched travels in FP8.
@@ -185,8 +182,8 @@ impl Shape {
     #[must_use]
     pub fn scale_width(&self) -> f64 {
         match self.linear {
-            Precision::Fp8Block | Precision::Fp8Tile => 4.0 / 128.0,
-            Precision::Fp8Tensor | Precision::Fp8TensorFast | Precision::Bf16 => 0.0,
+            LinearPrecision::Fp8Block => 4.0 / 128.0,
+            LinearPrecision::Fp8Tensor | LinearPrecision::Bf16 => 0.0,
         }
     }
 
@@ -253,9 +250,6 @@ impl Shape {
         .filter(|(_, value)| *value == 0)
         .map(|(name, _)| ShapeError::Zero(name))
         .collect();
-        if self.linear == Precision::Fp8Tile {
-            errors.push(ShapeError::Precision);
-        }
         if model.experts.is_some() && self.tp > 1 && !self.sequence_parallel {
             errors.push(ShapeError::ReplicatedTokens(self.tp));
         }

@@ -249,16 +249,8 @@ impl<'a> Tape<'a> {
         self.push(pass, linear.names[0], kind);
     }
 
-    /// Arithmetic of a linear layer in a pass: weight gradients have tiles on both operands, and forward sums may stay in the
-    /// tensor core.
     fn precision(&self, pass: Pass) -> Precision {
-        match (self.shape.linear, pass) {
-            (Precision::Fp8Block, Pass::WeightGradient) => Precision::Fp8Tile,
-            (Precision::Fp8Tensor, Pass::Forward | Pass::Recompute) if self.shape.forward_left => {
-                Precision::Fp8TensorFast
-            }
-            (precision, _) => precision,
-        }
+        self.shape.linear.product(pass, self.shape.forward_left)
     }
 }
 

@@ -5,7 +5,7 @@ use units::Bytes;
 use super::*;
 use crate::fixtures::{deepseek_v2, deepseek_v3, llama_405b};
 use crate::model::Attention;
-use crate::op::{Axis, Collective, OpKind, Output, Pass, Precision, Stream};
+use crate::op::{Axis, Collective, LinearPrecision, OpKind, Output, Pass, Precision, Stream};
 use crate::parallel::{Parallelism, default_stages, stage_layers};
 
 const T: u64 = 4096;
@@ -18,7 +18,7 @@ fn published() -> Shape {
         tp: 1,
         cp: 1,
         ep: 64,
-        linear: Precision::Fp8Block,
+        linear: LinearPrecision::Fp8Block,
         recompute: Recompute { norm: true, mla_up: true, swiglu: true, ..Recompute::default() },
         keep_fp8: true,
         forward_left: false,
@@ -202,7 +202,7 @@ fn the_core_backward_is_prepared_and_finished_as_flash_attention_does() {
 
 #[test]
 fn bf16_has_no_casts() {
-    let shape = Shape { linear: Precision::Bf16, ..published() };
+    let shape = Shape { linear: LinearPrecision::Bf16, ..published() };
     for kind in [LayerKind::Dense, LayerKind::Moe] {
         let passes = layer(&deepseek_v3(), &shape, kind);
         for op in [passes.forward, passes.input_gradient, passes.weight_gradient].concat() {
@@ -233,7 +233,7 @@ fn policies() -> Vec<Shape> {
     for bits in 0..32_u32 {
         let on = |bit: u32| bits & (1 << bit) != 0;
         let recompute = Recompute { norm: on(0), mla_up: on(1), swiglu: on(2), full: on(3), ..Recompute::default() };
-        for linear in [Precision::Fp8Block, Precision::Fp8Tensor, Precision::Bf16] {
+        for linear in LinearPrecision::ALL {
             for dispatch_fp8 in [true, false] {
                 all.push(Shape { recompute, keep_fp8: on(4), dispatch_fp8, linear, ep: 8, ..published() });
             }
@@ -304,7 +304,7 @@ fn the_exchange_has_the_published_sizes() {
     let exchange = exchange(&deepseek_v3(), &published()).expect("experts are spread");
     assert_eq!(exchange.dispatch_bytes_per_token, Bytes::new(7392.0));
     assert_eq!(exchange.combine_bytes_per_token, Bytes::new(14336.0));
-    let bf16 = Shape { linear: Precision::Bf16, ..published() };
+    let bf16 = Shape { linear: LinearPrecision::Bf16, ..published() };
     let wide = super::exchange(&deepseek_v3(), &bf16).expect("experts are spread");
     assert_eq!(wide.dispatch_bytes_per_token, Bytes::new(14336.0));
     assert_eq!(super::exchange(&llama_405b(), &Shape { ep: 1, ..published() }), None);
@@ -313,7 +313,7 @@ fn the_exchange_has_the_published_sizes() {
 
 #[test]
 fn tensor_parallel_gathers_and_scatters_twice_a_pass() {
-    let shape = Shape { tp: 8, ep: 1, linear: Precision::Bf16, ..published() };
+    let shape = Shape { tp: 8, ep: 1, linear: LinearPrecision::Bf16, ..published() };
     let model = llama_405b();
     let passes = layer(&model, &shape, LayerKind::Dense);
     let of = |ops: &[Op], collective| {
@@ -386,7 +386,7 @@ fn the_optimizer_shards_experts_by_four_and_the_rest_by_256() {
     let held = stage_layers(&model, &stages);
     let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages };
     // Ranks 7 and 8 hold the two middle stages of four layers of experts each, once in each direction.
-    let update = update(&model, &parallel, Precision::Fp8Block, Moments::Bf16, &held[7..9], 2);
+    let update = update(&model, &parallel, LinearPrecision::Fp8Block, Moments::Bf16, &held[7..9], 2);
     assert_eq!(update.classes.len(), 2);
     let [common, experts] = [&update.classes[0], &update.classes[1]];
     assert_eq!((common.replicas, experts.replicas), (256, 4));
@@ -401,11 +401,11 @@ fn the_optimizer_shards_experts_by_four_and_the_rest_by_256() {
 #[test]
 fn a_shape_that_does_not_fit_says_everything_that_is_wrong() {
     assert_eq!(published().check(&deepseek_v3()), []);
-    let wrong = Shape { tp: 3, ep: 60, linear: Precision::Bf16, ..published() };
+    let wrong = Shape { tp: 3, ep: 60, linear: LinearPrecision::Bf16, ..published() };
     let errors = wrong.check(&deepseek_v3());
     assert_eq!(errors.len(), 5 + 1, "{errors:?}");
-    let zero = Shape { cp: 0, linear: Precision::Fp8Tile, ..published() };
-    assert_eq!(zero.check(&deepseek_v3()), [ShapeError::Zero("parallel.cp"), ShapeError::Precision]);
+    let zero = Shape { cp: 0, ..published() };
+    assert_eq!(zero.check(&deepseek_v3()), [ShapeError::Zero("parallel.cp")]);
 }
 
 /// Bytes of all casts and transposes of a layer of experts, and what products read beyond FP8.

@@ -4,7 +4,7 @@ use units::Bytes;
 
 use super::tape::{BF16, FP32};
 use crate::model::Model;
-use crate::op::{Op, OpKind, Pass, Precision, Stream};
+use crate::op::{LinearPrecision, Op, OpKind, Pass, Stream};
 use crate::parallel::{Parallelism, Stage};
 
 /// Parameters that are reduced over one group of ranks.
@@ -84,7 +84,7 @@ pub struct Update {
 pub fn update(
     model: &Model,
     parallel: &Parallelism,
-    linear: Precision,
+    linear: LinearPrecision,
     moments: Moments,
     held: &[Stage],
     copies: u32,
@@ -105,7 +105,7 @@ pub fn update(
         stream("update", Stream::Update, shard, [2.0 * FP32 + moments.width(), FP32 + BF16 + moments.width()]),
     ];
     let mut whole = Vec::new();
-    if linear != Precision::Bf16 {
+    if linear != LinearPrecision::Bf16 {
         let width = 2.0 * weight_copy_width(linear);
         whole.push(stream("weight-cast", Stream::CastTranspose, params.linear, [BF16, width]));
     }
@@ -114,8 +114,8 @@ pub fn update(
 }
 
 /// Bytes of one FP8 copy of a weight: an FP32 scale per 128x128 block, or one a tensor.
-pub(crate) fn weight_copy_width(linear: Precision) -> f64 {
-    if linear == Precision::Fp8Block { 1.0 + 4.0 / (128.0 * 128.0) } else { 1.0 }
+pub(crate) fn weight_copy_width(linear: LinearPrecision) -> f64 {
+    if linear == LinearPrecision::Fp8Block { 1.0 + 4.0 / (128.0 * 128.0) } else { 1.0 }
 }
 
 fn stream(name: &'static str, what: Stream, elements: u64, widths: [f64; 2]) -> Op {

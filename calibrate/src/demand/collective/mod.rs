@@ -25,7 +25,6 @@
 //! serving engines. Assumed: ranks start together; nothing else on the ports; the small protocol loses at the scale-up port alone; trees and switches reach
 //! the shares that rings do. Breaks for libraries that choose otherwise than by the quickest.
 
-mod keys;
 mod traffic;
 
 use topology::InNetwork;
@@ -33,9 +32,8 @@ use units::{Bytes, BytesPerSec, Seconds};
 use workloads::op::Collective;
 
 use super::Estimator;
-use crate::EstimateKey;
+use crate::{CollectiveTerm as Term, EstimateKey};
 
-pub use keys::CollectiveKeys;
 pub use traffic::{Traffic, traffic};
 
 /// How a collective moves its bytes.
@@ -173,14 +171,21 @@ impl Estimator<'_> {
     }
 
     fn price(&self, algorithm: Algorithm, call: &Call, spread: &Spread, traffic: Traffic) -> CollectiveDemand {
-        let keys = CollectiveKeys::of(call.what);
+        let key = |term| EstimateKey::Collective(call.what, term);
         let latency = self.collective_latency(algorithm, call.what, spread);
         if spread.n_ranks < 2 {
             let (up, out) = ([0.0; 2], [0.0; 2]);
-            return CollectiveDemand { algorithm, up, out, shortest: Seconds::ZERO, latency, limit: keys.latency };
+            return CollectiveDemand {
+                algorithm,
+                up,
+                out,
+                shortest: Seconds::ZERO,
+                latency,
+                limit: key(Term::Latency),
+            };
         }
         let (small, large) =
-            (self.small(&keys, spread, &traffic), self.large(algorithm, &keys, call, spread, &traffic));
+            (self.small(key(Term::SmallFraction), spread, &traffic), self.large(algorithm, call, spread, &traffic));
         let is_direct = matches!(algorithm, Algorithm::OneShot | Algorithm::TwoShot);
         let chosen = if !is_direct && small.time <= large.time { small } else { large };
         let on_way = Seconds::new(traffic.out_most() * spread.way);
@@ -196,7 +201,7 @@ impl Estimator<'_> {
             out: traffic.out.map(|bytes| bytes / out),
             shortest,
             latency,
-            limit: if shortest < latency { keys.latency } else { limit },
+            limit: if shortest < latency { key(Term::Latency) } else { limit },
         }
     }
 
@@ -210,35 +215,31 @@ impl Estimator<'_> {
         }
     }
 
-    fn small(&self, keys: &CollectiveKeys, spread: &Spread, traffic: &Traffic) -> Protocol {
-        let share = self.profile.value(keys.small);
+    fn small(&self, fraction: EstimateKey, spread: &Spread, traffic: &Traffic) -> Protocol {
+        let share = self.profile.value(fraction);
         let up = Bytes::new(traffic.up_most()) / (self.device.scale_up_rate() * share);
         let out = self.at_nic(spread, traffic);
-        let (time, limit) = if out > up { (out, EstimateKey::CollectiveScaleOutFraction) } else { (up, keys.small) };
+        let (time, limit) = if out > up { (out, EstimateKey::CollectiveScaleOutFraction) } else { (up, fraction) };
         Protocol { time, share, limit }
     }
 
-    fn large(
-        &self,
-        algorithm: Algorithm,
-        keys: &CollectiveKeys,
-        call: &Call,
-        spread: &Spread,
-        traffic: &Traffic,
-    ) -> Protocol {
+    fn large(&self, algorithm: Algorithm, call: &Call, spread: &Spread, traffic: &Traffic) -> Protocol {
         let value = |key| self.profile.value(key);
+        let key = |term| EstimateKey::Collective(call.what, term);
         // Kernels of one's own write to all others at once, as an all-to-all does, and in no pieces.
         let (fraction, piece) = match algorithm {
-            Algorithm::OneShot | Algorithm::TwoShot => (CollectiveKeys::of(Collective::AllToAll).fraction, 0.0),
+            Algorithm::OneShot | Algorithm::TwoShot => {
+                (EstimateKey::Collective(Collective::AllToAll, Term::Fraction), 0.0)
+            }
             Algorithm::Ring | Algorithm::Tree | Algorithm::InNetwork | Algorithm::Pairwise => {
-                (keys.fraction, value(keys.piece))
+                (key(Term::Fraction), value(key(Term::Piece)))
             }
         };
         let share = value(fraction);
         let moved = Bytes::new(traffic.moved());
         let mut bounds = vec![
             (Bytes::new(traffic.up_most()) / (self.device.scale_up_rate() * share), fraction),
-            (moved / BytesPerSec::new(value(keys.copy)), keys.copy),
+            (moved / BytesPerSec::new(value(key(Term::CopyRate))), key(Term::CopyRate)),
             (self.at_nic(spread, traffic), EstimateKey::CollectiveScaleOutFraction),
         ];
         if let Some(sms) = call.sms {
@@ -253,9 +254,9 @@ impl Estimator<'_> {
     /// The time of a collective that moves nothing.
     #[must_use]
     pub fn collective_latency(&self, algorithm: Algorithm, what: Collective, spread: &Spread) -> Seconds {
-        let keys = CollectiveKeys::of(what);
+        let key = |term| EstimateKey::Collective(what, term);
         let value = |key| Seconds::new(self.profile.value(key));
-        let (two, each) = (value(keys.latency), value(keys.rank_latency));
+        let (two, each) = (value(key(Term::Latency)), value(key(Term::RankLatency)));
         let more = |n: u32| each * f64::from(n.saturating_sub(2));
         let between = f64::from(spread.n_nodes.saturating_sub(1));
         let depth = f64::from(spread.n_nodes.max(1)).log2().ceil();

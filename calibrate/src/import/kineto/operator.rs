@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::question::{Direction, Dtype, Question};
+use workloads::op::Precision;
+
+use crate::question::{Direction, Question};
 
 /// The question of one operator; in words why there is none.
 pub(super) fn question(operator: &Value, sms: Option<u32>) -> Result<Question, String> {
@@ -84,7 +86,7 @@ impl Call<'_> {
         self.arguments["Concrete Inputs"][index].as_str().unwrap_or_default()
     }
 
-    fn gemm(&self, first: usize, dtype: Dtype, sms: Option<u32>) -> Result<Question, String> {
+    fn gemm(&self, first: usize, dtype: Precision, sms: Option<u32>) -> Result<Question, String> {
         let ([m, inner], [k, n]) = (self.dims(first)?, self.dims(first + 1)?);
         if inner != k {
             return Err(format!("whose inner dimensions are {inner} and {k}"));
@@ -95,7 +97,7 @@ impl Call<'_> {
 
     fn product(&self, first: usize, sms: Option<u32>) -> Result<Question, String> {
         match self.type_of(first) {
-            "c10::BFloat16" => self.gemm(first, Dtype::Bf16, sms),
+            "c10::BFloat16" => self.gemm(first, Precision::Bf16, sms),
             other => Err(format!("in `{other}`")),
         }
     }
@@ -112,7 +114,7 @@ impl Call<'_> {
         if n_scales(2) != 1 || n_scales(3) != 1 {
             return Err("with more than one scale a tensor".to_owned());
         }
-        let dtype = if self.concrete(7) == "True" { Dtype::Fp8TensorFast } else { Dtype::Fp8Tensor };
+        let dtype = if self.concrete(7) == "True" { Precision::Fp8TensorFast } else { Precision::Fp8Tensor };
         self.gemm(0, dtype, sms)
     }
 
@@ -156,8 +158,8 @@ mod tests {
             question(&json!({"name": "aten::_scaled_mm", "args": args}), Some(132))
         };
         let expectation = |dtype| Ok(Question::Gemm { m: 4096, n: 2048, k: 7168, dtype, sms: 132 });
-        assert_eq!(call(&json!([]), "True"), expectation(Dtype::Fp8TensorFast));
-        assert_eq!(call(&json!([1]), "False"), expectation(Dtype::Fp8Tensor));
+        assert_eq!(call(&json!([]), "True"), expectation(Precision::Fp8TensorFast));
+        assert_eq!(call(&json!([1]), "False"), expectation(Precision::Fp8Tensor));
         assert!(call(&json!([4096, 1]), "False").unwrap_err().contains("more than one scale"));
     }
 

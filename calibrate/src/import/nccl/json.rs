@@ -80,7 +80,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::question::{Collective, Question};
+    use workloads::op::Collective;
+
+    use crate::question::Question;
 
     fn file() -> Value {
         let device =

@@ -12,7 +12,9 @@ pub(super) use json::samples as samples_of_json;
 pub(super) use text::{is_text, samples as samples_of_text};
 
 use super::{Hints, Imported, Mistake};
-use crate::question::{Collective, Question};
+use workloads::op::Collective;
+
+use crate::question::Question;
 use crate::sample::{Reading, Sample};
 
 /// Calls a mean is over where the file does not say: the tool's default.

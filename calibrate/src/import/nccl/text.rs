@@ -167,7 +167,9 @@ fn row(line: &str, columns: &Columns, runs: u32) -> Result<Row, (String, String)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::question::{Collective, Question};
+    use workloads::op::Collective;
+
+    use crate::question::Question;
 
     const HEADER: &str = "\
 # nccl-tests version 2.17.6 nccl-headers=22803 nccl-library=22803

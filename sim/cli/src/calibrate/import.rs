@@ -4,14 +4,14 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
 
+use calibrate::Line;
 use calibrate::import::{Form, Hints, Imported, import_from};
 use calibrate::session::Records;
-use calibrate::{Collective, Line};
 use scenario::disk::{self, Content};
+use workloads::op::Collective;
 
 use super::args::ImportArgs;
 use super::samples::unread;
-use crate::args;
 use crate::exit::{Failure, talk};
 
 /// Bytes that tell what a file holds.
@@ -77,16 +77,4 @@ fn write(out: &Path, all: &[Imported]) -> Result<(), Failure> {
     let lines = machines.chain(samples).try_for_each(|line| Records::write(&mut text, &line));
     let written = lines.and_then(|()| fs::write(&partial, &text)).and_then(|()| fs::rename(&partial, out));
     written.map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", out.display())))
-}
-
-impl From<args::Collective> for Collective {
-    fn from(what: args::Collective) -> Self {
-        match what {
-            args::Collective::AllToAll => Self::AllToAll,
-            args::Collective::AllReduce => Self::AllReduce,
-            args::Collective::AllGather => Self::AllGather,
-            args::Collective::ReduceScatter => Self::ReduceScatter,
-            args::Collective::SendRecv => Self::SendRecv,
-        }
-    }
 }

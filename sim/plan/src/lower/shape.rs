@@ -14,7 +14,7 @@ pub fn shape(plan: &Plan) -> Shape {
         tp: u64::from(plan.parallel.tp),
         cp: u64::from(plan.parallel.cp),
         ep: u64::from(plan.parallel.ep),
-        linear: plan.job.precision.arithmetic(),
+        linear: plan.job.precision,
         forward_left: plan.policy.forward_sums == ForwardSums::Left,
         recompute: plan.policy.recompute,
         keep_fp8: plan.policy.keep == KeepActivations::Fp8,

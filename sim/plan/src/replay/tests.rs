@@ -1,9 +1,9 @@
 //! Closed forms, laws of accounting, and what cannot run.
 
-use calibrate::{Call, EstimateKey};
+use calibrate::{Call, CollectiveTerm, EstimateKey, GemmTerm};
 use units::{Bytes, Flops};
 use workloads::import::{Group, Node, Trace, Work, simai};
-use workloads::op::Collective;
+use workloads::op::{Collective, Precision};
 
 use super::*;
 use platform::{Placement, Platform};
@@ -98,7 +98,7 @@ fn a_chain_adds_up_and_a_device_runs_one_node_at_a_time() {
 #[test]
 fn arithmetic_is_the_roofline() {
     let (machine, profile) = site();
-    let peak = machine.device.peak_bf16().get() * profile.value(EstimateKey::GemmBf16Fraction);
+    let peak = machine.device.peak_bf16().get() * profile.value(EstimateKey::Gemm(Precision::Bf16, GemmTerm::Fraction));
     let memory = machine.device.memory_rate().get() * profile.value(EstimateKey::MemoryFraction);
     let latency = profile.value(EstimateKey::KernelLatency);
     for (flops, bytes) in [(1e12, 1e6), (1e6, 1e9), (0.0, 1e9), (1e12, 0.0)] {
@@ -154,7 +154,8 @@ fn messages_take_the_port_between_their_ends() {
         let path = network.path(topology::DeviceId(0), topology::DeviceId(to), topology::Routing::Adaptive);
         let latency = path.expect("a path").latency.get();
         let rate = if to == 1 {
-            machine.device.scale_up_rate().get() * profile.value(EstimateKey::SendRecvFraction)
+            machine.device.scale_up_rate().get()
+                * profile.value(EstimateKey::Collective(Collective::SendRecv, CollectiveTerm::Fraction))
         } else {
             machine.node.nic.rate.get() * profile.value(EstimateKey::PointToPointFraction)
         };
@@ -166,7 +167,8 @@ fn messages_take_the_port_between_their_ends() {
 fn message(machine: &Machine, profile: &Profile) -> f64 {
     let network = topology::Network::build(machine).expect("a network");
     let path = network.path(topology::DeviceId(0), topology::DeviceId(1), topology::Routing::Adaptive);
-    let rate = machine.device.scale_up_rate().get() * profile.value(EstimateKey::SendRecvFraction);
+    let rate = machine.device.scale_up_rate().get()
+        * profile.value(EstimateKey::Collective(Collective::SendRecv, CollectiveTerm::Fraction));
     path.expect("a path").latency.get() + SIZE / rate
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{Call, CollectiveKeys, EstimateKey};
+use calibrate::{Call, CollectiveTerm, EstimateKey, GemmTerm};
 use plan::{Ending, Instruction, Keep, PlanError, Program, Ran, Recording};
 use platform::{ExchangeKind, Flow, Kernel, Placement, Platform};
 use units::Bytes;
-use workloads::op::Collective;
+use workloads::op::{Collective, Precision};
 use workloads::schedule::{Slot, replay};
 
 use crate::flight::{BALANCED, Flight, TINY, V3, fly, plan};
@@ -70,8 +70,9 @@ fn a_product_takes_its_waves() {
     let tiles = (flight.plan.job.sequence as f64 / 128.0).ceil() * (model.vocabulary as f64 / 128.0).ceil();
     let waves = (tiles / f64::from(device.sms)).ceil();
     // FP32 logits: twice the store of BF16.
-    let inner = model.hidden as f64 + 2.0 * value(EstimateKey::GemmBf16Overhead);
-    let rate = device.peak_bf16().get() / f64::from(device.sms) * value(EstimateKey::GemmBf16Fraction);
+    let inner = model.hidden as f64 + 2.0 * value(EstimateKey::Gemm(Precision::Bf16, GemmTerm::Overhead));
+    let rate = device.peak_bf16().get() / f64::from(device.sms)
+        * value(EstimateKey::Gemm(Precision::Bf16, GemmTerm::Fraction));
     let expectation = value(EstimateKey::KernelLatency) + waves * 2.0 * 128.0 * 128.0 * inner / rate;
     agree(expectation, mean_seconds(&flight, "head"), 1e-9, "logits, bound by arithmetic");
 }
@@ -103,16 +104,18 @@ fn gradients_are_reduced_and_weights_gathered_over_the_node() {
     let stages = workloads::parallel::stage_layers(&flight.plan.model, &flight.plan.parallel.stages);
     let params = workloads::step::held_params(&flight.plan.model, &flight.plan.parallel, &stages).common as f64;
     let port = flight.plan.machine.device.scale_up_rate().get();
-    let around = |keys: CollectiveKeys, bytes: f64| {
-        let latency = value(keys.latency) + 6.0 * value(keys.rank_latency);
+    let around = |what: Collective, bytes: f64| {
+        let value = |term| value(EstimateKey::Collective(what, term));
+        let latency = value(CollectiveTerm::Latency) + 6.0 * value(CollectiveTerm::RankLatency);
         let sent = params * bytes * 7.0 / 8.0;
-        let slowest = f64::max(sent / (port * value(keys.fraction)), params * bytes / value(keys.copy));
-        latency + (slowest.sqrt() + value(keys.piece).sqrt()).powi(2)
+        let (port, copies) = (port * value(CollectiveTerm::Fraction), value(CollectiveTerm::CopyRate));
+        let slowest = f64::max(sent / port, params * bytes / copies);
+        latency + (slowest.sqrt() + value(CollectiveTerm::Piece).sqrt()).powi(2)
     };
     let rings = [("gradient-reduce", 4.0, Collective::ReduceScatter), ("weight-gather", 2.0, Collective::AllGather)];
     for (name, bytes, what) in rings {
         let index = flight.program.ops.iter().position(|op| op.name == name).expect("it ran");
-        agree(around(CollectiveKeys::of(what), bytes), flight.outcome.ops[index].span.seconds(), 1e-9, name);
+        agree(around(what, bytes), flight.outcome.ops[index].span.seconds(), 1e-9, name);
     }
 }
 

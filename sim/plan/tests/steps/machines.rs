@@ -167,7 +167,7 @@ fn arithmetic_that_a_device_lacks_is_named_by_the_lowering_too() {
     plan.machine.device.tensor.fp8.flops_per_sm_clock = 0.0;
     let refusal = plan::lower(&plan).expect_err("no FP8").to_string();
     assert!(refusal.contains("FP8") && refusal.contains("`gpu.tensor.fp8.flops-per-sm-clock` is 0"), "{refusal}");
-    plan.job.precision = plan::LinearPrecision::Bf16;
+    plan.job.precision = workloads::op::LinearPrecision::Bf16;
     assert!(plan::lower(&plan).is_ok(), "BF16 asks for none");
     plan.machine.node.nic.rate = units::BytesPerSec::ZERO;
     let refusal = plan::lower(&plan).expect_err("no NIC").to_string();

@@ -1,10 +1,11 @@
 //! The same plan gives the same bytes, on any number of threads; and the laws hold for whatever can be planned.
 
-use plan::{Folding, Keep, LinearPrecision, Outcome, Plan, PlanError, PointToPoint, Program, Recording};
+use plan::{Folding, Keep, Outcome, Plan, PlanError, PointToPoint, Program, Recording};
 use platform::Delivery;
 use proptest::prelude::*;
 use scenario::{Kind, Library};
 use topology::Routing;
+use workloads::op::LinearPrecision;
 use workloads::parallel::default_stages;
 use workloads::schedule::Schedule;
 use workloads::traffic::Router;

@@ -1,9 +1,10 @@
 //! What a reader must know before relying on a number.
 
 use calibrate::EstimateKey;
-use plan::{DataParallel, Ema, Folding, LinearPrecision, PlanError};
+use plan::{DataParallel, Ema, Folding, PlanError};
 use report::Counted;
 use report::format::{bytes, count, percent, seconds};
+use workloads::op::LinearPrecision;
 use workloads::step;
 use workloads::traffic::Router;
 

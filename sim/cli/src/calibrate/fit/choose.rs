@@ -18,7 +18,7 @@ pub(super) struct Chosen<'a> {
 /// The samples of the library that answers most questions of a family; `None` where nothing speaks of it.
 pub(super) fn samples<'a>(family: &Family, all: &'a [Sample]) -> Option<Chosen<'a>> {
     let mut libraries: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
-    for sample in all.iter().filter(|sample| (family.holds)(&sample.question)) {
+    for sample in all.iter().filter(|sample| family.holds(&sample.question)) {
         libraries.entry(library(&sample.reading.implementation)).or_default().push(sample);
     }
     let mut libraries: Vec<(&str, Vec<&Sample>)> =
@@ -41,7 +41,7 @@ pub(super) fn samples<'a>(family: &Family, all: &'a [Sample]) -> Option<Chosen<'
 /// Samples of no family, and those that were chosen, in their order.
 pub(super) fn all<'a>(samples: &'a [Sample], chosen: &[(Family, Chosen<'a>)]) -> impl Iterator<Item = &'a Sample> {
     let is_kept = |sample: &Sample| {
-        let mut of_families = chosen.iter().filter(|(family, _)| (family.holds)(&sample.question)).peekable();
+        let mut of_families = chosen.iter().filter(|(family, _)| family.holds(&sample.question)).peekable();
         let is_free = of_families.peek().is_none();
         is_free || of_families.any(|(_, chosen)| chosen.samples.iter().any(|kept| std::ptr::eq(*kept, sample)))
     };
@@ -112,7 +112,8 @@ fn shared<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use calibrate::fit::families;
-    use calibrate::{Dtype, Question, Reading};
+    use calibrate::{Question, Reading};
+    use workloads::op::Precision;
 
     use super::*;
 
@@ -127,7 +128,7 @@ mod tests {
             power: None,
             extras: BTreeMap::new(),
         };
-        let question = Question::Gemm { m, n: 128, k: 128, dtype: Dtype::Bf16, sms: 8 };
+        let question = Question::Gemm { m, n: 128, k: 128, dtype: Precision::Bf16, sms: 8 };
         Sample { question, reading, machine: "some-x1".to_owned() }
     }
 

@@ -36,7 +36,9 @@ fn quantity(value: f64, units: &[(&str, i32)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use calibrate::GemmTerm;
     use units::{BytesPerSec, Seconds};
+    use workloads::op::Precision;
 
     use super::*;
 
@@ -48,7 +50,7 @@ mod tests {
             (EstimateKey::KernelLatency, 1.234_567_8e-3, "\"1.23457 ms\""),
             (EstimateKey::MemoryRatePerSm, 28e9, "\"28 GB/s\""),
             (EstimateKey::MemoryFraction, 0.123_456_78, "0.123457"),
-            (EstimateKey::GemmBf16Rows, 128.0, "128"),
+            (EstimateKey::Gemm(Precision::Bf16, GemmTerm::Rows), 128.0, "128"),
         ] {
             assert_eq!(value(key, meant), expectation);
         }

@@ -1,7 +1,8 @@
 //! Arguments of `probe kernel`: one subcommand a kind.
 
-use calibrate::{Direction, Dtype};
+use calibrate::Direction;
 use clap::{Args, Subcommand, ValueEnum};
+use workloads::op::Precision;
 
 use super::device::Names;
 use crate::args::Layers;
@@ -220,7 +221,7 @@ impl KernelKind {
     }
 }
 
-impl From<Arithmetic> for Dtype {
+impl From<Arithmetic> for Precision {
     fn from(arithmetic: Arithmetic) -> Self {
         match arithmetic {
             Arithmetic::Bf16 => Self::Bf16,

@@ -197,8 +197,9 @@ fn check(question: &Question, all: u32) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use calibrate::{Direction, Dtype};
+    use calibrate::Direction;
     use clap::Parser;
+    use workloads::op::Precision;
 
     use super::*;
 
@@ -216,7 +217,7 @@ mod tests {
 
     #[test]
     fn arguments_are_the_question_that_is_measured() {
-        let dtype = Dtype::Fp8Block;
+        let dtype = Precision::Fp8Block;
         for (line, expectation) in [
             (
                 "gemm --m 4096 --n 7168 --k 2048 --dtype fp8-block --sms 112",

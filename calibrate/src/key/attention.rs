@@ -1,0 +1,34 @@
+//! Terms of the core of attention, which each direction has a value of.
+
+use super::{Terms, terms};
+use crate::question::Direction;
+use crate::subject::Subject;
+
+terms! {
+    /// What the core of attention is estimated by.
+    AttentionTerm:
+    /// Share of the BF16 tensor peak of the SMs held that attention keeps in its main loop, {it}.
+    Fraction = "peak-fraction", Fraction;
+    /// Queries' and keys' worth of work that each tile row of attention costs at its start and end, {it}.
+    Overhead = "key-overhead", Count;
+    /// Queries of a tile of attention, {it}.
+    Rows = "tile-queries", Tile;
+    /// Share of the memory peak that attention reaches where memory binds it, {it}.
+    Memory = "memory-fraction", Fraction;
+    /// Time beyond that of every kernel before attention runs at full speed, and after, {it}.
+    Latency = "latency", Seconds;
+}
+
+impl Terms<AttentionTerm> for Direction {
+    fn name(self, term: AttentionTerm) -> String {
+        format!("attention.{}.{}", Direction::name(self), term.leaf())
+    }
+
+    fn subject(self, _: AttentionTerm) -> Subject {
+        Subject::Attention
+    }
+
+    fn doc(self, term: AttentionTerm) -> String {
+        term.meaning().replace("{it}", Direction::name(self))
+    }
+}
