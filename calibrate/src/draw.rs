@@ -50,17 +50,7 @@ const ENDS: [f64; 2] = [0.05, 0.95];
 /// the nominal number itself.
 #[must_use]
 pub fn interval(draws: &[f64], nominal: f64) -> Option<[f64; 2]> {
-    let mut sorted = draws.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().checked_sub(1)?;
-    // Between the two neighbors of a place, in proportion.
-    let quantile = |share: f64| {
-        let place = share * last as f64;
-        let (below, part) = (place.floor() as usize, place.fract());
-        let above = (below + 1).min(last);
-        sorted[below] + (sorted[above] - sorted[below]) * part
-    };
-    let [low, high] = ENDS.map(quantile);
+    let [low, high] = units::quantiles(draws, ENDS)?;
     Some([low.min(nominal), high.max(nominal)])
 }
 

@@ -44,6 +44,9 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Shares of the repetitions below `low`, `seconds` and `high`.
+    pub(crate) const SHARES: [f64; 3] = [0.05, 0.5, 0.95];
+
     /// What is impossible about it as an answer to `question`, in words; `None` where nothing is.
     #[must_use]
     pub fn fault(&self, question: &Question) -> Option<String> {

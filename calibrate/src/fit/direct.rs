@@ -55,7 +55,7 @@ pub(super) fn promotion(samples: &[Sample], device: &Device) -> Option<Fitted> {
         })
     };
     let work = device.tensor.fp8.flops_per_sm_clock / device.vector_flops_per_sm_clock;
-    let mut exposed: Vec<f64> = samples
+    let exposed: Vec<f64> = samples
         .iter()
         .filter_map(|sample| match sample.question {
             Question::PromotedGemm { m, n, k, promote: Some(SELDOM), sms } if sms == device.sms => {
@@ -66,13 +66,11 @@ pub(super) fn promotion(samples: &[Sample], device: &Device) -> Option<Fitted> {
             _ => None,
         })
         .collect();
-    exposed.sort_by(f64::total_cmp);
-    let value = *exposed.get(exposed.len() / 2)?;
+    let [least, value, most] = units::quantiles(&exposed, [0.0, 0.5, 1.0])?;
     let sample = samples.iter().find(|sample| matches!(sample.question, Question::PromotedGemm { .. }))?;
-    let apart = exposed.last()? - exposed.first()?;
     let estimate = Estimate {
         value: value.clamp(0.0, 1.0),
-        spread: (apart / value / 2.0).max(SPREAD_MIN),
+        spread: ((most - least) / value / 2.0).max(SPREAD_MIN),
         basis: Basis::Measured,
         implementation: Some(implementation(sample)),
         source: format!(
@@ -129,12 +127,13 @@ pub(super) fn copies(samples: &[Sample]) -> Option<Fitted> {
     };
     let first = samples.iter().find(|sample| stored(&sample.question).or(bulk(&sample.question)).is_some())?;
     let estimate = |rates: Vec<f64>, how: &str| {
+        let (value, spread) = middle(&rates)?;
         let source = format!("{} copies to a peer by {how}, on few SMs, on {}", rates.len(), first.machine);
-        let (value, spread) = (rates[rates.len() / 2], spread_of(&rates));
-        Estimate { value, spread, basis: Basis::Measured, implementation: None, source, departures: Vec::new() }
+        let (basis, departures) = (Basis::Measured, Vec::new());
+        Some(Estimate { value, spread, basis, implementation: None, source, departures })
     };
-    let loads = rates_per_sm(samples, stored).map(|rates| estimate(rates, "loads and stores"));
-    let bulk = rates_per_sm(samples, bulk).map(|rates| estimate(rates, "bulk copies"));
+    let loads = rates_per_sm(samples, stored).and_then(|rates| estimate(rates, "loads and stores"));
+    let bulk = rates_per_sm(samples, bulk).and_then(|rates| estimate(rates, "bulk copies"));
     let keys = [EstimateKey::AllToAllRatePerSm, EstimateKey::AllToAllBulkRatePerSm];
     let estimates: BTreeMap<_, _> =
         keys.into_iter().zip([loads, bulk]).filter_map(|(key, estimate)| Some((key, estimate?))).collect();
@@ -142,8 +141,7 @@ pub(super) fn copies(samples: &[Sample]) -> Option<Fitted> {
     (!estimates.is_empty()).then_some(Fitted { name: "copies", implementation, estimates, misses: Vec::new() })
 }
 
-/// Bytes a second and SM of the largest copies that reach less than [`CLEAR`] of the highest rate, which is the port's;
-/// ascending.
+/// Bytes a second and SM of the largest copies that reach less than [`CLEAR`] of the highest rate, which is the port's.
 fn rates_per_sm(samples: &[Sample], of: impl Fn(&Question) -> Option<(u64, u32)>) -> Option<Vec<f64>> {
     let asked = || samples.iter().filter_map(|sample| Some((of(&sample.question)?, sample.reading.seconds)));
     let largest = asked().filter(|((_, sms), _)| *sms == 1).map(|((bytes, _), _)| bytes).max()?;
@@ -151,9 +149,7 @@ fn rates_per_sm(samples: &[Sample], of: impl Fn(&Question) -> Option<(u64, u32)>
     let port = large().map(|((bytes, _), seconds)| bytes as f64 / seconds).fold(0.0, f64::max);
     let rate = |((bytes, sms), seconds): ((u64, u32), f64)| (bytes as f64 / seconds, f64::from(sms));
     let few = large().map(rate).filter(|(rate, _)| *rate < port * CLEAR);
-    let mut rates: Vec<f64> = few.map(|(rate, sms)| rate / sms).collect();
-    rates.sort_by(f64::total_cmp);
-    (!rates.is_empty()).then_some(rates)
+    Some(few.map(|(rate, sms)| rate / sms).collect())
 }
 
 /// What traffic beside a product takes of the power: a copy that moves `x` bytes a second lengthens a product that power
@@ -174,8 +170,7 @@ pub(super) fn contention(samples: &[Sample], device: &Device, profile: &Profile)
         }
         pairs.push((sample, alone.get(), moved));
     }
-    rates.sort_by(f64::total_cmp);
-    let value = *rates.get(rates.len() / 2)?;
+    let (value, spread) = middle(&rates)?;
     let misses = pairs
         .iter()
         .map(|(sample, alone, moved)| Miss {
@@ -188,7 +183,7 @@ pub(super) fn contention(samples: &[Sample], device: &Device, profile: &Profile)
     let (first, _, _) = pairs.first()?;
     let estimate = Estimate {
         value,
-        spread: spread_of(&rates),
+        spread,
         basis: Basis::Measured,
         implementation: None,
         source: format!("{} products beside copies on {}", rates.len(), first.machine),
@@ -202,10 +197,11 @@ pub(super) fn contention(samples: &[Sample], device: &Device, profile: &Profile)
     })
 }
 
-/// Half of what lies between the quartiles, over the median: near one standard deviation, and deaf to stragglers.
-fn spread_of(sorted: &[f64]) -> f64 {
-    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
-    ((at(0.75) - at(0.25)) / 2.0 / at(0.5)).max(SPREAD_MIN)
+/// The median, and as a spread half of what lies between the quartiles over the median: near one standard deviation, and deaf to
+/// stragglers. `None` of no numbers.
+fn middle(numbers: &[f64]) -> Option<(f64, f64)> {
+    let [low, median, high] = units::quantiles(numbers, [0.25, 0.5, 0.75])?;
+    Some((median, ((high - low) / 2.0 / median).max(SPREAD_MIN)))
 }
 
 #[cfg(test)]

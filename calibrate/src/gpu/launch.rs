@@ -8,7 +8,7 @@ use cudarc::driver::{CudaFunction, CudaStream, LaunchConfig};
 use super::device::{Gpu, SOURCE};
 use super::failure::At;
 use super::meter::Watched;
-use super::timing::{Effort, Timing, capture, elapsed, mark, percentile, repeats, spans};
+use super::timing::{Effort, Timing, capture, elapsed, mark, repeats, spans};
 use crate::bench::BenchError;
 use crate::sample::Reading;
 
@@ -46,7 +46,7 @@ pub(super) fn in_graph(gpu: &Gpu, effort: &Effort) -> Result<Reading, BenchError
     // Seconds a kernel of `BATCH` were divided by it: multiplied back, the graph's own.
     let differences = short.iter().zip(long).map(|(short, long)| long - short).collect();
     let mut timing = Timing::new(differences, Watched::default())?;
-    let whole = percentile(&sorted(short), 0.5) * BATCH as f64;
+    let whole = units::median(short).unwrap_or(f64::NAN) * BATCH as f64;
     timing.extras = BTreeMap::from([("graph-seconds".to_owned(), whole - timing.seconds * BATCH as f64)]);
     Ok(timing.reading("windtunnel".to_owned()))
 }
@@ -100,11 +100,5 @@ fn round_trip(gpu: &Gpu, empty: &Empty) -> Result<f64, BenchError> {
         gpu.stream.synchronize().at("wait for an empty kernel")?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    Ok(percentile(&sorted(&seconds), 0.5))
-}
-
-fn sorted(seconds: &[f64]) -> Vec<f64> {
-    let mut sorted = seconds.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted
+    Ok(units::median(&seconds).unwrap_or(f64::NAN))
 }

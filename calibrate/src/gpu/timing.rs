@@ -81,16 +81,16 @@ impl Timing {
     ///
     /// # Errors
     /// `Failed` without runs, or where a time is not above zero.
-    pub(crate) fn new(mut seconds: Vec<f64>, seen: Watched) -> Result<Self, BenchError> {
-        seconds.sort_by(f64::total_cmp);
-        match seconds.first() {
-            Some(&least) if least > 0.0 => {}
-            least => return Err(BenchError::Failed(format!("timed {} runs, the least {least:?} s", seconds.len()))),
-        }
+    pub(crate) fn new(seconds: Vec<f64>, seen: Watched) -> Result<Self, BenchError> {
+        let least = seconds.iter().copied().min_by(f64::total_cmp);
+        let quantiles = units::quantiles(&seconds, Reading::SHARES).filter(|_| least > Some(0.0));
+        let Some([low, middle, high]) = quantiles else {
+            return Err(BenchError::Failed(format!("timed {} runs, the least {least:?} s", seconds.len())));
+        };
         Ok(Self {
-            seconds: percentile(&seconds, 0.5),
-            low: percentile(&seconds, 0.05),
-            high: percentile(&seconds, 0.95),
+            seconds: middle,
+            low,
+            high,
             runs: u32::try_from(seconds.len()).unwrap_or(u32::MAX),
             clock: seen.clock,
             power: seen.power,
@@ -221,17 +221,6 @@ pub(crate) fn spans(marks: &[CudaEvent], calls: usize) -> Result<Vec<f64>, Bench
     marks.windows(2).map(|pair| Ok(elapsed(&pair[0], &pair[1])? / calls as f64)).collect()
 }
 
-/// Value below which a share of `sorted` lies, between neighbors by the straight line.
-pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let place = share.clamp(0.0, 1.0) * last as f64;
-    let below = place.floor();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of the slice")]
-    let index = below as usize;
-    let above = sorted[(index + 1).min(last)];
-    sorted[index] + (above - sorted[index]) * (place - below)
-}
-
 /// Replays that fill `seconds`.
 pub(crate) fn repeats(seconds: f64, of_one: f64, least: usize) -> usize {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped below")]
@@ -257,16 +246,6 @@ fn n_calls(one: f64, target: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_of_a_line_are_on_the_line() {
-        let line: Vec<f64> = (0..=100).map(f64::from).collect();
-        for share in [0.0, 0.05, 0.5, 0.733, 0.95, 1.0] {
-            assert!((percentile(&line, share) - 100.0 * share).abs() < 1e-9, "{share}");
-        }
-        assert!((percentile(&[7.0], 0.95) - 7.0).abs() < f64::EPSILON);
-        assert!(percentile(&[], 0.5).is_nan());
-    }
 
     #[test]
     fn a_timing_is_ordered_and_refuses_nothing_and_zero() {

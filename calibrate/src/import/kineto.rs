@@ -17,7 +17,6 @@ use serde_json::Value;
 
 use self::operator::question;
 use super::document::{Document, Events};
-use super::spread::percentiles;
 use super::{Hints, Imported, Mistake, Mistakes, finish};
 use crate::sample::{Reading, Sample};
 
@@ -151,7 +150,7 @@ fn merge(
     }
     for ((_, implementation), (question, times)) in merged {
         let runs = u32::try_from(times.len()).unwrap_or(u32::MAX);
-        let Some([low, seconds, high]) = percentiles(times) else { continue };
+        let Some([low, seconds, high]) = units::quantiles(&times, Reading::SHARES) else { continue };
         let extras = BTreeMap::new();
         let reading = Reading { implementation, seconds, low, high, runs, clock: None, power: None, extras };
         match reading.fault(&question) {
@@ -222,7 +221,7 @@ mod tests {
         let (m, n, k) = (4096, 2048, 7168);
         assert_eq!(sample.question, Question::Gemm { m, n, k, dtype: Precision::Bf16, sms: 132 });
         assert_eq!((sample.reading.runs, sample.reading.implementation.as_str()), (2, "aten::mm: gemm"));
-        assert!((sample.reading.low - 120e-6).abs() < 1e-12 && (sample.reading.high - 140e-6).abs() < 1e-12);
+        assert!((sample.reading.low - 121e-6).abs() < 1e-12 && (sample.reading.high - 139e-6).abs() < 1e-12);
         let left_out: Vec<(&str, u64)> = imported.left_out.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
         assert_eq!(
             left_out,

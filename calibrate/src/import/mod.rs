@@ -15,7 +15,6 @@
 mod document;
 mod kineto;
 mod nccl;
-mod spread;
 mod table;
 
 use std::collections::BTreeMap;

@@ -339,20 +339,8 @@ impl Comparison {
     /// The median of the absolute errors of those that no estimate rests on; none where there are none.
     #[must_use]
     pub fn median_error<'a>(rows: impl IntoIterator<Item = &'a Self>) -> Option<f64> {
-        median(rows.into_iter().filter(|row| !row.used).filter_map(Self::error).map(f64::abs).collect())
-    }
-}
-
-/// The middle value, or the mean of the two middle ones; nothing of nothing.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.is_empty() {
-        None
-    } else if values.len() % 2 == 1 {
-        Some(values[middle])
-    } else {
-        Some(f64::midpoint(values[middle - 1], values[middle]))
+        let errors = rows.into_iter().filter(|row| !row.used).filter_map(Self::error).map(f64::abs);
+        units::median(&errors.collect::<Vec<f64>>())
     }
 }
 

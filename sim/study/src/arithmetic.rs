@@ -230,7 +230,7 @@ fn row(asked: &Asked<'_>, base: Option<f64>, answers: &BTreeMap<ScaledQuestion, 
         fraction_bits: how.fraction_bits,
         promote: how.promote,
         scales_inside: how.scales_inside,
-        relative_error_median: median(gemms.iter().map(|gemm| gemm.relative_error).collect()),
+        relative_error_median: units::median(&gemms.iter().map(|gemm| gemm.relative_error).collect::<Vec<f64>>()),
         relative_error_worst: worst.map(|gemm| gemm.relative_error),
         worst: worst.map(|gemm| format!("{}, K = {}", gemm.gemms.first().map_or("", String::as_str), gemm.k)),
         bias_worst: bias,
@@ -255,11 +255,4 @@ fn gemm(how: &How, length: &Length, answers: &BTreeMap<ScaledQuestion, Answered>
         bias: positive.bias,
         bias_standard_error: positive.bias_standard_error,
     })
-}
-
-/// The middle one, or the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    (n > 0).then(|| f64::midpoint(values[(n - 1) / 2], values[n / 2]))
 }

@@ -16,14 +16,17 @@
 //!
 //! Main types: the floating quantities ([`Bytes`], [`Flops`], [`BytesPerSec`], [`FlopsPerSec`], [`Seconds`],
 //! [`Hertz`], [`Ratio`]; [`Dollars`], [`Watts`], [`Joules`] and their prices) and the integer clock ([`SimTime`], [`SimSpan`], picoseconds).
+//! [`quantiles`] are defined once, here.
 //!
 //! This crate does not know what the quantities belong to.
 
 mod parse;
+mod quantile;
 mod quantity;
 mod time;
 
 pub use parse::ParseError;
+pub use quantile::{median, quantiles};
 pub use quantity::{
     Bytes, BytesPerSec, Dollars, DollarsPerJoule, DollarsPerSec, Flops, FlopsPerSec, Hertz, Joules, Ratio, Seconds,
     Watts,

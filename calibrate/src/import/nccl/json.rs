@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Head, N_ITERATIONS, Row, Times};
-use crate::import::spread::percentiles;
 use crate::import::{Hints, Imported, Mistake, Mistakes, finish};
+use crate::sample::Reading;
 
 const MICRO: f64 = 1e-6;
 
@@ -67,7 +67,7 @@ fn times(result: &Value, name: &str, runs: u32) -> Result<Option<Times>, String>
     let micros: Vec<f64> = calls["times_us"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     let micros: Vec<f64> = micros.into_iter().skip(skipped).collect();
     let n_calls = u32::try_from(micros.len()).unwrap_or(u32::MAX);
-    if let Some(percentiles) = percentiles(micros) {
+    if let Some(percentiles) = units::quantiles(&micros, Reading::SHARES) {
         return Ok(Some(Times { seconds: percentiles.map(|micros| micros * MICRO), runs: n_calls, wrong }));
     }
     let mean = half["time"].as_f64().or(half["cpu_time"].as_f64());

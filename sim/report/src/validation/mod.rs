@@ -118,18 +118,11 @@ impl Score {
         // Stable, so of equal errors the first case is the worst.
         errors.sort_by(|(a, _), (b, _)| b.abs().total_cmp(&a.abs()));
         score.worst = errors.first().map(|&(error, id)| Worst { id: id.to_owned(), error });
-        let rising: Vec<f64> = errors.iter().rev().map(|(error, _)| error.abs()).collect();
-        score.median_absolute_error = quantile(&rising, 0.5);
-        score.p90_absolute_error = quantile(&rising, 0.9);
+        let absolute: Vec<f64> = errors.iter().map(|(error, _)| error.abs()).collect();
+        let quantiles = units::quantiles(&absolute, [0.5, 0.9]);
+        [score.median_absolute_error, score.p90_absolute_error] = quantiles.map_or([None; 2], |both| both.map(Some));
         score
     }
-}
-
-/// The value below which this share of the rising values lies, between neighbors by proportion.
-fn quantile(rising: &[f64], share: f64) -> Option<f64> {
-    let place = share * rising.len().checked_sub(1)? as f64;
-    let (below, above) = (rising[place.floor() as usize], rising[place.ceil() as usize]);
-    Some(below + (above - below) * place.fract())
 }
 
 impl Validation {
