@@ -185,7 +185,7 @@ mod tests {
     fn codes_tell_mistakes_plans_and_faults_apart() {
         let of = |error: PlanError| Failure::from(error).code();
         assert_eq!(of(PlanError::TooManyRanks { n_ranks: 16, n_devices: 8 }), 3);
-        assert_eq!(of(PlanError::Contradiction("odd".into())), 2);
+        assert_eq!(of(PlanError::Contradiction(plan::Contradiction::NoRanks)), 2);
         assert_eq!(of(PlanError::Fault("stuck".into())), 70);
         assert_eq!(Failure::usage("no").code(), 2);
         assert_eq!(Failure::absent("gone").code(), 4);

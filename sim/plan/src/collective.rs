@@ -12,7 +12,7 @@ use topology::InNetwork;
 use units::{Bytes, BytesPerSec, Seconds};
 use workloads::op::Collective;
 
-use crate::PlanError;
+use crate::{Contradiction, PlanError};
 
 /// Ranks beyond which the flows of an all-to-all would not fit in memory.
 const N_RANKS_MAX: u64 = 4096;
@@ -61,23 +61,21 @@ pub fn collective(question: &CollectiveQuestion) -> Result<CollectiveAnswer, Pla
 
 fn check(question: &CollectiveQuestion) -> Result<u32, PlanError> {
     let n_ranks = u64::from(question.n_nodes) * u64::from(question.n_devices);
-    let refuse = |reason: String| Err(PlanError::Contradiction(reason));
+    let refuse = |reason: Contradiction| Err(reason.into());
     if n_ranks == 0 {
-        return refuse("a collective needs at least one node and one device".to_owned());
+        return refuse(Contradiction::NoRanks);
     }
     if n_ranks > N_RANKS_MAX && question.what == Collective::AllToAll {
-        return refuse(format!(
-            "an all-to-all of {n_ranks} ranks has too many flows to keep apart; ask for {N_RANKS_MAX} ranks or fewer"
-        ));
+        return refuse(Contradiction::Flows { n_ranks, max: N_RANKS_MAX });
     }
     if n_ranks > u64::from(u32::MAX / 2) {
-        return refuse(format!("{n_ranks} ranks are too many"));
+        return refuse(Contradiction::Ranks { n_ranks });
     }
     if question.n_devices > 1 && question.scale_up.get() <= 0.0 {
-        return refuse("devices of a node need a scale-up rate above zero".to_owned());
+        return refuse(Contradiction::NoScaleUp);
     }
     if question.n_nodes > 1 && question.nic.get() <= 0.0 {
-        return refuse("nodes need a NIC rate above zero".to_owned());
+        return refuse(Contradiction::NoNic);
     }
     Ok(n_ranks as u32)
 }

@@ -6,6 +6,8 @@ use topology::TopologyError;
 use workloads::schedule::ScheduleError;
 use workloads::traffic::TrafficError;
 
+use crate::Contradiction;
+
 /// Why a plan cannot run. Each message carries its numbers and the way out.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
@@ -90,9 +92,9 @@ pub enum PlanError {
     /// The traffic cannot be sampled.
     #[error(transparent)]
     Traffic(#[from] TrafficError),
-    /// Something the plan holds contradicts itself; the loader should have said so.
-    #[error("{0}")]
-    Contradiction(String),
+    /// What the job or question holds contradicts itself.
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
     /// A fault of this program.
     #[error("fault in the simulator: {0}")]
     Fault(String),

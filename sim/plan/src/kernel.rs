@@ -7,7 +7,7 @@ use topology::Device;
 use units::Seconds;
 use workloads::op::Op;
 
-use crate::PlanError;
+use crate::{Contradiction, PlanError};
 
 /// Draws from the spreads behind an interval.
 const N_DRAWS: u64 = 256;
@@ -65,8 +65,7 @@ pub fn collective_alone(
         check_sms(device, sms)?;
     }
     if spread.n_ranks < 2 {
-        let message = format!("a collective of {} ranks moves nothing; ask for two or more", spread.n_ranks);
-        return Err(PlanError::Contradiction(message));
+        return Err(Contradiction::LoneRank { n_ranks: spread.n_ranks }.into());
     }
     let priced = |profile: &Profile| {
         let estimator = Estimator::new(device, profile);
@@ -75,15 +74,10 @@ pub fn collective_alone(
             None => Some(estimator.collective(call, spread)),
         }
     };
-    let lacks = || {
-        let name = algorithm.map_or("auto", Algorithm::name);
-        PlanError::Contradiction(format!(
-            "`{name}` is no algorithm of this collective on this machine: trees, one-shot and two-shot are of all-reduces (the latter two within a node), \
-             `in-network` needs switches that sum (`gpu.scale-up.in-network`, `fabric.in-network`), `pairwise` is of all-to-alls and messages; leave it out for the quickest"
-        ))
-    };
+    let lacks = || Contradiction::Algorithm { algorithm: algorithm.map_or("auto", Algorithm::name) };
     let chosen = priced(profile).ok_or_else(lacks)?.algorithm;
-    let asked = |profile: &Profile| priced(profile).map(|demand| (demand.alone(), demand.limit)).ok_or_else(lacks);
+    let asked =
+        |profile: &Profile| priced(profile).map(|demand| (demand.alone(), demand.limit)).ok_or_else(|| lacks().into());
     Ok(CollectiveAlone { answer: answer(profile, &asked)?, algorithm: chosen })
 }
 
@@ -92,7 +86,7 @@ type Asked<'a> = &'a dyn Fn(&Profile) -> Result<(Seconds, EstimateKey), PlanErro
 
 fn check_sms(device: &Device, sms: u32) -> Result<(), PlanError> {
     if sms == 0 || sms > device.sms {
-        return Err(PlanError::Contradiction(format!("{sms} SMs asked of a device that has {}", device.sms)));
+        return Err(Contradiction::Sms { asked: sms, there: device.sms }.into());
     }
     Ok(())
 }

@@ -38,6 +38,7 @@
 //! not give.
 
 mod collective;
+mod contradiction;
 mod cost;
 mod error;
 mod execute;
@@ -54,6 +55,7 @@ mod sums;
 mod token_limit;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
+pub use contradiction::Contradiction;
 pub use cost::{CostTerms, JobCost};
 pub use error::PlanError;
 pub use execute::{

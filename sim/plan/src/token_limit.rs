@@ -4,7 +4,7 @@ use topology::Machine;
 use units::Seconds;
 use workloads::model::Model;
 
-use crate::PlanError;
+use crate::{Contradiction, PlanError};
 
 /// Bytes of an element sent out, and of one sent back.
 const DISPATCH: f64 = 1.0;
@@ -32,8 +32,7 @@ pub struct TokenLimit {
 /// A model without experts.
 pub fn token_limit(model: &Model, machine: &Machine, ranks: u32, tokens: u64) -> Result<TokenLimit, PlanError> {
     let Some(experts) = &model.experts else {
-        let message = format!("`{}` has no experts, so no token leaves its device", model.name);
-        return Err(PlanError::Contradiction(message));
+        return Err(Contradiction::NoExperts { model: model.name.clone() }.into());
     };
     let node = &machine.node;
     let rate = if ranks <= node.devices {

@@ -26,7 +26,7 @@ use workloads::traffic::{ExpertLayout, Pool, Router, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
 use crate::program::{Messages, Program};
-use crate::{Folding, Plan, PlanError, PointToPoint};
+use crate::{Contradiction, Folding, Plan, PlanError, PointToPoint};
 
 use groups::Groups;
 pub(crate) use kernels::Kernels;
@@ -161,10 +161,8 @@ fn copied_per_second(template: &ExchangeTemplate) -> f64 {
 pub fn n_micro_batches(plan: &Plan) -> Result<u32, PlanError> {
     let together = u64::from(plan.parallel.dp) * plan.job.micro_batch;
     if together == 0 || !plan.job.global_batch.is_multiple_of(together) {
-        return Err(PlanError::Contradiction(format!(
-            "`job.global-batch` is {}, which dp x micro-batch = {} x {} does not divide",
-            plan.job.global_batch, plan.parallel.dp, plan.job.micro_batch
-        )));
+        let (global_batch, micro_batch) = (plan.job.global_batch, plan.job.micro_batch);
+        return Err(Contradiction::GlobalBatch { global_batch, dp: plan.parallel.dp, micro_batch }.into());
     }
     Ok((plan.job.global_batch / together) as u32)
 }
@@ -175,10 +173,10 @@ fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, Plan
     let platform = platform.promoting(plan.policy.promote);
     let shape = shape(plan);
     if let Some(error) = shape.check(&plan.model).into_iter().next() {
-        return Err(PlanError::Contradiction(error.to_string()));
+        return Err(Contradiction::Shape(error).into());
     }
     if let Some(error) = plan.parallel.check(&plan.model).into_iter().next() {
-        return Err(PlanError::Contradiction(error.to_string()));
+        return Err(Contradiction::Layout(error).into());
     }
     let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
     let pool = match expert_layout(plan, &layout) {

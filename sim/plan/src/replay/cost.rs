@@ -10,7 +10,7 @@ use units::{Bytes, SimSpan};
 use workloads::import::{Group, Job, Work};
 use workloads::op::Collective;
 
-use crate::PlanError;
+use crate::{Contradiction, PlanError};
 
 /// An imported job has no policy: its messages take whichever way is free.
 const ROUTING: Routing = Routing::Adaptive;
@@ -29,8 +29,7 @@ impl<'a> Costs<'a> {
         let platform = Platform::new(machine, profile, Placement::new(machine, machine.node.devices), ROUTING)?;
         let groups = groups(&platform, job)?;
         if groups.iter().any(platform::Group::is_spread) && !platform.network().has_network() {
-            let message = "a group spans several nodes, but the machine has no network between them".to_owned();
-            return Err(PlanError::Contradiction(message));
+            return Err(Contradiction::NoNetwork.into());
         }
         let mut resources = Resources::default();
         let rates = platform.port_rates(0.0);

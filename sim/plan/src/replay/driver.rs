@@ -12,7 +12,7 @@ use workloads::import::{Group, Job, Node, Work};
 
 use super::cost::Costs;
 use super::{RankReplay, Replayed};
-use crate::PlanError;
+use crate::{Contradiction, PlanError};
 
 /// A node of a trace.
 type At = (u32, u32);
@@ -82,11 +82,8 @@ impl<'a> Replay<'a> {
         let stuck = self.ranks.iter().zip(&self.job.traces).find(|(rank, trace)| rank.n_done < trace.nodes.len());
         if let Some((rank, trace)) = stuck {
             let node = self.waiting(rank, trace.nodes.len());
-            return Err(PlanError::Contradiction(format!(
-                "{}: {} waits for ever: ranks call collectives or messages in orders that do not meet",
-                trace.name,
-                node.map_or("a node", |index| trace.nodes[index].name.as_str())
-            )));
+            let node = node.map(|index| trace.nodes[index].name.clone());
+            return Err(Contradiction::Circle { trace: trace.name.clone(), node }.into());
         }
         (0..self.ranks.len()).for_each(|rank| self.account(rank, record.end));
         Ok(Replayed {

@@ -17,7 +17,7 @@ use topology::Machine;
 use units::{Seconds, SimSpan, SimTime};
 use workloads::import::Job;
 
-use crate::PlanError;
+use crate::{Contradiction, PlanError};
 use driver::Replay;
 
 /// What an imported job comes to.
@@ -55,19 +55,13 @@ pub struct RankReplay {
 pub fn replay(job: &Job, machine: &Machine, profile: &Profile) -> Result<Replayed, PlanError> {
     let n_devices = machine.n_devices();
     if u64::from(job.n_ranks) > n_devices {
-        let message = format!(
-            "the job has {} ranks but the machine {n_devices} devices; take a larger cluster or `--set cluster.nodes=N`",
-            job.n_ranks
-        );
-        return Err(PlanError::Contradiction(message));
+        return Err(Contradiction::Devices { n_ranks: job.n_ranks, n_devices }.into());
     }
     let costs = cost::Costs::new(job, machine, profile)?;
     // Half of what picoseconds can count.
     let (longest, limit) = (costs.longest(job)?, SimTime::MAX.seconds() / 2.0);
     if longest.is_nan() || longest > limit {
-        return Err(PlanError::Contradiction(format!(
-            "the nodes of the job take up to {longest:e} s together, beyond the {limit:.1e} s that are counted; look for a duration or size that is too large"
-        )));
+        return Err(Contradiction::Longest { longest, limit }.into());
     }
     let mut replay = Replay::new(job, &costs);
     let resources = costs.resources().clone();

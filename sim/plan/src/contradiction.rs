@@ -1,0 +1,111 @@
+//! What a job or a question holds that cannot be together.
+
+use workloads::parallel::ParallelError;
+use workloads::step::ShapeError;
+
+/// What a job or a question holds that cannot be together. A scenario's loader finds most of it first, with the place.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Contradiction {
+    /// Replicas and micro-batches that do not make up the global batch.
+    #[error("`job.global-batch` is {global_batch}, which dp x micro-batch = {dp} x {micro_batch} does not divide")]
+    GlobalBatch {
+        /// Sequences of a global batch.
+        global_batch: u64,
+        /// Replicas.
+        dp: u32,
+        /// Sequences of a micro-batch.
+        micro_batch: u64,
+    },
+    /// A micro-batch that cannot be laid on a rank.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// A model that cannot be laid on ranks.
+    #[error(transparent)]
+    Layout(#[from] ParallelError),
+    /// A question about experts of a model without any.
+    #[error("`{model}` has no experts, so no token leaves its device")]
+    NoExperts {
+        /// The model.
+        model: String,
+    },
+    /// More ranks of an imported job than devices.
+    #[error(
+        "the job has {n_ranks} ranks but the machine {n_devices} devices; take a larger cluster or `--set cluster.nodes=N`"
+    )]
+    Devices {
+        /// Ranks of the job.
+        n_ranks: u32,
+        /// Devices of the machine.
+        n_devices: u64,
+    },
+    /// A group of an imported job over nodes that nothing joins.
+    #[error("a group spans several nodes, but the machine has no network between them")]
+    NoNetwork,
+    /// An imported job longer than can be counted.
+    #[error(
+        "the nodes of the job take up to {longest:e} s together, beyond the {limit:.1e} s that are counted; look for a duration or size that is too large"
+    )]
+    Longest {
+        /// Seconds of all nodes.
+        longest: f64,
+        /// Seconds that fit.
+        limit: f64,
+    },
+    /// Ranks of an imported job that wait for each other.
+    #[error(
+        "{trace}: {} waits for ever: ranks call collectives or messages in orders that do not meet",
+        .node.as_deref().unwrap_or("a node")
+    )]
+    Circle {
+        /// The rank's trace.
+        trace: String,
+        /// What it waits in.
+        node: Option<String>,
+    },
+    /// A collective of nobody to speak of.
+    #[error("a collective of {n_ranks} ranks moves nothing; ask for two or more")]
+    LoneRank {
+        /// Its ranks.
+        n_ranks: u32,
+    },
+    /// An algorithm that this collective or machine does not have.
+    #[error(
+        "`{algorithm}` is no algorithm of this collective on this machine: trees, one-shot and two-shot are of all-reduces (the latter two within a node), \
+         `in-network` needs switches that sum (`gpu.scale-up.in-network`, `fabric.in-network`), `pairwise` is of all-to-alls and messages; leave it out for the quickest"
+    )]
+    Algorithm {
+        /// Its name.
+        algorithm: &'static str,
+    },
+    /// No SM, or more than the device has.
+    #[error("{asked} SMs asked of a device that has {there}")]
+    Sms {
+        /// Asked for.
+        asked: u32,
+        /// Of the device.
+        there: u32,
+    },
+    /// A collective without ranks.
+    #[error("a collective needs at least one node and one device")]
+    NoRanks,
+    /// An all-to-all with more flows than are kept apart.
+    #[error("an all-to-all of {n_ranks} ranks has too many flows to keep apart; ask for {max} ranks or fewer")]
+    Flows {
+        /// Its ranks.
+        n_ranks: u64,
+        /// As many as are kept apart.
+        max: u64,
+    },
+    /// More ranks than can be numbered.
+    #[error("{n_ranks} ranks are too many")]
+    Ranks {
+        /// Of the collective.
+        n_ranks: u64,
+    },
+    /// Devices of a node that nothing joins.
+    #[error("devices of a node need a scale-up rate above zero")]
+    NoScaleUp,
+    /// Nodes that nothing joins.
+    #[error("nodes need a NIC rate above zero")]
+    NoNic,
+}
