@@ -51,21 +51,11 @@ impl Departure {
     /// The logarithm of the value here over the one measured with; `None` where there is no ratio.
     #[must_use]
     pub fn log_ratio(&self) -> Option<f64> {
-        match (self.key.part(), self.measured, self.here) {
-            (MachinePart::Ability, ..) | (_, MachineValue::Word(_), _) | (_, _, MachineValue::Word(_)) => None,
-            (
-                MachinePart::Cores
-                | MachinePart::Bf16
-                | MachinePart::Fp8
-                | MachinePart::Vector
-                | MachinePart::Memory
-                | MachinePart::ScaleUp
-                | MachinePart::Network
-                | MachinePart::Host,
-                MachineValue::Number(measured),
-                MachineValue::Number(here),
-            ) => (measured > 0.0 && here > 0.0).then(|| (here / measured).ln()),
-        }
+        let (MachineValue::Number(measured), MachineValue::Number(here)) = (self.measured, self.here) else {
+            return None;
+        };
+        let has_ratio = self.key.part() != MachinePart::Ability && measured > 0.0 && here > 0.0;
+        has_ratio.then(|| (here / measured).ln())
     }
 }
 

@@ -52,22 +52,12 @@ impl Subject {
     /// there shares its power, clocks and schedulers. One of the node lowers transfers and collectives. An ability lowers what reads it.
     #[must_use]
     pub fn is_lowered_by(self, key: MachineKey) -> bool {
-        match key.part() {
-            MachinePart::Ability => self.abilities().contains(&key),
-            MachinePart::Cores
-            | MachinePart::Bf16
-            | MachinePart::Fp8
-            | MachinePart::Vector
-            | MachinePart::Memory
-            | MachinePart::ScaleUp
-            | MachinePart::Network
-            | MachinePart::Host => {
-                if key.is_of_device() {
-                    self != Self::Elsewhere
-                } else {
-                    self.is_transfer()
-                }
-            }
+        if key.part() == MachinePart::Ability {
+            self.abilities().contains(&key)
+        } else if key.is_of_device() {
+            self != Self::Elsewhere
+        } else {
+            self.is_transfer()
         }
     }
 

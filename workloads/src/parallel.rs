@@ -1,6 +1,7 @@
 //! How a job is laid over ranks.
 
 use crate::model::{LayerKind, Model};
+use crate::schedule::Schedule;
 
 /// Degrees of parallelism, all decided. `ranks = pp x dp x cp x tp`; `ep` divides `dp x cp x tp`.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,21 +39,27 @@ pub struct Stage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParallelError {
     /// A degree is zero.
-    #[error("`parallel.{0}` is 0; it must be 1 or more")]
+    #[error("`{0}` is 0; it must be 1 or more")]
     Zero(&'static str),
     /// More ranks than can be numbered.
     #[error("`parallel` asks for {0} ranks; more than {max} cannot be numbered", max = u32::MAX)]
     Ranks(u128),
     /// The experts' ranks are not a share of the others.
-    #[error("`parallel.ep` is {ep}, which does not divide dp x cp x tp = {ranks}")]
+    #[error("`parallel.ep` {ep} does not divide dp {dp} x cp {cp} x tp {tp} = {ranks} ranks of a stage")]
     ExpertRanks {
         /// Expert-parallel ranks.
         ep: u32,
-        /// Ranks they are taken from.
+        /// Replicas.
+        dp: u32,
+        /// Context-parallel ranks.
+        cp: u32,
+        /// Tensor-parallel ranks.
+        tp: u32,
+        /// The product of the three, which they are taken from.
         ranks: u64,
     },
     /// Experts cannot be spread evenly.
-    #[error("`parallel.ep` is {ep}, which does not divide the {routed} routed experts")]
+    #[error("{routed} experts do not spread evenly over `parallel.ep` {ep}")]
     Experts {
         /// Expert-parallel ranks.
         ep: u32,
@@ -60,18 +67,34 @@ pub enum ParallelError {
         routed: u32,
     },
     /// A dense model has no experts to spread.
-    #[error("`parallel.ep` is {0} but the model has no experts; set it to 1")]
+    #[error("`parallel.ep` is {0}, but the model is dense")]
     NoExperts(u32),
-    /// The stages do not fit the pipeline.
-    #[error("`parallel.stages` has {n_stages} entries, which `parallel.pp` ({pp}) does not divide")]
+    /// The stages listed are not those of the schedule.
+    #[error("{listed} stages are listed, but `{schedule}` over {pp} ranks has {n_stages}")]
     Stages {
         /// Entries.
-        n_stages: usize,
+        listed: usize,
+        /// Name of the schedule.
+        schedule: &'static str,
         /// Pipeline ranks.
         pp: u32,
+        /// Stages of the schedule.
+        n_stages: u32,
+    },
+    /// The model has fewer layers than the schedule has stages.
+    #[error("`{schedule}` over {pp} ranks has {n_stages} stages, but the model has {layers} layers")]
+    FewLayers {
+        /// Name of the schedule.
+        schedule: &'static str,
+        /// Pipeline ranks.
+        pp: u32,
+        /// Stages of the schedule.
+        n_stages: u32,
+        /// Layers of the model.
+        layers: u32,
     },
     /// The stages hold too many or too few layers.
-    #[error("`parallel.stages` holds {held} layers in all, the model has {layers}")]
+    #[error("the stages hold {held} layers, but the model has {layers}")]
     Layers {
         /// Sum of the entries.
         held: u64,
@@ -79,8 +102,39 @@ pub enum ParallelError {
         layers: u32,
     },
     /// A stage has nothing to do.
-    #[error("stage {0} of `parallel.stages` (from zero) holds no layer, embedding or head")]
+    #[error("stage {0} of `parallel.stages` (from zero) has nothing to do")]
     EmptyStage(usize),
+}
+
+impl ParallelError {
+    /// The key to change.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Zero(key) => key,
+            Self::Ranks(_) | Self::FewLayers { .. } => "parallel.pp",
+            Self::ExpertRanks { .. } | Self::Experts { .. } | Self::NoExperts(_) => "parallel.ep",
+            Self::Stages { .. } | Self::Layers { .. } | Self::EmptyStage(_) => "parallel.stages",
+        }
+    }
+
+    /// What to do about it, where the message does not have it.
+    #[must_use]
+    pub fn way_out(&self) -> Option<String> {
+        const AUTO: &str = "`parallel.stages = \"auto\"` cuts by itself";
+        match self {
+            Self::Zero(_) | Self::Ranks(_) => None,
+            Self::ExpertRanks { ranks, .. } => Some(format!("take a divisor of {ranks}")),
+            Self::Experts { routed, .. } => Some(format!("take a divisor of {routed}")),
+            Self::NoExperts(_) => Some("set `parallel.ep = 1`".to_owned()),
+            Self::Stages { .. } => Some(AUTO.to_owned()),
+            Self::FewLayers { .. } => {
+                Some("lower `parallel.pp` or `policy.virtual-stages`, or list `parallel.stages`".to_owned())
+            }
+            Self::Layers { .. } => Some(format!("change the list or `model.layers`; {AUTO}")),
+            Self::EmptyStage(_) => Some("only the first and the last may hold no layer".to_owned()),
+        }
+    }
 }
 
 impl Parallelism {
@@ -90,53 +144,75 @@ impl Parallelism {
         self.pp * self.dp * self.cp * self.tp
     }
 
-    /// Everything that keeps `model` from being laid out this way; empty where it fits.
+    fn degrees(&self) -> [(&'static str, u32); 5] {
+        let names = ["parallel.pp", "parallel.dp", "parallel.cp", "parallel.tp", "parallel.ep"];
+        let degrees = [self.pp, self.dp, self.cp, self.tp, self.ep];
+        std::array::from_fn(|index| (names[index], degrees[index]))
+    }
+
+    /// Everything that keeps `model` from being laid out this way under a schedule; empty where it fits.
     #[must_use]
-    pub fn check(&self, model: &Model) -> Vec<ParallelError> {
-        let mut errors: Vec<ParallelError> =
-            [("pp", self.pp), ("dp", self.dp), ("cp", self.cp), ("tp", self.tp), ("ep", self.ep)]
-                .into_iter()
-                .filter(|(_, degree)| *degree == 0)
-                .map(|(key, _)| ParallelError::Zero(key))
-                .collect();
+    pub fn check(&self, model: &Model, schedule: Schedule) -> Vec<ParallelError> {
+        let mut errors: Vec<ParallelError> = self
+            .degrees()
+            .into_iter()
+            .filter(|(_, degree)| *degree == 0)
+            .map(|(key, _)| ParallelError::Zero(key))
+            .collect();
         let ranks = [self.pp, self.dp, self.cp, self.tp].into_iter().map(u128::from).product();
         if ranks > u128::from(u32::MAX) {
             errors.push(ParallelError::Ranks(ranks));
         }
         if errors.is_empty() {
-            self.check_experts(model, &mut errors);
-            self.check_stages(model, &mut errors);
+            errors.extend(self.check_experts(model));
+            errors.extend(self.check_stages(model, schedule));
         }
         errors
     }
 
-    fn check_experts(&self, model: &Model, errors: &mut Vec<ParallelError>) {
-        let ranks = u64::from(self.dp) * u64::from(self.cp) * u64::from(self.tp);
-        if !ranks.is_multiple_of(u64::from(self.ep)) {
-            errors.push(ParallelError::ExpertRanks { ep: self.ep, ranks });
-        }
-        match &model.experts {
-            Some(experts) if !experts.routed.is_multiple_of(self.ep) => {
-                errors.push(ParallelError::Experts { ep: self.ep, routed: experts.routed });
-            }
-            None if self.ep > 1 => errors.push(ParallelError::NoExperts(self.ep)),
-            _ => {}
-        }
+    /// What keeps the experts of `model` from being spread over ranks; no degree may be zero.
+    #[must_use]
+    pub fn check_experts(&self, model: &Model) -> Vec<ParallelError> {
+        let Self { dp, cp, tp, ep, .. } = *self;
+        let Some(experts) = &model.experts else {
+            return (ep > 1).then_some(ParallelError::NoExperts(ep)).into_iter().collect();
+        };
+        let ranks = u64::from(dp) * u64::from(cp) * u64::from(tp);
+        let ranks_uneven = !ranks.is_multiple_of(u64::from(ep));
+        let uneven = !experts.routed.is_multiple_of(ep);
+        let of_ranks = ranks_uneven.then_some(ParallelError::ExpertRanks { ep, dp, cp, tp, ranks });
+        let of_experts = uneven.then_some(ParallelError::Experts { ep, routed: experts.routed });
+        of_ranks.into_iter().chain(of_experts).collect()
     }
 
-    fn check_stages(&self, model: &Model, errors: &mut Vec<ParallelError>) {
-        let n_stages = self.stages.len();
-        if n_stages == 0 || !n_stages.is_multiple_of(self.pp as usize) {
-            errors.push(ParallelError::Stages { n_stages, pp: self.pp });
+    /// What keeps the layers of `model` from lying on the stages listed; no degree may be zero.
+    #[must_use]
+    pub fn check_stages(&self, model: &Model, schedule: Schedule) -> Vec<ParallelError> {
+        let (listed, n_stages, pp) = (self.stages.len(), schedule.n_stages(self.pp), self.pp);
+        let mut errors = Vec::new();
+        if listed as u64 != u64::from(n_stages) {
+            errors.push(ParallelError::Stages { listed, schedule: schedule.name(), pp, n_stages });
         }
+        let mut inner = 1..listed.saturating_sub(1);
+        errors.extend(inner.find(|stage| self.stages[*stage] == 0).map(ParallelError::EmptyStage));
         let held = self.stages.iter().copied().map(u64::from).sum();
         if held != u64::from(model.layers) {
             errors.push(ParallelError::Layers { held, layers: model.layers });
         }
-        let last = n_stages.saturating_sub(1);
-        let empty = |(index, layers): (usize, &u32)| (*layers == 0 && index != 0 && index != last).then_some(index);
-        errors.extend(self.stages.iter().enumerate().filter_map(empty).map(ParallelError::EmptyStage));
+        errors
     }
+}
+
+/// Layers of each stage of a schedule over `pp` ranks, where the scenario does not say ([`default_stages`]).
+///
+/// # Errors
+/// More stages than layers.
+pub fn stages_of(model: &Model, schedule: Schedule, pp: u32) -> Result<Vec<u32>, ParallelError> {
+    let (n_stages, layers) = (schedule.n_stages(pp), model.layers);
+    if n_stages > layers {
+        return Err(ParallelError::FewLayers { schedule: schedule.name(), pp, n_stages, layers });
+    }
+    Ok(default_stages(model, n_stages))
 }
 
 /// What each stage holds: layers in order, the embedding in the first, MTP modules and every use of the head in the
@@ -239,13 +315,13 @@ mod tests {
     #[test]
     fn all_mistakes_are_told_at_once() {
         let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 60, stages: vec![4; 15] };
-        let errors = parallel.check(&deepseek_v3());
+        let errors = parallel.check(&deepseek_v3(), Schedule::OneFOneB);
         assert_eq!(
             errors,
             [
-                ParallelError::ExpertRanks { ep: 60, ranks: 128 },
+                ParallelError::ExpertRanks { ep: 60, dp: 128, cp: 1, tp: 1, ranks: 128 },
                 ParallelError::Experts { ep: 60, routed: 256 },
-                ParallelError::Stages { n_stages: 15, pp: 16 },
+                ParallelError::Stages { listed: 15, schedule: "1f1b", pp: 16, n_stages: 16 },
                 ParallelError::Layers { held: 60, layers: 61 },
             ]
         );

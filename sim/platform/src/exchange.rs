@@ -33,8 +33,9 @@ pub use hands::{comm_sms, needs_comm_sms};
 pub use policy::{Delivery, ExchangeCopies};
 pub use template::{ExchangeKind, ExchangeTemplate, Flow};
 
-/// Times that an exchange may take what its fullest port needs.
-const CROWDED: f64 = 8.0;
+/// Times that a thing may take beside others what it takes alone, where it is asked whether the clock counts that far. Assumed: sharing
+/// makes nothing longer than this; a run in which something is reports a fault of the clock.
+pub const CROWDED: f64 = 8.0;
 
 /// How an expert-parallel group fills nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

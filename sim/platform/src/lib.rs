@@ -45,8 +45,8 @@ mod way;
 pub use collective::Leg;
 pub use error::PlatformError;
 pub use exchange::{
-    Delivery, ExchangeCopies, ExchangeGroup, ExchangeKind, ExchangeSetup, ExchangeTemplate, ExpertSpread, Flow,
-    comm_sms, needs_comm_sms,
+    CROWDED, Delivery, ExchangeCopies, ExchangeGroup, ExchangeKind, ExchangeSetup, ExchangeTemplate, ExpertSpread,
+    Flow, comm_sms, needs_comm_sms,
 };
 pub use group::Group;
 pub use kernel::Kernel;

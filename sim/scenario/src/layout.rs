@@ -3,7 +3,7 @@
 use plan::{DispatchFormat, Job, KeepActivations, Policies};
 use topology::Machine;
 use workloads::model::Model;
-use workloads::parallel::{Parallelism, default_stages};
+use workloads::parallel::{ParallelError, Parallelism, stages_of};
 use workloads::schedule::{Schedule, ScheduleError, multiples};
 use workloads::step::{Shape, ShapeError};
 
@@ -30,7 +30,7 @@ pub(crate) fn parallel(
         stages: Vec::new(),
     };
     parallel.dp = dp(reader, machine, policy.devices_per_node, &parallel);
-    parallel.stages = stages(reader, model, schedule, parallel.pp);
+    stages(reader, model, schedule, &mut parallel);
     check_experts(reader, model, &parallel);
     check_shape(reader, model, job, policy, &parallel);
     check_micro_batches(reader, job, schedule, &parallel);
@@ -82,78 +82,37 @@ fn dp(reader: &mut Reader<'_>, machine: &Machine, per_node: u32, parallel: &Para
     }
 }
 
-fn stages(reader: &mut Reader<'_>, model: &Model, schedule: Schedule, pp: u32) -> Vec<u32> {
+fn stages(reader: &mut Reader<'_>, model: &Model, schedule: Schedule, parallel: &mut Parallelism) {
     let given = reader.auto_or_counts("parallel.stages", 0..=N_PARTS_MAX);
     let inputs = ["parallel.stages", "parallel.pp", "policy.schedule", "policy.virtual-stages", "model.layers"];
     if !reader.sound(&inputs) {
-        return Vec::new();
+        return;
     }
-    let n_stages = schedule.n_stages(pp);
-    let (name, layers) = (schedule.name(), model.layers);
-    match given {
-        Some(stages) => {
-            check_stages(reader, &stages, layers, name, pp, n_stages);
-            stages
-        }
-        None if n_stages > layers => {
-            let message = format!("`{name}` over {pp} ranks has {n_stages} stages, but the model has {layers} layers");
-            let way_out = "lower `parallel.pp` or `policy.virtual-stages`, or list `parallel.stages`";
-            reader.refuse("parallel.pp", message, Some(way_out.to_owned()));
-            Vec::new()
-        }
-        None => {
-            let stages = default_stages(model, n_stages);
+    if let Some(stages) = given {
+        parallel.stages = stages;
+        refuse(reader, parallel.check_stages(model, schedule));
+        return;
+    }
+    match stages_of(model, schedule, parallel.pp) {
+        Ok(stages) => {
             let shown: Vec<String> = stages.iter().map(u32::to_string).collect();
             reader.decide("parallel.stages", format!("[{}]", shown.join(", ")));
-            stages
+            parallel.stages = stages;
         }
-    }
-}
-
-fn check_stages(reader: &mut Reader<'_>, stages: &[u32], layers: u32, name: &str, pp: u32, n_stages: u32) {
-    let auto = "`parallel.stages = \"auto\"` cuts by itself";
-    if stages.len() as u64 != u64::from(n_stages) {
-        let message = format!("{} stages are listed, but `{name}` over {pp} ranks has {n_stages}", stages.len());
-        reader.refuse("parallel.stages", message, Some(auto.to_owned()));
-    }
-    let inner = 1..stages.len().saturating_sub(1);
-    if let Some(empty) = inner.into_iter().find(|index| stages[*index] == 0) {
-        let message = format!("stage {empty} of `parallel.stages` (from zero) has nothing to do");
-        reader.refuse("parallel.stages", message, Some("only the first and the last may hold no layer".to_owned()));
-    }
-    let sum: u64 = stages.iter().map(|layers| u64::from(*layers)).sum();
-    if sum != u64::from(layers) {
-        let message = format!("the stages hold {sum} layers, but the model has {layers}");
-        reader.refuse("parallel.stages", message, Some(format!("change the list or `model.layers`; {auto}")));
+        Err(error) => refuse(reader, vec![error]),
     }
 }
 
 fn check_experts(reader: &mut Reader<'_>, model: &Model, parallel: &Parallelism) {
-    if !reader.sound(&DEGREES) || !reader.sound(&["parallel.ep", "model.experts.routed"]) {
-        return;
+    if reader.sound(&DEGREES) && reader.sound(&["parallel.ep", "model.experts.routed"]) {
+        refuse(reader, parallel.check_experts(model));
     }
-    let Parallelism { dp, cp, tp, ep, .. } = *parallel;
-    let Some(experts) = &model.experts else {
-        if ep > 1 {
-            let message = format!("`parallel.ep` is {ep}, but the model is dense");
-            reader.refuse("parallel.ep", message, Some("set `parallel.ep = 1`".to_owned()));
-        }
-        return;
-    };
-    let ranks = u64::from(dp) * u64::from(cp) * u64::from(tp);
-    if !ranks.is_multiple_of(u64::from(ep)) {
-        reader.refuse(
-            "parallel.ep",
-            format!("`parallel.ep` {ep} does not divide dp {dp} x cp {cp} x tp {tp} = {ranks} ranks of a stage"),
-            Some(format!("take a divisor of {ranks}")),
-        );
-    }
-    if !experts.routed.is_multiple_of(ep) {
-        reader.refuse(
-            "parallel.ep",
-            format!("{} experts do not spread evenly over `parallel.ep` {ep}", experts.routed),
-            Some(format!("take a divisor of {}", experts.routed)),
-        );
+}
+
+/// `workloads` knows what is wrong with a layout, and what to do.
+fn refuse(reader: &mut Reader<'_>, errors: Vec<ParallelError>) {
+    for error in errors {
+        reader.refuse(error.key(), error.to_string(), error.way_out());
     }
 }
 

@@ -50,7 +50,7 @@ pub use exchange::{Exchange, exchange, handed_over, point_to_point};
 pub use ffn::mlp;
 pub use shape::{AttentionKernel, Casting, Recompute, Shape, ShapeError};
 pub(crate) use update::weight_copy_width;
-pub use update::{HeldParams, Moments, ReduceClass, Update, held_params, update};
+pub use update::{HeldParams, Moments, ReduceClass, Update, Weights, held_params, update};
 
 pub use crate::model::LayerKind;
 use crate::model::Model;

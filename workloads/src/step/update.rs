@@ -7,11 +7,20 @@ use crate::model::Model;
 use crate::op::{LinearPrecision, Op, OpKind, Pass, Stream};
 use crate::parallel::{Parallelism, Stage};
 
+/// Parameters that the same ranks hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// All but routed experts.
+    Common,
+    /// Routed experts.
+    Experts,
+}
+
 /// Parameters that are reduced over one group of ranks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReduceClass {
-    /// `common` (everything but routed experts) or `expert`.
-    pub name: &'static str,
+    /// Which.
+    pub weights: Weights,
     /// Parameters of this class on one rank.
     pub params: u64,
     /// Ranks that hold the same ones, this one included.
@@ -91,10 +100,10 @@ pub fn update(
 ) -> Update {
     let params = held_params(model, parallel, held);
     let ranks = parallel.dp * parallel.cp * copies;
-    let class = |name, params, replicas| ReduceClass { name, params, replicas };
+    let class = |weights, params, replicas| ReduceClass { weights, params, replicas };
     let classes: Vec<ReduceClass> = [
-        class("common", params.common, ranks),
-        class("expert", params.experts, ranks * parallel.tp / parallel.ep.max(1)),
+        class(Weights::Common, params.common, ranks),
+        class(Weights::Experts, params.experts, ranks * parallel.tp / parallel.ep.max(1)),
     ]
     .into_iter()
     .filter(|class| class.params > 0)

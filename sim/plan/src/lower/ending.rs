@@ -14,7 +14,7 @@ use calibrate::{Call, CannotRun};
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::Stage;
 use workloads::schedule::{Chunk, Slot};
-use workloads::step::{self, ReduceClass};
+use workloads::step::{self, ReduceClass, Weights};
 
 use super::Context;
 use super::kernels::{Kernels, ring};
@@ -106,16 +106,16 @@ fn reduce(
     if class.replicas <= 1 {
         return None;
     }
-    let name = match (class.name, call.what) {
-        ("expert", Collective::ReduceScatter) => "expert-gradient-reduce",
-        ("expert", _) => "expert-weight-gather",
-        (_, Collective::ReduceScatter) => "gradient-reduce",
-        (_, _) => "weight-gather",
+    let name = match (class.weights, call.what) {
+        (Weights::Experts, Collective::ReduceScatter) => "expert-gradient-reduce",
+        (Weights::Experts, _) => "expert-weight-gather",
+        (Weights::Common, Collective::ReduceScatter) => "gradient-reduce",
+        (Weights::Common, _) => "weight-gather",
     };
     let Call { what, bytes, .. } = *call;
     let op = Op::new(name, Pass::Update, OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes });
     let op = kernels.op(&op);
-    let among = context.groups.replicas(class.name == "expert");
+    let among = context.groups.replicas(class.weights);
     Some(Ending::Ring(ring(context, op, among, call, n_layers)))
 }
 

@@ -3,6 +3,7 @@
 use platform::{Group, Platform};
 use workloads::op::Axis;
 use workloads::parallel::Parallelism;
+use workloads::step::Weights;
 
 use crate::layout::Layout;
 use crate::{Plan, PlanError};
@@ -53,9 +54,12 @@ impl Groups {
         }
     }
 
-    /// Who reduces the gradients of experts, or of everything else.
-    pub(crate) fn replicas(&self, of_experts: bool) -> &Communicator {
-        if of_experts { &self.experts } else { &self.common }
+    /// Who reduces the gradients of some weights.
+    pub(crate) fn replicas(&self, weights: Weights) -> &Communicator {
+        match weights {
+            Weights::Common => &self.common,
+            Weights::Experts => &self.experts,
+        }
     }
 }
 

@@ -5,15 +5,12 @@
 //! pipeline rank, and for a few others at a shared port. So it is refused where that many times it does not fit.
 
 use engine::CapacityId;
-use platform::{ExchangeKind, Kernel, Leg, Message, RankResources};
+use platform::{CROWDED, ExchangeKind, Kernel, Leg, Message, RankResources};
 use units::SimTime;
 
 use crate::program::{Ending, Program, Ring};
 use crate::routine::Instruction;
 use crate::{Plan, PlanError};
-
-/// Times that a thing may take beside others what it takes alone.
-const CROWDED: f64 = 8.0;
 
 /// Refuses a program whose messages have no port or whose time cannot be counted.
 pub(super) fn check(plan: &Plan, program: &Program) -> Result<(), PlanError> {

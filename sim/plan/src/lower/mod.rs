@@ -175,7 +175,7 @@ fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, Plan
     if let Some(error) = shape.check(&plan.model).into_iter().next() {
         return Err(Contradiction::Shape(error).into());
     }
-    if let Some(error) = plan.parallel.check(&plan.model).into_iter().next() {
+    if let Some(error) = plan.parallel.check(&plan.model, plan.policy.schedule).into_iter().next() {
         return Err(Contradiction::Layout(error).into());
     }
     let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
