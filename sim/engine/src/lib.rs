@@ -31,6 +31,7 @@ mod fault;
 mod fill;
 mod graph;
 mod handle;
+mod heap;
 mod queue;
 mod record;
 mod replay;

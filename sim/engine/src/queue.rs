@@ -1,9 +1,8 @@
 //! Events in their total order.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-
 use units::SimTime;
+
+use crate::heap::Heap;
 
 /// What is due at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,37 +23,11 @@ pub(crate) enum Due {
     Wake { token: u64 },
 }
 
-/// Three words: the heap moves many of them.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    time: u64,
-    /// Sequence of pushing, and in the last three bits the kind of event.
-    order: u64,
-    what: u64,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Entry {}
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Entry {
-    /// Reversed, because the heap gives the largest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.time, other.order).cmp(&(self.time, self.order))
-    }
-}
-
 /// Pending events, earliest first; equal times in the order they were pushed.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    heap: BinaryHeap<Entry>,
+    /// By time, sequence of pushing and, in the last three bits, the kind of event.
+    heap: Heap,
     sequence: u64,
 }
 
@@ -71,22 +44,22 @@ impl Queue {
             Due::Wake { token } => (6, token),
         };
         self.sequence += 1;
-        self.heap.push(Entry { time: time.picos(), order: self.sequence << 3 | kind, what });
+        self.heap.push(u128::from(time.picos()) << 64 | u128::from(self.sequence << 3 | kind), what);
     }
 
     /// The time of the earliest event.
     pub(crate) fn next_time(&self) -> Option<SimTime> {
-        self.heap.peek().map(|entry| SimTime::from_picos(entry.time))
+        self.heap.first().map(|key| SimTime::from_picos((key >> 64) as u64))
     }
 
     /// The earliest event if it is due at `now`.
     pub(crate) fn pop_at(&mut self, now: SimTime) -> Option<Due> {
-        if self.heap.peek()?.time != now.picos() {
+        if self.next_time()? != now {
             return None;
         }
-        let Entry { order, what, .. } = self.heap.pop()?;
+        let (key, what) = self.heap.pop()?;
         let (high, low) = ((what >> 32) as u32, what as u32);
-        Some(match order & 7 {
+        Some(match key as u64 & 7 {
             0 => Due::Draw { slot: high, version: low },
             1 => Due::End { slot: high, version: low },
             2 => Due::Group { group: high, version: low },
