@@ -5,7 +5,7 @@ use report::figures::Figure;
 use report::format::{count, gib};
 use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
-use topology::{Network, Picture};
+use topology::Picture;
 use tunnel::{Prepared, Simulated, fabric, variants};
 
 use crate::args::{Layers, Output, ScenarioArgs};
@@ -71,18 +71,18 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let finished = simulated.finished(&prepared);
     let mut summary = tunnel::summary(&finished)?;
     if prepared.plan().policy.folding == Folding::None {
-        let folded = || Ok(variants::folded(prepared.plan(), simulated.outcome.step));
+        let folded = || Ok(variants::folded(prepared.plan(), &simulated.program, simulated.outcome.step));
         summary.common.notes.push(panics::told(folded)?);
     }
     let published = |summary: &Summary, asked| validate::published(&prepared, &finished, summary, &args.layers, asked);
     let mut variants = Vec::new();
     if let Some(folder) = &folder {
-        let stages = || panics::told(|| Ok(variants::stages(prepared.plan())));
+        let stages = || panics::told(|| Ok(variants::stages(prepared.plan(), &simulated.program)));
         variants = during("trying other stages", Extent::Unknown, args.output.quiet, stages)?;
         let timeline = tunnel::timeline(&finished);
         summary.common.notes.push(timeline.note);
         let comparisons = published(&summary, Asked::All)?;
-        folder.write(&files(&prepared, &summary, &timeline.timeline, &variants, &comparisons, args)?)?;
+        folder.write(&files(&prepared, &simulated, &summary, &timeline.timeline, &variants, &comparisons, args)?)?;
     }
     if args.output.json {
         return Ok(report::summary_json(&summary)?);
@@ -117,14 +117,14 @@ fn claim(prepared: &Prepared, args: &ScenarioArgs) -> Result<Option<Folder>, Fai
 
 fn files(
     prepared: &Prepared,
+    simulated: &Simulated,
     summary: &Summary,
     timeline: &Timeline,
     variants: &[Variant],
     comparisons: &[Comparison],
     args: &ScenarioArgs,
 ) -> Result<Files, Failure> {
-    let network = Network::build(&prepared.plan().machine).map_err(plan::PlanError::from)?;
-    let picture = network.picture();
+    let picture = simulated.program.network.picture();
     let plan_toml = scenario::plan_toml(&prepared.loaded);
     let page = report::page(&PageInput {
         summary,

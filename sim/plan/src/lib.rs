@@ -66,7 +66,7 @@ pub use execute::{
 pub use kernel::{Answer, CollectiveAlone, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
-pub use lower::{Sampling, expert_layout, lower, lower_with, n_micro_batches, shape};
+pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};
 pub use memory::{RankMemory, check_memory, memory, sample};
 pub use plan::{
     DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Job, KeepActivations, Plan, PointToPoint, Policies,

@@ -6,7 +6,7 @@ use workloads::step::Load;
 use workloads::traffic::Pool;
 
 use crate::layout::Layout;
-use crate::lower::{expert_layout, n_micro_batches, shape};
+use crate::lower::{expert_layout, n_micro_batches, sampled, shape};
 use crate::{Plan, PlanError};
 
 /// The memory of one pipeline rank at its fullest.
@@ -83,7 +83,7 @@ pub fn check_memory(plan: &Plan, pool: Option<&Pool>) -> Result<Vec<RankMemory>,
 pub fn sample(plan: &Plan) -> Result<Option<Pool>, PlanError> {
     let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
     Ok(match expert_layout(plan, &layout) {
-        Some(experts) => Some(Pool::sample(&plan.traffic, &experts)?),
+        Some(experts) => Some(sampled(&plan.traffic, &experts)?),
         None => None,
     })
 }

@@ -1,7 +1,10 @@
 //! The program: resources and tasks, decided to the last demand, not yet run.
 
+use std::sync::Arc;
+
 use engine::Resources;
 use platform::{ExchangeTemplate, Kernel, Leg, Message, RankResources};
+use topology::Network;
 use workloads::op::Pass;
 use workloads::schedule::{Chunk, Slot};
 use workloads::traffic::Pool;
@@ -12,6 +15,8 @@ use crate::routine::Routine;
 /// What a run needs: columns of ranks that meet only in the optimizer, routines of chunks, the tables they draw from.
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// The machine's network, for whoever draws it or lowers another plan of the machine.
+    pub network: Arc<Network>,
     /// Which rank is which.
     pub layout: Layout,
     /// Ranks that are simulated in each column of each pipeline rank: 1 where replicas are folded.

@@ -1,5 +1,7 @@
 //! A machine made ready.
 
+use std::sync::Arc;
+
 use calibrate::{Call, CannotRun, Estimator, Profile};
 use topology::{Machine, Network, Routing};
 
@@ -13,7 +15,7 @@ use workloads::op::Op;
 pub struct Platform<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) profile: &'a Profile,
-    pub(crate) network: Network,
+    pub(crate) network: Arc<Network>,
     pub(crate) placement: Placement,
     pub(crate) routing: Routing,
     promote: Option<u32>,
@@ -30,8 +32,20 @@ impl<'a> Platform<'a> {
         placement: Placement,
         routing: Routing,
     ) -> Result<Self, PlatformError> {
-        let network = Network::build(machine)?;
+        let network = Arc::new(Network::build(machine)?);
         Ok(Self { machine, profile, network, placement, routing, promote: None })
+    }
+
+    /// As [`Platform::new`], on the network of the same machine where it is built already.
+    #[must_use]
+    pub fn on(
+        network: Arc<Network>,
+        machine: &'a Machine,
+        profile: &'a Profile,
+        placement: Placement,
+        routing: Routing,
+    ) -> Self {
+        Self { machine, profile, network, placement, routing, promote: None }
     }
 
     /// With FP8 sums moved to FP32 every so many products; `None`: never.
@@ -54,7 +68,7 @@ impl<'a> Platform<'a> {
 
     /// The network.
     #[must_use]
-    pub fn network(&self) -> &Network {
+    pub fn network(&self) -> &Arc<Network> {
         &self.network
     }
 

@@ -1,6 +1,6 @@
 //! Points of a study through the model: load, lower, memory, run, sum up.
 
-use plan::{Keep, Plan, PlanError, Recording};
+use plan::{Keep, Plan, PlanError, Recording, Shared};
 use report::{Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
 use study::{Change, Refusal, Results, Tunnel};
@@ -54,7 +54,8 @@ impl<'a> Simulator<'a> {
         keep: Keep,
         seen: impl FnOnce(&Finished<'_>) -> Result<T, PlanError>,
     ) -> Result<T, PlanError> {
-        let program = plan::lower_with(plan, &|spec, layout| self.traffic.sample(spec, layout))?;
+        let sample = &|spec: &_, layout: &_| self.traffic.sample(spec, layout);
+        let program = plan::lower_with(plan, &Shared { network: None, sample })?;
         let memory = plan::check_memory(plan, program.pool.as_ref())?;
         let outcome = plan::run(&program, keep, &plan::Progress::default())?;
         seen(&Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome })

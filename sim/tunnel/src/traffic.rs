@@ -12,7 +12,8 @@ type Kept = Arc<OnceLock<Result<Pool, TrafficError>>>;
 pub(crate) struct Traffic(Mutex<BTreeMap<String, Kept>>);
 
 impl Traffic {
-    /// As [`Pool::sample`], each once; who asks while another thread samples waits for it.
+    /// As [`Pool::sample`], each once; who asks while another thread samples waits for it. On one thread: the points of a study have the
+    /// others, and one that waits for its own pool while it samples would wait for ever.
     pub(crate) fn sample(&self, spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Pool, TrafficError> {
         // `Debug` of floats is their shortest exact form, so equal texts are equal questions.
         let key = format!("{spec:?}{layout:?}");

@@ -1,6 +1,8 @@
 //! The same job with its layers on other stages.
 
-use plan::{Folding, Keep, Plan, PlanError, Progress, Recording};
+use std::sync::Arc;
+
+use plan::{Folding, Keep, Plan, PlanError, Program, Progress, Recording, Shared};
 use report::{Variant, VariantResult};
 use units::SimSpan;
 
@@ -8,13 +10,13 @@ use crate::panics::caught;
 use crate::summarize::{self, Finished};
 
 /// Up to two other assignments of layers to stages, side by side on threads: layers as even as they go, and one layer
-/// moved from a middle stage to the last. None where every rank is simulated: each would take as long as the run itself.
+/// moved from a middle stage to the last, on the network of the plan's own program. None where every rank is simulated: each would take as long as the run itself.
 #[must_use]
-pub fn stages(plan: &Plan) -> Vec<Variant> {
+pub fn stages(plan: &Plan, program: &Program) -> Vec<Variant> {
     if plan.policy.folding == Folding::None {
         return Vec::new();
     }
-    each(others(&plan.parallel.stages), |stages| ran(plan, stages))
+    each(others(&plan.parallel.stages), |stages| ran(plan, program, stages))
 }
 
 /// Every assignment as a row. One that cannot run, or whose run is a fault of the program, has its reason there.
@@ -41,12 +43,12 @@ struct Ran {
 
 /// What folding would make of a step that was simulated with every rank, or why that cannot be said.
 #[must_use]
-pub fn folded(plan: &Plan, step: SimSpan) -> String {
+pub fn folded(plan: &Plan, program: &Program, step: SimSpan) -> String {
     let mut plan = plan.clone();
     plan.policy.folding = Folding::Auto;
     let folded = || {
         let keep = Keep { ranks: Recording::None, streams: false };
-        plan::run(&plan::lower(&plan)?, keep, &Progress::default()).map(|outcome| outcome.step)
+        plan::run(&again(&plan, program)?, keep, &Progress::default()).map(|outcome| outcome.step)
     };
     let folded = match caught(folded) {
         Ok(Ok(folded)) => folded,
@@ -65,10 +67,15 @@ pub fn folded(plan: &Plan, step: SimSpan) -> String {
     }
 }
 
-fn ran(plan: &Plan, stages: &[u32]) -> Result<Ran, PlanError> {
+/// Lowers another plan of the machine of a program.
+fn again(plan: &Plan, program: &Program) -> Result<Program, PlanError> {
+    plan::lower_with(plan, &Shared { network: Some(Arc::clone(&program.network)), ..Shared::default() })
+}
+
+fn ran(plan: &Plan, program: &Program, stages: &[u32]) -> Result<Ran, PlanError> {
     let mut plan = plan.clone();
     plan.parallel.stages = stages.to_vec();
-    let program = plan::lower(&plan)?;
+    let program = again(&plan, program)?;
     let memory = plan::memory(&plan, program.pool.as_ref())?;
     let fits = memory.iter().all(|rank| rank.total <= rank.capacity);
     let outcome = plan::run(&program, Keep { ranks: Recording::None, streams: false }, &Progress::default())?;

@@ -88,6 +88,12 @@ impl Sampler {
         Ok(Self { spec: spec.clone(), layout: layout.clone(), popularity, bias, balanced })
     }
 
+    /// Batches of a pool: `spec.samples`, or one for [`Router::Balanced`], where all would be equal.
+    #[must_use]
+    pub fn n_batches(&self) -> u32 {
+        if self.balanced.is_some() { 1 } else { self.spec.samples }
+    }
+
     /// Batch `index` of the pool. Depends on nothing but the specification, the layout and the index.
     #[must_use]
     pub fn batch(&self, index: u32) -> Batch {

@@ -4,7 +4,7 @@ use rand::Rng;
 
 use super::batch::{Batch, Sampler};
 use super::noise::{Purpose, stream};
-use super::{ExpertLayout, Router, TrafficError, TrafficSpec};
+use super::{ExpertLayout, TrafficError, TrafficSpec};
 
 /// Sampled batches that every layer and micro-batch draws from.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,37 +26,14 @@ pub struct Statistic {
 }
 
 impl Pool {
-    /// Samples `spec.samples` batches on as many threads as the machine offers; one for [`Router::Balanced`], where all
-    /// would be equal. The result does not depend on the number of threads.
+    /// Samples the batches of `spec` one after the other, on the caller's thread. Each depends on its index alone, so a caller that
+    /// has threads shares them out ([`Sampler::batch`], [`Pool::from_batches`]) and gets the same pool.
     ///
     /// # Errors
     /// As [`TrafficSpec::check`].
     pub fn sample(spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Self, TrafficError> {
-        let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self::sample_on(spec, layout, n_threads)
-    }
-
-    /// As [`Pool::sample`], on `n_threads` threads (at least one).
-    ///
-    /// # Errors
-    /// As [`TrafficSpec::check`].
-    pub fn sample_on(spec: &TrafficSpec, layout: &ExpertLayout, n_threads: usize) -> Result<Self, TrafficError> {
         let sampler = Sampler::new(spec, layout)?;
-        let n_batches = if spec.router == Router::Balanced { 1 } else { spec.samples };
-        let indices: Vec<u32> = (0..n_batches).collect();
-        let mut batches: Vec<Option<Batch>> = vec![None; indices.len()];
-        let share = indices.len().div_ceil(n_threads.max(1));
-        std::thread::scope(|scope| {
-            for (indices, batches) in indices.chunks(share).zip(batches.chunks_mut(share)) {
-                let sampler = &sampler;
-                scope.spawn(move || {
-                    for (&index, batch) in indices.iter().zip(batches) {
-                        *batch = Some(sampler.batch(index));
-                    }
-                });
-            }
-        });
-        Self::from_batches(spec.seed, layout, batches.into_iter().flatten().collect())
+        Self::from_batches(spec.seed, layout, (0..sampler.n_batches()).map(|index| sampler.batch(index)).collect())
     }
 
     /// A pool of batches sampled elsewhere, by [`Sampler::batch`] or from a trace.

@@ -18,11 +18,14 @@ mod kernels;
 mod load;
 mod shape;
 
+use std::sync::Arc;
+
 use engine::Resources;
-use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Platform, RankResources};
-use topology::CommEngine;
+use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Placement, Platform, RankResources};
+use rayon::prelude::*;
+use topology::{CommEngine, Network};
 use workloads::parallel::Stage;
-use workloads::traffic::{ExpertLayout, Pool, Router, TrafficError, TrafficSpec};
+use workloads::traffic::{ExpertLayout, Pool, Router, Sampler, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
 use crate::program::{Messages, Program};
@@ -79,23 +82,47 @@ impl Context<'_> {
 }
 
 /// Where sampled batches come from.
-pub type Sampling<'a> = &'a dyn Fn(&TrafficSpec, &ExpertLayout) -> Result<Pool, TrafficError>;
+pub type Sampling<'a> = &'a (dyn Fn(&TrafficSpec, &ExpertLayout) -> Result<Pool, TrafficError> + Sync);
+
+/// What many plans of one machine need once.
+#[derive(Clone)]
+pub struct Shared<'a> {
+    /// The network of the machine; none: it is built.
+    pub network: Option<Arc<Network>>,
+    /// Must give what [`sampled`] gives.
+    pub sample: Sampling<'a>,
+}
+
+impl Default for Shared<'_> {
+    fn default() -> Self {
+        Self { network: None, sample: &sampled }
+    }
+}
+
+/// As [`Pool::sample`], the batches side by side on the threads that the caller's other work has. The same on any number of them.
+///
+/// # Errors
+/// As [`TrafficSpec::check`].
+pub fn sampled(spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Pool, TrafficError> {
+    let sampler = Sampler::new(spec, layout)?;
+    let batches = (0..sampler.n_batches()).into_par_iter().map(|index| sampler.batch(index));
+    Pool::from_batches(spec.seed, layout, batches.collect())
+}
 
 /// Lowers a plan to a program.
 ///
 /// # Errors
 /// When the job cannot be placed, scheduled or sampled.
 pub fn lower(plan: &Plan) -> Result<Program, PlanError> {
-    lower_with(plan, &Pool::sample)
+    lower_with(plan, &Shared::default())
 }
 
-/// As [`lower`], with sampled batches from elsewhere: many plans of one traffic and one layout of experts need them once.
-/// `sample` must give what [`Pool::sample`] gives.
+/// As [`lower`], with what other plans have made already.
 ///
 /// # Errors
 /// As [`lower`].
-pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanError> {
-    let context = context(plan, sample)?;
+pub fn lower_with(plan: &Plan, shared: &Shared<'_>) -> Result<Program, PlanError> {
+    let context = context(plan, shared)?;
     let (resources, ranks) = resources(&context);
     let mut kernels = Kernels::new(&context);
     let exchanges = exchanges(&context)?;
@@ -109,6 +136,7 @@ pub fn lower_with(plan: &Plan, sample: Sampling<'_>) -> Result<Program, PlanErro
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
     let program = Program {
+        network: Arc::clone(context.platform.network()),
         layout: context.layout,
         n_members,
         n_columns,
@@ -167,10 +195,9 @@ pub fn n_micro_batches(plan: &Plan) -> Result<u32, PlanError> {
     Ok((plan.job.global_batch / together) as u32)
 }
 
-fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, PlanError> {
+fn context<'a>(plan: &'a Plan, shared: &Shared<'_>) -> Result<Context<'a>, PlanError> {
     let layout = Layout::new(&plan.parallel, &plan.machine, plan.policy.devices_per_node)?;
-    let platform = Platform::new(&plan.machine, &plan.profile, layout.placement, plan.policy.routing)?;
-    let platform = platform.promoting(plan.policy.promote);
+    let platform = platform(plan, layout.placement, shared.network.clone())?;
     let shape = shape(plan);
     if let Some(error) = shape.check(&plan.model).into_iter().next() {
         return Err(Contradiction::Shape(error).into());
@@ -180,12 +207,21 @@ fn context<'a>(plan: &'a Plan, sample: Sampling<'_>) -> Result<Context<'a>, Plan
     }
     let stages = workloads::parallel::stage_layers(&plan.model, &plan.parallel.stages);
     let pool = match expert_layout(plan, &layout) {
-        Some(experts) => Some(sample(&plan.traffic, &experts)?),
+        Some(experts) => Some((shared.sample)(&plan.traffic, &experts)?),
         None => None,
     };
     let n_members = if plan.policy.folding == Folding::Auto { 1 } else { layout.width };
     let groups = Groups::new(plan, &layout, &platform)?;
     Ok(Context { plan, platform, layout, groups, shape, stages, pool, n_members })
+}
+
+fn platform(plan: &Plan, placement: Placement, network: Option<Arc<Network>>) -> Result<Platform<'_>, PlanError> {
+    let (machine, profile, routing) = (&plan.machine, &plan.profile, plan.policy.routing);
+    let platform = match network {
+        Some(network) => Platform::on(network, machine, profile, placement, routing),
+        None => Platform::new(machine, profile, placement, routing)?,
+    };
+    Ok(platform.promoting(plan.policy.promote))
 }
 
 /// Resources of one column; columns are alike.

@@ -11,5 +11,6 @@ mod oversubscription;
 mod random;
 mod replicas;
 mod routes;
+mod shared;
 mod similarity;
 mod twins;
