@@ -148,12 +148,14 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &Job, policy: &Polic
             ShapeError::Zero(key) => key,
             ShapeError::Uneven { by_what, .. } => by_what.trim_matches('`'),
             ShapeError::KeyValueHeads { .. } => "parallel.tp",
-            ShapeError::TooLarge(_) => "job.micro-batch",
+            ShapeError::Heads { heads, tp, .. } if heads / tp > ShapeError::HEADS_MAX => "model.attention.heads",
+            ShapeError::Heads { .. } | ShapeError::TooLarge(_) => "job.micro-batch",
+            ShapeError::Scores { .. } => "job.sequence",
             ShapeError::ReplicatedTokens(_) => "policy.sequence-parallel",
         };
-        let known = keys.contains(&key) || key == "policy.sequence-parallel";
+        let known = keys.contains(&key) || ["policy.sequence-parallel", "model.attention.heads"].contains(&key);
         let key = if known { key } else { "parallel.tp" };
-        reader.refuse(key, error.to_string(), None);
+        reader.refuse(key, error.to_string(), error.way_out());
     }
 }
 

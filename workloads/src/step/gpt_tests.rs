@@ -4,6 +4,7 @@
 use super::*;
 use crate::fixtures::megatron_22b;
 use crate::memory::kept;
+use crate::model::{Attention, Model};
 use crate::op::{Collective, LinearPrecision, OpKind, Pass};
 
 const S: u64 = 2048;
@@ -137,5 +138,52 @@ fn stages_pass_on_shares_and_gather_them_where_ranks_hold_the_same_tokens() {
         assert_eq!(point_to_point(&model, &shape).get(), share);
         let gathered = handed_over(&model, &shape);
         assert_eq!(gathered.forward.len() + gathered.input_gradient.len(), if sequence_parallel { 0 } else { 2 });
+    }
+}
+
+/// Counts that no model has are refused before a list of their length is made.
+#[test]
+fn heads_are_refused_beyond_what_is_kept_apart() {
+    const MOST: u64 = ShapeError::HEADS_MAX;
+    let far = 1 << 32;
+    let cases = [
+        (MOST, 1, 1),
+        (2 * MOST, 1, 2),
+        (MOST / 2, 2, 1),
+        (2 * MOST, 1, 1),
+        (MOST, 2, 1),
+        (far, 1, 1),
+        (1, far, 1),
+        (far, far, 1),
+    ];
+    for (heads, micro_batch, tp) in cases {
+        let model = Model {
+            attention: Attention::Gqa { heads, kv_heads: heads, head: 1, bias: false, rotary: false },
+            ..megatron_22b()
+        };
+        let shape = Shape { sequence: tp, micro_batch, ..shape(tp, false, NONE) };
+        let errors = shape.check(&model);
+        let fits = u128::from(heads) * u128::from(micro_batch) <= u128::from(MOST * tp);
+        assert_eq!(errors.is_empty(), fits, "{heads} heads x {micro_batch} over {tp}: {errors:?}");
+        assert!(fits || errors.iter().all(|error| error.way_out().is_some()), "{errors:?}");
+        let fused = Shape { attention: AttentionKernel::Fused, ..shape.clone() };
+        assert_eq!(fused.check(&model), [], "a fused kernel keeps no head apart");
+        if fits {
+            let ops = attention(&model, &shape, LayerKind::Dense).forward;
+            let listed = ops.iter().filter_map(|op| match &op.kind {
+                OpKind::GroupedGemm { tokens, .. } => Some(tokens.len() as u64),
+                _ => None,
+            });
+            assert_eq!(listed.collect::<Vec<_>>(), [heads * micro_batch / tp; 2]);
+        }
+    }
+}
+
+#[test]
+fn scores_are_refused_beyond_what_is_counted() {
+    for (sequence, fits) in [(1 << 20, true), (1 << 25, false), (1 << 32, false)] {
+        let shape = Shape { sequence, micro_batch: 1, ..shape(1, false, NONE) };
+        let errors = shape.check(&megatron_22b());
+        assert_eq!(errors.is_empty(), fits, "{sequence} tokens: {errors:?}");
     }
 }

@@ -135,9 +135,51 @@ pub enum ShapeError {
     /// A micro-batch is beyond counting.
     #[error("a micro-batch of {0} tokens; more than 2^32 are not counted")]
     TooLarge(u128),
+    /// Unfused attention has a product per head, kept apart.
+    #[error(
+        "`model.attention.heads` {heads} x `job.micro-batch` {micro_batch} / `parallel.tp` {tp} = {of_rank} heads of unfused attention on a rank; at most {max} are kept apart",
+        max = ShapeError::HEADS_MAX
+    )]
+    Heads {
+        /// Attention heads of the model.
+        heads: u64,
+        /// Sequences of a micro-batch.
+        micro_batch: u64,
+        /// Tensor-parallel ranks.
+        tp: u64,
+        /// Heads of all sequences on a rank.
+        of_rank: u128,
+    },
+    /// Unfused attention writes its scores, a number per head, query and key.
+    #[error("unfused attention has {scores} scores on a rank, beyond what is counted exactly (2^53)")]
+    Scores {
+        /// Heads x queries x keys.
+        scores: u128,
+    },
     /// Experts take the tokens of a rank, which only sequence parallelism tells apart.
     #[error("experts with `parallel.tp` {0} need `policy.sequence-parallel = true`")]
     ReplicatedTokens(u64),
+}
+
+impl ShapeError {
+    /// Heads of a rank that unfused attention keeps apart: far beyond any model, and few enough for a list.
+    pub const HEADS_MAX: u64 = 1 << 18;
+
+    /// What to do about it, where the message does not have it.
+    #[must_use]
+    pub fn way_out(&self) -> Option<String> {
+        match self {
+            Self::Heads { .. } => {
+                Some("take fewer heads, a smaller micro-batch or `policy.attention = \"fused\"`".to_owned())
+            }
+            Self::Scores { .. } => Some("take a shorter `job.sequence` or `policy.attention = \"fused\"`".to_owned()),
+            Self::Zero(_)
+            | Self::Uneven { .. }
+            | Self::KeyValueHeads { .. }
+            | Self::TooLarge(_)
+            | Self::ReplicatedTokens(_) => None,
+        }
+    }
 }
 
 impl Shape {
@@ -260,8 +302,26 @@ impl Shape {
         if errors.is_empty() {
             errors.extend(self.divisions(model).into_iter().filter_map(uneven));
             errors.extend(self.shared_heads(model));
+            errors.extend(self.unfused(model));
         }
         errors
+    }
+
+    /// More heads or scores than unfused attention can have.
+    fn unfused(&self, model: &Model) -> Option<ShapeError> {
+        let (Attention::Mla { heads, .. } | Attention::Gqa { heads, .. }) = model.attention;
+        let (micro_batch, tp) = (self.micro_batch, self.tp);
+        let of_rank = u128::from(heads) * u128::from(micro_batch) / u128::from(tp);
+        match self.attention {
+            AttentionKernel::Fused => None,
+            AttentionKernel::Unfused if of_rank > u128::from(ShapeError::HEADS_MAX) => {
+                Some(ShapeError::Heads { heads, micro_batch, tp, of_rank })
+            }
+            AttentionKernel::Unfused => {
+                let scores = of_rank * u128::from(self.sequence / self.cp) * u128::from(self.sequence);
+                (scores > 1 << 53).then_some(ShapeError::Scores { scores })
+            }
+        }
     }
 
     /// Fewer key-value heads than ranks: each is held by several.
