@@ -20,6 +20,7 @@ mod demand;
 mod departure;
 pub mod design;
 mod draw;
+mod elsewhere;
 mod estimate;
 pub mod fit;
 #[cfg(feature = "gpu")]

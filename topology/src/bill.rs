@@ -1,32 +1,10 @@
 //! What a machine costs and draws, part by part.
 
-use std::iter::Sum;
-use std::ops::{Add, Mul};
+use units::Dollars;
 
-use units::{Dollars, Watts};
-
-use crate::builder::{self, Plane};
-use crate::{Counts, Fabric, Machine, TopologyError};
-
-/// What a part costs, and what it draws at full load.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Expense {
-    /// Paid once.
-    pub price: Dollars,
-    /// At full load.
-    pub power: Watts,
-}
-
-/// What the parts of a network cost and draw. The `fabric.*-price` and `fabric.*-power` keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct FabricExpenses {
-    /// One switch, without optics.
-    pub switch: Expense,
-    /// One wire between switches: optics at both ends, and the fiber.
-    pub link: Expense,
-    /// One wire from a NIC to its leaf: optics at both ends, and the fiber or copper.
-    pub endpoint_link: Expense,
-}
+use crate::builder;
+use crate::plane::Plane;
+use crate::{Counts, Expense, Fabric, FabricExpenses, Machine, TopologyError};
 
 /// What the parts of a machine cost and draw, all of each kind together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -43,35 +21,7 @@ pub struct Bill {
     pub links: Expense,
 }
 
-impl Expense {
-    /// Nothing.
-    pub const ZERO: Self = Self { price: Dollars::ZERO, power: Watts::ZERO };
-}
-
-impl Add for Expense {
-    type Output = Self;
-    fn add(self, other: Self) -> Self {
-        Self { price: self.price + other.price, power: self.power + other.power }
-    }
-}
-
-impl Mul<f64> for Expense {
-    type Output = Self;
-    fn mul(self, count: f64) -> Self {
-        Self { price: self.price * count, power: self.power * count }
-    }
-}
-
-impl Sum for Expense {
-    fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
-        items.fold(Self::ZERO, Add::add)
-    }
-}
-
 impl FabricExpenses {
-    /// Nothing.
-    pub const ZERO: Self = Self { switch: Expense::ZERO, link: Expense::ZERO, endpoint_link: Expense::ZERO };
-
     /// All switches of a network of this size.
     #[must_use]
     pub fn switches(&self, counts: &Counts) -> Expense {
@@ -174,6 +124,8 @@ impl Bill {
 
 #[cfg(test)]
 mod tests {
+    use units::Watts;
+
     use super::*;
     use crate::tests::fixture::machine;
     use crate::{FabricKind, Network};

@@ -34,20 +34,23 @@ mod builder;
 mod counts;
 mod drawing;
 mod error;
+mod expense;
 mod id;
 mod link;
 mod machine;
 mod network;
 mod path;
+mod plane;
 mod survey;
 #[cfg(test)]
 mod tests;
 
-pub use bill::{Bill, Expense, FabricExpenses};
+pub use bill::Bill;
 pub use counts::Counts;
 pub use device::{BlockScaling, Cast, CommEngine, Device, Fp8, InNetwork, Memory, ScaleUp, Tensor, TransposedReads};
 pub use drawing::{Detail, Picture, PictureBox, PictureLine};
 pub use error::TopologyError;
+pub use expense::{Expense, FabricExpenses};
 pub use fabric::{Fabric, FabricKind, LeafPorts, Routing};
 pub use id::{DeviceId, LinkId, NodeId};
 pub use link::{Link, LinkKind, Tier, Vertex};

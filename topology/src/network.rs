@@ -2,7 +2,7 @@
 
 use petgraph::graph::{DiGraph, EdgeIndex};
 
-use crate::builder::{Plane, Socket};
+use crate::plane::{Plane, Socket};
 use crate::{Counts, DeviceId, Link, LinkId, Machine, NodeId, TopologyError, Vertex};
 
 /// A machine as a graph: vertices joined by directed links, with paths found from structure, not by search.

@@ -2,7 +2,7 @@
 
 use units::Seconds;
 
-use crate::builder::Socket;
+use crate::plane::Socket;
 use crate::{DeviceId, LinkId, LinkKind, Network, Routing, TopologyError};
 
 /// The links a message takes, in order.

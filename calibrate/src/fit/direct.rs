@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use topology::Device;
 
 use super::errors::Miss;
-use super::family::{Fitted, SPREAD_MIN, implementation};
+use super::fitted::{Fitted, SPREAD_MIN, implementation};
 use super::{held_out, predict};
 use crate::{Basis, Estimate, EstimateKey, Profile, Question, Sample};
 

@@ -1,12 +1,10 @@
 //! Which samples speak of which estimates, and how a family is fitted.
 
-use std::collections::BTreeMap;
-
 use topology::Device;
 use workloads::op::{Collective, Precision};
 
-use super::direct;
 use super::errors::{Errors, Miss};
+use super::fitted::{Fitted, SPREAD_MIN, implementation};
 use super::solve;
 use super::{held_out, predict};
 use crate::{
@@ -14,8 +12,6 @@ use crate::{
     StreamKernel, StreamTerm,
 };
 
-/// The spread of a fitted estimate is never below this: two machines of one make differ by as much.
-pub(super) const SPREAD_MIN: f64 = 0.02;
 /// A deviation of a normal is this many median absolute ones.
 const DEVIATION: f64 = 1.4826;
 
@@ -38,79 +34,6 @@ impl Family {
     pub fn holds(&self, question: &Question) -> bool {
         Of::question(question) == Some(self.of)
     }
-}
-
-/// What a fit came to.
-#[derive(Clone, Debug)]
-pub struct Fitted {
-    /// Name of the family.
-    pub name: &'static str,
-    /// Who made the kernels measured.
-    pub implementation: String,
-    /// Its estimates.
-    pub estimates: BTreeMap<EstimateKey, Estimate>,
-    /// Every sample beside its answer.
-    pub misses: Vec<Miss>,
-}
-
-impl Fitted {
-    /// Errors of the samples the fit saw, or of those it did not.
-    #[must_use]
-    pub fn errors(&self, fitted: bool) -> Errors {
-        Errors::of(self.misses.iter().filter(|miss| miss.fitted == fitted))
-    }
-}
-
-/// Fits every family that the samples speak of, one after the other; each sees what those before it found. The second part is
-/// the prior with all that was found laid over it.
-#[must_use]
-pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fitted>, Profile) {
-    let mut profile = prior.clone();
-    let mut all = Vec::new();
-    let mut keep = |fitted: Fitted, profile: &mut Profile| {
-        *profile = fitted
-            .estimates
-            .iter()
-            .fold(profile.clone(), |profile, (key, estimate)| profile.with(*key, estimate.clone()));
-        all.push(fitted);
-    };
-    let read_off = [
-        direct::launch(samples),
-        direct::memory_together(samples, device),
-        direct::promotion(samples, device),
-        direct::copies(samples),
-    ];
-    for fitted in read_off.into_iter().flatten() {
-        keep(fitted, &mut profile);
-    }
-    for family in families() {
-        let of_family: Vec<&Sample> = quickest(samples.iter().filter(|sample| family.holds(&sample.question)));
-        if let Some(fitted) = fit(&family, &of_family, device, &profile) {
-            keep(fitted, &mut profile);
-        }
-    }
-    if let Some(fitted) = direct::contention(samples, device, &profile) {
-        keep(fitted, &mut profile);
-    }
-    (all, profile)
-}
-
-/// Of several implementations of one question, the quickest: what a user who looks for it gets.
-fn quickest<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<&'a Sample> {
-    let mut best: BTreeMap<String, &Sample> = BTreeMap::new();
-    for sample in samples {
-        let asked = serde_json::to_string(&sample.question).unwrap_or_default();
-        let slot = best.entry(asked).or_insert(sample);
-        if sample.reading.seconds < slot.reading.seconds {
-            *slot = sample;
-        }
-    }
-    best.into_values().collect()
-}
-
-/// Whose kernel a sample is of: the library without its version.
-pub(super) fn implementation(sample: &Sample) -> String {
-    sample.reading.implementation.split_whitespace().next().unwrap_or_default().to_lowercase()
 }
 
 /// Fits one family to the samples of one implementation, beginning at `profile`; `None` without samples enough.

@@ -8,7 +8,10 @@
 mod direct;
 mod errors;
 mod family;
+mod fitted;
 mod solve;
+
+use std::collections::BTreeMap;
 
 use topology::Device;
 use units::{Bytes, Seconds};
@@ -16,7 +19,55 @@ use units::{Bytes, Seconds};
 use crate::{Call, EstimateKey, Estimator, Profile, Question, Sample, Spread};
 
 pub use errors::{Errors, Miss};
-pub use family::{Family, Fitted, families, fit, fit_all};
+pub use family::{Family, families, fit};
+pub use fitted::Fitted;
+
+/// Fits every family that the samples speak of, one after the other; each sees what those before it found. The second part is
+/// the prior with all that was found laid over it.
+#[must_use]
+pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fitted>, Profile) {
+    let mut profile = prior.clone();
+    let mut all = Vec::new();
+    let mut keep = |fitted: Fitted, profile: &mut Profile| {
+        *profile = fitted
+            .estimates
+            .iter()
+            .fold(profile.clone(), |profile, (key, estimate)| profile.with(*key, estimate.clone()));
+        all.push(fitted);
+    };
+    let read_off = [
+        direct::launch(samples),
+        direct::memory_together(samples, device),
+        direct::promotion(samples, device),
+        direct::copies(samples),
+    ];
+    for fitted in read_off.into_iter().flatten() {
+        keep(fitted, &mut profile);
+    }
+    for family in families() {
+        let of_family: Vec<&Sample> = quickest(samples.iter().filter(|sample| family.holds(&sample.question)));
+        if let Some(fitted) = fit(&family, &of_family, device, &profile) {
+            keep(fitted, &mut profile);
+        }
+    }
+    if let Some(fitted) = direct::contention(samples, device, &profile) {
+        keep(fitted, &mut profile);
+    }
+    (all, profile)
+}
+
+/// Of several implementations of one question, the quickest: what a user who looks for it gets.
+fn quickest<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<&'a Sample> {
+    let mut best: BTreeMap<String, &Sample> = BTreeMap::new();
+    for sample in samples {
+        let asked = serde_json::to_string(&sample.question).unwrap_or_default();
+        let slot = best.entry(asked).or_insert(sample);
+        if sample.reading.seconds < slot.reading.seconds {
+            *slot = sample;
+        }
+    }
+    best.into_values().collect()
+}
 
 /// The seconds the model gives a question on a device, and the estimate that sets them; `None` where it has no answer.
 #[must_use]

@@ -11,7 +11,6 @@ use cudarc::nvrtc::Ptx;
 use super::compile;
 use super::failure::At;
 use super::meter::Meter;
-use super::part::Part;
 use crate::bench::BenchError;
 
 /// Source of [`Gpu::random`] and the empty kernel.
@@ -182,14 +181,6 @@ impl Gpu {
     /// Operand sets to rotate through, so that a round of them is more than twice the L2.
     pub(crate) fn sets(&self, bytes_a_call: u64) -> usize {
         sets(self.l2, bytes_a_call)
-    }
-
-    /// At least `sms` of its SMs, as few as the driver can give: what "SMs left to it" means.
-    ///
-    /// # Errors
-    /// `Unsupported` or `Failed` where the driver cannot part the device.
-    pub(crate) fn part(&self, sms: u32) -> Result<Part, BenchError> {
-        Part::new(self, sms)
     }
 
     /// Verifies what is called `kind`, unless that went well before.

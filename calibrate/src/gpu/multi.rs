@@ -4,16 +4,14 @@
 //! than one GPU: copies and flags between peers, collectives of the library, exchanges of our own, and pairs of one of
 //! those with a kernel that runs on each GPU.
 
+mod call;
 mod gate;
 mod memory;
 mod timing;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use cudarc::driver::sys;
 
-use cudarc::driver::{CudaStream, sys};
-
+pub(crate) use call::{FLAGS, MultiCall, PEER, patience, streams, synchronize, verify_once};
 pub(crate) use gate::Gate;
 pub(crate) use memory::{PeerMemory, sets_within};
 pub(crate) use timing::{Batch, time};
@@ -25,54 +23,6 @@ use super::{exchange, nccl, peer, together_multi};
 use crate::bench::BenchError;
 use crate::question::Question;
 use crate::sample::Reading;
-
-/// Flags and waits of the kernels, put before each source that uses them.
-pub(crate) const FLAGS: &str = include_str!("../../kernels/flags.cuh");
-
-/// How long a kernel waits for a peer before it gives up: nothing hangs, whatever goes wrong.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
-
-/// [`PATIENCE`] in nanoseconds, as kernels take it.
-pub(crate) fn patience() -> u64 {
-    u64::try_from(PATIENCE.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// One thing that several ranks do together.
-pub(crate) trait MultiCall {
-    /// Who does it: a library with its version, or `windtunnel`.
-    fn implementation(&self) -> String;
-
-    /// What is verified once a process: two calls of one kind differ in sizes only.
-    fn kind(&self) -> String;
-
-    /// Calls after which the same operands come again; a round of them does not fit into L2.
-    fn n_sets(&self) -> usize;
-
-    /// Runs it on random operands and compares with a reference; what is written is poisoned before.
-    ///
-    /// # Errors
-    /// `Failed` with rank, place, expectation and what was found.
-    fn verify(&mut self, gpus: &[Gpu]) -> Result<(), BenchError>;
-
-    /// The `i`-th call, on one stream a rank; returns before it has run.
-    ///
-    /// # Errors
-    /// `Failed` or `Lost` with the call that failed.
-    fn enqueue(&mut self, streams: &[Arc<CudaStream>], i: usize) -> Result<(), BenchError>;
-
-    /// Whether every call since the last check went well, where the device alone can tell. The streams are idle.
-    ///
-    /// # Errors
-    /// `Failed` if a rank waited for another in vain.
-    fn check(&mut self) -> Result<(), BenchError> {
-        Ok(())
-    }
-
-    /// What else is known of a call, by name.
-    fn extras(&self) -> BTreeMap<String, f64> {
-        BTreeMap::new()
-    }
-}
 
 /// GPUs that a question needs.
 pub(crate) fn n_gpus(question: &Question) -> usize {
@@ -142,15 +92,6 @@ pub(crate) fn prepare_multi(gpus: &[Gpu], question: &Question) -> Result<Box<dyn
     }
 }
 
-/// Verifies a call unless one of its kind was found right before.
-///
-/// # Errors
-/// Those of [`MultiCall::verify`].
-pub(crate) fn verify_once(gpus: &[Gpu], call: &mut dyn MultiCall) -> Result<(), BenchError> {
-    let [first, ..] = gpus else { return Err(BenchError::Unsupported("no GPU".into())) };
-    first.once(&call.kind(), || call.verify(gpus))
-}
-
 /// The GPUs that the question's ranks are, with their memories opened to each other.
 fn ranks<'a>(gpus: &'a [Gpu], question: &Question) -> Result<&'a [Gpu], BenchError> {
     let n = n_gpus(question);
@@ -182,16 +123,6 @@ fn open_peers(gpus: &[Gpu]) -> Result<(), BenchError> {
         }
     }
     Ok(())
-}
-
-/// The timed streams of the ranks.
-pub(crate) fn streams(gpus: &[Gpu]) -> Vec<Arc<CudaStream>> {
-    gpus.iter().map(|gpu| gpu.stream.clone()).collect()
-}
-
-/// Waits for everything on every GPU.
-pub(crate) fn synchronize(gpus: &[Gpu]) -> Result<(), BenchError> {
-    gpus.iter().try_for_each(Gpu::synchronize)
 }
 
 #[cfg(test)]

@@ -23,12 +23,22 @@ pub(crate) struct Part {
     context: CUgreenCtx,
 }
 
+impl Gpu {
+    /// At least `sms` of its SMs, as few as the driver can give: what "SMs left to it" means.
+    ///
+    /// # Errors
+    /// `Unsupported` or `Failed` where the driver cannot part the device.
+    pub(crate) fn part(&self, sms: u32) -> Result<Part, BenchError> {
+        Part::new(self, sms)
+    }
+}
+
 impl Part {
     /// At least `sms` SMs, as few as the driver can give.
     ///
     /// # Errors
     /// `Unsupported` where the driver does not part devices.
-    pub(super) fn new(gpu: &Gpu, sms: u32) -> Result<Self, BenchError> {
+    fn new(gpu: &Gpu, sms: u32) -> Result<Self, BenchError> {
         gpu.ctx.bind_to_thread().at("bind the context")?;
         let device = gpu.ctx.cu_device();
         // SAFETY: plain data of the C interface, filled by the call before it is read.

@@ -6,14 +6,11 @@ use cudarc::driver::{CudaFunction, CudaStream, LaunchConfig, PushKernelArg, resu
 
 use super::device::{Fill, Gpu};
 use super::failure::At;
-use super::multi::{FLAGS, MultiCall, PeerMemory, patience, sets_within, synchronize, time, verify_once};
+use super::multi::{FLAGS, MultiCall, PEER, PeerMemory, patience, sets_within, synchronize, time, verify_once};
 use super::timing::{Effort, Timing};
 use crate::bench::BenchError;
 use crate::question::Question;
 use crate::sample::Reading;
-
-/// Source of the kernels of this file, after [`FLAGS`].
-pub(crate) const SOURCE: &str = include_str!("../../kernels/peer.cu");
 
 /// The bulk copies, after the instructions they are made of.
 const BULK: [&str; 2] = [include_str!("../../kernels/wgmma.cu"), include_str!("../../kernels/peer_bulk.cu")];
@@ -103,7 +100,7 @@ pub(crate) fn latency(gpus: &[Gpu], effort: &Effort) -> Result<Reading, BenchErr
     let [first, second, ..] = gpus else { return Err(BenchError::Unsupported("needs 2 GPUs".into())) };
     let mut sides = Vec::new();
     for gpu in [first, second] {
-        let kernel = gpu.kernel(&format!("{FLAGS}{SOURCE}"), "ping")?;
+        let kernel = gpu.kernel(&format!("{FLAGS}{PEER}"), "ping")?;
         // The flag, this side's turn, and what it measured: three words far from each other.
         sides.push((gpu, kernel, PeerMemory::new(gpu, 3 * 128, 0)?));
     }
@@ -168,7 +165,7 @@ struct Kernel {
 
 impl Kernel {
     fn stores(gpu: &Gpu, sms: u32) -> Result<Self, BenchError> {
-        Self::new(gpu, sms, gpu.kernel(&format!("{FLAGS}{SOURCE}"), "push")?, N_THREADS, WORD)
+        Self::new(gpu, sms, gpu.kernel(&format!("{FLAGS}{PEER}"), "push")?, N_THREADS, WORD)
     }
 
     fn bulk(gpu: &Gpu, sms: u32) -> Result<Self, BenchError> {
@@ -278,7 +275,7 @@ impl MultiCall for Copy {
 
 /// Words of 16 bytes in which two memories of equal length differ.
 fn n_different(gpu: &Gpu, a: &PeerMemory, b: &PeerMemory) -> Result<u64, BenchError> {
-    let kernel = gpu.kernel(&format!("{FLAGS}{SOURCE}"), "differ")?;
+    let kernel = gpu.kernel(&format!("{FLAGS}{PEER}"), "differ")?;
     let count = PeerMemory::new(gpu, 8, 0)?;
     let (a, b, n, to) = (a.address(), b.address(), a.len().min(b.len()) as u64 / WORD, count.address());
     let config = LaunchConfig { grid_dim: (gpu.sms * 4, 1, 1), block_dim: (N_THREADS, 1, 1), shared_mem_bytes: 0 };
@@ -297,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_kernels_compile() {
-        crate::gpu::compile::compile_in_test(&format!("{FLAGS}{SOURCE}"));
+        crate::gpu::compile::compile_in_test(&format!("{FLAGS}{PEER}"));
         crate::gpu::compile::compile_in_test(&bulk_source());
     }
 

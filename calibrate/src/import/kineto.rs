@@ -17,23 +17,23 @@ use serde_json::Value;
 
 use self::operator::question;
 use super::document::{Document, Events};
-use super::{Hints, Imported, Mistake, Mistakes, finish};
+use super::{Hints, ImportMistake, ImportMistakes, ImportedSamples, finish};
 use crate::sample::{Reading, Sample};
 
 const MICRO: f64 = 1e-6;
 
 /// Every call that can be mapped, merged by question.
-pub(super) fn samples(file: &Document, hints: &Hints) -> Result<Imported, Mistakes> {
-    let mut imported = Imported::default();
+pub(super) fn samples(file: &Document, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
+    let mut imported = ImportedSamples::default();
     let mut mistakes = Vec::new();
     let Some(Events::List(events)) = &file.events else {
-        return Err(Mistakes(vec![Mistake::whole("`traceEvents` is no list")]));
+        return Err(ImportMistakes(vec![ImportMistake::whole("`traceEvents` is no list")]));
     };
     let kernels = kernels(events, &mut mistakes);
     let operators = operators(events);
     if kernels.is_empty() && mistakes.is_empty() {
         let message = "the trace holds no kernel: record it with `ProfilerActivity.CUDA`";
-        mistakes.push(Mistake::whole(message));
+        mistakes.push(ImportMistake::whole(message));
     }
     let crowded = crowded(&kernels);
     let mut calls: BTreeMap<u64, Call<'_>> = BTreeMap::new();
@@ -72,13 +72,14 @@ struct Call<'a> {
     crowded: bool,
 }
 
-fn kernels<'a>(events: &'a [(usize, Value)], mistakes: &mut Vec<Mistake>) -> Vec<Kernel<'a>> {
+fn kernels<'a>(events: &'a [(usize, Value)], mistakes: &mut Vec<ImportMistake>) -> Vec<Kernel<'a>> {
     let mut kernels = Vec::new();
     for (index, event) in events.iter().filter(|(_, event)| event["cat"] == "kernel") {
         let arguments = &event["args"];
         let (Some(start), Some(micros)) = (event["ts"].as_f64(), event["dur"].as_f64()) else {
-            mistakes
-                .push(Mistake::whole(format!("`traceEvents[{index}]`: a kernel without `ts` and `dur` in numbers")));
+            mistakes.push(ImportMistake::whole(format!(
+                "`traceEvents[{index}]`: a kernel without `ts` and `dur` in numbers"
+            )));
             continue;
         };
         kernels.push(Kernel {
@@ -125,7 +126,7 @@ fn merge(
     operators: &BTreeMap<u64, &Value>,
     file: &Document,
     hints: &Hints,
-    imported: &mut Imported,
+    imported: &mut ImportedSamples,
 ) {
     let mut merged = BTreeMap::new();
     for (id, call) in calls {

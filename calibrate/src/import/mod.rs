@@ -8,8 +8,8 @@
 //! | samples, CSV | a first line with a column `kernel` | `table` |
 //! | samples, JSON lines | lines that begin `{"sample"` or `{"fingerprint"` | `session` |
 //!
-//! Whatever a file holds that is no sample of ours is counted with its reason in [`Imported::left_out`]; nothing is dropped
-//! in silence. A line that looks like a measurement and cannot be read is a [`Mistake`], and with a mistake nothing is
+//! Whatever a file holds that is no sample of ours is counted with its reason in [`ImportedSamples::left_out`]; nothing is dropped
+//! in silence. A line that looks like a measurement and cannot be read is a [`ImportMistake`], and with a mistake nothing is
 //! imported.
 
 mod document;
@@ -40,7 +40,7 @@ pub struct Hints {
 
 /// What a file holds.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Imported {
+pub struct ImportedSamples {
     /// Measurements, in the order of the file (of a trace: sorted by question).
     pub samples: Vec<Sample>,
     /// Machines that the file itself describes, by id.
@@ -49,7 +49,7 @@ pub struct Imported {
     pub left_out: BTreeMap<String, u64>,
 }
 
-impl Imported {
+impl ImportedSamples {
     fn leave_out(&mut self, reason: impl Into<String>) {
         *self.left_out.entry(reason.into()).or_default() += 1;
     }
@@ -57,7 +57,7 @@ impl Imported {
 
 /// One thing wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ImportMistake {
     /// Line, from 1; zero where it is the whole file.
     pub line: u64,
     /// Column by its name, or by its number; empty where it is the whole line.
@@ -66,7 +66,7 @@ pub struct Mistake {
     pub message: String,
 }
 
-impl Mistake {
+impl ImportMistake {
     fn whole(message: impl Into<String>) -> Self {
         Self { line: 0, column: String::new(), message: message.into() }
     }
@@ -80,7 +80,7 @@ impl Mistake {
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ImportMistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column, message } = self;
         match (line, column.as_str()) {
@@ -94,10 +94,10 @@ impl fmt::Display for Mistake {
 /// Everything wrong with a file, at once.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.0))]
-pub struct Mistakes(pub Vec<Mistake>);
+pub struct ImportMistakes(pub Vec<ImportMistake>);
 
-fn lines(mistakes: &[Mistake]) -> String {
-    let lines: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+fn lines(mistakes: &[ImportMistake]) -> String {
+    let lines: Vec<String> = mistakes.iter().map(ImportMistake::to_string).collect();
     lines.join("\n")
 }
 
@@ -113,9 +113,9 @@ fn lines(mistakes: &[Mistake]) -> String {
 /// let imported = import(file.as_bytes(), &Hints { source: "our lab, July".to_owned(), ..Hints::default() })?;
 /// assert_eq!(imported.samples.len(), 1);
 /// assert_eq!(imported.samples[0].machine, "our lab, July");
-/// # Ok::<(), calibrate::import::Mistakes>(())
+/// # Ok::<(), calibrate::import::ImportMistakes>(())
 /// ```
-pub fn import(file: &[u8], hints: &Hints) -> Result<Imported, Mistakes> {
+pub fn import(file: &[u8], hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
     import_from(file, hints)
 }
 
@@ -123,8 +123,8 @@ pub fn import(file: &[u8], hints: &Hints) -> Result<Imported, Mistakes> {
 ///
 /// # Errors
 /// As [`import`], and what cannot be read.
-pub fn import_from(mut file: impl BufRead, hints: &Hints) -> Result<Imported, Mistakes> {
-    let one = |message: String| Mistakes(vec![Mistake::whole(message)]);
+pub fn import_from(mut file: impl BufRead, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
+    let one = |message: String| ImportMistakes(vec![ImportMistake::whole(message)]);
     let unread = |error: io::Error| one(format!("it cannot be read: {error}"));
     let mut head = Vec::new();
     file.by_ref().take(N_HEAD).read_to_end(&mut head).map_err(unread)?;
@@ -186,24 +186,26 @@ impl Form {
 const UNKNOWN: &str = "it is no format we know: nccl-tests (text or `-J`), a PyTorch trace, CSV with a column `kernel`, \
                        or JSON lines of samples";
 
-fn json(file: impl io::Read, hints: &Hints) -> Result<Imported, Mistakes> {
+fn json(file: impl io::Read, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
     let document: Document = serde_json::from_reader(io::BufReader::new(file)).map_err(|error| {
         let message = format!("it is no JSON: {error}; a file that was cut short cannot be read");
-        Mistakes(vec![Mistake::cell(error.line() as u64, &error.column().to_string(), message)])
+        ImportMistakes(vec![ImportMistake::cell(error.line() as u64, &error.column().to_string(), message)])
     })?;
     if document.events.is_some() {
         kineto::samples(&document, hints)
     } else if document.rest.contains_key("results") {
         nccl::samples_of_json(&serde_json::Value::Object(document.rest), hints)
     } else {
-        Err(Mistakes(vec![Mistake::whole(UNKNOWN)]))
+        Err(ImportMistakes(vec![ImportMistake::whole(UNKNOWN)]))
     }
 }
 
-fn records(text: &str) -> Result<Imported, Mistakes> {
-    let records = Records::read(text.as_bytes())
-        .map_err(|bad| Mistakes(vec![Mistake::cell(bad.line as u64, &bad.column.to_string(), bad.message)]))?;
-    let mut imported = Imported { samples: records.samples, machines: records.machines, left_out: BTreeMap::new() };
+fn records(text: &str) -> Result<ImportedSamples, ImportMistakes> {
+    let records = Records::read(text.as_bytes()).map_err(|bad| {
+        ImportMistakes(vec![ImportMistake::cell(bad.line as u64, &bad.column.to_string(), bad.message)])
+    })?;
+    let mut imported =
+        ImportedSamples { samples: records.samples, machines: records.machines, left_out: BTreeMap::new() };
     if records.n_torn > 0 {
         imported.leave_out("a last line that was cut");
     }
@@ -211,8 +213,8 @@ fn records(text: &str) -> Result<Imported, Mistakes> {
 }
 
 /// The samples, unless there is a mistake.
-fn finish(imported: Imported, mistakes: Vec<Mistake>) -> Result<Imported, Mistakes> {
-    if mistakes.is_empty() { Ok(imported) } else { Err(Mistakes(mistakes)) }
+fn finish(imported: ImportedSamples, mistakes: Vec<ImportMistake>) -> Result<ImportedSamples, ImportMistakes> {
+    if mistakes.is_empty() { Ok(imported) } else { Err(ImportMistakes(mistakes)) }
 }
 
 #[cfg(test)]

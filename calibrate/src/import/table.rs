@@ -8,7 +8,7 @@
 use csv::StringRecord;
 use serde_json::{Map, Value, json};
 
-use super::{Hints, Imported, Mistake, Mistakes, finish};
+use super::{Hints, ImportMistake, ImportMistakes, ImportedSamples, finish};
 use crate::question::Question;
 use crate::sample::{Reading, Sample};
 
@@ -74,15 +74,15 @@ pub(super) fn is_table(text: &str) -> bool {
 }
 
 /// Every row as a sample.
-pub(super) fn samples(text: &str, hints: &Hints) -> Result<Imported, Mistakes> {
+pub(super) fn samples(text: &str, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let header = reader.headers().cloned().map_err(|error| Mistakes(vec![of_csv(&error)]))?;
+    let header = reader.headers().cloned().map_err(|error| ImportMistakes(vec![of_csv(&error)]))?;
     let mut mistakes = Vec::new();
     check_header(&header, &mut mistakes);
     if !mistakes.is_empty() {
-        return Err(Mistakes(mistakes));
+        return Err(ImportMistakes(mistakes));
     }
-    let mut imported = Imported::default();
+    let mut imported = ImportedSamples::default();
     for record in reader.records() {
         match record {
             Ok(cells) => {
@@ -99,30 +99,30 @@ pub(super) fn samples(text: &str, hints: &Hints) -> Result<Imported, Mistakes> {
     finish(imported, mistakes)
 }
 
-fn of_csv(error: &csv::Error) -> Mistake {
+fn of_csv(error: &csv::Error) -> ImportMistake {
     let line = error.position().map_or(0, csv::Position::line);
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            Mistake::line(line, format!("{len} cells, and the first line has {expected_len}"))
+            ImportMistake::line(line, format!("{len} cells, and the first line has {expected_len}"))
         }
-        _ => Mistake::line(line, error.to_string()),
+        _ => ImportMistake::line(line, error.to_string()),
     }
 }
 
-fn check_header(header: &StringRecord, mistakes: &mut Vec<Mistake>) {
+fn check_header(header: &StringRecord, mistakes: &mut Vec<ImportMistake>) {
     let sizes = || KERNELS.iter().flat_map(|(_, fields)| fields.iter().map(|(name, _)| *name));
     for (index, name) in header.iter().enumerate() {
         let known = name == "kernel" || READING.contains(&name) || name.starts_with("extra.");
         if !known && !sizes().any(|size| size == name) {
-            mistakes.push(Mistake::cell(1, name, "no kernel has such a size, and a reading has no such part"));
+            mistakes.push(ImportMistake::cell(1, name, "no kernel has such a size, and a reading has no such part"));
         }
         if header.iter().take(index).any(|before| before == name) {
-            mistakes.push(Mistake::cell(1, name, "it stands there twice"));
+            mistakes.push(ImportMistake::cell(1, name, "it stands there twice"));
         }
     }
     for name in &READING[..5] {
         if !header.iter().any(|column| column == *name) {
-            mistakes.push(Mistake::cell(1, name, "it is missing"));
+            mistakes.push(ImportMistake::cell(1, name, "it is missing"));
         }
     }
 }
@@ -134,12 +134,12 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn sample(&self, hints: &Hints, mistakes: &mut Vec<Mistake>) -> Option<Sample> {
+    fn sample(&self, hints: &Hints, mistakes: &mut Vec<ImportMistake>) -> Option<Sample> {
         // Both, so that a row's mistakes are all told.
         let (question, reading) = (self.question(mistakes), self.reading(mistakes));
         let (question, reading) = (question?, reading?);
         if let Some(fault) = reading.fault(&question) {
-            mistakes.push(Mistake::line(self.line, fault));
+            mistakes.push(ImportMistake::line(self.line, fault));
             return None;
         }
         Some(Sample { question, reading, machine: hints.source.clone() })
@@ -150,12 +150,12 @@ impl Row<'_> {
         index.and_then(|index| self.cells.get(index)).unwrap_or_default()
     }
 
-    fn mistake<T>(&self, column: &str, message: String, mistakes: &mut Vec<Mistake>) -> Option<T> {
-        mistakes.push(Mistake::cell(self.line, column, message));
+    fn mistake<T>(&self, column: &str, message: String, mistakes: &mut Vec<ImportMistake>) -> Option<T> {
+        mistakes.push(ImportMistake::cell(self.line, column, message));
         None
     }
 
-    fn question(&self, mistakes: &mut Vec<Mistake>) -> Option<Question> {
+    fn question(&self, mistakes: &mut Vec<ImportMistake>) -> Option<Question> {
         let kernel = self.cell("kernel");
         let Some((_, fields)) = KERNELS.iter().find(|(name, _)| *name == kernel) else {
             let names: Vec<&str> = KERNELS.iter().map(|(name, _)| *name).collect();
@@ -185,17 +185,17 @@ impl Row<'_> {
     }
 
     /// A size that the kernel does not have was meant for something.
-    fn refuse_others(&self, kernel: &str, fields: &[(&str, Kind)], mistakes: &mut Vec<Mistake>) {
+    fn refuse_others(&self, kernel: &str, fields: &[(&str, Kind)], mistakes: &mut Vec<ImportMistake>) {
         for (name, cell) in self.header.iter().zip(self.cells) {
             let own = name == "kernel" || READING.contains(&name) || name.starts_with("extra.");
             if !own && !cell.is_empty() && !fields.iter().any(|(field, _)| *field == name) {
                 let message = format!("`{cell}`, but `{kernel}` has no `{name}`: leave the cell empty");
-                mistakes.push(Mistake::cell(self.line, name, message));
+                mistakes.push(ImportMistake::cell(self.line, name, message));
             }
         }
     }
 
-    fn value(&self, kernel: &str, name: &str, kind: Kind, mistakes: &mut Vec<Mistake>) -> Option<Value> {
+    fn value(&self, kernel: &str, name: &str, kind: Kind, mistakes: &mut Vec<ImportMistake>) -> Option<Value> {
         let cell = self.cell(name);
         let count = |text: &str| text.parse::<u64>().ok().filter(|count| *count > 0);
         match kind {
@@ -218,7 +218,7 @@ impl Row<'_> {
         }
     }
 
-    fn reading(&self, mistakes: &mut Vec<Mistake>) -> Option<Reading> {
+    fn reading(&self, mistakes: &mut Vec<ImportMistake>) -> Option<Reading> {
         let before = mistakes.len();
         let mut number = |name: &str| {
             let cell = self.cell(name);
@@ -234,12 +234,12 @@ impl Row<'_> {
         let (runs, implementation) = (self.cell("runs"), self.cell("implementation"));
         for name in &READING[..5] {
             if self.cell(name).is_empty() {
-                mistakes.push(Mistake::cell(self.line, name, "it is empty"));
+                mistakes.push(ImportMistake::cell(self.line, name, "it is empty"));
             }
         }
         let n_runs = runs.parse::<u32>();
         if n_runs.is_err() && !runs.is_empty() {
-            mistakes.push(Mistake::cell(self.line, "runs", format!("`{runs}` is not a whole number")));
+            mistakes.push(ImportMistake::cell(self.line, "runs", format!("`{runs}` is not a whole number")));
         }
         if mistakes.len() > before {
             return None;
@@ -264,7 +264,7 @@ mod tests {
     use crate::design::{Facts, design};
     use crate::question::Direction;
 
-    fn read(text: &str) -> Result<Imported, Mistakes> {
+    fn read(text: &str) -> Result<ImportedSamples, ImportMistakes> {
         samples(text, &Hints { source: "here".to_owned(), ..Hints::default() })
     }
 

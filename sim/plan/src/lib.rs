@@ -49,6 +49,7 @@ mod lower;
 mod memory;
 mod plan;
 mod program;
+mod rank_memory;
 mod replay;
 mod routine;
 mod sums;
@@ -67,12 +68,13 @@ pub use kernel::{Answer, CollectiveAlone, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
 pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};
-pub use memory::{RankMemory, check_memory, memory, sample};
+pub use memory::{check_memory, memory, sample};
 pub use plan::{
     DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Job, KeepActivations, Plan, PointToPoint, Policies,
     Recording,
 };
 pub use program::*;
+pub use rank_memory::RankMemory;
 pub use replay::{RankReplay, Replayed, replay};
 pub use routine::{COMPUTE, Half, Instruction, Routine};
 pub use sums::{Length, Scales, Sums, sums};

@@ -7,20 +7,8 @@ use workloads::traffic::Pool;
 
 use crate::layout::Layout;
 use crate::lower::{expert_layout, n_micro_batches, sampled, shape};
+use crate::rank_memory::RankMemory;
 use crate::{Plan, PlanError};
-
-/// The memory of one pipeline rank at its fullest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RankMemory {
-    /// The pipeline rank.
-    pub rank: u32,
-    /// Items and their bytes.
-    pub items: Vec<(&'static str, Bytes)>,
-    /// Their sum.
-    pub total: Bytes,
-    /// What the device has.
-    pub capacity: Bytes,
-}
 
 /// The memory of every pipeline rank: stages held, activations in flight by the schedule, the fullest load of the sampled
 /// batches.

@@ -3,7 +3,7 @@
 use plan::replay;
 use proptest::prelude::*;
 use units::{Bytes, Flops, Seconds};
-use workloads::import::{Group, Job, Node, Trace, Work};
+use workloads::import::{Job, Node, ProcessGroup, Trace, Work};
 use workloads::op::Collective;
 
 /// What all ranks do in one round: a node each rank runs alone, or one they meet in.
@@ -36,7 +36,7 @@ fn job() -> impl Strategy<Value = Job> {
         rounds.prop_map(move |rounds| Job {
             n_ranks,
             traces: (0..n_ranks).map(|rank| trace(rank, n_ranks, &rounds)).collect(),
-            groups: vec![Group::Ranks((0..n_ranks).collect())],
+            groups: vec![ProcessGroup::Ranks((0..n_ranks).collect())],
             notes: Vec::new(),
         })
     })

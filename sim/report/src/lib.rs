@@ -41,6 +41,7 @@ pub mod study;
 pub mod summary;
 pub mod table;
 pub mod terminal;
+mod timeline;
 pub mod trace;
 mod validation;
 
@@ -55,6 +56,7 @@ pub use study::{
 pub use summary::*;
 pub use table::{Column, Row, Table};
 pub use terminal::terminal;
+pub use timeline::{Lane, Span, SpanKind, Timeline};
 pub use validation::{
     Case, FamilyOf, Score, Uncovered, Validation, Worst, validation_json, validation_markdown, validation_page,
     validation_text,

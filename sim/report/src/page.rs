@@ -6,11 +6,12 @@ use topology::Picture;
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
 use crate::format::{count, gib, large, percent, seconds, watts};
-use crate::summary::{Common, Comparison, JobResult, StepResult, Summary, Timeline, Variant};
+use crate::summary::{Common, Comparison, JobResult, StepResult, Summary, Variant};
 use crate::table::{
     Table, comparison_table, links_table, memory_table, ops_table, phases_table, ratio, variants_reasons,
     variants_table,
 };
+use crate::timeline::Timeline;
 
 /// What a page is made from.
 #[derive(Clone, Copy, Debug)]

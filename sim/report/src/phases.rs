@@ -2,7 +2,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::summary::SpanKind;
+use crate::timeline::SpanKind;
 
 /// The phases of one rank, or of the mean rank, in the order in which they are shown. In JSON an object from their names to
 /// seconds.

@@ -281,7 +281,8 @@ fn wrapped(first: &str, indent: &str, text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::phases::{Phase, Phases};
-    use crate::summary::{Cost, Energy, OpRow, SpanKind};
+    use crate::summary::{Cost, Energy, OpRow};
+    use crate::timeline::SpanKind;
 
     fn summary() -> Summary {
         let phase = |name, kind, seconds| Phase { name, kind, seconds };

@@ -13,7 +13,8 @@ use calibrate::{Basis, Departure, EstimateKey, MachineKey};
 use topology::Machine;
 
 use crate::diagnostic::Diagnostic;
-use crate::library::{Kind, Library, stem};
+use crate::kind::Kind;
+use crate::library::{Library, stem};
 use crate::machine;
 use crate::origin::Origin;
 use crate::parse;

@@ -38,6 +38,7 @@ mod elsewhere;
 mod families;
 mod hugging_face;
 mod job;
+mod kind;
 mod layers;
 mod layout;
 mod library;
@@ -55,7 +56,8 @@ mod reader;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Mistakes, Severity};
-pub use library::{Disk, Kind, Library, Sources, Text, stem};
+pub use kind::Kind;
+pub use library::{Disk, Library, Sources, Text, stem};
 pub use load::{
     Leaf, Loaded, LoadedDevice, LoadedMachine, load, load_cluster, load_device, load_hardware, load_machine, load_model,
 };

@@ -8,89 +8,11 @@ use include_dir::{Dir, include_dir};
 
 use crate::diagnostic::{Diagnostic, Mistakes};
 use crate::disk::{self, Content};
+use crate::kind::Kind;
 use crate::origin::{Origin, Place, Source};
 use crate::tree::{list, nearest};
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../scenarios");
-
-/// What a file describes; each kind has a folder in a library.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A training job: `train`.
-    Scenario,
-    /// Nodes on a fabric: `clusters`.
-    Cluster,
-    /// Device and node: `hardware`.
-    Hardware,
-    /// The scale-out network: `fabrics`.
-    Fabric,
-    /// A model: `models`.
-    Model,
-    /// Estimates: `profiles`.
-    Profile,
-    /// Values of keys that a scenario may leave out: `defaults`.
-    Defaults,
-    /// Facts to compare with: `published`.
-    Published,
-    /// A question over many runs: `studies`.
-    Study,
-    /// A machine or policy that does not exist, as patches: `proposals`.
-    Proposal,
-    /// Networks to set side by side: `topologies`.
-    Topologies,
-}
-
-impl Kind {
-    const ALL: [Self; 11] = [
-        Self::Scenario,
-        Self::Cluster,
-        Self::Hardware,
-        Self::Fabric,
-        Self::Model,
-        Self::Profile,
-        Self::Defaults,
-        Self::Published,
-        Self::Study,
-        Self::Proposal,
-        Self::Topologies,
-    ];
-
-    /// Its folder in a library.
-    #[must_use]
-    pub const fn folder(self) -> &'static str {
-        match self {
-            Self::Scenario => "train",
-            Self::Cluster => "clusters",
-            Self::Hardware => "hardware",
-            Self::Fabric => "fabrics",
-            Self::Model => "models",
-            Self::Profile => "profiles",
-            Self::Defaults => "defaults",
-            Self::Published => "published",
-            Self::Study => "studies",
-            Self::Proposal => "proposals",
-            Self::Topologies => "topologies",
-        }
-    }
-
-    /// What messages call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Scenario => "scenario",
-            Self::Cluster => "cluster",
-            Self::Hardware => "hardware",
-            Self::Fabric => "fabric",
-            Self::Model => "model",
-            Self::Profile => "profile",
-            Self::Defaults => "set of defaults",
-            Self::Published => "set of published facts",
-            Self::Study => "study",
-            Self::Proposal => "proposal",
-            Self::Topologies => "set of topologies",
-        }
-    }
-}
 
 /// The only way this crate reads files, so that tests need no disk.
 pub trait Sources {

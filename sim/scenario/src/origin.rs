@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::library::Kind;
+use crate::kind::Kind;
 
 /// A text that values come from.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Mistakes;
-use crate::library::{Kind, Library};
+use crate::kind::Kind;
+use crate::library::Library;
 use crate::origin::Origin;
 use crate::parse;
 use crate::reader::Reader;

@@ -2,10 +2,8 @@
 
 use units::{BytesPerSec, Seconds};
 
+use crate::plane::at_most;
 use crate::{Fabric, FabricKind, Machine, TopologyError};
-
-/// More devices or wires than this are refused: their graph would not fit in an ordinary memory.
-const COUNT_MAX: u64 = 1 << 22;
 
 pub(super) fn check(machine: &Machine) -> Result<(), TopologyError> {
     let Machine { device, node, fabric, n_nodes } = machine;
@@ -62,14 +60,6 @@ fn check_oversubscription(fabric: &Fabric) -> Result<(), TopologyError> {
     }
     if ratio > f64::from(ports - 1) {
         return Err(TopologyError::NoUplink { value: ratio.to_string(), ports, ratio_max: ports - 1 });
-    }
-    Ok(())
-}
-
-/// Refuses more parts than the graph holds.
-pub(super) fn at_most(what: &'static str, count: u64) -> Result<(), TopologyError> {
-    if count > COUNT_MAX {
-        return Err(TopologyError::TooLarge { what, count, count_max: COUNT_MAX });
     }
     Ok(())
 }

@@ -1,14 +1,12 @@
 //! From the description of a machine to its graph.
 
 mod check;
-mod plane;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use units::{BytesPerSec, Seconds};
 
-pub(crate) use plane::{Plane, Socket};
-
 use crate::network::Layout;
+use crate::plane::{Plane, at_most};
 use crate::{DeviceId, Link, LinkKind, Machine, Network, NodeId, Tier, TopologyError, Vertex};
 
 impl Network {
@@ -42,7 +40,7 @@ impl Network {
         for plane in &mut planes {
             let n_wires = plane.n_leaf_wires() + plane.n_spine_wires();
             n_trunks += n_wires;
-            check::at_most("switch-to-switch wires", n_trunks)?;
+            at_most("switch-to-switch wires", n_trunks)?;
             (plane.first_vertex, plane.first_link) = (vertex, link);
             vertex += plane.n_leaves + plane.n_spines() + plane.n_cores();
             link += 2 * n_wires as u32;

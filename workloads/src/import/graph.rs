@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Group, Job, Mistake, Node, Trace, Work};
+use super::{Job, Mistake, Node, ProcessGroup, Trace, Work};
 
 /// A node on a circle of dependencies; `None` where there is no circle.
 pub(super) fn circle(nodes: &[Node]) -> Option<Vec<u32>> {
@@ -65,7 +65,7 @@ fn by_group(trace: &Trace) -> BTreeMap<u32, Vec<&Node>> {
 fn collectives(job: &Job, mistakes: &mut Vec<Mistake>) {
     let called: Vec<BTreeMap<u32, Vec<&Node>>> = job.traces.iter().map(by_group).collect();
     for (index, group) in (0_u32..).zip(&job.groups) {
-        let Group::Ranks(ranks) = group else { continue };
+        let ProcessGroup::Ranks(ranks) = group else { continue };
         let traces: Vec<usize> =
             ranks.iter().map(|&rank| rank as usize).filter(|rank| *rank < job.traces.len()).collect();
         let Some((&first, others)) = traces.split_first() else { continue };

@@ -28,7 +28,7 @@ pub struct Job {
     /// What ranks do: one trace a rank in order, or one trace that all of them run in lockstep.
     pub traces: Vec<Trace>,
     /// Groups that collectives name.
-    pub groups: Vec<Group>,
+    pub groups: Vec<ProcessGroup>,
     /// What a reader should know of the file.
     pub notes: Vec<String>,
 }
@@ -106,7 +106,7 @@ pub enum Work {
 
 /// The ranks of a communicator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Group {
+pub enum ProcessGroup {
     /// These.
     Ranks(Vec<u32>),
     /// Every rank is in one of many alike: `n` ranks, `stride` apart.
@@ -118,7 +118,7 @@ pub enum Group {
     },
 }
 
-impl Group {
+impl ProcessGroup {
     /// Its ranks, or those of one of them.
     #[must_use]
     pub fn n_ranks(&self) -> u32 {

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use units::{Bytes, Seconds};
 
-use super::{BYTE_ORDER_MARK, Group, ImportError, Job, Mistakes, Node, Trace, Work};
+use super::{BYTE_ORDER_MARK, ImportError, Job, Mistakes, Node, ProcessGroup, Trace, Work};
 use crate::op::Collective;
 
 /// What to do with a file of several pipeline ranks, whose layers are those of one.
@@ -266,10 +266,10 @@ fn collective(word: &str, pass: usize, place: &str, mistakes: &mut Mistakes<'_>)
 }
 
 impl Layout {
-    fn groups(&self) -> Vec<Group> {
+    fn groups(&self) -> Vec<ProcessGroup> {
         // In the order of `Axis`.
         [(self.tp, 1), (self.dp, self.tp), (self.ep, self.tp), (self.dp / self.ep, self.tp * self.ep)]
-            .map(|(n, stride)| Group::Even { n, stride })
+            .map(|(n, stride)| ProcessGroup::Even { n, stride })
             .into()
     }
 

@@ -40,7 +40,7 @@ fn a_trace_comes_back_as_it_was_written() {
     let trace = || vec![compute(3, 250, &[]), all_gather(9, &[3]), node(12, "end", 1, &[3, 9], Vec::new())];
     let job = read(&[trace(), trace()]).expect("it can be read");
     assert_eq!((job.n_ranks, job.traces.len()), (2, 2));
-    assert_eq!(job.groups, [Group::Ranks(vec![0, 1])]);
+    assert_eq!(job.groups, [ProcessGroup::Ranks(vec![0, 1])]);
     let works: Vec<Work> = job.traces[1].nodes.iter().map(|node| node.work).collect();
     let gathered = Work::Collective { group: 0, what: Collective::AllGather, bytes: Bytes::new(2000.0) };
     assert_eq!(works, [Work::Device(Seconds::new(250e-6)), gathered, Work::Mark]);
@@ -207,8 +207,8 @@ fn a_workload_file_is_forward_then_backward() {
         format!("{LAYOUT}\n2\na -1 10 ALLGATHER 64 20 NONE 0 30 ALLREDUCE 128 5\nb -1 1 NONE 0 2 NONE 0 3 NONE 0 0\n");
     let job = simai::read("w.txt", &text, Pipeline::Refuse).expect("it can be read");
     assert_eq!(job.n_ranks, 8);
-    assert_eq!(job.groups[1], Group::Even { n: 4, stride: 2 });
-    assert_eq!(job.groups[3], Group::Even { n: 2, stride: 4 });
+    assert_eq!(job.groups[1], ProcessGroup::Even { n: 4, stride: 2 });
+    assert_eq!(job.groups[3], ProcessGroup::Even { n: 2, stride: 4 });
     let nodes = &job.traces[0].nodes;
     let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
     let expected = [

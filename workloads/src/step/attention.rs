@@ -6,7 +6,6 @@ use super::mla::Latent;
 use super::tape::Tape;
 use super::{LayerKind, Passes, Shape};
 use crate::model::{Attention, Model};
-use crate::op::Pass;
 
 /// The attention segment of one layer: norm, projections, core, output projection, residual; in a layer of experts also
 /// the norm before the experts, the gate and the cast of what is dispatched, as in the published trace.
@@ -39,9 +38,4 @@ pub fn attention(model: &Model, shape: &Shape, kind: LayerKind) -> Passes {
         }
     }
     tape.finish()
-}
-
-/// The norm before the projections, forward or again.
-pub(super) fn input_norm(tape: &mut Tape<'_>, pass: Pass, hidden: u64) {
-    tape.norm(pass, "attention-norm", tape.shape.tokens_sequence_parallel() * hidden);
 }

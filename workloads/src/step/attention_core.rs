@@ -155,3 +155,8 @@ impl Core {
 pub(crate) fn kept_core_width(shape: &Shape) -> f64 {
     if shape.fp8() && shape.keep_fp8 { E5M6 + shape.scale_width() } else { BF16 }
 }
+
+/// The norm before the projections, forward or again.
+pub(super) fn input_norm(tape: &mut Tape<'_>, pass: Pass, hidden: u64) {
+    tape.norm(pass, "attention-norm", tape.shape.tokens_sequence_parallel() * hidden);
+}

@@ -1,30 +1,13 @@
 //! The feed-forward segment: a dense network, or the shared part of a layer of experts.
 
 use super::activation::{activate, activate_again, activation_gradient};
-use super::moe;
 use super::shape::Copies;
 use super::tape::{Linear, Tape};
-use super::{LayerKind, Load, Passes, Shape};
+use super::{Passes, Shape};
 use crate::model::{Activation, Model};
 use crate::op::{Axis, Collective, Pass};
 
-/// The feed-forward segment of one layer. A dense layer: norm, gate-up (up, where there is no gate), activation, down,
-/// residual; `load` is not read. A
-/// layer of experts: what happens between dispatch and combine, the shared experts, and the residual (which a real
-/// stream adds when the combine is through).
-///
-/// The activation is one kernel with the cast of its output; it also writes the FP8 copy of its input that is kept. Its
-/// gradient writes both FP8 copies. Its output is computed again straight to 128x1 where the policy says so. Biases are
-/// added in passing, in the activation and in the residual.
-#[must_use]
-pub fn mlp(model: &Model, shape: &Shape, kind: LayerKind, load: &Load) -> Passes {
-    match (&model.experts, kind) {
-        (Some(experts), LayerKind::Moe) => moe::mlp(model, experts, shape, load),
-        _ => dense(model, shape),
-    }
-}
-
-fn dense(model: &Model, shape: &Shape) -> Passes {
+pub(super) fn dense(model: &Model, shape: &Shape) -> Passes {
     let mut tape = Tape::new(shape);
     let own = shape.tokens_sequence_parallel() * model.hidden;
     let names = match model.activation {

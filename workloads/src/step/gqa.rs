@@ -1,8 +1,7 @@
 //! Grouped-query attention.
 
 use super::Shape;
-use super::attention::input_norm;
-use super::attention_core::Core;
+use super::attention_core::{Core, input_norm};
 use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use crate::model::{Attention, Model};

@@ -210,7 +210,7 @@ impl Shape {
     /// Bytes of an element that is dispatched.
     #[must_use]
     pub fn sent_width(&self) -> f64 {
-        if self.sends_fp8() { self.fp8_width() } else { super::tape::BF16 }
+        if self.sends_fp8() { self.fp8_width() } else { super::element::BF16 }
     }
 
     /// Bytes of an FP8 activation element with its share of scales: an FP32 scale per 1x128 tile adds 1/32; one scale

@@ -4,16 +4,10 @@ use std::collections::BTreeSet;
 
 use units::Bytes;
 
+pub(super) use super::element::{BF16, FP32, MASK};
 use super::shape::Copies;
 use super::{Casting, Passes, Shape};
 use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision, Stream};
-
-/// Bytes of an element in BF16.
-pub(super) const BF16: f64 = 2.0;
-/// Bytes of an element in FP32.
-pub(super) const FP32: f64 = 4.0;
-/// Bytes of an element of a dropout mask.
-pub(super) const MASK: f64 = 1.0;
 
 /// The three lists of a segment while they are written.
 pub(super) struct Tape<'a> {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, LaunchConfig, PinnedHostSlice, PushKernelArg};
 
-use super::{FLAGS, patience};
+use super::{FLAGS, PEER, patience};
 use crate::bench::BenchError;
 use crate::gpu::device::Gpu;
 use crate::gpu::failure::At;
-use crate::gpu::peer;
 
 /// Holds streams until [`Gate::open`]: everything is enqueued behind it, then all GPUs start within a microsecond.
 pub(crate) struct Gate {
@@ -29,7 +28,7 @@ impl Gate {
     /// Those of compiling a kernel and of allocating host memory.
     pub(crate) fn new(gpus: &[Gpu]) -> Result<Self, BenchError> {
         let [first, ..] = gpus else { return Err(BenchError::Unsupported("no GPU".into())) };
-        let source = format!("{FLAGS}{}", peer::SOURCE);
+        let source = format!("{FLAGS}{PEER}");
         let kernels = gpus.iter().map(|gpu| gpu.kernel(&source, "gate")).collect::<Result<_, _>>()?;
         let flags = cudarc::driver::sys::CU_MEMHOSTALLOC_PORTABLE;
         // SAFETY: filled right below, before anyone reads it. Portable: every GPU of the process may read it.

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Head, N_ITERATIONS, Row, Times};
-use crate::import::{Hints, Imported, Mistake, Mistakes, finish};
+use crate::import::{Hints, ImportMistake, ImportMistakes, ImportedSamples, finish};
 use crate::sample::Reading;
 
 const MICRO: f64 = 1e-6;
 
 /// Every result of one run as a sample.
-pub(in crate::import) fn samples(file: &Value, hints: &Hints) -> Result<Imported, Mistakes> {
-    let mut imported = Imported::default();
+pub(in crate::import) fn samples(file: &Value, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
+    let mut imported = ImportedSamples::default();
     let mut mistakes = Vec::new();
     let head = head(file);
     let mut rows = Vec::new();
@@ -20,11 +20,11 @@ pub(in crate::import) fn samples(file: &Value, hints: &Hints) -> Result<Imported
     for (index, result) in results.iter().enumerate() {
         match row(result, head.iterations.unwrap_or(N_ITERATIONS)) {
             Ok(row) => rows.push(row),
-            Err(message) => mistakes.push(Mistake::whole(format!("`results[{index}]`: {message}"))),
+            Err(message) => mistakes.push(ImportMistake::whole(format!("`results[{index}]`: {message}"))),
         }
     }
     if results.is_empty() {
-        mistakes.push(Mistake::whole("`results` is empty: the run was stopped before its first size"));
+        mistakes.push(ImportMistake::whole("`results` is empty: the run was stopped before its first size"));
     }
     if let Err(mistake) = head.samples(&rows, hints, &mut imported) {
         mistakes.push(mistake);

@@ -11,7 +11,7 @@ mod text;
 pub(super) use json::samples as samples_of_json;
 pub(super) use text::{is_text, samples as samples_of_text};
 
-use super::{Hints, Imported, Mistake};
+use super::{Hints, ImportMistake, ImportedSamples};
 use workloads::op::Collective;
 
 use crate::question::Question;
@@ -50,10 +50,10 @@ struct Times {
 impl Head {
     /// Which collective; none where it is one that we do not ask, which is left out and no mistake. What is told beside the
     /// file must not contradict it.
-    fn collective(&self, hints: &Hints) -> Result<Option<Collective>, Mistake> {
+    fn collective(&self, hints: &Hints) -> Result<Option<Collective>, ImportMistake> {
         let Some(program) = &self.program else {
             let missing = "the file does not say which collective it is of: give `--collective`";
-            return hints.collective.map(Some).ok_or_else(|| Mistake::whole(missing));
+            return hints.collective.map(Some).ok_or_else(|| ImportMistake::whole(missing));
         };
         let stem = program.rsplit(['/', '\\']).next().unwrap_or(program);
         let stem = stem.trim_end_matches(".exe").trim_end_matches("_mpi").trim_end_matches("_perf");
@@ -71,26 +71,26 @@ impl Head {
             Some(told) if named != Some(told) => {
                 let message =
                     format!("the file is of `{program}`, and `--collective` says another: leave `--collective` out");
-                Err(Mistake::whole(message))
+                Err(ImportMistake::whole(message))
             }
             _ => Ok(named),
         }
     }
 
-    fn ranks(&self, hints: &Hints) -> Result<u32, Mistake> {
+    fn ranks(&self, hints: &Hints) -> Result<u32, ImportMistake> {
         match (hints.ranks, self.ranks) {
             // What a run of one rank timed is its own memory, whoever ran beside it.
-            (_, Some(1)) => Err(Mistake::whole(
+            (_, Some(1)) => Err(ImportMistake::whole(
                 "the file lists one rank, and a collective of one rank moves nothing: processes built without MPI each run alone; \
                  build nccl-tests with `MPI=1`, or give it several GPUs (`-g`), and run it again",
             )),
-            (Some(told), Some(listed)) if told != listed => Err(Mistake::whole(format!(
+            (Some(told), Some(listed)) if told != listed => Err(ImportMistake::whole(format!(
                 "the file lists {listed} ranks, and `--ranks` says {told}: leave `--ranks` out"
             ))),
             (told, listed) => told
                 .or(listed)
                 .filter(|ranks| *ranks > 1)
-                .ok_or_else(|| Mistake::whole("the file does not list two ranks or more: give `--ranks`")),
+                .ok_or_else(|| ImportMistake::whole("the file does not list two ranks or more: give `--ranks`")),
         }
     }
 
@@ -107,7 +107,7 @@ impl Head {
         }
     }
 
-    fn samples(&self, rows: &[Row], hints: &Hints, imported: &mut Imported) -> Result<(), Mistake> {
+    fn samples(&self, rows: &[Row], hints: &Hints, imported: &mut ImportedSamples) -> Result<(), ImportMistake> {
         let Some(what) = self.collective(hints)? else {
             let program = self.program.as_deref().unwrap_or_default();
             imported.left_out.insert(format!("sizes of `{program}`: no collective we ask"), rows.len() as u64);
@@ -128,7 +128,15 @@ impl Head {
         Ok(())
     }
 
-    fn sample(&self, what: Collective, ranks: u32, row: &Row, times: Times, hints: &Hints, imported: &mut Imported) {
+    fn sample(
+        &self,
+        what: Collective,
+        ranks: u32,
+        row: &Row,
+        times: Times,
+        hints: &Hints,
+        imported: &mut ImportedSamples,
+    ) {
         if times.wrong {
             imported.leave_out("sizes with wrong results");
             return;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Head, N_ITERATIONS, Row, Times};
-use crate::import::{Hints, Imported, Mistake, Mistakes, finish};
+use crate::import::{Hints, ImportMistake, ImportMistakes, ImportedSamples, finish};
 
 const MICRO: f64 = 1e-6;
 
@@ -13,8 +13,8 @@ pub(in crate::import) fn is_text(text: &str) -> bool {
 }
 
 /// Every row of one run as a sample.
-pub(in crate::import) fn samples(text: &str, hints: &Hints) -> Result<Imported, Mistakes> {
-    let mut imported = Imported::default();
+pub(in crate::import) fn samples(text: &str, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
+    let mut imported = ImportedSamples::default();
     let mut mistakes = Vec::new();
     let mut table: Option<Columns> = None;
     let mut head = Head::default();
@@ -26,7 +26,8 @@ pub(in crate::import) fn samples(text: &str, hints: &Hints) -> Result<Imported, 
         let line_number = index as u64 + 1;
         let line = prefix.strip(line);
         if line.contains("Collective test starting:") && !rows.is_empty() {
-            mistakes.push(Mistake::line(line_number, "a second run begins here: give each run a file of its own"));
+            mistakes
+                .push(ImportMistake::line(line_number, "a second run begins here: give each run a file of its own"));
             break;
         }
         if let Some((_, found)) = header(line) {
@@ -36,7 +37,7 @@ pub(in crate::import) fn samples(text: &str, hints: &Hints) -> Result<Imported, 
         } else if let Some(columns) = table.as_ref().filter(|_| is_row(line)) {
             match row(line, columns, head.iterations.unwrap_or(N_ITERATIONS)) {
                 Ok(row) => rows.push(row),
-                Err((column, message)) => mistakes.push(Mistake::cell(line_number, &column, message)),
+                Err((column, message)) => mistakes.push(ImportMistake::cell(line_number, &column, message)),
             }
         } else if !line.trim().is_empty() {
             imported.leave_out("lines outside the table");
@@ -194,7 +195,7 @@ node7:4242:4250 [0] NCCL INFO comm 0x1 rank 0 nranks 2 - Destroy COMPLETE
 # Avg bus bandwidth    : 0.07
 ";
 
-    fn read(text: &str, hints: &Hints) -> Result<Imported, Mistakes> {
+    fn read(text: &str, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
         samples(text, hints)
     }
 

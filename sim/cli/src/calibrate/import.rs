@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use calibrate::Line;
-use calibrate::import::{Form, Hints, Imported, import_from};
+use calibrate::import::{Form, Hints, ImportedSamples, import_from};
 use calibrate::session::Records;
 use scenario::disk::{self, Content};
 use workloads::op::Collective;
@@ -62,14 +62,14 @@ fn open(path: &Path) -> Result<BufReader<File>, Failure> {
     opened.map(BufReader::new).map_err(|error| unread(path, &error))
 }
 
-fn tell(path: &Path, imported: &Imported) {
+fn tell(path: &Path, imported: &ImportedSamples) {
     let mut lines = vec![format!("{}: {} samples", path.display(), imported.samples.len())];
     lines.extend(imported.left_out.iter().map(|(reason, n)| format!("  left out: {n:>6}  {reason}")));
     talk(&lines.join("\n"));
 }
 
 /// Whole or not at all.
-fn write(out: &Path, all: &[Imported]) -> Result<(), Failure> {
+fn write(out: &Path, all: &[ImportedSamples]) -> Result<(), Failure> {
     let mut text = Vec::new();
     let machines = all.iter().flat_map(|imported| imported.machines.values().cloned().map(Line::Fingerprint));
     let samples = all.iter().flat_map(|imported| imported.samples.iter().cloned().map(Line::Sample));

@@ -7,7 +7,7 @@ use engine::{CapacityId, Resources, Task};
 use platform::{Leg, Placement, Platform, RankResources};
 use topology::{Machine, Routing};
 use units::{Bytes, SimSpan};
-use workloads::import::{Group, Job, Work};
+use workloads::import::{Job, ProcessGroup, Work};
 use workloads::op::Collective;
 
 use crate::{Contradiction, PlanError};
@@ -111,8 +111,8 @@ fn groups(platform: &Platform<'_>, job: &Job) -> Result<Vec<platform::Group>, Pl
     let mut groups = vec![platform.group(&[])?; job.groups.len()];
     for (index, group) in job.groups.iter().enumerate() {
         match group {
-            Group::Even { n, stride } => groups[index] = platform.group(&even(job.n_ranks, *n, *stride))?,
-            Group::Ranks(ranks) => match families.iter_mut().find(|family| family.has_room(ranks)) {
+            ProcessGroup::Even { n, stride } => groups[index] = platform.group(&even(job.n_ranks, *n, *stride))?,
+            ProcessGroup::Ranks(ranks) => match families.iter_mut().find(|family| family.has_room(ranks)) {
                 Some(family) => family.add(index, ranks),
                 None => families.push(Family::of(index, ranks)),
             },

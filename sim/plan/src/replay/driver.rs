@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use engine::{Actions, Driver, Finished, Record};
 use units::{Bytes, Seconds, SimTime};
-use workloads::import::{Group, Job, Node, Work};
+use workloads::import::{Job, Node, ProcessGroup, Work};
 
 use super::cost::Costs;
 use super::{RankReplay, Replayed};
@@ -163,8 +163,8 @@ impl<'a> Replay<'a> {
         let here = self.meetings.entry(key).or_default();
         here.push(at);
         let expected = match &self.job.groups[group as usize] {
-            Group::Ranks(ranks) if !self.job.lockstep() => ranks.len(),
-            Group::Ranks(_) | Group::Even { .. } => 1,
+            ProcessGroup::Ranks(ranks) if !self.job.lockstep() => ranks.len(),
+            ProcessGroup::Ranks(_) | ProcessGroup::Even { .. } => 1,
         };
         if here.len() < expected {
             return;

@@ -2,7 +2,7 @@
 
 use calibrate::{Call, CollectiveTerm, EstimateKey, GemmTerm};
 use units::{Bytes, Flops};
-use workloads::import::{Group, Node, Trace, Work, simai};
+use workloads::import::{Node, ProcessGroup, Trace, Work, simai};
 use workloads::op::{Collective, Precision};
 
 use super::*;
@@ -19,7 +19,7 @@ fn node(name: &str, work: Work, after: &[u32]) -> Node {
     Node { name: name.to_owned(), work, after: after.to_vec() }
 }
 
-fn job(traces: Vec<Vec<Node>>, groups: Vec<Group>) -> Job {
+fn job(traces: Vec<Vec<Node>>, groups: Vec<ProcessGroup>) -> Job {
     let n_ranks = traces.len() as u32;
     let named = |(rank, nodes)| Trace { name: format!("rank {rank}"), nodes };
     Job { n_ranks, traces: traces.into_iter().enumerate().map(named).collect(), groups, notes: Vec::new() }
@@ -54,7 +54,7 @@ fn a_collective_alone_takes_what_a_probe_of_it_answers() {
             let work = Work::Collective { group: 0, what, bytes: Bytes::new(SIZE) };
             let traces = (0..n).map(|_| vec![node("ring", work, &[])]).collect();
             let replayed =
-                replay(&job(traces, vec![Group::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
+                replay(&job(traces, vec![ProcessGroup::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
             close(&format!("{what:?} of {n}"), ring(&machine, &profile, what, n), replayed.makespan.get());
         }
     }
@@ -69,7 +69,7 @@ fn collectives_and_messages_wait_for_pcie_where_the_nic_is_faster() {
     let what = Collective::AllReduce;
     let work = Work::Collective { group: 0, what, bytes: Bytes::new(SIZE) };
     let traces = (0..n).map(|_| vec![node("ring", work, &[])]).collect();
-    let replayed = replay(&job(traces, vec![Group::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
+    let replayed = replay(&job(traces, vec![ProcessGroup::Ranks((0..n).collect())]), &machine, &profile).expect("runs");
     close("ring", ring(&machine, &profile, what, n), replayed.makespan.get());
     let least = 2.0 * SIZE * f64::from(n - 1) / f64::from(n) / f64::from(machine.node.devices) / pcie;
     assert!(replayed.makespan.get() > least, "expected above {least}, actual {} s", replayed.makespan.get());
@@ -114,7 +114,8 @@ fn a_late_rank_is_waited_for_and_every_rank_accounts_for_its_time() {
     let work = Work::Collective { group: 0, what: Collective::AllReduce, bytes: Bytes::new(SIZE) };
     let early = vec![node("a", ms(1.0), &[]), node("ring", work, &[0])];
     let late = vec![node("a", ms(9.0), &[]), node("ring", work, &[0])];
-    let replayed = replay(&job(vec![early, late], vec![Group::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
+    let replayed =
+        replay(&job(vec![early, late], vec![ProcessGroup::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
     let alone = ring(&machine, &profile, Collective::AllReduce, 2);
     close("makespan", 9e-3 + alone, replayed.makespan.get());
     close("exposed of the early rank", 8e-3 + alone, replayed.ranks[0].exposed.seconds());
@@ -130,7 +131,7 @@ fn communication_hides_beside_compute_that_does_not_wait_for_it() {
     let work = Work::Collective { group: 0, what: Collective::AllReduce, bytes: Bytes::new(SIZE) };
     let trace = || vec![node("ring", work, &[]), node("a", ms(100.0), &[])];
     let replayed =
-        replay(&job(vec![trace(), trace()], vec![Group::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
+        replay(&job(vec![trace(), trace()], vec![ProcessGroup::Ranks(vec![0, 1])]), &machine, &profile).expect("runs");
     close("makespan", 100e-3, replayed.makespan.get());
     assert_eq!(replayed.ranks[0].exposed, SimSpan::ZERO);
     close(
@@ -231,7 +232,7 @@ fn a_workload_of_one_trace_is_its_ranks_in_lockstep() {
         }
         nodes
     });
-    let every = job(traces.collect(), all.iter().cloned().map(Group::Ranks).collect());
+    let every = job(traces.collect(), all.iter().cloned().map(ProcessGroup::Ranks).collect());
     let [one, every] = [one, every].map(|job| replay(&job, &machine, &profile).expect("runs"));
     assert_eq!((one.ranks.len(), every.ranks.len()), (1, 16));
     assert_eq!(one.makespan, every.makespan);
@@ -251,7 +252,7 @@ fn what_cannot_run_says_why() {
     let call =
         |group| node("ring", Work::Collective { group, what: Collective::AllReduce, bytes: Bytes::new(1.0) }, &[]);
     let then = |group| Node { after: vec![0], ..call(group) };
-    let groups = vec![Group::Ranks(vec![0, 1]); 2];
+    let groups = vec![ProcessGroup::Ranks(vec![0, 1]); 2];
     let crossed = job(vec![vec![call(0), then(1)], vec![call(1), then(0)]], groups);
     let text = replay(&crossed, &machine, &profile).expect_err("crossed").to_string();
     assert!(text.contains("rank 0: ring waits for ever"), "{text}");

@@ -4,7 +4,7 @@ use super::Figure;
 use super::pair::{pair_called, pair_seconds};
 use super::pipeline::pipeline_called;
 use crate::error::ReportError;
-use crate::summary::Timeline;
+use crate::timeline::Timeline;
 
 /// The pair and the pipeline of the base and of `name`, each two on one scale, in the order before, after; a pair only where
 /// both have one.

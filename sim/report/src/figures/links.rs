@@ -6,7 +6,8 @@ use super::chart::{AXIS, Scale, axis, legend, legend_height};
 use super::palette::{Paint, kind};
 use crate::error::{ReportError, finite};
 use crate::format::{bytes, percent, words as shown};
-use crate::summary::{LinkRow, SpanKind};
+use crate::summary::LinkRow;
+use crate::timeline::SpanKind;
 
 const LEFT: f64 = 190.0;
 const RIGHT: f64 = 250.0;

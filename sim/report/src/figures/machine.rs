@@ -8,7 +8,7 @@ use super::chart::{legend, legend_height};
 use super::palette::{Paint, kind};
 use crate::error::ReportError;
 use crate::format::count;
-use crate::summary::SpanKind;
+use crate::timeline::SpanKind;
 
 const LEFT: f64 = 170.0;
 const PITCH: f64 = 104.0;

@@ -6,8 +6,8 @@ use super::chart::{AXIS, Scale, axis, legend, legend_height};
 use super::palette::{Paint, kind};
 use crate::error::ReportError;
 use crate::format::{percent, seconds};
-use crate::summary::{Lane, Span, SpanKind, Timeline};
 use crate::table::ratio;
+use crate::timeline::{Lane, Span, SpanKind, Timeline};
 
 const LEFT: f64 = 130.0;
 const RIGHT: f64 = 24.0;

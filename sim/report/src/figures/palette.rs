@@ -3,7 +3,7 @@
 use plotters::style::RGBColor;
 
 use crate::phases::Phase;
-use crate::summary::SpanKind;
+use crate::timeline::SpanKind;
 
 /// What something is painted with.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use super::canvas::{Anchor, Area, Canvas, TEXT, WIDTH, draw};
 use super::chart::{AXIS, legend, legend_height};
 use super::palette::{Paint, kind};
 use crate::error::ReportError;
-use crate::summary::SpanKind;
+use crate::timeline::SpanKind;
 use crate::validation::{Case, Validation};
 
 const LEFT: f64 = 86.0;

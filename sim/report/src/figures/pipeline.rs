@@ -5,7 +5,7 @@ use super::canvas::{Anchor, Area, Canvas, TEXT, WIDTH, draw, fitted};
 use super::chart::{AXIS, Scale, axis, legend, legend_height};
 use super::palette::{Paint, kind};
 use crate::error::ReportError;
-use crate::summary::{Lane, Span, SpanKind, Timeline};
+use crate::timeline::{Lane, Span, SpanKind, Timeline};
 
 /// Lanes shown; of more, evenly spaced ones.
 const N_LANES: usize = 64;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
-use super::tables;
 use super::{MadeOf, ProposalResult, ProposalRow, Ran, StudySummary, TogetherSummary};
+use super::{sensitivity, tables};
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
 use crate::format::{change, count, percent, seconds};
 use crate::page::{Key, Share, Shown, printable, shares, shown, words};
-use crate::summary::Timeline;
 use crate::table::Table;
+use crate::timeline::Timeline;
 
 /// What the page of a study is made from.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +152,7 @@ impl<'a> Page<'a> {
             together: summary.together.as_ref().map(|together| TogetherPart::new(together, base)).transpose()?,
             sweeps: sweeps(summary)?,
             tornado: summary.sensitivity.as_ref().map(figures::tornado).transpose()?.map(shown),
-            knobs: summary.sensitivity.as_ref().map(tables::knobs_table).unwrap_or_default(),
+            knobs: summary.sensitivity.as_ref().map(sensitivity::knobs_table).unwrap_or_default(),
             arithmetic: tables::arithmetic(&summary.arithmetic),
             cards: summary.proposals.iter().map(card).collect(),
             bases: bases(summary, input.timelines.map(|timelines| timelines.proposal)),

@@ -3,10 +3,9 @@
 use askama::Template;
 use serde::Serialize;
 
-use super::tables::knobs_table;
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
-use crate::format::seconds;
+use crate::format::{percent, seconds};
 use crate::page::{Shown, printable, shown};
 use crate::table::Table;
 
@@ -90,4 +89,30 @@ struct Page<'a> {
     step: String,
     tornado: Shown,
     knobs: Table,
+}
+
+/// Every knob.
+pub(super) fn knobs_table(summary: &SensitivitySummary) -> Table {
+    let mut table =
+        Table::new(&["knob"], &["value", "elasticity", "low", "high", "spread", "unsure"], &["basis", "note"]);
+    let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:+.3}"));
+    for knob in &summary.knobs {
+        let [low, high] = [0, 1].map(|end| number(knob.ends.map(|ends| ends[end])));
+        let estimate = knob.estimate.as_ref();
+        table.push(
+            false,
+            vec![
+                knob.key.clone(),
+                knob.value.clone(),
+                number(knob.elasticity),
+                low,
+                high,
+                estimate.map(|estimate| percent(estimate.spread)).unwrap_or_default(),
+                estimate.and_then(|estimate| estimate.unsure_seconds).map(seconds).unwrap_or_default(),
+                estimate.map(|estimate| estimate.basis.clone()).unwrap_or_default(),
+                knob.note.clone().unwrap_or_default(),
+            ],
+        );
+    }
+    table
 }

@@ -1,10 +1,7 @@
 //! Tables of a study.
 
-use super::{
-    ArithmeticRow, Front, MadeOf, ProposalResult, SensitivitySummary, SetRow, StudySummary, SweepSummary,
-    TogetherSummary,
-};
-use crate::format::{change, large, percent, seconds, significant};
+use super::{ArithmeticRow, Front, MadeOf, ProposalResult, SetRow, StudySummary, SweepSummary, TogetherSummary};
+use crate::format::{change, large, seconds, significant};
 use crate::table::{Table, ratio};
 
 /// Sets of proposals that are shown.
@@ -105,32 +102,6 @@ pub(super) fn front(front: &Front) -> Table {
         let on_front = if point.on_front { "yes" } else { "" };
         let cells = vec![point.name.clone(), large(point.cost), seconds(point.step_seconds), on_front.to_owned()];
         table.push(point.is_base, cells);
-    }
-    table
-}
-
-/// Every knob.
-pub(super) fn knobs_table(summary: &SensitivitySummary) -> Table {
-    let mut table =
-        Table::new(&["knob"], &["value", "elasticity", "low", "high", "spread", "unsure"], &["basis", "note"]);
-    let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:+.3}"));
-    for knob in &summary.knobs {
-        let [low, high] = [0, 1].map(|end| number(knob.ends.map(|ends| ends[end])));
-        let estimate = knob.estimate.as_ref();
-        table.push(
-            false,
-            vec![
-                knob.key.clone(),
-                knob.value.clone(),
-                number(knob.elasticity),
-                low,
-                high,
-                estimate.map(|estimate| percent(estimate.spread)).unwrap_or_default(),
-                estimate.and_then(|estimate| estimate.unsure_seconds).map(seconds).unwrap_or_default(),
-                estimate.map(|estimate| estimate.basis.clone()).unwrap_or_default(),
-                knob.note.clone().unwrap_or_default(),
-            ],
-        );
     }
     table
 }

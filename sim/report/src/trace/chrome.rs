@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::nanoseconds;
 use crate::error::ReportError;
-use crate::summary::{Lane, SpanKind, Timeline};
+use crate::timeline::{Lane, SpanKind, Timeline};
 
 /// A `trace.json`: complete events in microseconds with nanosecond digits, one process a rank and one thread a
 /// stream. Categories are those of PyTorch's profiler (`kernel`, `gpu_user_annotation`), so that scripts written for
@@ -118,7 +118,7 @@ impl<'a> Args<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::summary::Span;
+    use crate::timeline::Span;
 
     #[test]
     fn spans_become_complete_events_in_microseconds() {

@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::nanoseconds;
 use crate::error::ReportError;
-use crate::summary::{Lane, Timeline};
+use crate::timeline::{Lane, Timeline};
 
 /// A `.pftrace` file: one track for the run, under it one per process (a rank), under it one per thread (a stream),
 /// in the order of the timeline; names are interned. Times are whole nanoseconds since the step began.
@@ -168,7 +168,7 @@ struct EventName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::summary::{Span, SpanKind};
+    use crate::timeline::{Span, SpanKind};
 
     fn span(name: &str, start: f64, end: f64) -> Span {
         Span { name: name.into(), kind: SpanKind::Forward, start, end }

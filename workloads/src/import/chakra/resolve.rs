@@ -6,7 +6,7 @@ use units::{Bytes, Flops, Seconds};
 
 use super::Raw;
 use super::sizes::Sizes;
-use crate::import::{Group, Mistake, Mistakes, Node, Trace, Work, graph};
+use crate::import::{Mistake, Mistakes, Node, ProcessGroup, Trace, Work, graph};
 use crate::op::Collective;
 
 /// Names of the kinds, by number.
@@ -43,7 +43,7 @@ pub(super) struct Ranks<'a> {
     lockstep: bool,
     named: &'a BTreeMap<String, Vec<u32>>,
     index: BTreeMap<String, u32>,
-    groups: Vec<Group>,
+    groups: Vec<ProcessGroup>,
     /// The ranks of each group; none: all.
     members: Vec<Option<BTreeSet<u32>>>,
     /// What messages give as their size at both ends.
@@ -75,7 +75,7 @@ impl<'a> Ranks<'a> {
         Self { n_ranks, lockstep, named, index, groups, members, sizes: Sizes::default(), n_empty: 0 }
     }
 
-    pub(super) fn finish(self) -> (Vec<Group>, Sizes, Vec<String>) {
+    pub(super) fn finish(self) -> (Vec<ProcessGroup>, Sizes, Vec<String>) {
         let mut notes = Vec::new();
         if self.lockstep {
             notes.push(format!("one trace stands for {} ranks in lockstep", self.n_ranks));
@@ -200,7 +200,7 @@ impl<'a> Ranks<'a> {
         }
         let group = self.group(rank, raw, mistakes);
         let own = if name == Some("BARRIER") { Bytes::ZERO } else { size(raw, mistakes) };
-        let n = f64::from(self.groups.get(group as usize).map_or(1, Group::n_ranks));
+        let n = f64::from(self.groups.get(group as usize).map_or(1, ProcessGroup::n_ranks));
         let bytes = match name {
             Some("ALL_GATHER") => own * n,
             Some("BROADCAST" | "REDUCE") if n > 1.0 => own * (n / (n - 1.0)),
@@ -241,7 +241,7 @@ impl<'a> Ranks<'a> {
         };
         let index = self.groups.len() as u32;
         self.members.push(name.map(|_| ranks.iter().copied().collect()));
-        self.groups.push(Group::Ranks(ranks));
+        self.groups.push(ProcessGroup::Ranks(ranks));
         self.index.insert(key, index);
         Some(index)
     }

@@ -1,7 +1,9 @@
 //! The shape of one plane: how many leaves, spines and cores a number of nodes needs, and who is wired to whom.
 
-use super::check::at_most;
 use crate::{Fabric, FabricKind, LeafPorts, Machine, TopologyError};
+
+/// More devices or wires than this are refused: their graph would not fit in an ordinary memory.
+const COUNT_MAX: u64 = 1 << 22;
 
 /// One plane of the scale-out network, a folded Clos of two or three tiers.
 ///
@@ -204,6 +206,14 @@ fn fewest(lanes: u32, n_below: u32, ports: u32) -> u32 {
 fn fewest_even(lanes: u32, n_below: u32, ports: u32) -> u32 {
     let least = fewest(lanes, n_below, ports);
     (least..lanes).find(|count| lanes.is_multiple_of(*count)).unwrap_or(lanes)
+}
+
+/// Refuses more parts than the graph holds.
+pub(crate) fn at_most(what: &'static str, count: u64) -> Result<(), TopologyError> {
+    if count > COUNT_MAX {
+        return Err(TopologyError::TooLarge { what, count, count_max: COUNT_MAX });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
