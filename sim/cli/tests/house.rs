@@ -2,6 +2,7 @@
 //!
 //! Each test collects every violation before it fails, and names file, line and the way out.
 
+mod ratchets;
 mod rooms;
 mod rust;
 
