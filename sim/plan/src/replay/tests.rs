@@ -3,7 +3,7 @@
 use calibrate::{Call, CollectiveTerm, EstimateKey, GemmTerm, Profile};
 use topology::{Machine, Routing};
 use units::{Bytes, Flops};
-use workloads::import::{Node, ProcessGroup, Trace, Work, simai};
+use workloads::import::{Graph, Node, ProcessGroup, Trace, Work, simai};
 use workloads::op::{Collective, Precision};
 
 use super::*;
