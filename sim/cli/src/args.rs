@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use calibrate::Algorithm;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use scenario::Library;
+use clap::{Args, Parser, Subcommand};
 use tunnel::Prepared;
 use tunnel::ask::ScenarioQuery;
 
 use crate::calibrate::args::{AFTER as CALIBRATE, CalibrateArgs};
+use crate::collective::{AUTO, By, Collective, by};
 use crate::exit::Failure;
+use crate::layers::{Layers, Output};
 use crate::probe::accumulate::{AFTER as ACCUMULATE, AccumulateArgs};
 use crate::probe::kernel::args::{AFTER as KERNEL, KernelArgs};
 use crate::replay::args::{AFTER as REPLAY, ReplayArgs};
@@ -101,29 +100,6 @@ pub(crate) enum Verb {
     /// Measure GPUs and write what was measured as a profile
     #[command(after_long_help = CALIBRATE)]
     Calibrate(CalibrateArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Layers {
-    /// Lay a value over the scenario: the value is TOML, quotes around text are optional
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) sets: Vec<String>,
-    /// Look for presets in this folder first
-    #[arg(long = "library", value_name = "DIR")]
-    pub(crate) libraries: Vec<PathBuf>,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Output {
-    /// Write files to this folder: new, empty, or of the same run before
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -299,29 +275,6 @@ pub(crate) struct NodeArgs {
     pub(crate) layers: Layers,
 }
 
-/// By what a collective moves its bytes; none: by the quickest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct By(pub(crate) Option<Algorithm>);
-
-/// Takes the names of the library's algorithms, and [`AUTO`].
-fn by() -> impl TypedValueParser<Value = By> {
-    let names = [AUTO].into_iter().chain(Algorithm::ALL.map(Algorithm::name));
-    let by = |name: String| By(Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name));
-    PossibleValuesParser::new(names).map(by)
-}
-
-/// The quickest algorithm that the library has.
-const AUTO: &str = "auto";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Collective {
-    AllToAll,
-    AllReduce,
-    AllGather,
-    ReduceScatter,
-    SendRecv,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
     /// Compare with facts of this family only; may be given again
@@ -358,19 +311,6 @@ impl ScenarioArgs {
     /// The scenario as a question.
     pub(crate) fn query(&self) -> ScenarioQuery {
         ScenarioQuery { scenario: self.scenario.clone(), sets: self.layers.sets.clone() }
-    }
-}
-
-impl Layers {
-    /// The folders named, before those that are always there.
-    pub(crate) fn library(&self) -> Result<Library, Failure> {
-        if let Some(absent) = self.libraries.iter().find(|folder| !folder.is_dir()) {
-            let name = absent.display();
-            return Err(Failure::absent(format!(
-                "there is no folder `{name}`\nhint: `--library` takes a folder of presets"
-            )));
-        }
-        Ok(Library::new(self.libraries.clone()))
     }
 }
 

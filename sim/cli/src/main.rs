@@ -7,7 +7,10 @@
 
 mod args;
 mod calibrate;
+mod collective;
 mod exit;
+mod json;
+mod layers;
 mod out;
 mod panics;
 mod probe;

@@ -10,8 +10,10 @@ use tunnel::ask;
 use tunnel::validate::{Wanted, published};
 use tunnel::{Prepared, Simulated, variants};
 
-use crate::args::{Layers, Output, ScenarioArgs};
+use crate::args::ScenarioArgs;
 use crate::exit::{self, Failure};
+use crate::json::pretty;
+use crate::layers::{Layers, Output};
 use crate::out::{Files, Folder};
 use crate::panics;
 use crate::progress::{Extent, during};
@@ -178,11 +180,6 @@ fn quoted(word: &str) -> String {
     }
     // Only a zero byte cannot be quoted, and no argument has one.
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
-}
-
-/// Indented JSON with a newline at its end.
-pub(crate) fn pretty(value: &serde_json::Value) -> String {
-    format!("{value:#}\n")
 }
 
 #[cfg(test)]

@@ -12,10 +12,11 @@ use tunnel::Simulator;
 use tunnel::studies::{self, FoundStudy};
 
 use crate::exit::Failure;
+use crate::json::pretty;
 use crate::out::{self, Files};
 use crate::panics;
 use crate::progress::{Extent, during};
-use crate::run::{command, pretty};
+use crate::run::command;
 
 use args::{MergeArgs, StudyVerb, Threads};
 pub(crate) use args::{SensitivityArgs, StudyArgs};

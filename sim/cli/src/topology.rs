@@ -11,8 +11,8 @@ use tunnel::networks::{NetworksQuery, networks};
 
 use crate::args::TopologyArgs;
 use crate::exit::Failure;
+use crate::json::pretty;
 use crate::out::{Files, Folder};
-use crate::run::pretty;
 
 /// Counts, bisection, diameter and cost: a table or JSON; with `--out` the network drawn. With `--compare` networks side
 /// by side.
@@ -40,7 +40,8 @@ impl TopologyArgs {
 
     fn networks(&self) -> Option<NetworksQuery> {
         let networks = self.compare.clone()?;
-        Some(NetworksQuery { networks, machine: self.machine() })
+        let MachineQuery { machine, sets } = self.machine();
+        Some(NetworksQuery { networks, machine, sets })
     }
 
     fn machine(&self) -> MachineQuery {

@@ -42,6 +42,7 @@ pub mod panics;
 mod prepare;
 pub mod replay;
 mod simulator;
+mod sourced;
 pub mod studies;
 pub mod summarize;
 #[cfg(test)]
@@ -53,4 +54,5 @@ pub mod variants;
 pub use error::TunnelError;
 pub use prepare::{Lowered, Prepared, Simulated, check, lower};
 pub use simulator::Simulator;
+pub use sourced::Sourced;
 pub use summarize::{Finished, Recorded, memory_rows, summary, timeline};

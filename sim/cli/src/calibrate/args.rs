@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use calibrate::design::Section;
 use clap::{Args, Subcommand};
 
-use crate::args::Collective;
+use crate::collective::Collective;
 
 /// Paragraphs are one line each: clap breaks them to the width of the terminal.
 pub(crate) const AFTER: &str = "\

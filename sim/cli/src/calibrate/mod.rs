@@ -18,8 +18,8 @@ use tunnel::fit::Ground;
 
 use self::args::{CalibrateArgs, CalibrateVerb};
 use self::samples::{Journal, Known};
-use crate::args::Layers;
 use crate::exit::{Failure, talk};
+use crate::layers::Layers;
 use crate::progress::Bar;
 
 /// What is named one by one of what went wrong.

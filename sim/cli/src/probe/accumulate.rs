@@ -5,8 +5,8 @@ use numerics::{Accumulator, Distribution, Format, NumericsError, Question};
 use tunnel::ask::{self, AccumulateReply};
 
 use crate::exit::Failure;
+use crate::json::pretty;
 use crate::progress::{Extent, during};
-use crate::run::pretty;
 
 /// Paragraphs are one line each: clap breaks them to the width of the terminal.
 pub(crate) const AFTER: &str = "\

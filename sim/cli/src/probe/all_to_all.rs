@@ -5,7 +5,7 @@ use tunnel::ask::{self, AllToAllReply, ScenarioQuery};
 
 use crate::args::AllToAllArgs;
 use crate::exit::Failure;
-use crate::run::pretty;
+use crate::json::pretty;
 
 /// One dispatch and one combine of a scenario's expert-parallel group, message by message.
 pub(crate) fn all_to_all(args: &AllToAllArgs) -> Result<String, Failure> {

@@ -4,13 +4,12 @@ use plan::{CollectiveAnswer, CollectiveQuestion};
 use report::format::{bytes, count, seconds};
 use tunnel::ask::{self, CollectivePlace, CollectiveQuery, DeviceQuery, LinksReply, Query};
 use units::{Bytes, BytesPerSec};
-use workloads::op;
 
 use super::kernel;
-use crate::args::{BareArgs, Collective, CollectiveArgs, NodeArgs};
+use crate::args::{BareArgs, CollectiveArgs, NodeArgs};
 use crate::exit::Failure;
+use crate::json::pretty;
 use crate::progress::{Extent, during};
-use crate::run::pretty;
 
 /// How long a collective takes.
 pub(crate) fn collective(args: &CollectiveArgs) -> Result<String, Failure> {
@@ -149,16 +148,4 @@ fn text(LinksReply(answer): &LinksReply) -> String {
         bytes(algorithm_bandwidth.get()),
         bytes(bus_bandwidth.get())
     )
-}
-
-impl From<Collective> for op::Collective {
-    fn from(what: Collective) -> Self {
-        match what {
-            Collective::AllToAll => Self::AllToAll,
-            Collective::AllReduce => Self::AllReduce,
-            Collective::AllGather => Self::AllGather,
-            Collective::ReduceScatter => Self::ReduceScatter,
-            Collective::SendRecv => Self::SendRecv,
-        }
-    }
 }

@@ -6,7 +6,7 @@ use tunnel::ask::{self, DecodeQuery, ModelQuery, ModelReply};
 
 use crate::args::ModelArgs;
 use crate::exit::Failure;
-use crate::run::pretty;
+use crate::json::pretty;
 
 /// Parameters, cache and arithmetic a token; with hardware the least time of a token.
 pub(crate) fn model(args: &ModelArgs) -> Result<String, Failure> {

@@ -6,7 +6,7 @@ use workloads::schedule::Schedule;
 
 use crate::args::ScheduleArgs;
 use crate::exit::Failure;
-use crate::run::pretty;
+use crate::json::pretty;
 
 /// Makespan and idle time of every rank.
 pub(crate) fn schedule(args: &ScheduleArgs) -> Result<String, Failure> {

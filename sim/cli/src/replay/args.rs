@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use topology::Routing;
 
-use crate::args::Layers;
+use crate::layers::Layers;
 
 /// Paragraphs are one line each: clap breaks them to the width of the terminal.
 pub(crate) const AFTER: &str = "\

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::args::{Layers, Output};
+use crate::layers::{Layers, Output};
 
 const STUDY_EXAMPLES: &str = "\
 Examples:

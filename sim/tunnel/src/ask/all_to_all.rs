@@ -5,8 +5,9 @@ use platform::{Delivery, ExchangeKind, ExchangeTemplate};
 use scenario::Library;
 use serde_json::{Value, json};
 
-use super::{ScenarioQuery, Sourced, sources};
+use super::ScenarioQuery;
 use crate::error::TunnelError;
+use crate::sourced::{Sourced, sources};
 
 /// One dispatch and one combine of a scenario's expert-parallel group.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,8 +10,8 @@ use units::Bytes;
 use workloads::op::Collective;
 
 use super::kernel::{DeviceQuery, KernelReply};
-use super::{Sourced, sources};
 use crate::error::TunnelError;
+use crate::sourced::{Sourced, sources};
 
 /// One collective with known hardware to itself.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,8 +4,8 @@ use calibrate::{Algorithm, Basis, Departure, EstimateKey, Profile, Question};
 use scenario::{Library, LoadedDevice};
 use serde_json::{Value, json};
 
-use super::{Sourced, sources};
 use crate::error::TunnelError;
+use crate::sourced::{Sourced, sources};
 
 /// Deviations of a normal beyond which a twentieth lies.
 const DEVIATIONS: f64 = 1.645;

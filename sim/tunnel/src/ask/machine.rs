@@ -5,9 +5,9 @@ use scenario::Library;
 use serde_json::{Value, json};
 use topology::{Bill, Expense, Network, Survey};
 
-use super::{Sourced, sources};
 use crate::error::TunnelError;
 use crate::fabric;
+use crate::sourced::{Sourced, sources};
 
 /// A machine and what is laid over it.
 #[derive(Clone, Debug, PartialEq, Eq)]

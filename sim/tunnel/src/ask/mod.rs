@@ -24,16 +24,15 @@ mod model;
 mod pair;
 mod schedule;
 
-use std::collections::BTreeSet;
-
 use plan::{Keep, Progress, Recording};
 use report::Summary;
-use scenario::{Leaf, Library};
+use scenario::Library;
 use serde_json::Value;
 
 use crate::error::TunnelError;
 use crate::networks::{NetworksQuery, NetworksReply, networks};
 use crate::prepare::{Prepared, lower};
+use crate::sourced::{Sourced, sources};
 use crate::summarize;
 
 pub use accumulate::{AccumulateReply, accumulate};
@@ -45,9 +44,6 @@ pub use machine::{MachineQuery, MachineReply, machine};
 pub use model::{DecodeQuery, ModelQuery, ModelReply, model};
 pub use pair::PairMeans;
 pub use schedule::{ScheduleQuery, ScheduleReply, schedule};
-
-/// Namespaces of machines and estimates.
-const INPUTS: [&str; 5] = ["cluster", "gpu", "node", "fabric", "profile"];
 
 /// A question to the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,15 +124,6 @@ pub struct RunReply {
     pub pair: PairMeans,
 }
 
-/// A reply, and what the machine and the estimates behind it name as their sources.
-#[derive(Clone, Debug)]
-pub struct Sourced<T> {
-    /// The reply.
-    pub reply: T,
-    /// Identifiers of facts are among these names.
-    pub sources: BTreeSet<String>,
-}
-
 /// Loads what a question names, and answers it.
 ///
 /// # Errors
@@ -168,14 +155,6 @@ fn run(query: &RunQuery, library: &Library) -> Result<Sourced<RunReply>, TunnelE
     let finished = simulated.finished(&prepared)?;
     let reply = RunReply { summary: summarize::summary(&finished)?, pair: PairMeans::of(&finished) };
     Ok(Sourced { reply, sources: sources(&prepared.loaded.leaves) })
-}
-
-/// Every name that some value of the machine or some estimate gives as its source. What a job says of its layout is the condition
-/// of what it is compared with, and uses nothing of it.
-pub(crate) fn sources(leaves: &[Leaf]) -> BTreeSet<String> {
-    let is_input = |leaf: &&Leaf| INPUTS.contains(&leaf.key.split('.').next().unwrap_or_default());
-    let inputs = leaves.iter().filter(is_input);
-    inputs.flat_map(|leaf| leaf.origin.sources()).map(str::to_owned).collect()
 }
 
 impl Query {
@@ -235,18 +214,6 @@ impl Reply {
 /// A number of some JSON by its key, dots between levels.
 pub(crate) fn number(json: &Value, key: &str) -> Option<f64> {
     json.pointer(&format!("/{}", key.replace('.', "/"))).and_then(Value::as_f64)
-}
-
-impl<T> Sourced<T> {
-    /// A reply that rests on no file of a machine.
-    fn without(reply: T) -> Self {
-        Self { reply, sources: BTreeSet::new() }
-    }
-
-    /// The same with another form of the reply.
-    pub(crate) fn map<U>(self, form: impl FnOnce(T) -> U) -> Sourced<U> {
-        Sourced { reply: form(self.reply), sources: self.sources }
-    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use units::Dollars;
 pub use error::NetworksError;
 pub use file::PublishedNetwork;
 
-use crate::ask::{MachineQuery, Sourced, sources};
 use crate::error::TunnelError;
+use crate::sourced::{Sourced, sources};
 use file::Networks;
 
 /// A file of networks and the machine that prices them.
@@ -22,8 +22,10 @@ use file::Networks;
 pub struct NetworksQuery {
     /// A preset's name, such as `64-ports`, or a file.
     pub networks: String,
-    /// Whose switches and wires have prices.
-    pub machine: MachineQuery,
+    /// Whose switches and wires have prices: a cluster or a scenario, a preset's name or a file.
+    pub machine: String,
+    /// Patches of it, `KEY=VALUE`.
+    pub sets: Vec<String>,
 }
 
 /// Networks at the prices of a fabric.
@@ -63,7 +65,7 @@ pub struct PricedNetwork {
 /// # Errors
 /// Mistakes in files and patches, networks that cannot be, a machine of other switches.
 pub fn networks(query: &NetworksQuery, library: &Library) -> Result<Sourced<NetworksReply>, TunnelError> {
-    let MachineQuery { machine, sets } = &query.machine;
+    let NetworksQuery { machine, sets, .. } = query;
     let loaded = scenario::load_machine(machine, sets, library)?;
     let fabric = &loaded.machine.fabric;
     let networks = file::read(&query.networks, library)?;

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use scenario::{Ask, Fact, Figure, Library, Standing};
 
 use super::observed::Observed;
-use crate::ask::{self, Query, Sourced};
+use crate::ask::{self, Query};
 use crate::error::TunnelError;
+use crate::sourced::Sourced;
 
 /// Reads the words of a command into a question. What has a command line knows its words; the library does not.
 pub type ReadQuery<'a> = &'a dyn Fn(&str) -> Result<Query, TunnelError>;

@@ -10,9 +10,10 @@ use super::asker::ReadQuery;
 use super::compare::{figure, row};
 use super::facts::FactBook;
 use super::observed::Observed;
-use crate::ask::{PairMeans, Query, Reply, RunReply, sources};
+use crate::ask::{PairMeans, Query, Reply, RunReply};
 use crate::error::TunnelError;
 use crate::prepare::Prepared;
+use crate::sourced::sources;
 use crate::summarize::Finished;
 
 /// Which of the published figures are wanted.

@@ -4,7 +4,7 @@ use calibrate::Direction;
 use clap::{Args, Subcommand, ValueEnum};
 use workloads::op::Precision;
 
-use crate::args::Layers;
+use crate::layers::Layers;
 
 /// Paragraphs are one line each: clap breaks them to the width of the terminal.
 pub(crate) const AFTER: &str = "\

@@ -8,7 +8,7 @@ use tunnel::ask::{self, DeviceQuery, KernelQuery, KernelReply};
 
 use self::args::{AttentionArgs, BytesArgs, DeviceArgs, KernelArgs, KernelKind, ProductArgs, RowsArgs};
 use crate::exit::Failure;
-use crate::run::pretty;
+use crate::json::pretty;
 
 /// How long a kernel takes, how sure that is, and what it rests on.
 pub(crate) fn kernel(args: &KernelArgs) -> Result<String, Failure> {
