@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use engine::{Actions, Handle, Task};
 use units::SimTime;
 
-use super::driver::{CANCELLED, RoutineDriver, Tag};
+use super::driver::{RoutineDriver, Tag};
 use super::gang::{Call, CallId, GangId, Next, Tabulated};
 use super::outcome::RankTotals;
 use super::routines::Routines;
-use super::sequencer::{CallPart, Event, Sequencer};
+use super::sequencer::{CANCELLED, CallPart, Event, Sequencer};
 use crate::label::Label;
 
 /// What was decided for a gang, and not yet ended by all its ranks.

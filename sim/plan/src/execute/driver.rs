@@ -15,15 +15,12 @@ use super::gang::CallId;
 use super::meet::{Exchanges, Rings};
 use super::outcome::{GangsOutcome, OpTotal, RankTotals};
 use super::routines::Routines;
-use super::sequencer::{Command, Commands, Event, Sequencer};
+use super::sequencer::{CANCELLED, Command, Commands, Event, Sequencer};
 use crate::PlanError;
 
 mod compute;
 mod exchange;
 mod streams;
-
-/// The wake after which cancelled calls are gone; no sequencer's.
-pub(super) const CANCELLED: u64 = u64::MAX;
 
 /// What the driver calls a task.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,10 @@ use engine::CapacityId;
 use platform::Message;
 use units::SimTime;
 
-use super::driver::CANCELLED;
 use super::gang::{CallId, GangId, Next};
+
+/// The token of the wake after which cancelled calls are gone: the driver's own.
+pub(super) const CANCELLED: u64 = u64::MAX;
 
 /// Decides what every gang of a job runs next: one implementation for each kind of job.
 ///
