@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scenario::stem;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use toml::Table;
 use units::Seconds;
 
+use crate::StudyError;
 use crate::draws::Draws;
 use crate::knob::{Change, changes};
+use crate::parse::parse;
 use crate::point::{Kind, Point};
 use crate::proposal::Proposal;
+use crate::subsets::{self, Together};
 use crate::sweep::{N_POINTS_MAX, Sweep};
-use crate::{StudyError, together};
 
 /// Draws of a study that does not say how many.
 const N_DRAWS: u32 = 64;
@@ -45,19 +46,6 @@ pub struct Study {
     pub timeline: Option<String>,
     sweeps: BTreeMap<String, Sweep>,
     place: String,
-}
-
-/// The `[together]` table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Together {
-    /// Names, in the order of the file.
-    pub proposals: Vec<String>,
-    /// Most subsets to run; where there are more, seeded orders of the proposals are sampled.
-    pub subsets_max: usize,
-    /// Seed of that sample.
-    pub seed: u64,
-    /// Duration of a step that the cheapest set must reach.
-    pub target: Option<Seconds>,
 }
 
 /// A study as a file holds it.
@@ -166,7 +154,7 @@ impl Study {
             points.extend(named);
         }
         if let Some(asked) = &self.together {
-            points.extend(together::points(asked, &self.proposals));
+            points.extend(subsets::points(asked, &self.proposals));
         }
         let mut names = BTreeSet::new();
         match points.iter().find(|point| !names.insert(point.name.as_str())) {
@@ -230,7 +218,7 @@ impl TogetherTable {
             let hint = "two values of one key have no sum: leave one of the two out, or write their union as a proposal of its own";
             return fault(format!("`{a}` and `{b}` change `{key}` to different values"), hint);
         }
-        let least = together::subsets_min(unique.len());
+        let least = subsets::subsets_min(unique.len());
         if !(least..=N_POINTS_MAX).contains(&self.subsets_max) {
             let message = format!("`subsets-max = {}` for {} proposals", self.subsets_max, unique.len());
             return fault(message, &format!("give {least} to {N_POINTS_MAX}"));
@@ -258,15 +246,4 @@ fn conflict<'a>(names: &'a [String], all: &[(String, Proposal)]) -> Option<(Stri
         }
     }
     None
-}
-
-/// TOML into a type, with the place of what is wrong.
-pub(crate) fn parse<T: DeserializeOwned>(place: &str, text: &str) -> Result<T, StudyError> {
-    toml::from_str(text).map_err(|error| {
-        let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];
-        let line = 1 + before.matches('\n').count();
-        let column = 1 + before.rsplit('\n').next().map_or(0, |line| line.chars().count());
-        let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-        StudyError::file(format!("{place}:{line}:{column}"), message, "scenarios/studies/README.md has every key")
-    })
 }

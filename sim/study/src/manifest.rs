@@ -12,7 +12,8 @@ use crate::file::Study;
 use crate::knob::Change;
 use crate::point::{Kind, Point};
 use crate::proposal::Proposal;
-use crate::tunnel::{Tunnel, caught};
+use crate::refusal::caught;
+use crate::tunnel::Tunnel;
 use crate::{Draws, StudyError};
 
 /// A study, decided: points with the identity of their plans. Holds no path, time or count of jobs.
@@ -105,7 +106,7 @@ impl Manifest {
         };
         let together = study.together.as_ref().map(|asked| TogetherEntry {
             proposals: asked.proposals.clone(),
-            orders: crate::together::orders(asked),
+            orders: crate::subsets::orders(asked),
             target: asked.target.map(units::Seconds::get),
         });
         let mut points: Vec<Entry> = points.par_iter().map(entry).collect();
@@ -146,7 +147,7 @@ impl Manifest {
     /// # Errors
     /// [`StudyError::File`] for what is no manifest.
     pub fn from_toml(place: &str, text: &str) -> Result<Self, StudyError> {
-        crate::file::parse(place, text)
+        crate::parse::parse(place, text)
     }
 
     /// Points to compute, each plan once, in their order: indices into [`Manifest::points`].

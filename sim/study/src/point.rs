@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::criterion::Criterion;
 use crate::knob::Change;
-use crate::tunnel::Refusal;
+use crate::refusal::Refusal;
 
 /// The share of the objective by which a better machine may make it worse; none where a tunnel has no such number.
 pub const ANOMALY: &str = "scheduling_anomaly";

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::StudyError;
-use crate::file::parse;
 use crate::knob::{Change, changes};
+use crate::parse::parse;
 
 /// A proposal: a file of `proposals/`, or a `[proposal.NAME]` table of a study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

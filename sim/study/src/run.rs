@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use crate::manifest::{Entry, Manifest, sets};
 use crate::point::{Finished, Results};
-use crate::tunnel::{Refusal, Tunnel, caught};
+use crate::refusal::{Refusal, caught};
+use crate::tunnel::Tunnel;
 use crate::{Shard, StudyError};
 
 /// Where finished points are kept, by key. Another shard may keep points at the same time.

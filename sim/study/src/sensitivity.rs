@@ -21,8 +21,9 @@ use crate::StudyError;
 use crate::criterion::Named;
 use crate::knob::{Amount, Change};
 use crate::point::{ANOMALY, is_false};
+use crate::refusal::{Refusal, caught};
 use crate::run::Progress;
-use crate::tunnel::{Refusal, Tunnel, caught};
+use crate::tunnel::Tunnel;
 
 /// How far a knob is turned, a share of its value.
 const TURN: f64 = 0.1;

@@ -3,94 +3,14 @@
 //! Were a gang's calls started together, a rank that is through with one would wait for the slowest of its gang, also where they
 //! exchange nothing; and a rank that waits for a message would hold the exchange that the call before still owes its peers.
 
-use std::collections::VecDeque;
-
-use engine::{Actions, Handle, Task};
+use engine::{Actions, Task};
 use units::SimTime;
 
-use super::driver::{RoutineDriver, Tag};
+use super::driver::RoutineDriver;
 use super::gang::{Call, CallId, GangId, Next, Tabulated};
-use super::outcome::RankTotals;
-use super::routines::Routines;
 use super::sequencer::{CANCELLED, CallPart, Event, Sequencer};
-use crate::label::Label;
-
-/// What was decided for a gang, and not yet ended by all its ranks.
-#[derive(Debug, Default)]
-pub(super) struct GangState {
-    decided: VecDeque<Decided>,
-    /// The number of the first of them.
-    first: u32,
-    standing: Standing,
-}
-
-/// How a gang stands with its sequencer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Standing {
-    /// It is asked when a rank has nothing left.
-    #[default]
-    Open,
-    /// It is not asked until it is to be.
-    Waiting,
-    Done,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Decided {
-    what: What,
-    n_arrived: u32,
-    /// Ranks that have ended it, or passed it over.
-    n_ended: u32,
-    /// The task of a tabulated call that runs.
-    task: Option<Handle>,
-    is_cancelled: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum What {
-    Call(Call),
-    Tabulated(Tabulated),
-}
-
-/// Where a rank stands.
-#[derive(Debug)]
-pub(super) struct RankState {
-    pub(super) gang: GangId,
-    /// Its place in the gang.
-    pub(super) member: u32,
-    /// The number of the call that it runs, or begins next.
-    pub(super) number: u32,
-    pub(super) running: bool,
-    /// What it runs.
-    pub(super) call: Call,
-    label: Label,
-    began: SimTime,
-    /// Points of the routine that streams have reached, a bit each.
-    pub(super) reached: Vec<u64>,
-    /// Messages that the next call waits for because they must have left.
-    pub(super) unsent: u32,
-    pub(super) totals: RankTotals,
-}
-
-impl RankState {
-    pub(super) fn of(routines: &Routines<'_>) -> Vec<Self> {
-        let gangs = routines.gangs.iter().enumerate();
-        let places = gangs.flat_map(|(gang, of)| (0..of.ranks.len() as u32).map(move |member| (gang, member)));
-        let state = |(gang, member)| Self {
-            gang: GangId(gang as u32),
-            member,
-            number: 0,
-            running: false,
-            call: Call::default(),
-            label: Label::default(),
-            began: SimTime::ZERO,
-            reached: Vec::new(),
-            unsent: 0,
-            totals: RankTotals::new(routines.n_labels),
-        };
-        places.map(state).collect()
-    }
-}
+use super::state::{Decided, RankState, Standing, What};
+use super::tag::Tag;
 
 impl<S: Sequencer> RoutineDriver<'_, S> {
     /// Begins a rank's next call, if one is decided and everything it needs is there.

@@ -10,50 +10,18 @@ use platform::{Message, RankResources};
 use units::SimTime;
 
 use super::Keep;
-use super::calls::{GangState, RankState};
 use super::gang::CallId;
 use super::meet::{Exchanges, Rings};
 use super::outcome::{GangsOutcome, OpTotal, RankTotals};
 use super::routines::Routines;
 use super::sequencer::{CANCELLED, Command, Commands, Event, Sequencer};
+use super::state::{GangState, RankState};
+use super::tag::{At, Tag};
 use crate::PlanError;
 
 mod compute;
 mod exchange;
 mod streams;
-
-/// What the driver calls a task.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Tag {
-    Ring {
-        at: At,
-        ring: u32,
-    },
-    Copying {
-        exchange: u32,
-        member: u32,
-    },
-    /// What a routine sends.
-    Message {
-        from: u32,
-        to: u32,
-        key: u32,
-    },
-    /// What a sequencer sends.
-    Sent {
-        token: u64,
-    },
-    Tabulated {
-        call: CallId,
-    },
-}
-
-/// A stream of a rank.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct At {
-    pub(super) rank: u32,
-    pub(super) stream: u8,
-}
 
 /// What the driver calls a list of tasks.
 #[derive(Clone, Copy, Debug)]

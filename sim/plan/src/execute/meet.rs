@@ -7,8 +7,8 @@ use units::SimTime;
 
 use platform::{ExchangeKind, ExchangeTemplate};
 
-use super::driver::At;
 use super::gang::{CallId, Gang};
+use super::tag::At;
 use crate::program::Ring;
 
 /// All-to-alls of a stream that a rank may be ahead of others of its group by: one running, one being arrived at.

@@ -8,6 +8,8 @@ mod meet;
 mod outcome;
 mod routines;
 mod sequencer;
+mod state;
+mod tag;
 mod tasks;
 mod train;
 

@@ -4,11 +4,11 @@ use engine::{Actions, Batch, Task};
 use units::SimTime;
 
 use super::{At, Listed, RoutineDriver, Tag};
-use crate::execute::calls::RankState;
 use crate::execute::gang::CallId;
 use crate::execute::meet::Arrival;
 use crate::execute::outcome::Ran;
 use crate::execute::sequencer::Sequencer;
+use crate::execute::state::RankState;
 use platform::{ExchangeKind, ExchangeTemplate};
 
 impl<'a, S: Sequencer> RoutineDriver<'a, S> {
