@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use units::Bytes;
 use workloads::op::{Collective, Op, OpKind, Output, Pass, Precision, Stream};
+use workloads::seen::Seen;
 
 /// One measurement: which kernel, on what sizes, on how many SMs.
 ///
@@ -297,7 +298,7 @@ impl Question {
                     keys: *keys,
                     qk: *qk,
                     value: *value,
-                    causal: *causal,
+                    seen: if *causal { Seen::Causal } else { Seen::All },
                 };
                 (kind, sms_all)
             }

@@ -42,6 +42,7 @@ pub mod model;
 pub mod op;
 pub mod parallel;
 pub mod schedule;
+pub mod seen;
 pub mod step;
 pub mod traffic;
 

@@ -2,6 +2,8 @@
 
 use units::{Bytes, Flops};
 
+use crate::seen::Seen;
+
 /// One mathematical operation of one rank.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Op {
@@ -178,8 +180,8 @@ pub enum OpKind {
         qk: u64,
         /// Value width.
         value: u64,
-        /// Whether a query sees only keys up to itself.
-        causal: bool,
+        /// Which keys a query sees.
+        seen: Seen,
     },
     /// Bound by memory: reads and writes each byte once, with some arithmetic outside the tensor cores.
     Stream {
@@ -303,10 +305,8 @@ impl Op {
             OpKind::GroupedGemm { tokens, n, k, .. } => {
                 2.0 * (tokens.iter().sum::<u64>() as f64) * (*n as f64) * (*k as f64)
             }
-            OpKind::Attention { heads, queries, keys, qk, value, causal, .. } => {
-                // Under the mask a query sees the keys up to its own: the last sees all, the first all but those of the others.
-                let seen = *keys as f64 - if *causal { *queries as f64 / 2.0 } else { 0.0 };
-                let pairs = (*heads as f64) * (*queries as f64) * seen.max(0.0);
+            OpKind::Attention { heads, queries, keys, qk, value, seen, .. } => {
+                let pairs = *heads as f64 * seen.pairs(*queries, *keys);
                 // Forward: QK^T and PV. Backward: QK^T again, dP, dQ, dK (query-key width thrice) and dV.
                 let width = if backward { 3 * qk + 2 * value } else { qk + value };
                 2.0 * pairs * (width as f64)

@@ -20,24 +20,20 @@ use crate::{AttentionTerm as Term, Direction, EstimateKey};
 
 impl Estimator<'_> {
     pub(super) fn attention(&self, op: &Op, sms: u32) -> Option<Asked> {
-        let OpKind::Attention { heads, kv_heads, queries, keys, qk, value, causal } = op.kind else { return None };
+        let OpKind::Attention { heads, kv_heads, queries, keys, qk, value, seen } = op.kind else { return None };
         let backward = op.pass == Pass::InputGradient;
         let direction = if backward { Direction::Backward } else { Direction::Forward };
         let key = |term| EstimateKey::Attention(direction, term);
         let estimate = |term| self.profile.value(key(term));
         let rows = estimate(Term::Rows);
         let (heads, shared) = (heads as f64, kv_heads as f64);
-        let (n_tiles, seen) = if (queries as f64) < rows {
+        let (n_tiles, walked) = if (queries as f64) < rows {
             ((shared * (heads / shared * queries as f64 / rows).ceil()), keys as f64)
         } else {
-            let of_head = (queries as f64 / rows).ceil();
-            // The i-th tile sees i tiles of keys before it and its own; earlier keys, where there are more keys, all.
-            let before = (keys as f64 - queries as f64).max(0.0);
-            let mean = before + rows * (of_head + 1.0) / 2.0;
-            (heads * of_head, if causal { mean.min(keys as f64) } else { keys as f64 })
+            (heads * (queries as f64 / rows).ceil(), seen.walked(queries, keys, rows))
         };
         let width = if backward { 3 * qk + 2 * value } else { qk + value } as f64;
-        let flops = 2.0 * rows * width * (seen + estimate(Term::Overhead)) * n_tiles;
+        let flops = 2.0 * rows * width * (walked + estimate(Term::Overhead)) * n_tiles;
         let products = Seconds::new(flops / (per_sm(self.device) * estimate(Term::Fraction) * f64::from(sms)));
         // Queries, output and their gradients once a query head, keys and values once a key-value head.
         let tensors = if backward { 2.0 } else { 1.0 };

@@ -4,6 +4,7 @@ use super::shape::Copies;
 use super::tape::{BF16, FP32, Linear, Tape};
 use super::{AttentionKernel, Shape};
 use crate::op::{Axis, Collective, OpKind, Pass, Stream};
+use crate::seen::Seen;
 
 /// Bytes of an element in E5M6, the 12-bit format the core's output is kept in, without its scale.
 const E5M6: f64 = 1.5;
@@ -144,7 +145,7 @@ impl Core {
             keys,
             qk: self.qk,
             value: self.value,
-            causal: true,
+            seen: Seen::Causal,
         };
         tape.push(pass, "attention-core", kind);
     }
