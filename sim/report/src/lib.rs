@@ -38,6 +38,7 @@ mod json;
 mod numbers;
 pub mod page;
 mod phases;
+mod shares;
 pub mod study;
 pub mod summary;
 pub mod table;

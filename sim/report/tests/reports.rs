@@ -116,7 +116,7 @@ fn an_empty_run_still_draws() {
     }
     let page = page(&summary, &timeline).expect("a page");
     assert!(page.contains("</html>") && !page.contains("NaN"));
-    assert!(report::terminal(&summary, &[], false).contains("0 s a step"));
+    assert!(report::terminal(&summary, &[], false).contains("0 s per step"));
 }
 
 #[test]

@@ -52,15 +52,15 @@ pub fn folded(plan: TrainPlan<'_>, program: &Program, step: SimSpan) -> String {
     };
     let folded = match caught(folded) {
         Ok(Ok(folded)) => folded,
-        Ok(Err(error)) => return format!("folded to one rank a stage the job does not run: {error}"),
-        Err(panic) => return format!("folded to one rank a stage the job does not run: {panic}"),
+        Ok(Err(error)) => return format!("folded to one rank per stage the job does not run: {error}"),
+        Err(panic) => return format!("folded to one rank per stage the job does not run: {panic}"),
     };
     if folded == step {
-        "folded to one rank a stage the step is the same, to the picosecond".to_owned()
+        "folded to one rank per stage the step is the same, to the picosecond".to_owned()
     } else {
         let change = folded.seconds() / step.seconds() - 1.0;
         format!(
-            "folded to one rank a stage the step would be {} ({})",
+            "folded to one rank per stage the step would be {} ({})",
             report::format::seconds(folded.seconds()),
             report::format::percent_signed(change)
         )

@@ -20,7 +20,7 @@ const WIDE: Sheet = Sheet::wide(240.0, 296.0);
 /// [`ReportError::NotFinite`].
 pub fn intervals(rows: &[ProposalRow]) -> Result<Figure, ReportError> {
     finite("proposals", &rows)?;
-    let title = "What each would be worth".to_owned();
+    let title = "Change of the step time per proposal".to_owned();
     Ok(Figure {
         name: "intervals".into(),
         caption:

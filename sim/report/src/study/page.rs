@@ -184,10 +184,12 @@ fn headline(summary: &StudySummary) -> Headline {
             (change(ran.change), format!("step time with {}{verdict}", row.name))
         }
         (None, Some(point)) if point.change < 0.0 => (change(point.change), format!("step time at {}", point.name)),
-        _ => (seconds(base.step_seconds), "a step of the base, which nothing here makes shorter".to_owned()),
+        _ => {
+            (seconds(base.step_seconds), "per step of the base; no proposal or sweep here makes it shorter".to_owned())
+        }
     };
     let lead = format!(
-        "The base is {}, {} a step, bound most by {}. Every result is a discrete-event simulation; nothing on this page \
+        "The base is {}, {} per step, bound most by {}. Every result is a discrete-event simulation; nothing on this page \
          was timed on a machine.",
         base.name,
         seconds(base.step_seconds),
@@ -226,9 +228,13 @@ fn keys(summary: &StudySummary) -> Vec<Key> {
         keys.push(key("points of sweeps", count(n_points), String::new()));
     }
     if summary.draws > 0 {
-        keys.push(key("draws", summary.draws.to_string(), "of what is not known, common to all points".to_owned()));
+        keys.push(key(
+            "draws",
+            summary.draws.to_string(),
+            "of uncertain estimates, the same for all points".to_owned(),
+        ));
     }
-    keys.push(key("weakest basis", base.made_of.basis.clone(), "that the base rests on".to_owned()));
+    keys.push(key("weakest basis", base.made_of.basis.clone(), "of the estimates that bind the base".to_owned()));
     keys
 }
 
@@ -236,7 +242,7 @@ impl TogetherPart {
     fn new(together: &TogetherSummary, base: f64) -> Result<Self, ReportError> {
         let target = match (&together.cheapest, together.target_seconds) {
             (Some(set), Some(target)) => format!(
-                "The cheapest set within {} is {}, at {} a step.",
+                "The cheapest set within {} is {}, at {} per step.",
                 seconds(target),
                 tables::names(set),
                 seconds(set.step_seconds)

@@ -165,7 +165,7 @@ impl KernelReply {
         let departures: Vec<String> = self.departures.iter().map(ToString::to_string).collect();
         let departures = departures.join(", ");
         (!departures.is_empty())
-            .then(|| format!("extrapolated: it rests on estimates measured with other values: {departures}"))
+            .then(|| format!("extrapolated: it rests on estimates that were measured at other values: {departures}"))
     }
 
     /// By the names that files and facts use.

@@ -65,7 +65,7 @@ fn elsewhere(run: &Finished<'_>, shares: &Shares) -> Option<String> {
     let (share, departures) = shares.elsewhere(&run.plan.site.profile)?;
     let departures: Vec<String> = departures.iter().map(ToString::to_string).collect();
     Some(format!(
-        "extrapolated: {} of the time rests on estimates measured with other values: {}",
+        "extrapolated: {} of the time rests on estimates that were measured at other values: {}",
         percent(share),
         departures.join(", ")
     ))
@@ -75,7 +75,7 @@ fn elsewhere(run: &Finished<'_>, shares: &Shares) -> Option<String> {
 fn replicas(run: &Finished<'_>) -> Option<String> {
     let hidden = run.plan.job.policy.data_parallel == DataParallel::Hidden && run.program.layout.per_stage > 1;
     hidden
-        .then(|| "replicas reduce and gather beside chunks, and take no port from the chunks' own messages".to_owned())
+        .then(|| "replicas reduce and gather beside chunks; the model takes no port bandwidth from the chunks' own messages for that".to_owned())
 }
 
 fn folding(run: &Finished<'_>) -> Option<String> {
@@ -89,24 +89,25 @@ fn folding(run: &Finished<'_>) -> Option<String> {
     );
     Some(match &run.program.pool {
         Some(pool) if run.plan.job.traffic.router != Router::Balanced => format!(
-            "{ranks}; each has the fullest load of its expert-parallel group ({:.3} of the mean) and waits for nobody; \
-             the time waited is an estimate, what a mean rank would wait for the fullest, and a part of the compute here",
+            "{ranks}; each simulated rank carries the load of its group's busiest rank ({:.3} of the mean), so it never \
+             waits in an all-to-all; the waiting time is an estimate for a mean rank and is counted as compute here",
             pool.max_over_mean().mean
         ),
-        _ => format!("{ranks}; the others do the same at the same time"),
+        _ => format!("{ranks}; the other ranks do the same work at the same time"),
     })
 }
 
 fn sampling(run: &Finished<'_>) -> Option<String> {
     let is_one = run.plan.job.traffic.router != Router::Balanced && run.plan.job.traffic.samples == 1;
-    (is_one && run.program.pool.is_some())
-        .then(|| "one sampled batch (`traffic.samples`): its sampling error is not known".to_owned())
+    (is_one && run.program.pool.is_some()).then(|| {
+        "expert picks were sampled once (`traffic.samples` = 1), so the sampling error is not known".to_owned()
+    })
 }
 
 fn bf16_weights(run: &Finished<'_>) -> Option<String> {
     let policy = &run.plan.job.policy;
     (!policy.keep_bf16_weights && run.plan.job.precision != LinearPrecision::Bf16).then(|| {
-        "to fit, weights of FP8 layers are kept in FP8 alone (`policy.keep-bf16-weights`): assumed, not published"
+        "to fit in memory, weights of FP8 layers are kept in FP8 only (`policy.keep-bf16-weights`): assumed, not published"
             .to_owned()
     })
 }
@@ -144,5 +145,5 @@ fn moving_average(run: &Finished<'_>) -> Option<String> {
     let rate = plan.site.machine.node.host.pcie_rate.get() * plan.site.profile.value(EstimateKey::HostFraction);
     let time = size / rate;
     let fits = if time <= run.step() { "hides under the next step" } else { "does NOT hide under the next step" };
-    Some(format!("the moving average: {} a rank to the host in {}, which {fits}", bytes(size), seconds(time)))
+    Some(format!("moving average: {} per rank to the host in {}, which {fits}", bytes(size), seconds(time)))
 }
