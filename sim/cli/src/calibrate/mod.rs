@@ -82,7 +82,7 @@ fn ask(args: &CalibrateArgs, ground: Option<&Ground<'_>>, path: &Path) -> Result
     let questions = design(&facts, args.quick, &args.only);
     let Journal { records, mut file } = Journal::open(path)?;
     let bar = Bar::of_parts(args.quiet);
-    let mut seen = |progress: session::Progress<'_>| {
+    let mut seen = |progress: session::SessionProgress<'_>| {
         let Some(bar) = &bar else { return };
         let next = progress.next.map(text).unwrap_or_default();
         bar.show(&next, (progress.n_done as u64, progress.n_questions as u64));

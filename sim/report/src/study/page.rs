@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
-use super::{MadeOf, ProposalResult, ProposalRow, Ran, StudySummary, TogetherSummary};
+use super::{MadeOf, ProposalResult, ProposalRow, ProposalRun, StudySummary, TogetherSummary};
 use super::{sensitivity, tables};
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
@@ -165,7 +165,7 @@ fn some_if(is_there: bool, figure: impl FnOnce() -> Result<Figure, ReportError>)
     is_there.then(figure).transpose().map(|figure| figure.map(shown))
 }
 
-fn ran(row: &ProposalRow) -> Option<&Ran> {
+fn ran(row: &ProposalRow) -> Option<&ProposalRun> {
     match &row.result {
         ProposalResult::Ran(ran) => Some(ran),
         ProposalResult::Failed(_) => None,
@@ -206,13 +206,13 @@ fn keys(summary: &StudySummary) -> Vec<Key> {
     let mut keys = vec![key("step of the base", seconds(base.step_seconds), interval.unwrap_or_default())];
     let n = summary.proposals.len();
     if n > 0 {
-        let results: Vec<&Ran> = summary.proposals.iter().filter_map(ran).collect();
+        let results: Vec<&ProposalRun> = summary.proposals.iter().filter_map(ran).collect();
         let n_failed = n - results.len();
         let failed = if n_failed > 0 { format!("{n_failed} without a result") } else { String::new() };
         keys.push(key("proposals", n.to_string(), failed));
         if summary.draws > 0 {
-            let decided = |ran: &&&Ran| ran.decided == Some(true);
-            let (shorter, others): (Vec<&Ran>, Vec<&Ran>) =
+            let decided = |ran: &&&ProposalRun| ran.decided == Some(true);
+            let (shorter, others): (Vec<&ProposalRun>, Vec<&ProposalRun>) =
                 results.iter().filter(decided).partition(|ran| ran.change < 0.0);
             keys.push(key(
                 "surely shorter",

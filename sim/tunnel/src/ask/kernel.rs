@@ -188,9 +188,9 @@ impl KernelReply {
     }
 }
 
-impl From<plan::Answer> for KernelReply {
-    fn from(answer: plan::Answer) -> Self {
-        let plan::Answer { time, low, high, basis, limit, implementation, departures } = answer;
+impl From<plan::TimeAlone> for KernelReply {
+    fn from(answer: plan::TimeAlone) -> Self {
+        let plan::TimeAlone { time, low, high, basis, limit, implementation, departures } = answer;
         let limit = limit.name().to_owned();
         let [seconds, low, high] = [time, low, high].map(units::Seconds::get);
         Self { seconds, low, high, basis, limit, implementation, algorithm: None, departures }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use report::study::{Hand, MadeOf, ProposalResult, ProposalRow, Ran, StudyBase};
+use report::study::{Hand, MadeOf, ProposalResult, ProposalRow, ProposalRun, StudyBase};
 use study::{Answer, Expectation, PointKind, PointRow};
 
 /// What stands before the name of what binds, and of a basis, among results.
@@ -67,7 +67,7 @@ fn result(row: &PointRow, base: f64) -> ProposalResult {
     };
     let interval = difference.low.zip(difference.high);
     let by = difference.decided_by.iter().map(|by| (by.estimate.clone(), by.share));
-    ProposalResult::Ran(Ran {
+    ProposalResult::Ran(ProposalRun {
         step_seconds,
         change: difference.share,
         interval: interval.map(|(low, high)| [low / base, high / base]),
