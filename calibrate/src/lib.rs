@@ -38,7 +38,8 @@ mod subject;
 pub use basis::Basis;
 pub use bench::{Bench, BenchError};
 pub use demand::{
-    Algorithm, Call, CannotRun, CollectiveDemand, Demand, Estimator, Lacking, Spread, Traffic, lacking, traffic,
+    Algorithm, CannotRun, CollectiveCall, CollectiveDemand, Demand, Estimator, Lacking, Spread, Traffic, lacking,
+    traffic,
 };
 pub use departure::Departure;
 pub use draw::{carried, interval};

@@ -92,7 +92,7 @@ impl Records {
 
 /// How far a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress<'a> {
+pub struct SessionProgress<'a> {
     /// Questions of this session that have been asked; those answered before are in neither number.
     pub n_done: usize,
     /// Questions of this session.
@@ -130,7 +130,7 @@ pub fn run(
     questions: &[Question],
     existing: &Records,
     out: &mut impl Write,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(SessionProgress<'_>),
 ) -> io::Result<Report> {
     let machine = bench.fingerprint().id();
     let questions = order(questions, &existing.answered(&machine));
@@ -140,7 +140,7 @@ pub fn run(
     let mut report = Report { machine, n_before: questions.n_before, ..Report::default() };
     let n_questions = questions.open.len();
     for (n_done, question) in questions.open.into_iter().enumerate() {
-        progress(Progress { n_done, n_questions, next: Some(question) });
+        progress(SessionProgress { n_done, n_questions, next: Some(question) });
         match measure(bench, question) {
             Ok(reading) => {
                 let sample = Sample { question: question.clone(), reading, machine: report.machine.clone() };
@@ -155,7 +155,7 @@ pub fn run(
             }
         }
     }
-    progress(Progress { n_done: n_questions, n_questions, next: None });
+    progress(SessionProgress { n_done: n_questions, n_questions, next: None });
     Ok(report)
 }
 
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn progress_counts_to_the_end() {
         let mut seen = Vec::new();
-        let mut see = |progress: Progress<'_>| seen.push((progress.n_done, progress.n_questions));
+        let mut see = |progress: SessionProgress<'_>| seen.push((progress.n_done, progress.n_questions));
         run(&mut Mock::new(7), &questions(), &Records::default(), &mut Vec::new(), &mut see).unwrap();
         let n_questions = questions().len();
         assert_eq!(seen, (0..=n_questions).map(|n_done| (n_done, n_questions)).collect::<Vec<_>>());

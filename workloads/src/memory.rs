@@ -9,7 +9,7 @@
 //! Assumptions: chunks in flight are all at their fullest at once, and what lives only inside a pass is bounded by the
 //! largest op of a forward and of a backward chunk ([`Footprint`] items `exchange`, `workspace` and `weight-gradient
 //! operands`). Where it breaks: a schedule that puts off weight gradients past the moment of most chunks in flight
-//! keeps more; the fragmentation of an allocator is not counted (leave room in [`Job::reserved`]).
+//! keeps more; the fragmentation of an allocator is not counted (leave room in [`FootprintInput::reserved`]).
 
 mod kept;
 mod workspace;
@@ -44,7 +44,7 @@ pub struct Held {
 
 /// What the memory of a rank depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Job<'a> {
+pub struct FootprintInput<'a> {
     /// The model.
     pub model: &'a Model,
     /// The layout.
@@ -82,7 +82,7 @@ impl Footprint {
 
 /// What a rank that holds the stages `held` needs.
 #[must_use]
-pub fn footprint(job: &Job<'_>, held: &[Held]) -> Footprint {
+pub fn footprint(job: &FootprintInput<'_>, held: &[Held]) -> Footprint {
     let mut items = states(job, held);
     items.extend(activations(job, held));
     items.push(item("exchange", workspace::exchange(job)));
@@ -94,7 +94,7 @@ pub fn footprint(job: &Job<'_>, held: &[Held]) -> Footprint {
 }
 
 /// Weights, their FP8 copies, gradients, optimizer.
-fn states(job: &Job<'_>, held: &[Held]) -> Vec<Item> {
+fn states(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
     let stages: Vec<Stage> = held.iter().map(|held| held.stage.clone()).collect();
     let params = held_params(job.model, job.parallel, &stages);
     let all = (params.common + params.experts) as f64;
@@ -112,7 +112,7 @@ fn states(job: &Job<'_>, held: &[Held]) -> Vec<Item> {
 }
 
 /// Kept activations of layers, of MTP modules' inputs, and what the heads keep.
-fn activations(job: &Job<'_>, held: &[Held]) -> Vec<Item> {
+fn activations(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
     let (mut layers, mut ends, mut logits) = (0.0, 0.0, 0.0_f64);
     for Held { stage, chunks } in held {
         let chunks = f64::from(*chunks);

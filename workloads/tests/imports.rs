@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use workloads::import::chakra::wire::{self, Attribute, Node, Value};
+use workloads::import::chakra::wire::{self, Attribute, Value, WireNode};
 use workloads::import::chakra::{self, File};
 use workloads::import::simai::{self, Pipeline};
 use workloads::import::{Graph, ImportError};
@@ -44,16 +44,16 @@ fn attribute() -> impl Strategy<Value = Attribute> {
         .prop_map(move |(name, value)| Attribute { name: names[name].to_owned(), value })
 }
 
-fn node() -> impl Strategy<Value = Node> {
+fn node() -> impl Strategy<Value = WireNode> {
     let after = proptest::collection::vec(0_u64..8, 0..4);
     (0_u64..8, -1_i32..9, after, any::<u64>(), proptest::collection::vec(attribute(), 0..6)).prop_map(
-        |(id, kind, data_deps, duration_micros, attr)| Node {
+        |(id, kind, data_deps, duration_micros, attr)| WireNode {
             id,
             kind,
             data_deps,
             duration_micros,
             attr,
-            ..Node::default()
+            ..WireNode::default()
         },
     )
 }

@@ -17,7 +17,7 @@ use workloads::op::{Op, OpKind};
 use crate::{EstimateKey, Profile};
 
 pub use cannot::{CannotRun, Lacking, lacking};
-pub use collective::{Algorithm, Call, CollectiveDemand, Spread, Traffic, traffic};
+pub use collective::{Algorithm, CollectiveCall, CollectiveDemand, Spread, Traffic, traffic};
 
 /// What an op asks of a device on some SMs.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use topology::Device;
 use units::{Bytes, Seconds};
 
-use crate::{Call, EstimateKey, Estimator, Profile, Question, Sample, Spread};
+use crate::{CollectiveCall, EstimateKey, Estimator, Profile, Question, Sample, Spread};
 
 pub use errors::{Errors, Miss};
 pub use family::{Family, families, fit};
@@ -74,7 +74,7 @@ fn quickest<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<&'a Sample> {
 pub fn predict(device: &Device, profile: &Profile, question: &Question) -> Option<(Seconds, EstimateKey)> {
     let estimator = Estimator::new(device, profile);
     if let Question::Collective { what, ranks, bytes, sms } = question {
-        let call = Call { what: *what, bytes: Bytes::new(*bytes as f64), sms: *sms };
+        let call = CollectiveCall { what: *what, bytes: Bytes::new(*bytes as f64), sms: *sms };
         let demand = estimator.collective(&call, &Spread::node(*ranks));
         return Some((demand.alone(), demand.limit));
     }

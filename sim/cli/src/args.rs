@@ -31,13 +31,13 @@ Exit codes:
 
 /// Paragraphs are one line each: clap breaks them to the width of the terminal.
 const ALL_TO_ALL: &str = "\
-`seconds` is the time of one alone on the machine, counts and barriers included, mean over the sampled batches. \
+`seconds` is the time of one alone on the machine, counts and barriers included, mean over the sampled picks. \
 `scale_up_bytes` and `scale_out_bytes` are summed over the ranks of one group; what stays on a device is in neither.
 
-`algorithm_bandwidth` is what the public kernels report, in bytes per second and rank: tokens of a rank x nodes a token \
-reaches, its own included, x bytes of a token / seconds. In a group within one node, ranks take the place of nodes; \
+`algorithm_bandwidth` is the figure that the public kernels report, in bytes per second and rank: tokens per rank x nodes that a \
+token reaches, its own included, x bytes per token / seconds. In a group within one node, ranks take the place of nodes; \
 under `policy.exchange=direct`, the experts it picks: bytes of all copies, as tests of low-latency kernels count. \
-`transfer_seconds` and `transfer_bandwidth` leave counts and barriers out, as most published benchmarks do. The outermost `seconds` is of \
+`transfer_seconds` and `transfer_bandwidth` leave counts and barriers out, as most published benchmarks do. The outermost `seconds` covers \
 both, one after the other.";
 
 const COLLECTIVE: &str = "\
@@ -51,18 +51,18 @@ rank for reduce-scatter; the message for send-recv.
 In an all-to-all every ordered pair of ranks is one flow; in a ring, every step of every rank.";
 
 const VALIDATE: &str = "\
-Every fact of `scenarios/published/` that names a command of this program as its `ask` is compared with what the command answers; \
-the error is simulated less published, over published. A fact that an input of its own prediction names as its source is marked as \
-used and counts in no median. With `--family`, every case is printed.
+Every fact of `scenarios/published/` that names a command of this program as its `ask` is compared with the result of that command. \
+The error is (simulated - published) / published. A fact is marked as used, and counts in no median, if an input of its own \
+prediction names it as a source. With `--family`, every case is printed.
 
-`--set` goes over every scenario that is asked. `--out` writes `validation.json`, `validation.html`, `cases.md` and `parity.svg`.";
+`--set` overrides a value of every scenario that is run. `--out` writes `validation.json`, `validation.html`, `cases.md` and `parity.svg`.";
 
 const MODEL: &str = "\
 Parameters without multi-token-prediction modules; the key-value cache in BF16; training arithmetic as MFU counts it, forward and \
 backward, without recomputation and MTP.
 
-With `--hardware` also the least time of a token in decoding, were nothing but dispatch and combine to take time: `--tokens` a \
-device, FP8 out and BF16 back, one expert a device, two micro-batches in turns, over the scale-up fabric where it holds \
+With `--hardware` also the least time per token in decoding, if only dispatch and combine took time: `--tokens` per \
+device, FP8 out and BF16 back, one expert per device, two micro-batches in turns, over the scale-up fabric where it holds \
 `--ranks`, else over the NICs, each at its whole rate.";
 
 /// A wind tunnel for GPU clusters: describe a machine and a job, run the job through a simulation, change one line.
@@ -75,27 +75,27 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Say whether a scenario can run, without running it
+    /// Check whether a scenario can run, without running it
     Check(ScenarioArgs),
-    /// Print everything a scenario decides, each value with where it was written
+    /// Print every value of a scenario, with the line that it was written on
     Plan(ScenarioArgs),
     /// Simulate a scenario
     #[command(after_long_help = EXAMPLES)]
     Run(ScenarioArgs),
-    /// Count a machine's switches and wires, and draw it
+    /// Count the switches and wires of a machine, and draw it
     Topology(TopologyArgs),
-    /// Ask the model one question
+    /// Simulate one kernel, collective, schedule or sum alone
     #[command(subcommand)]
     Probe(Probe),
     /// Run a job that another tool wrote: a Chakra execution trace or a SimAI workload file
     #[command(after_long_help = REPLAY)]
     Replay(ReplayArgs),
-    /// Hold the model against what was published
+    /// Compare the model with published figures
     #[command(after_long_help = VALIDATE)]
     Validate(ValidateArgs),
-    /// Ask what proposals, sweeps and draws come to beside a base scenario
+    /// Compare proposals and sweeps with a base scenario, with intervals over draws
     Study(StudyArgs),
-    /// Say what moves a scenario's step, knob by knob
+    /// Rank parameters by how much each changes the step time
     Sensitivity(SensitivityArgs),
     /// Measure GPUs and write what was measured as a profile
     #[command(after_long_help = CALIBRATE)]
@@ -116,8 +116,7 @@ pub(crate) struct ScenarioArgs {
 pub(crate) struct TopologyArgs {
     /// A cluster or a scenario: a preset's name or a file
     pub(crate) machine: String,
-    /// Instead, set networks of a file side by side, at the prices of this machine: a preset's name, such as `64-ports`, or a
-    /// file
+    /// Instead, compare the networks of a file at the prices of this machine: a preset's name, such as `64-ports`, or a file
     #[arg(long, value_name = "NAME")]
     pub(crate) compare: Option<String>,
     #[command(flatten)]
@@ -128,21 +127,21 @@ pub(crate) struct TopologyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Probe {
-    /// How long a pipeline schedule takes, and how long its ranks idle
+    /// Time of a pipeline schedule, and idle time of its ranks
     Schedule(ScheduleArgs),
-    /// How long one dispatch and one combine take alone
+    /// Time of one dispatch and one combine alone
     #[command(after_long_help = ALL_TO_ALL)]
     AllToAll(AllToAllArgs),
-    /// How long one kernel takes alone on a device
+    /// Time of one kernel alone on a device
     #[command(after_long_help = KERNEL)]
     Kernel(KernelArgs),
-    /// How long a collective takes: on links of bare rates, or on known hardware
+    /// Time of a collective: on links of bare rates, or on known hardware
     #[command(after_long_help = COLLECTIVE)]
     Collective(CollectiveArgs),
-    /// What follows from a model's dimensions: parameters, cache, arithmetic, the least time of a token
+    /// Parameters, cache and arithmetic per token of a model, and the least time per token
     #[command(after_long_help = MODEL)]
     Model(ModelArgs),
-    /// What a long sum loses in a tensor core's accumulator
+    /// Accuracy that a long sum loses in a tensor core's accumulator
     #[command(after_long_help = ACCUMULATE)]
     Accumulate(AccumulateArgs),
 }
@@ -152,10 +151,10 @@ pub(crate) struct ScheduleArgs {
     /// 1f1b, interleaved, zb1p, dual-pipe or dual-pipe-v
     #[arg(long)]
     pub(crate) schedule: String,
-    /// Pipeline ranks; for dual-pipe-v, stages: two a rank
+    /// Pipeline ranks; for dual-pipe-v, stages: two per rank
     #[arg(long)]
     pub(crate) stages: u32,
-    /// Micro-batches of a step, both directions together
+    /// Micro-batches per step, both directions together
     #[arg(long)]
     pub(crate) micro_batches: u32,
     /// Cost of a forward chunk, in any unit of time
@@ -170,7 +169,7 @@ pub(crate) struct ScheduleArgs {
     /// Cost of an overlapped pair; without it, that of both halves one after the other
     #[arg(long)]
     pub(crate) fb: Option<f64>,
-    /// Stages a rank holds under `interleaved`
+    /// Stages per rank under `interleaved`
     #[arg(long, default_value_t = 2)]
     pub(crate) virtual_stages: u8,
     /// Print JSON
@@ -193,7 +192,7 @@ pub(crate) struct AllToAllArgs {
 pub(crate) struct ModelArgs {
     /// A preset's name or a file
     pub(crate) model: String,
-    /// Tokens of a sequence in training
+    /// Tokens per sequence in training
     #[arg(long, default_value_t = 4096)]
     pub(crate) sequence: u64,
     /// A hardware preset's name or a file
@@ -202,7 +201,7 @@ pub(crate) struct ModelArgs {
     /// Ranks that the experts are spread over
     #[arg(long, requires = "hardware")]
     pub(crate) ranks: Option<u32>,
-    /// Tokens of a device in one micro-batch
+    /// Tokens per device in one micro-batch
     #[arg(long, default_value_t = 32)]
     pub(crate) tokens: u64,
     #[command(flatten)]
@@ -238,7 +237,7 @@ pub(crate) struct BareArgs {
     /// Nodes
     #[arg(long)]
     pub(crate) nodes: Option<u32>,
-    /// Devices of a node, each with a NIC
+    /// Devices per node, each with a NIC
     #[arg(long)]
     pub(crate) devices: Option<u32>,
     /// Rate of a device's scale-up port, one direction, for example "160 GB/s"

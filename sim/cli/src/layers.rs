@@ -9,7 +9,7 @@ use crate::exit::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Layers {
-    /// Lay a value over the scenario: the value is TOML, quotes around text are optional
+    /// Override one value, for example `--set gpu.sms=144` (TOML; quotes around strings are optional)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
     /// Look for presets in this folder first
@@ -19,7 +19,7 @@ pub(crate) struct Layers {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Output {
-    /// Write files to this folder: new, empty, or of the same run before
+    /// Write files to this folder, which must be new, empty, or of the same run
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Print JSON

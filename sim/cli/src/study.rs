@@ -7,7 +7,7 @@ mod text;
 use std::num::NonZeroUsize;
 
 use serde_json::json;
-use study::{Answer, InMemory, Manifest, Progress, Shard, Store, StudyError};
+use study::{Answer, InMemory, Manifest, Shard, Store, StudyError, StudyProgress};
 use tunnel::Simulator;
 use tunnel::studies::{self, FoundStudy};
 
@@ -51,7 +51,7 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
     let store: &dyn Store = folder.as_ref().map_or(&memory, |folder| folder);
     // A shard that is run again, after a machine failed, goes on where it was.
     let resume = args.resume || args.shard.is_some();
-    let progress = Progress::default();
+    let progress = StudyProgress::default();
     let run = || study::run(&manifest, &tunnel, store, shard, resume, &progress);
     let n_run = while_running(&progress, args.output.quiet, run).map_err(|error| why(error, &manifest, &tunnel))?;
     if args.shard.is_some() {
@@ -73,7 +73,7 @@ fn merged(args: &MergeArgs) -> Result<String, Failure> {
 
 /// The answer, its tables and its page into the folder.
 fn finish(folder: &Folder, manifest: &Manifest, answer: &Answer, quiet: bool) -> Result<(), Failure> {
-    let (progress, base) = (Progress::default(), folder.base().display().to_string());
+    let (progress, base) = (StudyProgress::default(), folder.base().display().to_string());
     let page = || studies::page((manifest, answer), &base, &build(), &progress);
     let page = while_running(&progress, quiet, page)?;
     Ok(folder.finish(answer, &Files::made(page))?)
@@ -139,7 +139,7 @@ fn turned(args: &SensitivityArgs) -> Result<String, Failure> {
         }
         None => None,
     };
-    let progress = Progress::default();
+    let progress = StudyProgress::default();
     let ask = || while_running(&progress, args.output.quiet, || study::sensitivity(&tunnel, &progress));
     let found = args.threads.install(ask)??;
     if let Some(folder) = folder {
@@ -151,7 +151,7 @@ fn turned(args: &SensitivityArgs) -> Result<String, Failure> {
 }
 
 /// Does some work, and shows how many of its runs are done.
-fn while_running<T>(progress: &Progress, quiet: bool, work: impl FnOnce() -> T) -> T {
+fn while_running<T>(progress: &StudyProgress, quiet: bool, work: impl FnOnce() -> T) -> T {
     let count = || (progress.done(), progress.of());
     during("running points", Extent::Counted(&count), quiet, work)
 }

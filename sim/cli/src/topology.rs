@@ -72,7 +72,7 @@ fn as_text(reply: &MachineReply) -> String {
     let ports =
         survey.leaf_ports.map(|ports| format!("leaf ports  {}\n", tunnel::fabric::spelled(ports))).unwrap_or_default();
     let mut text = format!(
-        "{name}\n\n{counts}\n\n{ports}bisection   {}, one direction\ndiameter    {} switches, {}\n\n{}\n\na device    {}\n",
+        "{name}\n\n{counts}\n\n{ports}bisection   {}, one direction\ndiameter    {} switches, {}\n\n{}\n\nper device    {}\n",
         survey.bisection,
         survey.diameter.switches,
         seconds(survey.diameter.latency.get()),
@@ -81,7 +81,7 @@ fn as_text(reply: &MachineReply) -> String {
     );
     if survey.wires.nic > 0 {
         let usd = dollars(reply.network_usd_per_endpoint());
-        text.push_str(&format!("an endpoint {usd} of switches and wires\n"));
+        text.push_str(&format!("per endpoint  {usd} for switches and wires\n"));
     }
     notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
     text

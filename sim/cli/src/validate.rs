@@ -19,7 +19,7 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<String, Failure> {
     let baseline = args.baseline.as_deref().map(baseline).transpose()?;
     let facts = FactBook::read(&args.published, &library)?.of_families(&args.family).map_err(usage)?;
     let asking = || tunnel::validate::validate(&facts, &args.layers.sets, &library, &words::query);
-    let validation = during("asking", Extent::Unknown, args.output.quiet, asking)?;
+    let validation = during("comparing", Extent::Unknown, args.output.quiet, asking)?;
     let json = report::validation_json(&validation)?;
     let text = report::validation_text(&validation, !args.family.is_empty());
     if let Some(out) = &args.output.out {

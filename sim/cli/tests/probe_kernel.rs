@@ -184,6 +184,6 @@ fn the_two_forms_of_a_collective_do_not_mix() {
         parts.iter().for_each(|part| assert!(ended.err.contains(part), "no `{part}` in {}", ended.err));
     };
     ask("", &["the machine is missing", "--hardware", "--nodes"]);
-    ask(" --nodes 2 --ranks 8", &["`--nodes`", "`--ranks`", "ask one"]);
+    ask(" --nodes 2 --ranks 8", &["`--nodes`", "`--ranks`", "use one"]);
     ask(" --nodes 2 --devices 8", &["`--scale-up` is missing"]);
 }

@@ -21,7 +21,7 @@ pub(crate) const K_MAX: usize = 1 << 20;
 
 /// What the elements of both matrices are drawn from, before they are scaled to the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Distribution {
+pub enum OperandDistribution {
     /// Standard normal: products cancel, and truncation errors with them.
     Normal,
     /// Magnitude of a standard normal: sums grow with K, and every truncation takes away.
@@ -32,7 +32,7 @@ pub enum Distribution {
     HalfUniform,
 }
 
-impl Distribution {
+impl OperandDistribution {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Normal, Self::HalfNormal, Self::Uniform, Self::HalfUniform];
 
@@ -65,13 +65,13 @@ impl Distribution {
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct SumQuestion {
     /// Format of both operands.
     pub format: Format,
     /// Products in a sum, at most 2^20.
     pub k: usize,
     /// What the operands are drawn from.
-    pub distribution: Distribution,
+    pub distribution: OperandDistribution,
     /// How products are added.
     pub accumulator: Accumulator,
     /// Of the draws: equal seeds, equal answers.
@@ -93,7 +93,7 @@ pub struct Loss {
     pub n_outputs: usize,
 }
 
-impl Question {
+impl SumQuestion {
     /// Draws operands, adds their products as the accumulator does and in `f64`, and compares.
     ///
     /// 16 to 64 trials of 16 x 16 outputs are sampled, each of matrices of its own. The elements of a matrix are

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::error::NumericsError;
 use crate::format::Format;
-use crate::loss::{Distribution, K_MAX, Loss, Sums};
+use crate::loss::{K_MAX, Loss, OperandDistribution, Sums};
 use crate::scale::{Granularity, Quantized, ScaleKind, ScaledDot};
 
 /// Rows of A and of B in one trial.
@@ -25,7 +25,7 @@ pub struct ScaledQuestion {
     /// Products in a sum, at most 2^20.
     pub k: usize,
     /// What the operands are drawn from, before they are quantized.
-    pub distribution: Distribution,
+    pub distribution: OperandDistribution,
     /// How products are added, and where scales are applied.
     pub dot: ScaledDot,
     /// Of the draws: equal seeds, equal answers, and equal operands for every `dot`.

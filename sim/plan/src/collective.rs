@@ -6,7 +6,7 @@
 //! rank are one task, since each waits for the one before. There is no latency and no loss: the answer is the
 //! bandwidth bound, found by the engine.
 
-use calibrate::{Algorithm, Call, Spread, Traffic, traffic};
+use calibrate::{Algorithm, CollectiveCall, Spread, Traffic, traffic};
 use engine::{Actions, Capacity, CapacityId, Driver, Finished, Record, Resources, Task, run};
 use topology::InNetwork;
 use units::{Bytes, BytesPerSec, Seconds};
@@ -133,7 +133,7 @@ impl Ports {
         let CollectiveQuestion { what, n_nodes, n_devices, nic, bytes, .. } = self.question;
         let spread = Spread { per_node: n_devices, n_nodes, nic, ..Spread::node(n as u32) };
         let Traffic { up, out, .. } =
-            traffic(Algorithm::Ring, &Call::new(what, bytes), &spread, InNetwork::None).unwrap_or_default();
+            traffic(Algorithm::Ring, &CollectiveCall::new(what, bytes), &spread, InNetwork::None).unwrap_or_default();
         for from in 0..n {
             let to = (from + 1) % n;
             let task = Task::new(())

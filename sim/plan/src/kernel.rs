@@ -1,6 +1,8 @@
 //! One kernel alone on a device, or one collective alone in a node: the lowering of a step, asked one question.
 
-use calibrate::{Algorithm, Basis, Call, Departure, Estimate, EstimateKey, Estimator, Profile, Spread, interval};
+use calibrate::{
+    Algorithm, Basis, CollectiveCall, Departure, Estimate, EstimateKey, Estimator, Profile, Spread, interval,
+};
 use engine::{Resources, TaskGraph, run};
 use platform::{Kernel, PortRates};
 use topology::Device;
@@ -14,7 +16,7 @@ const N_DRAWS: u64 = 256;
 
 /// How long one thing takes with the machine to itself.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct TimeAlone {
     /// Seconds of one call in a stream that never runs dry; for a collective, of the slowest rank.
     pub time: Seconds,
     /// Fifth percentile over the spreads of the estimates ([`calibrate::interval`]).
@@ -35,7 +37,7 @@ pub struct Answer {
 ///
 /// # Errors
 /// Where the op is no kernel, `sms` is none or more than the device has, or the device cannot do the arithmetic.
-pub fn kernel(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<Answer, PlanError> {
+pub fn kernel(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<TimeAlone, PlanError> {
     check_sms(device, sms)?;
     answer(profile, &|profile| alone(device, profile, op, sms))
 }
@@ -44,7 +46,7 @@ pub fn kernel(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<A
 #[derive(Clone, Debug, PartialEq)]
 pub struct CollectiveAlone {
     /// How long it takes.
-    pub answer: Answer,
+    pub answer: TimeAlone,
     /// By what.
     pub algorithm: Algorithm,
 }
@@ -57,7 +59,7 @@ pub struct CollectiveAlone {
 pub fn collective_alone(
     device: &Device,
     profile: &Profile,
-    call: &Call,
+    call: &CollectiveCall,
     spread: &Spread,
     algorithm: Option<Algorithm>,
 ) -> Result<CollectiveAlone, PlanError> {
@@ -91,7 +93,7 @@ fn check_sms(device: &Device, sms: u32) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn answer(profile: &Profile, asked: Asked<'_>) -> Result<Answer, PlanError> {
+fn answer(profile: &Profile, asked: Asked<'_>) -> Result<TimeAlone, PlanError> {
     let (time, limit) = asked(profile)?;
     let mut times = Vec::with_capacity(N_DRAWS as usize);
     for draw in 0..N_DRAWS {
@@ -101,7 +103,7 @@ fn answer(profile: &Profile, asked: Asked<'_>) -> Result<Answer, PlanError> {
     let estimates = rests_on(profile, limit, time, asked)?;
     let basis = estimates.iter().map(|estimate| estimate.basis).max().unwrap_or(Basis::Measured);
     let implementation = profile.get(limit).implementation.clone();
-    Ok(Answer { time, low, high, basis, limit, implementation, departures: Departure::union(estimates) })
+    Ok(TimeAlone { time, low, high, basis, limit, implementation, departures: Departure::union(estimates) })
 }
 
 /// Runs the kernel as a step would: SMs held, memory and tensor array drawn from.

@@ -32,7 +32,7 @@
 //! where traffic is balanced, a little late where it is not (`tests/steps/folding.rs`).
 //!
 //! Beside the way lies [`sums()`]: how a plan adds the products of its linear layers, for whoever asks what that loses.
-//! Jobs that other tools wrote ([`workloads::import::Job`]) have no model and no plan: [`replay()`] runs them on a machine.
+//! Jobs that other tools wrote ([`workloads::import::Graph`]) have no model and no plan: [`replay()`] runs them on a machine.
 //!
 //! This crate does not know files, spans, units of people or printing; it draws no random number that the plan's seed does
 //! not give.
@@ -64,7 +64,7 @@ pub use execute::{
     Keep, Lane, Next, OpTotal, Outcome, PooledPorts, Ports, Progress, Ran, RankTotals, Routines, Sequencer, StreamSpan,
     Tabulated, run, run_gangs,
 };
-pub use kernel::{Answer, CollectiveAlone, collective_alone, kernel};
+pub use kernel::{CollectiveAlone, TimeAlone, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
 pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};

@@ -1,9 +1,9 @@
 //! What a rank's memory holds at its fullest.
 
 use units::Bytes;
-use workloads::memory::{Footprint, Held, Job, footprint};
+use workloads::memory::{Footprint, FootprintInput, Held, footprint};
 use workloads::step::Load;
-use workloads::traffic::Pool;
+use workloads::traffic::PicksPool;
 
 use crate::layout::Layout;
 use crate::lower::{expert_layout, n_micro_batches, sampled, shape};
@@ -15,14 +15,14 @@ use crate::{PlanError, TrainPlan};
 ///
 /// # Errors
 /// When the job cannot be placed, scheduled or sampled.
-pub fn memory(plan: TrainPlan<'_>, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanError> {
+pub fn memory(plan: TrainPlan<'_>, pool: Option<&PicksPool>) -> Result<Vec<RankMemory>, PlanError> {
     let schedule = plan.job.policy.schedule;
     let pp = plan.job.parallel.pp;
     let slots = schedule.slots(pp, n_micro_batches(plan)?)?;
     let stages = workloads::parallel::stage_layers(&plan.job.model, &plan.job.parallel.stages);
     let shape = shape(plan);
     let load = pool.map_or_else(|| Load::balanced(&plan.job.model, &shape), fullest);
-    let job = Job {
+    let job = FootprintInput {
         model: &plan.job.model,
         parallel: &plan.job.parallel,
         shape: &shape,
@@ -50,7 +50,7 @@ pub fn memory(plan: TrainPlan<'_>, pool: Option<&Pool>) -> Result<Vec<RankMemory
 ///
 /// # Errors
 /// As [`memory`], and when the fullest rank needs more than its device has.
-pub fn check_memory(plan: TrainPlan<'_>, pool: Option<&Pool>) -> Result<Vec<RankMemory>, PlanError> {
+pub fn check_memory(plan: TrainPlan<'_>, pool: Option<&PicksPool>) -> Result<Vec<RankMemory>, PlanError> {
     let ranks = memory(plan, pool)?;
     let fullest = ranks.iter().max_by(|a, b| a.total.get().total_cmp(&b.total.get()));
     match fullest {
@@ -68,7 +68,7 @@ pub fn check_memory(plan: TrainPlan<'_>, pool: Option<&Pool>) -> Result<Vec<Rank
 ///
 /// # Errors
 /// When the job cannot be placed or the traffic not sampled.
-pub fn sample(plan: TrainPlan<'_>) -> Result<Option<Pool>, PlanError> {
+pub fn sample(plan: TrainPlan<'_>) -> Result<Option<PicksPool>, PlanError> {
     let layout = Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
     Ok(match expert_layout(plan, &layout) {
         Some(experts) => Some(sampled(&plan.job.traffic, &experts)?),
@@ -82,7 +82,7 @@ fn of(rank: u32, footprint: &Footprint, capacity: Bytes) -> RankMemory {
 }
 
 /// The largest load of any rank in any batch.
-fn fullest(pool: &Pool) -> Load {
+fn fullest(pool: &PicksPool) -> Load {
     let ranks = pool.batches().iter().flat_map(|batch| (0..batch.n_ranks()).map(move |rank| (batch, rank)));
     let most = ranks.max_by_key(|(batch, rank)| batch.rows_total(*rank));
     most.map_or_else(Load::default, |(batch, rank)| Load {

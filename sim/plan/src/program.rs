@@ -7,7 +7,7 @@ use platform::{ExchangeTemplate, Kernel, Leg, Message, RankResources};
 use topology::Network;
 use workloads::op::Pass;
 use workloads::schedule::{Chunk, Slot};
-use workloads::traffic::Pool;
+use workloads::traffic::PicksPool;
 
 use crate::layout::Layout;
 use crate::routine::Routine;
@@ -42,7 +42,7 @@ pub struct Program {
     /// Dispatch and combine of every sampled batch.
     pub exchanges: Vec<[ExchangeTemplate; 2]>,
     /// Sampled batches; `None` for a dense model.
-    pub pool: Option<Pool>,
+    pub pool: Option<PicksPool>,
     /// Messages between neighboring stages.
     pub messages: Messages,
     /// What follows the last chunk, by pipeline rank.

@@ -4,7 +4,7 @@ use plan::{Imported, replay};
 use proptest::prelude::*;
 use topology::Routing;
 use units::{Bytes, Flops, Seconds};
-use workloads::import::{Graph, Node, ProcessGroup, Trace, Work};
+use workloads::import::{Graph, GraphNode, ProcessGroup, Trace, Work};
 use workloads::op::Collective;
 
 /// What all ranks do in one round: a node each rank runs alone, or one they meet in.
@@ -44,7 +44,7 @@ fn job() -> impl Strategy<Value = Graph> {
 }
 
 fn trace(rank: u32, n_ranks: u32, rounds: &[(Round, bool)]) -> Trace {
-    let mut nodes: Vec<Node> = Vec::new();
+    let mut nodes: Vec<GraphNode> = Vec::new();
     let micros = |time: u32| Seconds::new(f64::from(time) * 1e-6);
     let size = |size: u32| Bytes::new(f64::from(size) * 1e4);
     for (index, (round, waits)) in rounds.iter().enumerate() {
@@ -65,7 +65,7 @@ fn trace(rank: u32, n_ranks: u32, rounds: &[(Round, bool)]) -> Trace {
         let before = nodes.len() as u32;
         for work in works {
             let after = if *waits { (0..before).collect() } else { Vec::new() };
-            nodes.push(Node { name: format!("round {index}"), work, after });
+            nodes.push(GraphNode { name: format!("round {index}"), work, after });
         }
     }
     Trace { name: format!("rank {rank}"), nodes }

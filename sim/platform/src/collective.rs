@@ -1,6 +1,6 @@
 //! The part of a collective that one rank takes. The formula is `calibrate`'s, shared with fits and probes.
 
-use calibrate::{Algorithm, Call, CollectiveDemand, EstimateKey};
+use calibrate::{Algorithm, CollectiveCall, CollectiveDemand, EstimateKey};
 use engine::Task;
 use units::SimSpan;
 
@@ -24,7 +24,7 @@ pub struct Leg {
 }
 
 impl Leg {
-    pub(crate) fn of(platform: &Platform<'_>, group: &Group, call: &Call) -> Self {
+    pub(crate) fn of(platform: &Platform<'_>, group: &Group, call: &CollectiveCall) -> Self {
         platform.estimator().collective(call, &group.spread).into()
     }
 

@@ -17,7 +17,7 @@ use engine::{Capacity, Resources, Task, TaskGraph};
 use topology::{DeviceId, Forwarding, Ordering};
 use units::{Seconds, SimSpan, SimTime};
 use workloads::step::Exchange;
-use workloads::traffic::Batch;
+use workloads::traffic::Picks;
 
 use crate::way::way_seconds;
 use crate::{Placement, Platform, PlatformError};
@@ -155,7 +155,7 @@ impl ExchangeGroup {
     ///
     /// # Errors
     /// A fault of the engine, which finds how long it takes alone.
-    pub fn exchange(&self, picks: &Batch, kind: ExchangeKind) -> Result<ExchangeTemplate, PlatformError> {
+    pub fn exchange(&self, picks: &Picks, kind: ExchangeKind) -> Result<ExchangeTemplate, PlatformError> {
         whole(self, picks, kind)
     }
 
@@ -211,7 +211,7 @@ fn relay_pairs(placement: Placement, spread: &ExpertSpread, n_ranks_job: u32) ->
 }
 
 /// Every message of every rank.
-fn whole(wires: &ExchangeGroup, batch: &Batch, kind: ExchangeKind) -> Result<ExchangeTemplate, PlatformError> {
+fn whole(wires: &ExchangeGroup, batch: &Picks, kind: ExchangeKind) -> Result<ExchangeTemplate, PlatformError> {
     let n_ranks = batch.n_ranks();
     let mut draft = Draft {
         kind,
@@ -227,7 +227,7 @@ fn whole(wires: &ExchangeGroup, batch: &Batch, kind: ExchangeKind) -> Result<Exc
 }
 
 /// To relays over the network, and from them to the ranks of their nodes.
-fn forwarded(wires: &ExchangeGroup, batch: &Batch, draft: &mut Draft) {
+fn forwarded(wires: &ExchangeGroup, batch: &Picks, draft: &mut Draft) {
     let (n_nodes, devices) = (wires.n_nodes, wires.devices);
     for rank in 0..batch.n_ranks() {
         let (node, local) = (rank / devices, rank % devices);
@@ -248,7 +248,7 @@ fn forwarded(wires: &ExchangeGroup, batch: &Batch, draft: &mut Draft) {
 }
 
 /// From every rank to every other that experts are picked of.
-fn straight(wires: &ExchangeGroup, batch: &Batch, draft: &mut Draft) {
+fn straight(wires: &ExchangeGroup, batch: &Picks, draft: &mut Draft) {
     let ends = wires.hands.direct_ends(draft.kind);
     let is_near = |rank: u32, other: u32| rank / wires.devices == other / wires.devices;
     draft.on_way = Some(direct::mean_copies(batch, |rank, other| !is_near(rank, other)));

@@ -1,7 +1,7 @@
 //! What anything on this machine costs: a machine made ready, and the only maker of prices and of the engine's tasks.
 //!
 //! ```
-//! use calibrate::Call;
+//! use calibrate::CollectiveCall;
 //! use platform::{Placement, Platform};
 //! use scenario::{Library, load_cluster};
 //! use topology::Routing;
@@ -13,7 +13,7 @@
 //! let platform = Platform::new(&site.machine, &site.profile, placement, Routing::Adaptive)?;
 //! // Two nodes of eight: a ring leaves each node through eight NICs.
 //! let group = platform.group(&[(0..16).collect()])?;
-//! let leg = platform.collective(&group, &Call::new(Collective::AllReduce, Bytes::new(1e9)));
+//! let leg = platform.collective(&group, &CollectiveCall::new(Collective::AllReduce, Bytes::new(1e9)));
 //! assert!(leg.out[0] * 4.0 < leg.up[0]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use calibrate::{Call, CannotRun, Estimator, Profile};
+use calibrate::{CannotRun, CollectiveCall, Estimator, Profile};
 use topology::{Machine, Network, Routing};
 
 use crate::ports::PortRates;
@@ -122,7 +122,7 @@ impl<'a> Platform<'a> {
 
     /// The part of a collective that each rank of a group takes, by the quickest algorithm that the library and the machine have.
     #[must_use]
-    pub fn collective(&self, group: &Group, call: &Call) -> Leg {
+    pub fn collective(&self, group: &Group, call: &CollectiveCall) -> Leg {
         Leg::of(self, group, call)
     }
 

@@ -10,7 +10,7 @@ const N_ROWS_MAX: usize = 16;
 /// The makespan, what of it is exposed communication, and how each rank spends it. The name is that of the machine.
 pub(crate) fn screen(common: &Common, result: &ImportedResult) -> String {
     let mut text = format!(
-        "{}   {} of {} ranks simulated on {} ({})   {} nodes\ncommunication exposed {} ({} of the time), mean over ranks\n\n{}\n",
+        "{}   {} of {} ranks simulated on {} ({})   {} nodes\ncommunication: {} exposed ({} of the time), mean over ranks\n\n{}\n",
         seconds(result.makespan_seconds),
         count(result.n_simulated.into()),
         count(common.n_ranks.into()),

@@ -4,7 +4,7 @@
 //! is pure and turns them into text or bytes, the same ones each time.
 //!
 //! ```
-//! use report::{Common, JobResult, Lane, Phase, Phases, Span, SpanKind, StepResult, Summary, Timeline};
+//! use report::{Common, JobResult, Track, Phase, Phases, Span, SpanKind, StepResult, Summary, Timeline};
 //!
 //! let forward = Phase { name: "forward", kind: Some(SpanKind::Forward), seconds: 4.0 };
 //! let bubble = Phase { name: "bubble", kind: None, seconds: 0.5 };
@@ -12,7 +12,7 @@
 //! let result = JobResult::Step(StepResult { step_seconds: 4.5, ..StepResult::default() });
 //! let summary = Summary { common, result, ..Summary::default() };
 //! let chunk = Span { name: "F 0".into(), kind: SpanKind::Forward, start: 0.0, end: 1.0 };
-//! let lane = Lane { process: "rank 0".into(), thread: "chunks".into(), spans: vec![chunk] };
+//! let lane = Track { process: "rank 0".into(), thread: "chunks".into(), spans: vec![chunk] };
 //! let timeline = Timeline { lanes: vec![lane] };
 //!
 //! assert!(report::terminal(&summary, &[], false).contains("4.500 s"));
@@ -38,6 +38,7 @@ mod json;
 mod numbers;
 pub mod page;
 mod phases;
+mod shares;
 pub mod study;
 pub mod summary;
 pub mod table;
@@ -57,7 +58,7 @@ pub use study::{
 pub use summary::*;
 pub use table::{Column, Row, Table};
 pub use terminal::terminal;
-pub use timeline::{Lane, Span, SpanKind, Timeline};
+pub use timeline::{Span, SpanKind, Timeline, Track};
 pub use validation::{
     Case, FamilyOf, Score, Uncovered, Validation, Worst, validation_json, validation_markdown, validation_page,
     validation_text,

@@ -163,8 +163,8 @@ fn lead(summary: &Common) -> String {
         "every one of them".to_owned()
     };
     format!(
-        "A discrete-event simulation of one optimizer step on {} ranks, {simulated}, in {} tasks. Nothing on this \
-         page was timed on a machine unless it says so.",
+        "A discrete-event simulation of one optimizer step on {} ranks, {simulated}, in {} tasks. Published \
+         figures aside, nothing on this page was timed on a machine.",
         count(summary.n_ranks.into()),
         count(summary.n_tasks)
     )
@@ -179,9 +179,9 @@ fn keys(summary: &Common, result: &StepResult) -> Vec<Key> {
     let training = summary.cost.training.unwrap_or_default();
     vec![
         key("MFU, causal", percent(result.mfu.causal), format!("{} non-causal", percent(result.mfu.non_causal))),
-        key("tokens a day", large(result.tokens_per_day), String::new()),
+        key("tokens per day", large(result.tokens_per_day), String::new()),
         key(
-            "TFLOP/s a GPU, causal",
+            "TFLOP/s per GPU, causal",
             format!("{:.0}", result.tflops_per_gpu.causal),
             format!("{:.0} non-causal", result.tflops_per_gpu.non_causal),
         ),
@@ -225,8 +225,8 @@ fn fitted(comparisons: &[Comparison]) -> String {
             )
         }
         used => format!(
-            "{} of {} are marked as used: estimates of this run name them as sources, so that agreement there proves \
-             nothing, and medians leave them out. Nothing was fitted to the others.",
+            "{} of {} are marked as used: estimates of this run name them as sources. Agreement with those figures proves \
+             nothing, so medians leave them out. Nothing was fitted to the others.",
             count(used),
             count(n)
         ),

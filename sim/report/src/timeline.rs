@@ -6,12 +6,12 @@ use crate::error::ReportError;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timeline {
     /// One lane per recorded rank and stream.
-    pub lanes: Vec<Lane>,
+    pub lanes: Vec<Track>,
 }
 
 /// What one stream of one rank did.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lane {
+pub struct Track {
     /// For example `rank 0 (stage 0)`.
     pub process: String,
     /// `chunks`, `compute` or `communication`.
@@ -56,7 +56,7 @@ pub enum SpanKind {
     Wait,
 }
 
-impl Lane {
+impl Track {
     /// Process and thread, for messages.
     #[must_use]
     pub fn name(&self) -> String {

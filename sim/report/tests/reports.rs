@@ -4,8 +4,8 @@ mod markup;
 
 use report::figures::{self, Figure};
 use report::{
-    Common, Comparison, JobResult, Lane, LinkRow, MemoryRow, PageInput, Phase, Phases, ReportError, Span, SpanKind,
-    StepResult, Summary, Timeline,
+    Common, Comparison, JobResult, LinkRow, MemoryRow, PageInput, Phase, Phases, ReportError, Span, SpanKind,
+    StepResult, Summary, Timeline, Track,
 };
 use topology::Picture;
 
@@ -48,7 +48,7 @@ fn summary() -> Summary {
 
 fn timeline() -> Timeline {
     let span = |kind, start, end| Span { name: NASTY.into(), kind, start, end };
-    let lane = |thread: &str, spans| Lane { process: NASTY.into(), thread: thread.into(), spans };
+    let lane = |thread: &str, spans| Track { process: NASTY.into(), thread: thread.into(), spans };
     let chunks = vec![span(SpanKind::Forward, 0.0, 0.0), span(SpanKind::Overlapped, 0.0, 10.0)];
     Timeline {
         lanes: vec![
@@ -116,7 +116,7 @@ fn an_empty_run_still_draws() {
     }
     let page = page(&summary, &timeline).expect("a page");
     assert!(page.contains("</html>") && !page.contains("NaN"));
-    assert!(report::terminal(&summary, &[], false).contains("0 s a step"));
+    assert!(report::terminal(&summary, &[], false).contains("0 s per step"));
 }
 
 #[test]

@@ -8,13 +8,13 @@ mod invented;
 use report::figures::Figure;
 use report::format::{change, seconds};
 use report::study::{ProposalResult, StudyBase, StudySummary};
-use report::{BeforeAfter, Lane, ReportError, Span, SpanKind, StudyInput, Timeline};
+use report::{BeforeAfter, ReportError, Span, SpanKind, StudyInput, Timeline, Track};
 
 use markup::{NASTY, assert_no_way_out, assert_page, well_formed};
 
 fn timeline() -> Timeline {
     let span = |kind, start, end| Span { name: NASTY.into(), kind, start, end };
-    let lane = |thread: &str, spans| Lane { process: NASTY.into(), thread: thread.into(), spans };
+    let lane = |thread: &str, spans| Track { process: NASTY.into(), thread: thread.into(), spans };
     let chunks = vec![span(SpanKind::Forward, 0.0, 1.0), span(SpanKind::Overlapped, 1.0, 10.0)];
     Timeline {
         lanes: vec![

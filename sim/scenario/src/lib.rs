@@ -65,4 +65,4 @@ pub use load::{
 };
 pub use origin::Origin;
 pub use print::{canonical_text, digest, digest_of, plan_toml};
-pub use published::{Ask, Fact, Family, Figure, Published, Standing, published};
+pub use published::{Ask, Fact, FactFamily, FactFigure, Published, Standing, published};

@@ -16,14 +16,14 @@ pub struct Published {
     /// Sorted by identifier.
     pub facts: Vec<Fact>,
     /// What is said of families; a fact may be of a family that another file speaks of.
-    pub families: Vec<Family>,
+    pub families: Vec<FactFamily>,
     /// Factor from base units (seconds, bytes, fractions, counts) to each unit that compared facts have.
     pub units: BTreeMap<String, f64>,
 }
 
 /// Facts that stand together: one table of one publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Family {
+pub struct FactFamily {
     /// Its name, for example `deepgemm_dense`.
     pub name: String,
     /// What it is of, in a few words.
@@ -74,7 +74,7 @@ pub struct Ask {
     /// Command lines of the program, without its name; the answers of several add up.
     pub commands: Vec<String>,
     /// What of the answer.
-    pub figure: Figure,
+    pub figure: FactFigure,
     /// The answer times this,
     pub times: f64,
     /// or this over the answer: work, where a rate was published.
@@ -85,7 +85,7 @@ pub struct Ask {
 
 /// A figure of what a command came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Figure {
+pub enum FactFigure {
     /// A key of its JSON, dots between levels.
     Key(String),
     /// Sums of ops in overlapped pairs, each `NAME PASS + NAME PASS`, over the runs of its first or of one after ` / `.
@@ -145,9 +145,9 @@ fn names_in(root: &Table, table: &str) -> Vec<String> {
     inner.map(|inner| inner.keys().cloned().collect()).unwrap_or_default()
 }
 
-fn family(reader: &mut Reader<'_>, name: &str) -> Family {
+fn family(reader: &mut Reader<'_>, name: &str) -> FactFamily {
     let key = |part: &str| format!("{FAMILIES}.{name}.{part}");
-    Family {
+    FactFamily {
         name: name.to_owned(),
         about: reader.text(&key("about")),
         group: optional(reader, &key("group")),
@@ -193,13 +193,13 @@ fn asked(reader: &mut Reader<'_>, id: &str) -> Ask {
     let key = |name: &str| join(id, name);
     let figures: Vec<&str> = ["answer", "ops", "pair"].into_iter().filter(|name| reader.has(&key(name))).collect();
     let figure = match figures[..] {
-        ["answer"] => Figure::Key(reader.text(&key("answer"))),
-        ["ops"] => Figure::Ops(reader.texts(&key("ops"))),
-        ["pair"] => Figure::Pair(reader.text(&key("pair"))),
+        ["answer"] => FactFigure::Key(reader.text(&key("answer"))),
+        ["ops"] => FactFigure::Ops(reader.texts(&key("ops"))),
+        ["pair"] => FactFigure::Pair(reader.text(&key("pair"))),
         _ => {
             let message = format!("`{id}` takes exactly one of `answer`, `ops` and `pair`");
             reader.refuse(id, message, Some("say which figure of what is asked answers it".to_owned()));
-            Figure::Key(String::new())
+            FactFigure::Key(String::new())
         }
     };
     let mut factor = |name: &str| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scenario::{Family, Kind, Library, Published, Standing, load_machine, published};
+use scenario::{FactFamily, Kind, Library, Published, Standing, load_machine, published};
 use units::{Bytes, BytesPerSec, FlopsPerSec};
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -154,7 +154,7 @@ fn every_fact_is_of_a_family_and_asked_or_left_out_for_a_reason() {
         .iter()
         .map(|name| published(name, &library).unwrap_or_else(|mistakes| panic!("{mistakes}")))
         .collect();
-    let families: BTreeMap<&str, &Family> =
+    let families: BTreeMap<&str, &FactFamily> =
         files.iter().flat_map(|file| &file.families).map(|family| (family.name.as_str(), family)).collect();
     for fact in files.iter().flat_map(|file| &file.facts) {
         let id = &fact.id;

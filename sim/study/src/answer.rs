@@ -13,7 +13,7 @@ use crate::criterion::{Criterion, Named};
 use crate::decide::{Decider, deciders};
 use crate::interval::{Interval, Verdict};
 use crate::manifest::{Entry, Manifest};
-use crate::point::{Finished, Kind, is_false};
+use crate::point::{FinishedPoint, PointKind, is_false};
 use crate::run::Store;
 use crate::together::{self, TogetherAnswer};
 use crate::{Change, StudyError};
@@ -36,7 +36,7 @@ pub struct Answer {
     /// What all others are compared with.
     pub base: Base,
     /// All others, in the order of the study.
-    pub points: Vec<Row>,
+    pub points: Vec<PointRow>,
     /// The base and every proposal that adds the products of its GEMMs otherwise, with what their sums lose; empty where
     /// none does. What that is of, and what not, says [`crate::ARITHMETIC`].
     pub arithmetic: Vec<Arithmetic>,
@@ -75,11 +75,11 @@ pub struct Base {
 
 /// A point beside the base.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct PointRow {
     /// Its name.
     pub name: String,
     /// Why it was run.
-    pub kind: Kind,
+    pub kind: PointKind,
     /// What it changes.
     pub patch: BTreeMap<String, toml::Value>,
     /// Digest of its plan; empty where it has none.
@@ -181,7 +181,7 @@ impl Answer {
             return Err(StudyError::BaseRun(base.error.unwrap_or_else(|| format!("it has no `{}`", criterion.name))));
         };
         let beside = Beside { manifest, base: &base, criterion: &criterion, objective };
-        let points: Vec<Row> =
+        let points: Vec<PointRow> =
             others.iter().map(|entry| Ok(beside.row(entry, get(entry, store)?))).collect::<Result<_, StudyError>>()?;
         let values = points.iter().map(|row| (row.name.as_str(), row.objective.value));
         let values = values.chain([(entry.point.name.as_str(), Some(objective))]).collect();
@@ -218,8 +218,8 @@ impl Answer {
 
     /// What gains most over the base first, what has no result last.
     #[must_use]
-    pub fn by_gain(&self, a: &Row, b: &Row) -> Ordering {
-        let share = |row: &Row| row.difference.as_ref().map(|difference| difference.share);
+    pub fn by_gain(&self, a: &PointRow, b: &PointRow) -> Ordering {
+        let share = |row: &PointRow| row.difference.as_ref().map(|difference| difference.share);
         match (share(a), share(b)) {
             (Some(a), Some(b)) => self.criterion.order(a, b),
             (a, b) => a.is_none().cmp(&b.is_none()),
@@ -242,7 +242,7 @@ impl Answer {
     }
 }
 
-fn asked_of_arithmetic<'a>(manifest: &'a Manifest, base: f64, rows: &[Row]) -> Vec<Asked<'a>> {
+fn asked_of_arithmetic<'a>(manifest: &'a Manifest, base: f64, rows: &[PointRow]) -> Vec<Asked<'a>> {
     let values = std::iter::once(Some(base)).chain(rows.iter().map(|row| row.objective.value));
     let asked = manifest.points.iter().zip(values).filter_map(|(entry, objective)| {
         let sums = entry.sums.as_ref()?;
@@ -271,7 +271,7 @@ fn complete(manifest: &Manifest, store: &dyn Store) -> Result<(), StudyError> {
     }
 }
 
-fn get(entry: &Entry, store: &dyn Store) -> Result<Finished, StudyError> {
+fn get(entry: &Entry, store: &dyn Store) -> Result<FinishedPoint, StudyError> {
     let gone = || StudyError::Store(format!("the finished point `{}` is gone", entry.point.name));
     store.get(&entry.key)?.ok_or_else(gone)
 }
@@ -279,18 +279,19 @@ fn get(entry: &Entry, store: &dyn Store) -> Result<Finished, StudyError> {
 /// The base that rows are set beside.
 struct Beside<'a> {
     manifest: &'a Manifest,
-    base: &'a Finished,
+    base: &'a FinishedPoint,
     criterion: &'a Criterion,
     objective: f64,
 }
 
 impl Beside<'_> {
-    fn row(&self, entry: &Entry, finished: Finished) -> Row {
+    fn row(&self, entry: &Entry, finished: FinishedPoint) -> PointRow {
         let objective = finished.objective();
         let difference = objective.map(|objective| self.difference(objective, entry, &finished));
         let share = difference.as_ref().map(|difference| difference.share);
-        let proposal = self.manifest.proposals.get(&entry.point.name).filter(|_| entry.point.kind == Kind::Proposal);
-        Row {
+        let proposal =
+            self.manifest.proposals.get(&entry.point.name).filter(|_| entry.point.kind == PointKind::Proposal);
+        PointRow {
             name: entry.point.name.clone(),
             kind: entry.point.kind,
             patch: patch(&entry.point.patch),
@@ -327,14 +328,14 @@ impl Beside<'_> {
     }
 
     /// Every number less the base's.
-    fn differences(&self, finished: &Finished) -> BTreeMap<String, Interval> {
+    fn differences(&self, finished: &FinishedPoint) -> BTreeMap<String, Interval> {
         let base = &self.base.results.numbers;
         let nominal = |(name, number): (&String, &f64)| Some((name.clone(), number - base.get(name)?));
         let nominal = finished.results.numbers.iter().filter_map(nominal).collect();
         intervals(&less(&finished.draws, &self.base.draws), &nominal)
     }
 
-    fn difference(&self, objective: f64, entry: &Entry, finished: &Finished) -> Difference {
+    fn difference(&self, objective: f64, entry: &Entry, finished: &FinishedPoint) -> Difference {
         let nominal = objective - self.objective;
         let draws = less(&finished.draws, &self.base.draws).remove(&self.criterion.name).unwrap_or_default();
         let interval = Interval::of(&draws, nominal);

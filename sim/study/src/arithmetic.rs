@@ -12,7 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use numerics::{
-    Accumulator, Distribution, Format, Granularity, Loss, NumericsError, ScaleAt, ScaleKind, ScaledDot, ScaledQuestion,
+    Accumulator, Format, Granularity, Loss, NumericsError, OperandDistribution, ScaleAt, ScaleKind, ScaledDot,
+    ScaledQuestion,
 };
 use plan::Scales;
 use rayon::prelude::*;
@@ -35,11 +36,11 @@ const SEED: u64 = 1;
 /// How the FP8 products of a point are added, as the manifest keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Sums {
+pub struct ProductSums {
     /// How, which tells whether a proposal is one of precision.
     pub how: How,
     /// Every length.
-    pub lengths: Vec<Length>,
+    pub lengths: Vec<SumLength>,
 }
 
 /// How products are added.
@@ -60,7 +61,7 @@ pub struct How {
 /// FP8 products of one inner dimension and one kind of scales.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Length {
+pub struct SumLength {
     /// `block`, `tile` or `tensor`.
     pub scales: ScalesName,
     /// Products of a sum.
@@ -137,12 +138,12 @@ pub struct Gemm {
     pub bias_standard_error: f64,
 }
 
-impl Sums {
+impl ProductSums {
     /// Of a training job.
     pub(crate) fn of(plan: plan::TrainPlan<'_>) -> Self {
         let plan::Sums { precision, fraction_bits, scales_inside, promote, lengths } = plan::sums(plan);
         let precision = precision.name();
-        let lengths = lengths.into_iter().map(|length| Length {
+        let lengths = lengths.into_iter().map(|length| SumLength {
             scales: match length.scales {
                 Scales::Block => ScalesName::Block,
                 Scales::Tile => ScalesName::Tile,
@@ -170,7 +171,7 @@ impl How {
         }
     }
 
-    fn question(&self, length: &Length, distribution: Distribution) -> Result<ScaledQuestion, NumericsError> {
+    fn question(&self, length: &SumLength, distribution: OperandDistribution) -> Result<ScaledQuestion, NumericsError> {
         let tiled = matches!(length.scales, ScalesName::Block | ScalesName::Tile);
         let inside = self.scales_inside && tiled;
         Ok(ScaledQuestion {
@@ -196,7 +197,7 @@ impl How {
 pub(crate) struct Asked<'a> {
     pub(crate) name: &'a str,
     pub(crate) objective: Option<f64>,
-    pub(crate) sums: &'a Sums,
+    pub(crate) sums: &'a ProductSums,
 }
 
 /// Points beside the base, which is the first. Equal questions are answered once, on the threads of the current pool.
@@ -215,7 +216,7 @@ pub(crate) fn arithmetic(asked: &[Asked<'_>], criterion: &Criterion) -> Vec<Arit
 type Answered = Result<Loss, NumericsError>;
 
 /// For the relative error, and for the bias.
-const KINDS: [Distribution; 2] = [Distribution::Normal, Distribution::HalfUniform];
+const KINDS: [OperandDistribution; 2] = [OperandDistribution::Normal, OperandDistribution::HalfUniform];
 
 fn row(
     asked: &Asked<'_>,
@@ -223,7 +224,7 @@ fn row(
     change: Option<f64>,
     answers: &BTreeMap<ScaledQuestion, Answered>,
 ) -> Arithmetic {
-    let Sums { how, lengths } = asked.sums;
+    let ProductSums { how, lengths } = asked.sums;
     let gemms: Result<Vec<Gemm>, NumericsError> = lengths.iter().map(|length| gemm(how, length, answers)).collect();
     let (gemms, error) = match gemms {
         Ok(gemms) => (gemms, None),
@@ -248,7 +249,7 @@ fn row(
     }
 }
 
-fn gemm(how: &How, length: &Length, answers: &BTreeMap<ScaledQuestion, Answered>) -> Result<Gemm, NumericsError> {
+fn gemm(how: &How, length: &SumLength, answers: &BTreeMap<ScaledQuestion, Answered>) -> Result<Gemm, NumericsError> {
     let [normal, positive] = KINDS.map(|kind| {
         let question = how.question(length, kind)?;
         answers.get(&question).cloned().unwrap_or_else(|| question.loss())

@@ -11,7 +11,7 @@ use crate::StudyError;
 use crate::draws::Draws;
 use crate::knob::{Change, changes};
 use crate::parse::parse;
-use crate::point::{Kind, Point};
+use crate::point::{Point, PointKind};
 use crate::proposal::Proposal;
 use crate::subsets::{self, Together};
 use crate::sweep::{N_POINTS_MAX, Sweep};
@@ -137,9 +137,9 @@ impl Study {
     /// # Errors
     /// [`StudyError::File`] for a sweep that is none, for more points than anybody means, for a name that is twice.
     pub fn points(&self) -> Result<Vec<Point>, StudyError> {
-        let mut points = vec![Point::new("base", Kind::Base, Vec::new(), self.draws.n)];
+        let mut points = vec![Point::new("base", PointKind::Base, Vec::new(), self.draws.n)];
         for (name, proposal) in &self.proposals {
-            points.push(Point::new(name, Kind::Proposal, proposal.changes(), self.draws.n));
+            points.push(Point::new(name, PointKind::Proposal, proposal.changes(), self.draws.n));
         }
         for (name, sweep) in &self.sweeps {
             let at = |(message, hint)| StudyError::file(format!("{}: sweep.{name}", self.place), message, hint);
@@ -149,7 +149,7 @@ impl Study {
             }
             let width = patches.len().to_string().len();
             let named = patches.into_iter().zip(1..).map(|(patch, number)| {
-                Point::new(&format!("{name}-{number:0width$}"), Kind::Sweep, patch, self.draws.n)
+                Point::new(&format!("{name}-{number:0width$}"), PointKind::Sweep, patch, self.draws.n)
             });
             points.extend(named);
         }

@@ -41,9 +41,9 @@
 //!
 //! 1. [`Study`]: a file, with [`Proposal`]s by name or in place, sweeps (grid, list, range, Latin hypercube) and [`Together`].
 //! 2. [`Manifest`]: every point with the digest of its plan. Each [`Shard`] works it out alike.
-//! 3. [`run()`] puts what a shard holds through a [`Tunnel`] and keeps each [`Finished`] point in a [`Store`], under a key made of plan,
+//! 3. [`run()`] puts what a shard holds through a [`Tunnel`] and keeps each [`FinishedPoint`] point in a [`Store`], under a key made of plan,
 //!    draws and build, so what is finished is never run again, and two shards never differ.
-//! 4. [`Answer`]: JSON; [`Table`]: CSV and Parquet. Both are functions of manifest and store: not of jobs, shards or interruptions.
+//! 4. [`Answer`]: JSON; [`ResultTable`]: CSV and Parquet. Both are functions of manifest and store: not of jobs, shards or interruptions.
 //!
 //! Proposals of precision also stand in [`Answer::arithmetic`], their objectives beside what the sums of their GEMMs lose.
 //!
@@ -75,8 +75,8 @@ mod table;
 mod together;
 mod tunnel;
 
-pub use answer::{About, Answer, Base, Difference, Expectation, Row};
-pub use arithmetic::{ARITHMETIC, Arithmetic, Gemm, How, Length, ScalesName, Sums};
+pub use answer::{About, Answer, Base, Difference, Expectation, PointRow};
+pub use arithmetic::{ARITHMETIC, Arithmetic, Gemm, How, ProductSums, ScalesName, SumLength};
 pub use criterion::{Criterion, Named};
 pub use decide::{Decider, deciders};
 pub use draws::Draws;
@@ -85,13 +85,13 @@ pub use file::Study;
 pub use interval::{Interval, Verdict};
 pub use knob::Change;
 pub use manifest::{Entry, Manifest, TogetherEntry, hash};
-pub use point::{ANOMALY, Finished, Kind, Point, Results};
+pub use point::{ANOMALY, FinishedPoint, Point, PointKind, Results};
 pub use proposal::{HandCalculation, Proposal};
 pub use refusal::Refusal;
-pub use run::{InMemory, Progress, Store, on_threads, run};
-pub use sensitivity::{Knob, Sensitivity, Turn, sensitivity};
+pub use run::{InMemory, Store, StudyProgress, on_threads, run};
+pub use sensitivity::{Knob, KnobTurn, Sensitivity, sensitivity};
 pub use shard::Shard;
 pub use subsets::Together;
-pub use table::Table;
-pub use together::{Pair, SetRow, Share, TogetherAnswer};
+pub use table::ResultTable;
+pub use together::{Pair, SetOutcome, Share, TogetherAnswer};
 pub use tunnel::Tunnel;

@@ -6,11 +6,11 @@ use rayon::prelude::*;
 use scenario::{Loaded, Mistakes};
 use serde::{Deserialize, Serialize};
 
-use crate::arithmetic::Sums;
+use crate::arithmetic::ProductSums;
 use crate::draws::departing;
 use crate::file::Study;
 use crate::knob::Change;
-use crate::point::{Kind, Point};
+use crate::point::{Point, PointKind};
 use crate::proposal::Proposal;
 use crate::refusal::caught;
 use crate::tunnel::Tunnel;
@@ -76,7 +76,7 @@ pub struct Entry {
     pub mistake: Option<String>,
     /// How its FP8 products are added, where the study compares arithmetic: of the base, and of proposals that add otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sums: Option<Sums>,
+    pub sums: Option<ProductSums>,
     /// Keys of the machine whose change makes estimates unsure that the base has measured, or the other way round.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub departing: Vec<String>,
@@ -160,11 +160,11 @@ impl Manifest {
 
 impl Entry {
     fn new(point: &Point, knobs: &BTreeSet<&String>, loaded: Result<Loaded, Mistakes>, build: &str, seed: u64) -> Self {
-        let of_arithmetic = matches!(point.kind, Kind::Base | Kind::Proposal);
+        let of_arithmetic = matches!(point.kind, PointKind::Base | PointKind::Proposal);
         let (digest, mistake, values, sums) = match loaded {
             Ok(loaded) => {
                 let train = loaded.plan.train().ok().filter(|_| of_arithmetic);
-                let sums = train.map(Sums::of);
+                let sums = train.map(ProductSums::of);
                 (scenario::digest(&loaded), None, values(&loaded, knobs), sums)
             }
             Err(mistakes) => {

@@ -18,7 +18,7 @@ pub struct Point {
     /// Its name, unique in the study.
     pub name: String,
     /// Why it is run.
-    pub kind: Kind,
+    pub kind: PointKind,
     /// Draws of the estimates to run beside the profile as it stands.
     pub n_draws: u32,
     /// Names of the proposals it unites; empty for other kinds.
@@ -32,7 +32,7 @@ pub struct Point {
 /// Why a point is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum PointKind {
     /// What all others are compared with.
     Base,
     /// A proposal alone.
@@ -43,7 +43,7 @@ pub enum Kind {
     Together,
 }
 
-impl Kind {
+impl PointKind {
     /// Its spelling in files and tables.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -57,7 +57,7 @@ impl Kind {
 }
 
 impl Point {
-    pub(crate) fn new(name: &str, kind: Kind, patch: Vec<Change>, n_draws: u32) -> Self {
+    pub(crate) fn new(name: &str, kind: PointKind, patch: Vec<Change>, n_draws: u32) -> Self {
         Self { name: name.to_owned(), kind, n_draws, unites: Vec::new(), patch }
     }
 }
@@ -84,7 +84,7 @@ impl Results {
 
 /// What a finished point leaves, in memory or in a file. Numbers are kept exactly.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Finished {
+pub struct FinishedPoint {
     /// Why there are no results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -99,7 +99,7 @@ pub struct Finished {
     pub draws: BTreeMap<String, Vec<f64>>,
 }
 
-impl Finished {
+impl FinishedPoint {
     /// A point without a result.
     pub(crate) fn failed(why: impl Into<Refusal>) -> Self {
         let Refusal { reason, is_fault } = why.into();
@@ -124,7 +124,7 @@ impl Finished {
         toml::to_string(self).map_err(|error| error.to_string())
     }
 
-    /// From a file of [`Finished::to_toml`].
+    /// From a file of [`FinishedPoint::to_toml`].
     ///
     /// # Errors
     /// The text of what is wrong.
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn numbers_come_back_to_the_last_bit() {
         let odd = [0.1 + 0.2, 1.0 / 3.0, 18.139_999_999_999_997, 4e-320, 1e22, 123_456.0, -0.0, 2.0_f64.powi(60)];
-        let finished = Finished {
+        let finished = FinishedPoint {
             error: None,
             fault: false,
             results: Results {
@@ -157,8 +157,9 @@ mod tests {
             },
             draws: BTreeMap::from([(STEP.to_owned(), odd.to_vec())]),
         };
-        let back = Finished::from_toml(&finished.to_toml().expect("TOML")).expect("TOML");
-        let bits = |finished: &Finished| finished.draws[STEP].iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        let back = FinishedPoint::from_toml(&finished.to_toml().expect("TOML")).expect("TOML");
+        let bits =
+            |finished: &FinishedPoint| finished.draws[STEP].iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         assert_eq!((bits(&back), &back), (bits(&finished), &finished));
     }
 }

@@ -9,7 +9,7 @@ use plan::Plan;
 use rayon::prelude::*;
 
 use crate::manifest::{Entry, Manifest, sets};
-use crate::point::{Finished, Results};
+use crate::point::{FinishedPoint, Results};
 use crate::refusal::{Refusal, caught};
 use crate::tunnel::Tunnel;
 use crate::{Shard, StudyError};
@@ -20,7 +20,7 @@ pub trait Store: Sync {
     ///
     /// # Errors
     /// It is there and cannot be read.
-    fn get(&self, key: &str) -> Result<Option<Finished>, StudyError>;
+    fn get(&self, key: &str) -> Result<Option<FinishedPoint>, StudyError>;
 
     /// Whether a point is finished.
     ///
@@ -34,26 +34,26 @@ pub trait Store: Sync {
     ///
     /// # Errors
     /// It cannot be kept.
-    fn put(&self, key: &str, finished: &Finished) -> Result<(), StudyError>;
+    fn put(&self, key: &str, finished: &FinishedPoint) -> Result<(), StudyError>;
 }
 
 /// Keeps points as long as it lives.
 #[derive(Debug, Default)]
-pub struct InMemory(Mutex<BTreeMap<String, Finished>>);
+pub struct InMemory(Mutex<BTreeMap<String, FinishedPoint>>);
 
 impl InMemory {
-    fn points(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Finished>> {
+    fn points(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, FinishedPoint>> {
         // Whole entries are inserted, so a panic elsewhere leaves nothing half done.
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl Store for InMemory {
-    fn get(&self, key: &str) -> Result<Option<Finished>, StudyError> {
+    fn get(&self, key: &str) -> Result<Option<FinishedPoint>, StudyError> {
         Ok(self.points().get(key).cloned())
     }
 
-    fn put(&self, key: &str, finished: &Finished) -> Result<(), StudyError> {
+    fn put(&self, key: &str, finished: &FinishedPoint) -> Result<(), StudyError> {
         self.points().insert(key.to_owned(), finished.clone());
         Ok(())
     }
@@ -61,12 +61,12 @@ impl Store for InMemory {
 
 /// How far a study is; may be read from another thread while it goes on.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct StudyProgress {
     done: AtomicU64,
     of: AtomicU64,
 }
 
-impl Progress {
+impl StudyProgress {
     /// Runs done, draws counted.
     #[must_use]
     pub fn done(&self) -> u64 {
@@ -100,7 +100,7 @@ pub fn run(
     store: &dyn Store,
     shard: Shard,
     resume: bool,
-    progress: &Progress,
+    progress: &StudyProgress,
 ) -> Result<usize, StudyError> {
     let mut open = Vec::new();
     for (position, index) in manifest.unique().into_iter().enumerate() {
@@ -125,9 +125,9 @@ pub fn run(
     Ok(base.len() + others.len())
 }
 
-fn finish(manifest: &Manifest, entry: &Entry, tunnel: &dyn Tunnel, progress: &Progress) -> Finished {
+fn finish(manifest: &Manifest, entry: &Entry, tunnel: &dyn Tunnel, progress: &StudyProgress) -> FinishedPoint {
     if let Some(mistake) = &entry.mistake {
-        return Finished::failed(mistake.clone());
+        return FinishedPoint::failed(mistake.clone());
     }
     let run = || {
         let sets = sets(&manifest.patch, &entry.point.patch);
@@ -135,9 +135,13 @@ fn finish(manifest: &Manifest, entry: &Entry, tunnel: &dyn Tunnel, progress: &Pr
         let results = caught(|| tunnel.run(&plan));
         progress.step();
         let results = results?;
-        Ok(Finished { results, draws: drawn(manifest, entry, &plan, tunnel, progress)?, ..Finished::default() })
+        Ok(FinishedPoint {
+            results,
+            draws: drawn(manifest, entry, &plan, tunnel, progress)?,
+            ..FinishedPoint::default()
+        })
     };
-    caught(run).unwrap_or_else(Finished::failed)
+    caught(run).unwrap_or_else(FinishedPoint::failed)
 }
 
 /// The numbers of every draw, by name. Only estimates differ, so traffic and routes are those of the plan.
@@ -146,7 +150,7 @@ fn drawn(
     entry: &Entry,
     plan: &Plan,
     tunnel: &dyn Tunnel,
-    progress: &Progress,
+    progress: &StudyProgress,
 ) -> Result<BTreeMap<String, Vec<f64>>, Refusal> {
     let draws = manifest.drawing();
     let one = |draw: u32| {

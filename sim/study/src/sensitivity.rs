@@ -22,7 +22,7 @@ use crate::criterion::Named;
 use crate::knob::{Amount, Change};
 use crate::point::{ANOMALY, is_false};
 use crate::refusal::{Refusal, caught};
-use crate::run::Progress;
+use crate::run::StudyProgress;
 use crate::tunnel::Tunnel;
 
 /// How far a knob is turned, a share of its value.
@@ -60,9 +60,9 @@ pub struct Knob {
     /// The larger of them.
     pub high: Option<f64>,
     /// A tenth less.
-    pub less: Option<Turn>,
+    pub less: Option<KnobTurn>,
     /// A tenth more.
-    pub more: Option<Turn>,
+    pub more: Option<KnobTurn>,
     /// Of an estimate: its spread on this machine, a share of the value.
     pub spread: Option<f64>,
     /// Of an estimate: what it rests on.
@@ -80,7 +80,7 @@ pub struct Knob {
 
 /// The knob turned one way.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Turn {
+pub struct KnobTurn {
     /// Its value over the one it has.
     pub factor: f64,
     /// The objective.
@@ -108,7 +108,7 @@ enum Handle {
 /// # Errors
 /// [`StudyError::Base`] where the scenario cannot be loaded, [`StudyError::BaseRun`] where it cannot run. A knob that
 /// cannot be turned says why.
-pub fn sensitivity(tunnel: &dyn Tunnel, progress: &Progress) -> Result<Sensitivity, StudyError> {
+pub fn sensitivity(tunnel: &dyn Tunnel, progress: &StudyProgress) -> Result<Sensitivity, StudyError> {
     let base = tunnel.load(&[]).map_err(StudyError::Base)?;
     let handles = handles(&base);
     progress.expect(1 + 2 * handles.len() as u64);
@@ -186,7 +186,7 @@ impl Unturned {
     }
 
     /// Whether the farther of two turns is no farther than an anomaly may go.
-    fn hides(&self, turns: [&Option<Turn>; 2]) -> bool {
+    fn hides(&self, turns: [&Option<KnobTurn>; 2]) -> bool {
         let changes = turns.into_iter().flatten().map(|turn| (turn.objective.value / self.objective.value - 1.0).abs());
         let most = changes.fold(0.0, f64::max);
         most > 0.0 && most <= self.anomaly
@@ -202,7 +202,13 @@ impl Handle {
     }
 
     /// The objective with this knob at `factor` of its value; the factor it really got.
-    fn turned(&self, factor: f64, base: &Plan, tunnel: &dyn Tunnel, progress: &Progress) -> Result<Turn, Refusal> {
+    fn turned(
+        &self,
+        factor: f64,
+        base: &Plan,
+        tunnel: &dyn Tunnel,
+        progress: &StudyProgress,
+    ) -> Result<KnobTurn, Refusal> {
         let (plan, factor) = match self {
             Self::Leaf { key, amount, .. } => {
                 let (value, factor) = moved(amount, factor);
@@ -219,7 +225,7 @@ impl Handle {
         let turned = if factor == 1.0 {
             Err("it stands at its limit".to_owned().into())
         } else {
-            plan.and_then(|plan| Unturned::run(tunnel, &plan)).map(|run| Turn { factor, objective: run.objective })
+            plan.and_then(|plan| Unturned::run(tunnel, &plan)).map(|run| KnobTurn { factor, objective: run.objective })
         };
         progress.step();
         turned
@@ -258,7 +264,7 @@ fn first(mistakes: &Mistakes) -> String {
     mistakes.diagnostics().first().map_or_else(String::new, |mistake| mistake.message.clone())
 }
 
-fn knob(handle: &Handle, less: Result<Turn, Refusal>, more: Result<Turn, Refusal>, base: &Unturned) -> Knob {
+fn knob(handle: &Handle, less: Result<KnobTurn, Refusal>, more: Result<KnobTurn, Refusal>, base: &Unturned) -> Knob {
     let note = [("less", &less), ("more", &more)]
         .into_iter()
         .filter_map(|(way, turn)| turn.as_ref().err().map(|why| format!("no {way}: {}", why.reason)));
@@ -270,8 +276,8 @@ fn knob(handle: &Handle, less: Result<Turn, Refusal>, more: Result<Turn, Refusal
         notes.push("undecided: no more than a scheduling anomaly".to_owned());
     }
     let note = notes.join("; ");
-    let unturned = Turn { factor: 1.0, objective: base.objective.clone() };
-    let slope = |a: &Turn, b: &Turn| (b.objective.value / a.objective.value).ln() / (b.factor / a.factor).ln();
+    let unturned = KnobTurn { factor: 1.0, objective: base.objective.clone() };
+    let slope = |a: &KnobTurn, b: &KnobTurn| (b.objective.value / a.objective.value).ln() / (b.factor / a.factor).ln();
     let ways: Vec<f64> = [&less, &more].into_iter().flatten().map(|turn| slope(&unturned, turn)).collect();
     let elasticity = match (&less, &more) {
         (None, None) => None,
@@ -312,8 +318,8 @@ mod tests {
         Named { name: "step_seconds".to_owned(), value: seconds }
     }
 
-    fn turn(factor: f64, seconds: f64) -> Result<Turn, Refusal> {
-        Ok(Turn { factor, objective: step(seconds) })
+    fn turn(factor: f64, seconds: f64) -> Result<KnobTurn, Refusal> {
+        Ok(KnobTurn { factor, objective: step(seconds) })
     }
 
     fn handle() -> Handle {

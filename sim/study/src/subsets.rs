@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use units::Seconds;
 
 use crate::knob::Change;
-use crate::point::{Kind, Point};
+use crate::point::{Point, PointKind};
 use crate::proposal::Proposal;
 
 /// The `[together]` table.
@@ -36,7 +36,7 @@ pub(crate) fn points(asked: &Together, proposals: &[(String, Proposal)]) -> Vec<
         let patch: BTreeMap<&String, &Change> =
             members(set).flat_map(|index| &changes[index]).map(|change| (&change.key, change)).collect();
         let patch = patch.into_values().cloned().collect();
-        Point { unites, ..Point::new(&names(set, &asked.proposals).join(" + "), Kind::Together, patch, 0) }
+        Point { unites, ..Point::new(&names(set, &asked.proposals).join(" + "), PointKind::Together, patch, 0) }
     };
     sets(asked).into_iter().filter(|set| set.count_ones() >= 2).map(point).collect()
 }

@@ -14,14 +14,14 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 
-use crate::answer::{Answer, Base, Difference, Row};
+use crate::answer::{Answer, Base, Difference, PointRow};
 use crate::arithmetic::Arithmetic;
 use crate::interval::Interval;
-use crate::{Kind, StudyError};
+use crate::{PointKind, StudyError};
 
 /// The answer as columns of equal length.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table {
+pub struct ResultTable {
     columns: Vec<Column>,
     n_rows: usize,
 }
@@ -63,7 +63,7 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn of_base(base: &'a Base) -> Self {
         Self {
-            who: [Some("base"), Some(Kind::Base.name()), Some(&base.digest), None],
+            who: [Some("base"), Some(PointKind::Base.name()), Some(&base.digest), None],
             knobs: &base.knobs,
             words: &base.words,
             results: &base.results,
@@ -73,7 +73,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn of_row(row: &'a Row) -> Self {
+    fn of_row(row: &'a PointRow) -> Self {
         let digest = Some(row.digest.as_str()).filter(|digest| !digest.is_empty());
         Self {
             who: [Some(&row.name), Some(row.kind.name()), digest, row.error.as_deref()],
@@ -87,7 +87,7 @@ impl<'a> Line<'a> {
     }
 }
 
-impl Table {
+impl ResultTable {
     /// The table of an answer, the base first.
     #[must_use]
     pub fn of(answer: &Answer) -> Self {

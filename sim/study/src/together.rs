@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::criterion::{Criterion, Named};
 use crate::manifest::{Manifest, TogetherEntry};
-use crate::point::Kind;
+use crate::point::PointKind;
 use crate::subsets::{Set, names, pairs, prefixes};
 
 /// What proposals are worth beside each other. Worths are in the unit of the objective: seconds that a step is shorter.
@@ -29,9 +29,9 @@ pub struct TogetherAnswer {
     /// One row a pair.
     pub pairs: Vec<Pair>,
     /// Every set that was run, the smallest first.
-    pub sets: Vec<SetRow>,
+    pub sets: Vec<SetOutcome>,
     /// The cheapest set that reaches the target; `None` without a target, or where no set that was run does.
-    pub cheapest: Option<SetRow>,
+    pub cheapest: Option<SetOutcome>,
     /// The objective to reach.
     pub target_seconds: Option<f64>,
 }
@@ -64,7 +64,7 @@ pub struct Pair {
 
 /// A set that was run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SetRow {
+pub struct SetOutcome {
     /// Its proposals.
     pub proposals: Vec<String>,
     /// Its objective.
@@ -94,19 +94,19 @@ pub(crate) fn answer(
     for (index, name) in asked.proposals.iter().enumerate() {
         worths.insert(1 << index, criterion.gain(base, value(name)?));
     }
-    for entry in manifest.points.iter().filter(|entry| entry.point.kind == Kind::Together) {
+    for entry in manifest.points.iter().filter(|entry| entry.point.kind == PointKind::Together) {
         let set = entry.point.unites.iter().filter_map(index).fold(0, |set, index| set | 1 << index);
         worths.insert(set, criterion.gain(base, value(&entry.point.name)?));
     }
-    let row = |set: Set| SetRow {
+    let row = |set: Set| SetOutcome {
         proposals: names(set, &asked.proposals),
         objective: criterion.named(criterion.after(base, worths[&set])),
         worth_seconds: worths[&set],
         cost: names(set, &asked.proposals).iter().map(|name| manifest.proposals.get(name)?.cost).sum(),
     };
-    let mut rows: Vec<(Set, SetRow)> = worths.keys().map(|set| (*set, row(*set))).collect();
+    let mut rows: Vec<(Set, SetOutcome)> = worths.keys().map(|set| (*set, row(*set))).collect();
     rows.sort_by_key(|(set, _)| (set.count_ones(), *set));
-    let rows: Vec<SetRow> = rows.into_iter().map(|(_, row)| row).collect();
+    let rows: Vec<SetOutcome> = rows.into_iter().map(|(_, row)| row).collect();
     Ok(TogetherAnswer {
         sampled: !asked.orders.is_empty(),
         shares: shares(asked, &worths),
@@ -175,10 +175,10 @@ fn interactions(asked: &TogetherEntry, worths: &BTreeMap<Set, f64>, base: f64) -
 }
 
 /// Least cost, then fewest proposals, then the best objective; of equal ones the first.
-fn cheapest(rows: &[SetRow], target: f64, criterion: &Criterion) -> Option<SetRow> {
+fn cheapest(rows: &[SetOutcome], target: f64, criterion: &Criterion) -> Option<SetOutcome> {
     let priced = rows.iter().all(|row| row.cost.is_some());
-    let price = |row: &SetRow| if priced { row.cost.unwrap_or_default() } else { row.proposals.len() as f64 };
-    let order = |a: &&SetRow, b: &&SetRow| {
+    let price = |row: &SetOutcome| if priced { row.cost.unwrap_or_default() } else { row.proposals.len() as f64 };
+    let order = |a: &&SetOutcome, b: &&SetOutcome| {
         let few = a.proposals.len().cmp(&b.proposals.len());
         price(a).total_cmp(&price(b)).then(few).then(criterion.order(a.objective.value, b.objective.value))
     };
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn the_cheapest_set_is_by_cost_and_else_by_count() {
         let criterion = Criterion::less("step_seconds");
-        let row = |names: &[&str], step: f64, cost| SetRow {
+        let row = |names: &[&str], step: f64, cost| SetOutcome {
             proposals: names.iter().map(|name| (*name).to_owned()).collect(),
             objective: criterion.named(step),
             worth_seconds: 0.0,

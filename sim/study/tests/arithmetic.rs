@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use plan::Plan;
 use scenario::{Library, Loaded, Mistakes};
 use study::{
-    Answer, Arithmetic, Criterion, InMemory, Manifest, Progress, Proposal, Refusal, Results, Shard, Study, StudyError,
-    Table, Tunnel,
+    Answer, Arithmetic, Criterion, InMemory, Manifest, Proposal, Refusal, ResultTable, Results, Shard, Study,
+    StudyError, StudyProgress, Tunnel,
 };
 
 /// Every step takes a second: what is asked here is arithmetic.
@@ -45,7 +45,7 @@ fn answer(proposals: &[(&str, &str)]) -> Answer {
     let manifest = Manifest::new(&study, &tunnel, "").expect("a manifest");
     let again = Manifest::from_toml("manifest.toml", &manifest.to_toml().expect("TOML")).expect("a manifest");
     assert_eq!(again, manifest, "what is merged knows what was asked");
-    study::run(&manifest, &tunnel, &store, Shard::WHOLE, false, &Progress::default()).expect("a base");
+    study::run(&manifest, &tunnel, &store, Shard::WHOLE, false, &StudyProgress::default()).expect("a base");
     Answer::new(&again, &store).expect("finished")
 }
 
@@ -61,7 +61,7 @@ fn only_proposals_that_add_otherwise_are_shown_beside_the_base() {
     let names: Vec<&str> = shown.arithmetic.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["base", "wide"]);
     assert!(answer(&[same]).arithmetic.is_empty());
-    let table = |answer: &Answer| String::from_utf8(Table::of(answer).csv().expect("CSV")).expect("text");
+    let table = |answer: &Answer| String::from_utf8(ResultTable::of(answer).csv().expect("CSV")).expect("text");
     assert!(table(&shown).lines().next().is_some_and(|head| head.contains("arithmetic.relative_error_worst")));
     assert!(!table(&answer(&[same])).contains("arithmetic"));
     assert_eq!(shown.json(), answer(&[same, ("wide", bits)]).json(), "equal questions, equal bytes");

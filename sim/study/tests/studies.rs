@@ -7,8 +7,8 @@ use calibrate::EstimateKey;
 use plan::Plan;
 use scenario::{Library, Loaded, Mistakes};
 use study::{
-    Answer, Criterion, Finished, InMemory, Manifest, Progress, Proposal, Refusal, Results, Shard, Store, Study,
-    StudyError, Table, Tunnel,
+    Answer, Criterion, FinishedPoint, InMemory, Manifest, Proposal, Refusal, ResultTable, Results, Shard, Store, Study,
+    StudyError, StudyProgress, Tunnel,
 };
 
 /// The step is 100 s over SMs for compute and 8 s over links for the network, each over the share of its rate reached.
@@ -123,12 +123,12 @@ fn on_threads<T: Send>(n: usize, work: impl FnOnce() -> T + Send) -> T {
 
 fn all(tunnel: &Formula, store: &dyn Store) -> Answer {
     let manifest = manifest(tunnel);
-    study::run(&manifest, tunnel, store, Shard::WHOLE, true, &Progress::default()).expect("a base");
+    study::run(&manifest, tunnel, store, Shard::WHOLE, true, &StudyProgress::default()).expect("a base");
     Answer::new(&manifest, store).expect("all points")
 }
 
 fn bytes(answer: &Answer) -> (String, Vec<u8>, Vec<u8>) {
-    let table = Table::of(answer);
+    let table = ResultTable::of(answer);
     (answer.json().expect("JSON"), table.csv().expect("CSV"), table.parquet().expect("Parquet"))
 }
 
@@ -181,7 +181,7 @@ fn a_panic_is_a_row_with_its_reason_and_all_others_are_as_without_it() {
         let store = InMemory::default();
         for index in 0..shards {
             let shard = Shard { index, of: shards };
-            study::run(&manifest, &broken, &store, shard, true, &Progress::default()).expect("a base");
+            study::run(&manifest, &broken, &store, shard, true, &StudyProgress::default()).expect("a base");
         }
         Answer::new(&manifest, &store).expect("all points")
     };
@@ -201,7 +201,7 @@ fn a_panic_is_a_row_with_its_reason_and_all_others_are_as_without_it() {
     }
     assert_eq!((found.n_faults(), sound.n_faults()), (3, 0), "a refusal is no fault");
     assert!(found.together_error.is_some_and(|error| error.contains("`more-sms` has no step")));
-    let csv = String::from_utf8(Table::of(&answer(1)).csv().expect("CSV")).expect("text");
+    let csv = String::from_utf8(ResultTable::of(&answer(1)).csv().expect("CSV")).expect("text");
     assert!(csv.contains("a fault at 200 SMs"), "{csv}");
 }
 
@@ -209,10 +209,10 @@ fn a_panic_is_a_row_with_its_reason_and_all_others_are_as_without_it() {
 fn a_panic_in_the_base_or_in_one_knob_is_told_as_what_it_is() {
     let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.site.machine.device.sms == 100 };
     let manifest = Manifest::new(&study(), &broken, "this build").expect("a manifest");
-    let run = study::run(&manifest, &broken, &InMemory::default(), Shard::WHOLE, false, &Progress::default());
+    let run = study::run(&manifest, &broken, &InMemory::default(), Shard::WHOLE, false, &StudyProgress::default());
     assert!(matches!(run, Err(StudyError::Fault(_))), "{run:?}");
     let broken = Broken { sound: Formula::new(), is_broken: |plan| plan.site.machine.device.sms > 132 };
-    let found = study::sensitivity(&broken, &Progress::default()).expect("a base");
+    let found = study::sensitivity(&broken, &StudyProgress::default()).expect("a base");
     assert_eq!(found.n_faults(), 1);
     let sms = found.knobs.iter().find(|knob| knob.key == "gpu.sms").expect("a knob");
     assert!(sms.note.as_deref().is_some_and(|note| note.contains("no more: fault in the simulator")), "{:?}", sms.note);
@@ -242,7 +242,7 @@ fn carrying(exponent: &str) -> Answer {
     let study = Study::read("a study", &text, &nowhere).expect("a study");
     let (tunnel, store) = (Formula::new(), InMemory::default());
     let manifest = Manifest::new(&study, &tunnel, "this build").expect("a manifest");
-    study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &Progress::default()).expect("a base");
+    study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &StudyProgress::default()).expect("a base");
     Answer::new(&manifest, &store).expect("all points")
 }
 
@@ -268,7 +268,7 @@ fn a_difference_below_an_anomaly_is_undecided_with_draws_and_without() {
         let study = Study::read("a study", &STUDY.replacen("draws = 24", draws, 1), &nowhere).expect("a study");
         let (manifest, store) =
             (Manifest::new(&study, &tunnel, "this build").expect("a manifest"), InMemory::default());
-        study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &Progress::default()).expect("a base");
+        study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &StudyProgress::default()).expect("a base");
         let answer = Answer::new(&manifest, &store).expect("all points");
         let differences = [0, 2].map(|index| answer.points[index].difference.clone().expect("a difference"));
         let links = differences[0].share.abs();
@@ -314,7 +314,7 @@ fn bytes_depend_on_no_thread_shard_or_interruption() {
         let (tunnel, store) = (Formula::new(), InMemory::default());
         for index in (0..of).rev() {
             let shard = Shard { index, of };
-            study::run(&manifest(&tunnel), &tunnel, &store, shard, true, &Progress::default()).expect("a base");
+            study::run(&manifest(&tunnel), &tunnel, &store, shard, true, &StudyProgress::default()).expect("a base");
         }
         assert_eq!(whole, bytes(&Answer::new(&manifest(&tunnel), &store).expect("all points")), "{of} shards");
     }
@@ -325,15 +325,15 @@ fn what_is_finished_is_not_run_again() {
     let (tunnel, store) = (Formula::new(), InMemory::default());
     let manifest = manifest(&tunnel);
     let shard = Shard { index: 1, of: 3 };
-    study::run(&manifest, &tunnel, &store, shard, false, &Progress::default()).expect("a shard");
+    study::run(&manifest, &tunnel, &store, shard, false, &StudyProgress::default()).expect("a shard");
     let unfinished = Answer::new(&manifest, &store).expect_err("two shards are missing");
     assert!(matches!(unfinished, StudyError::Unfinished { n_points: 10, .. }), "{unfinished}");
     let before = tunnel.n_runs();
-    study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &Progress::default()).expect("the rest");
+    study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &StudyProgress::default()).expect("the rest");
     let rest = tunnel.n_runs() - before;
     // `no-change` is the base. Base, two proposals and four points of the sweep have 24 draws, both proposals together none.
     assert_eq!(before + rest, 7 * 25 + 1 + 1, "huge ends at once, misspelt never begins");
-    study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &Progress::default()).expect("nothing");
+    study::run(&manifest, &tunnel, &store, Shard::WHOLE, true, &StudyProgress::default()).expect("nothing");
     assert_eq!(tunnel.n_runs(), before + rest);
 }
 
@@ -359,7 +359,7 @@ fn manifests_and_points_come_back_from_files() {
     let kept = InMemory::default();
     for entry in &manifest.points {
         let text = store.get(&entry.key).expect("kept").expect("finished").to_toml().expect("TOML");
-        kept.put(&entry.key, &Finished::from_toml(&text).expect("a point")).expect("kept");
+        kept.put(&entry.key, &FinishedPoint::from_toml(&text).expect("a point")).expect("kept");
     }
     assert_eq!(answer, bytes(&Answer::new(&back, &kept).expect("all points")));
 }
@@ -367,7 +367,7 @@ fn manifests_and_points_come_back_from_files() {
 #[test]
 fn the_table_has_a_column_for_every_knob_and_result() {
     let answer = all(&Formula::new(), &InMemory::default());
-    let csv = String::from_utf8(Table::of(&answer).csv().expect("CSV")).expect("text");
+    let csv = String::from_utf8(ResultTable::of(&answer).csv().expect("CSV")).expect("text");
     let mut lines = csv.lines();
     let heading: Vec<&str> = lines.next().expect("a heading").split(',').collect();
     for column in ["name", "digest", "error", "gpu.sms", "gpu.scale-up.links", "binding", "step_seconds", "network.low"]
@@ -388,7 +388,7 @@ fn a_base_that_cannot_be_is_no_study() {
     let text = "base = \"tiny-moe\"\npatch.gpu.sms = 2000\ndraws = 0";
     let study = Study::read("a study", text, &nowhere).expect("a study");
     let manifest = Manifest::new(&study, &tunnel, "").expect("a plan");
-    let run = study::run(&manifest, &tunnel, &InMemory::default(), Shard::WHOLE, false, &Progress::default());
+    let run = study::run(&manifest, &tunnel, &InMemory::default(), Shard::WHOLE, false, &StudyProgress::default());
     assert!(matches!(run, Err(StudyError::BaseRun(_))), "{run:?}");
 }
 
@@ -420,7 +420,7 @@ fn mistakes_in_files_say_where_and_what_would_be_right() {
 #[test]
 fn elasticities_are_those_of_the_formula() {
     let tunnel = Formula::new();
-    let found = study::sensitivity(&tunnel, &Progress::default()).expect("a base");
+    let found = study::sensitivity(&tunnel, &StudyProgress::default()).expect("a base");
     let elasticity = |key: &str| found.knobs.iter().find(|knob| knob.key == key).expect(key).elasticity.expect(key);
     let (sms, memory) = (elasticity("gpu.sms"), elasticity("profile.memory.peak-fraction"));
     assert!((sms - memory).abs() < 2e-3, "both are under the compute: {sms}, {memory}");

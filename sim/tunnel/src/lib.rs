@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The way of a run, each step a type: [`Prepared`] (a plan and its digest), [`Lowered`] (a program that fits in memory),
-//! [`Simulated`] (what happened), [`Finished`] (all of it together), from which [`summary`] makes a `report::Summary` and
+//! [`Simulated`] (what happened), [`FinishedRun`] (all of it together), from which [`summary`] makes a `report::Summary` and
 //! [`timeline`] the intervals of pictures and traces.
 //!
 //! - [`ask`] answers one question ([`ask::Query`] in, [`ask::Reply`] out), [`networks`] sets networks side by side.
@@ -55,4 +55,4 @@ pub use error::TunnelError;
 pub use prepare::{Lowered, Prepared, Simulated, check, lower};
 pub use simulator::Simulator;
 pub use sourced::Sourced;
-pub use summarize::{Finished, Recorded, memory_rows, summary, timeline};
+pub use summarize::{FinishedRun, Recorded, memory_rows, summary, timeline};

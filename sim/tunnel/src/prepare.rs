@@ -4,7 +4,7 @@ use plan::{Folding, Keep, Outcome, Plan, PlanError, Program, Progress, RankMemor
 use scenario::{Library, Loaded};
 
 use crate::error::TunnelError;
-use crate::summarize::Finished;
+use crate::summarize::FinishedRun;
 
 /// A scenario, and who it is.
 #[derive(Debug)]
@@ -70,9 +70,9 @@ impl Simulated {
     ///
     /// # Errors
     /// When that plan is not of a training job, so that this was not made of it.
-    pub fn finished<'a>(&'a self, prepared: &'a Prepared) -> Result<Finished<'a>, PlanError> {
+    pub fn finished<'a>(&'a self, prepared: &'a Prepared) -> Result<FinishedRun<'a>, PlanError> {
         let Self { program, memory, outcome } = self;
-        Ok(Finished { plan: prepared.plan().train()?, digest: &prepared.digest, program, memory, outcome })
+        Ok(FinishedRun { plan: prepared.plan().train()?, digest: &prepared.digest, program, memory, outcome })
     }
 }
 

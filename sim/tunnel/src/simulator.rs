@@ -6,7 +6,7 @@ use scenario::{Library, Loaded, Mistakes};
 use study::{Change, Criterion, Refusal, Results, Tunnel};
 
 use crate::replay;
-use crate::summarize::{self, Finished};
+use crate::summarize::{self, FinishedRun};
 use crate::traffic::Traffic;
 
 /// The model, for points over one base.
@@ -53,14 +53,14 @@ impl<'a> Simulator<'a> {
         &self,
         plan: &Plan,
         keep: Keep,
-        seen: impl FnOnce(&Finished<'_>) -> Result<T, PlanError>,
+        seen: impl FnOnce(&FinishedRun<'_>) -> Result<T, PlanError>,
     ) -> Result<T, PlanError> {
         let plan = plan.train()?;
         let sample = &|spec: &_, layout: &_| self.traffic.sample(spec, layout);
         let program = plan::lower_with(plan, &Shared { network: None, sample })?;
         let memory = plan::check_memory(plan, program.pool.as_ref())?;
         let outcome = plan::run(&program, keep, &plan::Progress::default())?;
-        seen(&Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome })
+        seen(&FinishedRun { plan, digest: "", program: &program, memory: &memory, outcome: &outcome })
     }
 }
 

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use workloads::traffic::{ExpertLayout, Pool, TrafficError, TrafficSpec};
+use workloads::traffic::{ExpertLayout, PicksPool, TrafficError, TrafficSpec};
 
-type Kept = Arc<OnceLock<Result<Pool, TrafficError>>>;
+type Kept = Arc<OnceLock<Result<PicksPool, TrafficError>>>;
 
 /// Every pool of batches that was asked for, by what it depends on.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic(Mutex<BTreeMap<String, Kept>>);
 
 impl Traffic {
-    /// As [`Pool::sample`], each once; who asks while another thread samples waits for it. On one thread: the points of a study have the
+    /// As [`PicksPool::sample`], each once; who asks while another thread samples waits for it. On one thread: the points of a study have the
     /// others, and one that waits for its own pool while it samples would wait for ever.
-    pub(crate) fn sample(&self, spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Pool, TrafficError> {
+    pub(crate) fn sample(&self, spec: &TrafficSpec, layout: &ExpertLayout) -> Result<PicksPool, TrafficError> {
         // `Debug` of floats is their shortest exact form, so equal texts are equal questions.
         let key = format!("{spec:?}{layout:?}");
         let kept = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
-        kept.get_or_init(|| Pool::sample(spec, layout)).clone()
+        kept.get_or_init(|| PicksPool::sample(spec, layout)).clone()
     }
 }

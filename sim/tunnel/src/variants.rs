@@ -7,7 +7,7 @@ use report::{Variant, VariantResult};
 use units::SimSpan;
 
 use crate::panics::caught;
-use crate::summarize::{self, Finished};
+use crate::summarize::{self, FinishedRun};
 
 /// Up to two other assignments of layers to stages, side by side on threads: layers as even as they go, and one layer
 /// moved from a middle stage to the last, on the network of the plan's own program. None where every rank is simulated: each would take as long as the run itself.
@@ -52,15 +52,15 @@ pub fn folded(plan: TrainPlan<'_>, program: &Program, step: SimSpan) -> String {
     };
     let folded = match caught(folded) {
         Ok(Ok(folded)) => folded,
-        Ok(Err(error)) => return format!("folded to one rank a stage the job does not run: {error}"),
-        Err(panic) => return format!("folded to one rank a stage the job does not run: {panic}"),
+        Ok(Err(error)) => return format!("folded to one rank per stage the job does not run: {error}"),
+        Err(panic) => return format!("folded to one rank per stage the job does not run: {panic}"),
     };
     if folded == step {
-        "folded to one rank a stage the step is the same, to the picosecond".to_owned()
+        "folded to one rank per stage the step is the same, to the picosecond".to_owned()
     } else {
         let change = folded.seconds() / step.seconds() - 1.0;
         format!(
-            "folded to one rank a stage the step would be {} ({})",
+            "folded to one rank per stage the step would be {} ({})",
             report::format::seconds(folded.seconds()),
             report::format::percent_signed(change)
         )
@@ -80,7 +80,7 @@ fn ran(plan: TrainPlan<'_>, program: &Program, stages: &[u32]) -> Result<Ran, Pl
     let memory = plan::memory(plan, program.pool.as_ref())?;
     let fits = memory.iter().all(|rank| rank.total <= rank.capacity);
     let outcome = plan::run(&program, Keep { ranks: Recording::None, streams: false }, &Progress::default())?;
-    let run = Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
+    let run = FinishedRun { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
     let summary = summarize::summary(&run)?;
     Ok(Ran {
         remark: if fits { "" } else { ", does not fit in memory" },

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Graph, Mistake, Node, ProcessGroup, Trace, Work};
+use super::{Graph, GraphNode, Mistake, ProcessGroup, Trace, Work};
 
 /// A node on a circle of dependencies; `None` where there is no circle.
-pub(super) fn circle(nodes: &[Node]) -> Option<Vec<u32>> {
+pub(super) fn circle(nodes: &[GraphNode]) -> Option<Vec<u32>> {
     let mut missing: Vec<u32> = nodes.iter().map(|node| node.after.len() as u32).collect();
     let mut next: Vec<Vec<u32>> = vec![Vec::new(); nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
@@ -51,8 +51,8 @@ pub(super) fn partners(job: &Graph) -> Vec<Mistake> {
 }
 
 /// The collectives of a trace, by group.
-fn by_group(trace: &Trace) -> BTreeMap<u32, Vec<&Node>> {
-    let mut all: BTreeMap<u32, Vec<&Node>> = BTreeMap::new();
+fn by_group(trace: &Trace) -> BTreeMap<u32, Vec<&GraphNode>> {
+    let mut all: BTreeMap<u32, Vec<&GraphNode>> = BTreeMap::new();
     for node in &trace.nodes {
         if let Work::Collective { group, .. } = node.work {
             all.entry(group).or_default().push(node);
@@ -63,7 +63,7 @@ fn by_group(trace: &Trace) -> BTreeMap<u32, Vec<&Node>> {
 
 /// The i-th collective of a group is the same on all its ranks.
 fn collectives(job: &Graph, mistakes: &mut Vec<Mistake>) {
-    let called: Vec<BTreeMap<u32, Vec<&Node>>> = job.traces.iter().map(by_group).collect();
+    let called: Vec<BTreeMap<u32, Vec<&GraphNode>>> = job.traces.iter().map(by_group).collect();
     for (index, group) in (0_u32..).zip(&job.groups) {
         let ProcessGroup::Ranks(ranks) = group else { continue };
         let traces: Vec<usize> =

@@ -47,12 +47,12 @@ pub struct Trace {
     /// The file it came from, for messages.
     pub name: String,
     /// Its nodes; dependencies point at earlier or later ones, never in a circle.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<GraphNode>,
 }
 
 /// One thing a rank does.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub struct GraphNode {
     /// Its name and number in the file.
     pub name: String,
     /// What it is.

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use units::{Bytes, Seconds};
 
-use super::{BYTE_ORDER_MARK, Graph, ImportError, Mistakes, Node, ProcessGroup, Trace, Work};
+use super::{BYTE_ORDER_MARK, Graph, GraphNode, ImportError, Mistakes, ProcessGroup, Trace, Work};
 use crate::op::Collective;
 
 /// What to do with a file of several pipeline ranks, whose layers are those of one.
@@ -300,7 +300,7 @@ impl Layout {
 
 /// Writes nodes one after the other.
 struct Writer {
-    nodes: Vec<Node>,
+    nodes: Vec<GraphNode>,
     last: Option<u32>,
 }
 
@@ -334,7 +334,7 @@ impl Writer {
     }
 
     fn push(&mut self, name: String, work: Work, after: Vec<u32>) -> u32 {
-        self.nodes.push(Node { name, work, after });
+        self.nodes.push(GraphNode { name, work, after });
         self.nodes.len() as u32 - 1
     }
 }

@@ -11,20 +11,20 @@ fn attribute(name: &str, value: Value) -> Attribute {
     Attribute { name: name.to_owned(), value: Some(value) }
 }
 
-fn node(id: u64, name: &str, kind: i32, after: &[u64], attr: Vec<Attribute>) -> wire::Node {
-    wire::Node { id, name: name.to_owned(), kind, data_deps: after.to_vec(), attr, ..wire::Node::default() }
+fn node(id: u64, name: &str, kind: i32, after: &[u64], attr: Vec<Attribute>) -> wire::WireNode {
+    wire::WireNode { id, name: name.to_owned(), kind, data_deps: after.to_vec(), attr, ..wire::WireNode::default() }
 }
 
-fn all_gather(id: u64, after: &[u64]) -> wire::Node {
+fn all_gather(id: u64, after: &[u64]) -> wire::WireNode {
     let attr = vec![attribute("comm_type", Value::Int64(2)), attribute("comm_size", Value::Uint64(1000))];
     node(id, "gather", 7, after, attr)
 }
 
-fn compute(id: u64, micros: u64, after: &[u64]) -> wire::Node {
-    wire::Node { duration_micros: micros, ..node(id, "product", 4, after, Vec::new()) }
+fn compute(id: u64, micros: u64, after: &[u64]) -> wire::WireNode {
+    wire::WireNode { duration_micros: micros, ..node(id, "product", 4, after, Vec::new()) }
 }
 
-fn read(traces: &[Vec<wire::Node>]) -> Result<Graph, ImportError> {
+fn read(traces: &[Vec<wire::WireNode>]) -> Result<Graph, ImportError> {
     let bytes: Vec<Vec<u8>> = traces.iter().map(|nodes| wire::write(nodes)).collect();
     let names: Vec<String> = (0..traces.len()).map(|rank| format!("job.{rank}.et")).collect();
     let files: Vec<File<'_>> = names.iter().zip(&bytes).map(|(name, bytes)| File { name, bytes }).collect();
@@ -61,7 +61,7 @@ fn the_json_form_says_the_same() {
 #[test]
 fn what_the_host_calls_is_time_on_the_host() {
     let call = vec![attribute("is_cpu_op", Value::Bool(true))];
-    let called = wire::Node { duration_micros: 85, ..node(1, "c10d::broadcast_", 7, &[], call) };
+    let called = wire::WireNode { duration_micros: 85, ..node(1, "c10d::broadcast_", 7, &[], call) };
     let job = read(&[vec![called]]).expect("it can be read");
     assert_eq!(job.traces[0].nodes[0].work, Work::Host(Seconds::new(85e-6)));
     let json = br#"{"workload_graph": [{"Id": 1, "NodeType": 4, "runtime": 5, "ctrlDeps": [7]}], "ngpus": 8}"#;

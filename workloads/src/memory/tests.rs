@@ -45,7 +45,7 @@ fn with_bf16_weights(shape: &Shape, rank: u32, keep_bf16_weights: bool) -> Footp
     let held = [(rank, 16 - rank), (15 - rank, rank + 1)]
         .map(|(stage, chunks)| Held { stage: layers[stage as usize].clone(), chunks });
     let reserved = Bytes::new(2e9);
-    let job = Job {
+    let job = FootprintInput {
         model: &model,
         parallel: &parallel,
         shape,

@@ -1,6 +1,6 @@
 //! What lives only while a chunk runs.
 
-use super::{Held, Job};
+use super::{FootprintInput, Held};
 use crate::model::LayerKind;
 use crate::op::{Op, OpKind, Output, Precision};
 use crate::step::{self, Passes};
@@ -9,7 +9,7 @@ const BF16: f64 = 2.0;
 const FP32: f64 = 4.0;
 
 /// Tensors of the all-to-all: what arrives and what is sent back, for one forward and one backward chunk.
-pub(super) fn exchange(job: &Job<'_>) -> f64 {
+pub(super) fn exchange(job: &FootprintInput<'_>) -> f64 {
     step::exchange(job.model, job.shape).map_or(0.0, |exchange| {
         let token = exchange.dispatch_bytes_per_token + exchange.combine_bytes_per_token;
         2.0 * job.load.received as f64 * token.get()
@@ -18,13 +18,13 @@ pub(super) fn exchange(job: &Job<'_>) -> f64 {
 
 /// Both operands of every weight gradient of one layer: the largest kind of layer the rank holds. They wait from the
 /// input-gradient pass of a layer to its weight-gradient pass.
-pub(super) fn weight_gradient_operands(job: &Job<'_>, held: &[Held]) -> f64 {
+pub(super) fn weight_gradient_operands(job: &FootprintInput<'_>, held: &[Held]) -> f64 {
     let sum = |kind| segments(job, kind).iter().flat_map(|passes| &passes.weight_gradient).map(operands).sum::<f64>();
     kinds(job, held).into_iter().map(sum).fold(0.0, f64::max)
 }
 
 /// The largest op of a forward and the largest of a backward chunk together, inputs and outputs.
-pub(super) fn largest_ops(job: &Job<'_>, held: &[Held]) -> f64 {
+pub(super) fn largest_ops(job: &FootprintInput<'_>, held: &[Held]) -> f64 {
     let (mut forward, mut backward) = (0.0_f64, 0.0_f64);
     for kind in kinds(job, held) {
         for passes in segments(job, kind) {
@@ -36,7 +36,7 @@ pub(super) fn largest_ops(job: &Job<'_>, held: &[Held]) -> f64 {
 }
 
 /// The kinds of layer a rank holds.
-fn kinds(job: &Job<'_>, held: &[Held]) -> Vec<LayerKind> {
+fn kinds(job: &FootprintInput<'_>, held: &[Held]) -> Vec<LayerKind> {
     let mtp = held.iter().any(|held| held.stage.mtp > 0).then(|| job.model.layer_kind(job.model.layers));
     let mut kinds: Vec<LayerKind> = held.iter().flat_map(|held| held.stage.layers.iter().copied()).chain(mtp).collect();
     kinds.sort_unstable();
@@ -44,7 +44,7 @@ fn kinds(job: &Job<'_>, held: &[Held]) -> Vec<LayerKind> {
     kinds
 }
 
-fn segments(job: &Job<'_>, kind: LayerKind) -> [Passes; 2] {
+fn segments(job: &FootprintInput<'_>, kind: LayerKind) -> [Passes; 2] {
     [step::attention(job.model, job.shape, kind), step::mlp(job.model, job.shape, kind, job.load)]
 }
 

@@ -8,7 +8,7 @@ use super::{ExpertLayout, Router, TrafficError, TrafficSpec};
 /// What one expert layer of one micro-batch sends, in tokens. A token that several experts of one rank (or node) want
 /// goes there once, but in `copies`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
+pub struct Picks {
     /// `[rank * n_nodes + node]`: tokens of a rank that at least one expert on the node wants; its own node included.
     pub to_node: Vec<u32>,
     /// `[relay * devices + local rank]`: distinct tokens that the relay hands to a rank of its own node, itself
@@ -27,7 +27,7 @@ pub struct Batch {
     pub received: Vec<u32>,
 }
 
-impl Batch {
+impl Picks {
     /// Distinct tokens that `rank` gets.
     #[must_use]
     pub fn tokens_received(&self, rank: u32) -> u32 {
@@ -62,7 +62,7 @@ pub struct Sampler {
     layout: ExpertLayout,
     popularity: Vec<f64>,
     bias: Vec<f64>,
-    balanced: Option<Batch>,
+    balanced: Option<Picks>,
 }
 
 impl Sampler {
@@ -96,7 +96,7 @@ impl Sampler {
 
     /// Batch `index` of the pool. Depends on nothing but the specification, the layout and the index.
     #[must_use]
-    pub fn batch(&self, index: u32) -> Batch {
+    pub fn batch(&self, index: u32) -> Picks {
         if let Some(batch) = &self.balanced {
             return batch.clone();
         }
@@ -120,7 +120,7 @@ struct Count {
     devices: usize,
     n_nodes: usize,
     homes: Vec<Home>,
-    batch: Batch,
+    batch: Picks,
 }
 
 /// Where an expert lives.
@@ -140,7 +140,7 @@ impl Count {
             let node = rank / devices;
             Home { rank, node, forwarded: node * devices * devices + rank % devices }
         };
-        let batch = Batch {
+        let batch = Picks {
             to_node: vec![0; n_ranks * n_nodes],
             forwarded: vec![0; n_ranks * devices as usize],
             leaving: vec![0; n_ranks],
@@ -178,14 +178,14 @@ impl Count {
         self.batch.leaving[source as usize] += u32::from(leaves);
     }
 
-    fn finish(mut self) -> Batch {
+    fn finish(mut self) -> Picks {
         receive(&mut self.batch, self.devices);
         self.batch
     }
 }
 
 /// What ranks get, from what relays hand on.
-fn receive(batch: &mut Batch, devices: usize) {
+fn receive(batch: &mut Picks, devices: usize) {
     let nodes = batch.received.chunks_mut(devices).zip(batch.forwarded.chunks(devices * devices));
     for (received, forwarded) in nodes {
         for relay in forwarded.chunks(devices) {
@@ -197,7 +197,7 @@ fn receive(batch: &mut Batch, devices: usize) {
 }
 
 /// The batch in which all ranks are alike: expected counts, rounded once.
-fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Batch {
+fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Picks {
     let Places { nodes: n_nodes, ranks: n_ranks, leaving, handed } = expected_places(spec, layout);
     let ranks = layout.n_ranks as usize;
     let to_node = (f64::from(layout.tokens) * n_nodes / f64::from(layout.n_nodes)).round() as u32;
@@ -207,7 +207,7 @@ fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Batch {
     let (rows, per_rank) = (layout.tokens * layout.top_k, layout.experts_per_rank());
     let expert_rows = (0..layout.experts).map(|e| rows / per_rank + u32::from(e % per_rank < rows % per_rank));
     let tokens = |share: f64| (f64::from(layout.tokens) * share).round() as u32;
-    let mut batch = Batch {
+    let mut batch = Picks {
         to_node: vec![to_node; ranks * layout.n_nodes as usize],
         forwarded: vec![forwarded; ranks * layout.devices as usize],
         leaving: vec![tokens(leaving); ranks],

@@ -1,19 +1,19 @@
 //! How tokens pick experts, and what therefore travels between ranks.
 //!
-//! A [`Batch`] is one expert layer of one micro-batch: every rank of an expert-parallel group sends each of its tokens
-//! to `top_k` experts. A [`Pool`] is a handful of sampled batches that every layer and micro-batch draws from. Counts
+//! A [`Picks`] is one expert layer of one micro-batch: every rank of an expert-parallel group sends each of its tokens
+//! to `top_k` experts. A [`PicksPool`] is a handful of sampled batches that every layer and micro-batch draws from. Counts
 //! only: nothing here knows bytes, links or times.
 //!
 //! ```
 //! use workloads::model::{Gate, GroupScore};
-//! use workloads::traffic::{ExpertLayout, Pool, Router, TrafficSpec};
+//! use workloads::traffic::{ExpertLayout, PicksPool, Router, TrafficSpec};
 //!
 //! let layout = ExpertLayout {
 //!     n_ranks: 64, n_nodes: 8, devices: 8, experts: 256, top_k: 8, groups: 8, node_limit: 4,
 //!     gate: Gate::Sigmoid, group_score: GroupScore::TopSum, tokens: 64,
 //! };
 //! let spec = TrafficSpec { router: Router::Skewed, skew: 0.2, seed: 1, samples: 4, bias_speed: 0.0, bias_steps: 0 };
-//! let pool = Pool::sample(&spec, &layout)?;
+//! let pool = PicksPool::sample(&spec, &layout)?;
 //! let batch = &pool.batches()[pool.draw(17, 3, 0)];
 //! assert_eq!(batch.expert_tokens.iter().sum::<u32>(), 64 * 64 * 8);
 //! assert!(pool.nodes_per_token().mean <= 4.0);
@@ -74,8 +74,8 @@ mod noise;
 mod pick;
 mod pool;
 
-pub use batch::{Batch, Sampler, expected_distinct};
-pub use pool::{Pool, Statistic};
+pub use batch::{Picks, Sampler, expected_distinct};
+pub use pool::{PicksPool, Statistic};
 
 use crate::model::{Gate, GroupScore};
 

@@ -2,15 +2,15 @@
 
 use rand::Rng;
 
-use super::batch::{Batch, Sampler};
+use super::batch::{Picks, Sampler};
 use super::noise::{Purpose, stream};
 use super::{ExpertLayout, TrafficError, TrafficSpec};
 
 /// Sampled batches that every layer and micro-batch draws from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pool {
+pub struct PicksPool {
     layout: ExpertLayout,
-    batches: Vec<Batch>,
+    batches: Vec<Picks>,
     /// Odd numbers of the seed that mix the coordinates of a draw.
     keys: [u64; 4],
 }
@@ -25,9 +25,9 @@ pub struct Statistic {
     pub relative_error: f64,
 }
 
-impl Pool {
+impl PicksPool {
     /// Samples the batches of `spec` one after the other, on the caller's thread. Each depends on its index alone, so a caller that
-    /// has threads shares them out ([`Sampler::batch`], [`Pool::from_batches`]) and gets the same pool.
+    /// has threads shares them out ([`Sampler::batch`], [`PicksPool::from_batches`]) and gets the same pool.
     ///
     /// # Errors
     /// As [`TrafficSpec::check`].
@@ -40,7 +40,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`TrafficError::Zero`] without a batch, else as [`ExpertLayout::check`].
-    pub fn from_batches(seed: u64, layout: &ExpertLayout, batches: Vec<Batch>) -> Result<Self, TrafficError> {
+    pub fn from_batches(seed: u64, layout: &ExpertLayout, batches: Vec<Picks>) -> Result<Self, TrafficError> {
         layout.check()?;
         if batches.is_empty() {
             return Err(TrafficError::Zero { name: "batches" });
@@ -51,7 +51,7 @@ impl Pool {
 
     /// The batches.
     #[must_use]
-    pub fn batches(&self) -> &[Batch] {
+    pub fn batches(&self) -> &[Picks] {
         &self.batches
     }
 
@@ -61,7 +61,7 @@ impl Pool {
         &self.layout
     }
 
-    /// Which batch `layer` of `micro_batch` in expert-parallel group `group` takes: an index into [`Pool::batches`],
+    /// Which batch `layer` of `micro_batch` in expert-parallel group `group` takes: an index into [`PicksPool::batches`],
     /// always the same for the same seed, each batch equally likely.
     #[must_use]
     pub fn draw(&self, layer: u32, micro_batch: u32, group: u32) -> usize {
@@ -111,7 +111,7 @@ impl Pool {
         counts.iter().map(|&count| f64::from(count)).sum::<f64>() / tokens
     }
 
-    fn statistic(&self, of: impl Fn(&Batch) -> f64) -> Statistic {
+    fn statistic(&self, of: impl Fn(&Picks) -> f64) -> Statistic {
         let values: Vec<f64> = self.batches.iter().map(of).collect();
         let (n, mean) = (values.len() as f64, mean(&values));
         if values.len() < 2 || mean == 0.0 {
@@ -122,7 +122,7 @@ impl Pool {
     }
 }
 
-fn loads(batch: &Batch) -> Vec<f64> {
+fn loads(batch: &Picks) -> Vec<f64> {
     (0..batch.n_ranks()).map(|rank| f64::from(batch.rows_total(rank))).collect()
 }
 

@@ -190,7 +190,7 @@ fn equal_scores_go_to_the_first_expert() {
 #[test]
 fn uniform_picks_without_limit_reach_the_closed_number_of_places() {
     let layout = ExpertLayout { node_limit: 8, ..v3(256) };
-    let pool = Pool::sample(&spec(Router::Skewed, 0.0), &layout).unwrap();
+    let pool = PicksPool::sample(&spec(Router::Skewed, 0.0), &layout).unwrap();
     // 8 (1 - C(224,8)/C(256,8)).
     expect("nodes", expected_distinct(256, 8, 8), pool.nodes_per_token().mean, 0.01);
     expect("ranks", expected_distinct(256, 64, 8), pool.ranks_per_token().mean, 0.01);
@@ -214,7 +214,7 @@ fn picks_reach_the_published_numbers_of_nodes_and_ranks() {
             tokens: 8192 / (8 * n_nodes),
             ..v3(0)
         };
-        let pool = Pool::sample(&spec(Router::Skewed, 0.0), &layout).unwrap();
+        let pool = PicksPool::sample(&spec(Router::Skewed, 0.0), &layout).unwrap();
         expect(&format!("nodes of {n_nodes}"), nodes, pool.nodes_per_token().mean, 0.015);
         expect(&format!("ranks of {}", layout.n_ranks), ranks, pool.ranks_per_token().mean, 0.025);
     }
@@ -232,7 +232,7 @@ fn uniform_cv(layout: &ExpertLayout) -> f64 {
 fn uniform_picks_spread_load_by_half_a_percent_in_training() {
     expect("4,096 tokens a rank", 0.0054, uniform_cv(&v3(4096)), 5e-5);
     let layout = ExpertLayout { node_limit: 8, ..v3(128) };
-    let cv = Pool::sample(&TrafficSpec { samples: 8, ..spec(Router::Skewed, 0.0) }, &layout).unwrap().load_cv();
+    let cv = PicksPool::sample(&TrafficSpec { samples: 8, ..spec(Router::Skewed, 0.0) }, &layout).unwrap().load_cv();
     // 64 ranks tell a spread to 9 %, 8 batches to 3 %.
     expect("128 tokens a rank", uniform_cv(&layout), cv.mean, 0.1 * cv.mean);
 }
@@ -242,7 +242,7 @@ fn skew_spreads_load_as_documented() {
     let layout = v3(128);
     for skew in [0.05_f64, 0.13, 0.2, 0.5] {
         let spec = TrafficSpec { samples: 12, ..spec(Router::Skewed, skew) };
-        let cv = Pool::sample(&spec, &layout).unwrap().load_cv();
+        let cv = PicksPool::sample(&spec, &layout).unwrap().load_cv();
         let experts = f64::from(layout.experts_per_rank());
         let expectation = (uniform_cv(&layout).powi(2) + ((skew * skew).exp() - 1.0) / experts).sqrt();
         expect(&format!("skew {skew}"), expectation, cv.mean, 0.09 * expectation);
@@ -255,7 +255,7 @@ fn skew_spreads_load_as_documented() {
 fn learned_bias_evens_out_persistent_popularity() {
     let layout = v3(128);
     let learned = TrafficSpec { samples: 2, ..spec(Router::LearnedBias, 0.0) };
-    let cv = |spec: &TrafficSpec| Pool::sample(spec, &layout).unwrap().load_cv().mean;
+    let cv = |spec: &TrafficSpec| PicksPool::sample(spec, &layout).unwrap().load_cv().mean;
     let before = cv(&TrafficSpec { bias_steps: 0, ..learned.clone() });
     let after = cv(&learned);
     assert!(before > 0.4, "persistent popularity alone spreads load by {before}");
@@ -267,7 +267,7 @@ fn learned_bias_evens_out_persistent_popularity() {
 #[test]
 fn balanced_ranks_are_alike_to_the_last_token() {
     for layout in layouts() {
-        let pool = Pool::sample(&spec(Router::Balanced, 0.5), &layout).unwrap();
+        let pool = PicksPool::sample(&spec(Router::Balanced, 0.5), &layout).unwrap();
         assert_eq!(pool.batches().len(), 1);
         let batch = &pool.batches()[0];
         for counts in [&batch.to_node, &batch.forwarded, &batch.received] {
@@ -280,8 +280,8 @@ fn balanced_ranks_are_alike_to_the_last_token() {
         assert_eq!(pool.max_over_mean().mean, 1.0);
     }
     let layout = v3(4096);
-    let pool = Pool::sample(&spec(Router::Balanced, 0.0), &layout).unwrap();
-    let sampled = Pool::sample(&spec(Router::Skewed, 0.0), &v3(128)).unwrap();
+    let pool = PicksPool::sample(&spec(Router::Balanced, 0.0), &layout).unwrap();
+    let sampled = PicksPool::sample(&spec(Router::Skewed, 0.0), &v3(128)).unwrap();
     expect("nodes", sampled.nodes_per_token().mean, pool.nodes_per_token().mean, 0.01);
     expect("ranks", sampled.ranks_per_token().mean, pool.ranks_per_token().mean, 0.02);
 }
@@ -291,22 +291,22 @@ fn a_pool_is_the_same_twice_and_in_any_order() {
     let layout = v3(16);
     for router in [Router::Balanced, Router::Skewed, Router::LearnedBias] {
         let spec = TrafficSpec { bias_steps: 5, samples: 5, ..spec(router, 0.2) };
-        let one = Pool::sample(&spec, &layout).unwrap();
-        assert_eq!(one, Pool::sample(&spec, &layout).unwrap());
+        let one = PicksPool::sample(&spec, &layout).unwrap();
+        assert_eq!(one, PicksPool::sample(&spec, &layout).unwrap());
         let sampler = Sampler::new(&spec, &layout).unwrap();
-        let mut backwards: Vec<Batch> = (0..sampler.n_batches()).rev().map(|index| sampler.batch(index)).collect();
+        let mut backwards: Vec<Picks> = (0..sampler.n_batches()).rev().map(|index| sampler.batch(index)).collect();
         backwards.reverse();
-        assert_eq!(one, Pool::from_batches(spec.seed, &layout, backwards).unwrap());
+        assert_eq!(one, PicksPool::from_batches(spec.seed, &layout, backwards).unwrap());
     }
-    let other = Pool::sample(&TrafficSpec { seed: 8, ..spec(Router::Skewed, 0.2) }, &layout).unwrap();
-    assert_ne!(other, Pool::sample(&spec(Router::Skewed, 0.2), &layout).unwrap());
+    let other = PicksPool::sample(&TrafficSpec { seed: 8, ..spec(Router::Skewed, 0.2) }, &layout).unwrap();
+    assert_ne!(other, PicksPool::sample(&spec(Router::Skewed, 0.2), &layout).unwrap());
 }
 
 #[test]
 fn draws_are_even_and_depend_on_each_coordinate() {
     let layout = ExpertLayout { tokens: 1, ..layouts()[8].clone() };
     let spec = TrafficSpec { samples: 5, ..spec(Router::Skewed, 0.0) };
-    let pool = Pool::sample(&spec, &layout).unwrap();
+    let pool = PicksPool::sample(&spec, &layout).unwrap();
     let (n, mut drawn) = ([61, 120, 8], [0_u32; 5]);
     for layer in 0..n[0] {
         for micro_batch in 0..n[1] {
@@ -359,7 +359,7 @@ fn what_cannot_be_sampled_is_refused() {
     assert!(message(ExpertLayout { node_limit: 9, ..v3(1) }).contains("above the 8 groups"));
     assert!(message(ExpertLayout { top_k: 129, ..v3(1) }).contains("may reach only 128"));
     assert!(message(v3(u32::MAX / 64)).contains("more than a batch can count"));
-    let message = |spec: TrafficSpec, layout| Pool::sample(&spec, &layout).unwrap_err().to_string();
+    let message = |spec: TrafficSpec, layout| PicksPool::sample(&spec, &layout).unwrap_err().to_string();
     assert!(message(TrafficSpec { samples: 0, ..spec(Router::Skewed, 0.1) }, v3(1)).contains("`traffic.samples`"));
     assert!(message(spec(Router::Skewed, -0.1), v3(1)).contains("`traffic.skew` = -0.1"));
     assert!(message(spec(Router::Skewed, f64::NAN), v3(1)).contains("from 0 to"));
@@ -377,5 +377,5 @@ fn what_cannot_be_sampled_is_refused() {
     assert_eq!(check(Router::Balanced, 1 << 20, 1 << 20), Ok(()));
     let long = message(spec(Router::Skewed, 0.1), ExpertLayout { top_k: 1, ..v3(1 << 25) });
     assert!(long.contains("job.sequence"), "{long}");
-    assert_eq!(Pool::from_batches(0, &v3(1), vec![]).unwrap_err(), TrafficError::Zero { name: "batches" });
+    assert_eq!(PicksPool::from_batches(0, &v3(1), vec![]).unwrap_err(), TrafficError::Zero { name: "batches" });
 }

@@ -111,7 +111,7 @@ impl Spread {
 
 /// A collective as it is called.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Call {
+pub struct CollectiveCall {
     /// Which.
     pub what: Collective,
     /// Its size, as nccl-tests has it.
@@ -120,7 +120,7 @@ pub struct Call {
     pub sms: Option<u32>,
 }
 
-impl Call {
+impl CollectiveCall {
     /// On as many SMs as the library likes.
     #[must_use]
     pub fn new(what: Collective, bytes: Bytes) -> Self {
@@ -156,7 +156,7 @@ impl CollectiveDemand {
 impl Estimator<'_> {
     /// A collective as the library runs it: by the quickest of its algorithms that the machine has.
     #[must_use]
-    pub fn collective(&self, call: &Call, spread: &Spread) -> CollectiveDemand {
+    pub fn collective(&self, call: &CollectiveCall, spread: &Spread) -> CollectiveDemand {
         let all = Algorithm::OF_LIBRARIES.iter().filter_map(|&algorithm| self.collective_by(algorithm, call, spread));
         let quickest = all.reduce(|best, other| if other.alone() < best.alone() { other } else { best });
         // Every collective has one of the two that need nothing of the machine.
@@ -165,12 +165,23 @@ impl Estimator<'_> {
 
     /// A collective by one algorithm; `None` where the algorithm is not of this collective, or the machine lacks what it needs.
     #[must_use]
-    pub fn collective_by(&self, algorithm: Algorithm, call: &Call, spread: &Spread) -> Option<CollectiveDemand> {
+    pub fn collective_by(
+        &self,
+        algorithm: Algorithm,
+        call: &CollectiveCall,
+        spread: &Spread,
+    ) -> Option<CollectiveDemand> {
         let traffic = traffic(algorithm, call, spread, self.device.scale_up.in_network)?;
         Some(self.price(algorithm, call, spread, traffic))
     }
 
-    fn price(&self, algorithm: Algorithm, call: &Call, spread: &Spread, traffic: Traffic) -> CollectiveDemand {
+    fn price(
+        &self,
+        algorithm: Algorithm,
+        call: &CollectiveCall,
+        spread: &Spread,
+        traffic: Traffic,
+    ) -> CollectiveDemand {
         let key = |term| EstimateKey::Collective(call.what, term);
         let latency = self.collective_latency(algorithm, call.what, spread);
         if spread.n_ranks < 2 {
@@ -223,7 +234,7 @@ impl Estimator<'_> {
         Protocol { time, share, limit }
     }
 
-    fn large(&self, algorithm: Algorithm, call: &Call, spread: &Spread, traffic: &Traffic) -> Protocol {
+    fn large(&self, algorithm: Algorithm, call: &CollectiveCall, spread: &Spread, traffic: &Traffic) -> Protocol {
         let value = |key| self.profile.value(key);
         let key = |term| EstimateKey::Collective(call.what, term);
         // Kernels of one's own write to all others at once, as an all-to-all does, and in no pieces.

@@ -3,7 +3,7 @@
 use topology::InNetwork;
 use workloads::op::Collective;
 
-use super::{Algorithm, Call, Spread};
+use super::{Algorithm, CollectiveCall, Spread};
 
 /// Bytes of one rank, sent and received.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -50,7 +50,7 @@ impl Traffic {
 ///
 /// A port that no ring or tree needs, for one rank per node or one node, carries nothing.
 #[must_use]
-pub fn traffic(algorithm: Algorithm, call: &Call, spread: &Spread, scale_up: InNetwork) -> Option<Traffic> {
+pub fn traffic(algorithm: Algorithm, call: &CollectiveCall, spread: &Spread, scale_up: InNetwork) -> Option<Traffic> {
     let size = call.bytes.get();
     let (n, d) = (f64::from(spread.n_ranks.max(1)), f64::from(spread.per_node.max(1)));
     let (one_node, alone) = (d >= n, d <= 1.0);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn of(algorithm: Algorithm, what: Collective, n: u32, d: u32) -> Option<Traffic> {
-        traffic(algorithm, &Call::new(what, Bytes::new(256.0)), &spread(n, d), InNetwork::Reduce)
+        traffic(algorithm, &CollectiveCall::new(what, Bytes::new(256.0)), &spread(n, d), InNetwork::Reduce)
     }
 
     #[test]

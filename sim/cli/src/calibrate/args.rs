@@ -10,14 +10,14 @@ use crate::collective::Collective;
 /// Paragraphs are one line each: clap breaks them to the width of the terminal.
 pub(crate) const AFTER: &str = "\
 Sections: memory, stream, launch, gemm, grouped, promoted, tensor, contention, accumulate on one device; peer, exchange, \
-collective, overlap on two and more. Attention is measured by a library and imported: see `calibrate/import/sdpa.py`.
+collective, overlap on two or more. Attention is measured by a library and imported: see `calibrate/import/sdpa.py`.
 
-A profile holds shares of the peaks of `--hardware`: without it samples are taken and nothing is fitted. What no sample speaks of \
-stays with `--prior`, which the profile names as its base. A fifth of the samples never enters the fit; their errors are printed \
+A profile holds shares of the peaks of `--hardware`: without it, samples are taken and nothing is fitted. Estimates without \
+samples keep the values of `--prior`, which the profile names as its base. A fifth of the samples never enters the fit; their errors are printed \
 and stored.
 
-Answers are kept as they come, one JSON line each, beside the profile. A calibration that was stopped goes on where it was: \
-give the same command again. Nothing on the device is changed: no clock, no power limit.
+Samples are stored beside the profile as they are taken, one JSON line each. A calibration that was stopped continues \
+if the same command is given again. Nothing on the device is changed: no clock, no power limit.
 
 Examples:
   windtunnel calibrate --out my-gpu.toml --hardware h100-sxm5
@@ -45,13 +45,13 @@ pub(crate) struct CalibrateArgs {
     /// The file of samples to go on with, or to begin; without it, the profile's name with `.jsonl`
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) samples: Option<PathBuf>,
-    /// A minute and a half in place of nine: fewer sizes, shorter runs
+    /// Take a minute and a half in place of nine: fewer sizes, shorter runs
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Ask only these sections, apart by commas
+    /// Measure only these sections, separated by commas
     #[arg(long, value_name = "SECTIONS", value_delimiter = ',')]
     pub(crate) only: Vec<Section>,
-    /// Which device of the machine; sections of several devices take it and those after it
+    /// Index of the device; sections of several devices use it and those after it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) device: usize,
     /// Look for CUDA's libraries in this folder first; may be given again
@@ -63,7 +63,7 @@ pub(crate) struct CalibrateArgs {
     /// Show no progress
     #[arg(long, short)]
     pub(crate) quiet: bool,
-    /// Ask an invented machine, as our own tests do
+    /// Measure an invented machine, as our own tests do
     #[arg(long, hide = true)]
     pub(crate) mock: bool,
 }
@@ -85,7 +85,7 @@ pub(crate) struct ImportArgs {
     /// Where the measurements are from: machine, software and who measured
     #[arg(long, value_name = "TEXT")]
     pub(crate) source: String,
-    /// Which collective, where a file of nccl-tests does not say
+    /// The collective, where a file of nccl-tests does not name it
     #[arg(long)]
     pub(crate) collective: Option<Collective>,
     /// Ranks of the collective, where a file of nccl-tests does not list them

@@ -41,9 +41,9 @@ fn missing(machines: &BTreeMap<String, Fingerprint>) -> Failure {
 }
 
 fn nothing(fit: &ProfileFit, n_samples: usize) -> String {
-    let mut lines = vec![format!("none of the {n_samples} samples speaks of an estimate that can be fitted")];
+    let mut lines = vec![format!("none of the {n_samples} samples belongs to an estimate that can be fitted")];
     lines.extend(fit.left_out.iter().map(|line| format!("  {line}")));
-    lines.push("hint: ask more sections, for example `--only memory,stream,gemm`".to_owned());
+    lines.push("hint: measure more sections, for example `--only memory,stream,gemm`".to_owned());
     lines.join("\n")
 }
 

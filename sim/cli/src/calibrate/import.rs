@@ -25,7 +25,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<String, Failure> {
         ranks: args.ranks,
     };
     if hints.source.is_empty() {
-        return Err(Failure::usage("`--source` is empty: say machine, software and who measured"));
+        return Err(Failure::usage("`--source` is empty: name machine, software and who measured"));
     }
     if args.out.exists() {
         let message = "is there already: name another file, or take it away";

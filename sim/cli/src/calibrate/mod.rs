@@ -82,7 +82,7 @@ fn ask(args: &CalibrateArgs, ground: Option<&Ground<'_>>, path: &Path) -> Result
     let questions = design(&facts, args.quick, &args.only);
     let Journal { records, mut file } = Journal::open(path)?;
     let bar = Bar::of_parts(args.quiet);
-    let mut seen = |progress: session::Progress<'_>| {
+    let mut seen = |progress: session::SessionProgress<'_>| {
         let Some(bar) = &bar else { return };
         let next = progress.next.map(text).unwrap_or_default();
         bar.show(&next, (progress.n_done as u64, progress.n_questions as u64));
@@ -147,12 +147,12 @@ fn beside(out: &Path) -> PathBuf {
 fn summary(report: &Report, path: &Path) -> String {
     let Report { machine, n_before, n_measured, failed, unsupported, .. } = report;
     let mut lines = vec![format!(
-        "{machine}: {n_measured} measured, {n_before} known before, {} failed, {} cannot be asked here; in `{}`",
+        "{machine}: {n_measured} measured, {n_before} known before, {} failed, {} cannot be measured here; in `{}`",
         failed.len(),
         unsupported.len(),
         path.display()
     )];
-    for (what, questions) in [("failed", failed), ("cannot be asked here", unsupported)] {
+    for (what, questions) in [("failed", failed), ("cannot be measured here", unsupported)] {
         let name = |(question, reason): &(Question, String)| format!("{what}: {}: {reason}", text(question));
         lines.extend(questions.iter().take(N_SHOWN).map(name));
         if let Some(more) = questions.len().checked_sub(N_SHOWN).filter(|more| *more > 0) {
@@ -178,7 +178,7 @@ mod tests {
         let unsupported = vec![(Question::Launch, "no graph".to_owned())];
         let report = Report { machine: "a-x1".into(), n_measured: 3, failed, unsupported, ..Report::default() };
         let text = summary(&report, Path::new("a.jsonl"));
-        assert!(text.starts_with("a-x1: 3 measured, 0 known before, 14 failed, 1 cannot be asked here"), "{text}");
+        assert!(text.starts_with("a-x1: 3 measured, 0 known before, 14 failed, 1 cannot be measured here"), "{text}");
         assert!(text.contains(r#"failed: {"kernel":"peer-engine","bytes":12}: odd"#), "{text}");
         assert!(text.contains("failed: 2 more") && text.contains("no graph"), "{text}");
     }

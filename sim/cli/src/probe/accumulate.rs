@@ -1,7 +1,7 @@
 //! What a long sum loses in a tensor core's accumulator.
 
 use clap::Args;
-use numerics::{Accumulator, Distribution, Format, NumericsError, Question};
+use numerics::{Accumulator, Format, NumericsError, OperandDistribution, SumQuestion};
 use tunnel::ask::{self, AccumulateReply};
 
 use crate::exit::Failure;
@@ -30,7 +30,7 @@ pub(crate) struct AccumulateArgs {
     k: usize,
     /// What operands are drawn from: normal, half-normal, uniform (-1 to 1) or half-uniform (0 to 1)
     #[arg(long, value_parser = distribution)]
-    distribution: Distribution,
+    distribution: OperandDistribution,
     /// Fraction bits kept when products are aligned, the leading one excluded
     #[arg(long)]
     fraction_bits: u32,
@@ -63,19 +63,19 @@ pub(crate) fn accumulate(args: &AccumulateArgs) -> Result<String, Failure> {
 
 impl AccumulateArgs {
     /// What the arguments ask.
-    pub(crate) fn question(&self) -> Result<Question, Failure> {
+    pub(crate) fn question(&self) -> Result<SumQuestion, Failure> {
         let usage = |error: NumericsError| Failure::usage(error.to_string());
         let mut accumulator = Accumulator::new(self.fraction_bits, self.group, self.promote.0).map_err(usage)?;
         if let Some(bits) = self.stored_bits {
             accumulator = accumulator.with_stored_bits(bits).map_err(usage)?;
         }
         let &Self { format, k, distribution, seed, .. } = self;
-        Ok(Question { format, k, distribution, accumulator, seed })
+        Ok(SumQuestion { format, k, distribution, accumulator, seed })
     }
 }
 
 fn text(AccumulateReply { question, loss }: &AccumulateReply) -> String {
-    let Question { format, k, distribution, accumulator, .. } = question;
+    let SumQuestion { format, k, distribution, accumulator, .. } = question;
     let promoted = accumulator.promote().map_or_else(|| "never".to_owned(), |interval| format!("every {interval}"));
     let stored = match accumulator.stored_bits() {
         bits if bits == accumulator.fraction_bits() => String::new(),
@@ -101,8 +101,8 @@ fn format(name: &str) -> Result<Format, String> {
     Format::from_name(name).ok_or_else(|| one_of(Format::ALL.map(Format::name)))
 }
 
-fn distribution(name: &str) -> Result<Distribution, String> {
-    Distribution::from_name(name).ok_or_else(|| one_of(Distribution::ALL.map(Distribution::name)))
+fn distribution(name: &str) -> Result<OperandDistribution, String> {
+    OperandDistribution::from_name(name).ok_or_else(|| one_of(OperandDistribution::ALL.map(OperandDistribution::name)))
 }
 
 fn promote(text: &str) -> Result<Promote, String> {

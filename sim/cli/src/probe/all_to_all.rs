@@ -24,7 +24,7 @@ fn text(reply: &AllToAllReply) -> String {
     let mut text = format!("{}, group of {} ranks\n", reply.name, reply.n_ranks);
     for (name, one) in [("dispatch", reply.dispatch), ("combine", reply.combine)] {
         text.push_str(&format!(
-            "{name:<9} {:>9}   scale-up {:>9}   scale-out {:>9}   {}/s a rank\n",
+            "{name:<9} {:>9}   scale-up {:>9}   scale-out {:>9}   {}/s per rank\n",
             seconds(one.seconds),
             bytes(one.scale_up_bytes),
             bytes(one.scale_out_bytes),

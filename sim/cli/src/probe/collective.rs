@@ -40,7 +40,7 @@ impl CollectiveArgs {
         let (bare, node) = (given_bare(&self.bare), given_node(&self.node));
         match (bare.first(), node.first()) {
             (Some(one), Some(other)) => Err(Failure::usage(format!(
-                "`{one}` is of links of bare rates and `{other}` of a node of known hardware: ask one of them\n{FORMS}"
+                "`{one}` is for links of bare rates and `{other}` for known hardware: use one of them\n{FORMS}"
             ))),
             (None, None) => Err(Failure::usage(format!("the machine is missing\n{FORMS}"))),
             (Some(_), None) if self.algorithm.0.is_some() => Err(Failure::usage(format!(

@@ -31,7 +31,7 @@ fn text(reply: &ModelReply) -> String {
     let ModelReply { model, sequence, limit } = reply;
     let flops = |causal| large(model.flops_per_token(*sequence, causal));
     let mut text = format!(
-        "{}\n\nparameters          {}, {} of them a token\ncache of a token    {}\ntraining a token    {} operations causal, {} non-causal, \
+        "{}\n\nparameters          {}, {} active per token\ncache per token     {}\ntraining per token  {} operations causal, {} non-causal, \
          sequence {}\n",
         model.name,
         large(model.params() as f64),
@@ -43,7 +43,7 @@ fn text(reply: &ModelReply) -> String {
     );
     if let Some(TokenLimit { exchange, layer, token }) = limit {
         let [exchange, layer, token] = [exchange, layer, token].map(|time| seconds(time.get()));
-        text.push_str(&format!("least time          {exchange} an exchange, {layer} a layer, {token} a token\n"));
+        text.push_str(&format!("least time          {exchange} per exchange, {layer} per layer, {token} per token\n"));
     }
     text
 }

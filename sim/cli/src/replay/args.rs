@@ -11,14 +11,14 @@ use crate::layers::Layers;
 
 /// Paragraphs are one line each: clap breaks them to the width of the terminal.
 pub(crate) const AFTER: &str = "\
-A Chakra execution trace is one file a rank, `anything.RANK.et` (protobuf) or `anything.RANK.json`; rank r runs on device r. \
+A Chakra execution trace is one file per rank, `anything.RANK.et` (protobuf) or `anything.RANK.json`; rank r runs on device r. \
 A SimAI workload file is one table that all ranks run.
 
 A device runs one node at a time; collectives are rings and run beside them, on the ports, estimates and engine of `run`. Node kinds, \
 collectives, groups and columns that have no meaning here are refused by name, all at once.
 
-Messages share the trunks and PCIe links of their paths. A collective keeps within what the paths of its group and of those like it \
-leave it, and draws from no trunk.
+Messages share the trunks and PCIe links of their paths. A collective is bounded by the rate that the paths of its group and of \
+similar groups leave it, and draws from no trunk.
 
 `exposed` is time in which a rank's device runs nothing while it takes part in a collective or message, or waits for a partner there.";
 
@@ -35,7 +35,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// The files: one a rank for Chakra, one for SimAI
+    /// The files: one per rank for Chakra, one for SimAI
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// The machine: a cluster preset's name or a file

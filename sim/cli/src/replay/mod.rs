@@ -51,10 +51,10 @@ fn job(args: &ReplayArgs, files: Vec<(String, Vec<u8>)>) -> Result<JobFiles, Fai
         return Ok(JobFiles::Chakra { files, groups, n_ranks: args.ranks });
     }
     if args.ranks.is_some() {
-        return Err(Failure::usage("`--ranks` is of Chakra traces\nhint: a SimAI file says its ranks in line 1"));
+        return Err(Failure::usage("`--ranks` is for Chakra traces\nhint: a SimAI file gives its ranks in line 1"));
     }
     if args.groups.is_some() {
-        return Err(Failure::usage("`--groups` is of Chakra traces\nhint: a SimAI file says its degrees in line 1"));
+        return Err(Failure::usage("`--groups` is for Chakra traces\nhint: a SimAI file gives its degrees in line 1"));
     }
     let [(name, _)] = &files[..] else {
         return Err(Failure::usage(format!("{} files, but a SimAI job is one\nhint: give one file", files.len())));

@@ -26,10 +26,10 @@ pub(crate) struct StudyArgs {
     pub(crate) layers: Layers,
     #[command(flatten)]
     pub(crate) threads: Threads,
-    /// Keep what is finished in the folder of `--out`, and run the rest
+    /// Keep the finished points in the folder of `--out`, and run the others
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
-    /// Run every N-th point from the I-th on; auto takes I from the variables of Slurm, HyperQueue or Kubernetes
+    /// Run every N-th point, beginning with the I-th; `auto` takes I from the environment variables of Slurm, HyperQueue or Kubernetes
     #[arg(long, value_name = "I/N", requires = "out", allow_hyphen_values = true)]
     pub(crate) shard: Option<String>,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(crate) struct StudyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StudyVerb {
-    /// Make one table of what the shards of a study left in a folder
+    /// Merge the tables that the shards of a study left in a folder
     Merge(MergeArgs),
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct SensitivityArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct Threads {
-    /// Runs at a time; the result does not depend on it [default: one a processor]
+    /// Number of runs at the same time; the result does not depend on it [default: one per processor]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = jobs)]
     pub(crate) jobs: Option<NonZeroUsize>,
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::out::Files;
 use scenario::disk::{self, Content};
-use study::{Answer, Finished, Manifest, Shard, Store, StudyError, Table};
+use study::{Answer, FinishedPoint, Manifest, ResultTable, Shard, Store, StudyError};
 
 /// What a file is called until it is complete.
 const PARTIAL: &str = ".partial";
@@ -90,7 +90,7 @@ impl Folder {
     /// Writes the answer, its tables and its page, and takes away what killed shards and an earlier version of the study
     /// left.
     pub(crate) fn finish(&self, answer: &Answer, page: &Files) -> Result<(), StudyError> {
-        let table = Table::of(answer);
+        let table = ResultTable::of(answer);
         self.write("table.csv", &table.csv()?)?;
         self.write("table.parquet", &table.parquet()?)?;
         self.write("study.json", answer.json()?.as_bytes())?;
@@ -146,19 +146,19 @@ impl Folder {
 }
 
 impl Store for Folder {
-    fn get(&self, key: &str) -> Result<Option<Finished>, StudyError> {
+    fn get(&self, key: &str) -> Result<Option<FinishedPoint>, StudyError> {
         let path = self.point(key);
         let Some(text) = read(&path)? else { return Ok(None) };
         let broken =
             |error| StudyError::Store(format!("`{}` is no finished point: {error}\nhint: remove it", path.display()));
-        Finished::from_toml(&text).map(Some).map_err(broken)
+        FinishedPoint::from_toml(&text).map(Some).map_err(broken)
     }
 
     fn has(&self, key: &str) -> Result<bool, StudyError> {
         Ok(self.point(key).is_file())
     }
 
-    fn put(&self, key: &str, finished: &Finished) -> Result<(), StudyError> {
+    fn put(&self, key: &str, finished: &FinishedPoint) -> Result<(), StudyError> {
         let text = finished.to_toml().map_err(StudyError::Fault)?;
         self.write(&format!("{POINTS}/{key}.toml"), text.as_bytes())
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use report::format::{percent, percent_signed, seconds, words};
 use report::{Column, Row, Table};
-use study::{ARITHMETIC, Answer, Arithmetic, Kind, Sensitivity, TogetherAnswer};
+use study::{ARITHMETIC, Answer, Arithmetic, PointKind, Sensitivity, TogetherAnswer};
 
 /// Points of sweeps that are shown: the fastest.
 const N_SWEEP: usize = 10;
@@ -22,33 +22,37 @@ pub(super) fn study(answer: &Answer) -> String {
     }
     let _ = writeln!(
         text,
-        "base: {}, {} a step, bound by {}",
+        "base: {}, {} per step, bound by {}",
         base.name,
         seconds(base.objective.value),
         words(&base.binding)
     );
     if answer.draws > 0 {
-        let _ = writeln!(text, "intervals: 5 to 95 % of {} draws of the profile, common to both sides", answer.draws);
+        let _ = writeln!(
+            text,
+            "intervals: 5th to 95th percentile over {} draws of the profile, the same draws for base and proposal",
+            answer.draws
+        );
     }
-    for (kind, title) in [(Kind::Proposal, "Proposals"), (Kind::Sweep, "Sweep")] {
-        let mut rows: Vec<&study::Row> = answer.points.iter().filter(|row| row.kind == kind).collect();
+    for (kind, title) in [(PointKind::Proposal, "Proposals"), (PointKind::Sweep, "Sweep")] {
+        let mut rows: Vec<&study::PointRow> = answer.points.iter().filter(|row| row.kind == kind).collect();
         if rows.is_empty() {
             continue;
         }
-        let failed: Vec<&study::Row> = rows.iter().copied().filter(|row| row.error.is_some()).collect();
+        let failed: Vec<&study::PointRow> = rows.iter().copied().filter(|row| row.error.is_some()).collect();
         rows.sort_by(|a, b| answer.by_gain(a, b));
         let (n, n_failed) = (rows.len(), failed.len());
         rows.retain(|row| row.error.is_none());
-        if kind == Kind::Sweep {
+        if kind == PointKind::Sweep {
             rows.truncate(N_SWEEP);
         }
-        let shown = if kind == Kind::Sweep && rows.len() < n {
+        let shown = if kind == PointKind::Sweep && rows.len() < n {
             format!(", the {} fastest of {n}, {n_failed} without a result", rows.len())
         } else {
             String::new()
         };
         let _ = writeln!(text, "\n{title}{shown}\n{}", points(&rows, base.objective.value));
-        text.push_str(&reasons(&failed, if kind == Kind::Sweep { N_SWEEP } else { usize::MAX }));
+        text.push_str(&reasons(&failed, if kind == PointKind::Sweep { N_SWEEP } else { usize::MAX }));
     }
     if !answer.arithmetic.is_empty() {
         let _ = writeln!(text, "\nArithmetic of the proposals of precision\n{}\n{ARITHMETIC}", arithmetic(answer));
@@ -57,26 +61,26 @@ pub(super) fn study(answer: &Answer) -> String {
         }
     }
     if let Some(together) = &answer.together {
-        let _ = writeln!(text, "\nTogether\n{}", shares(together, base.objective.value));
+        let _ = writeln!(text, "\nProposals combined\n{}", shares(together, base.objective.value));
         text.push_str(&remarks(together));
     }
     if let Some(error) = &answer.together_error {
-        let _ = writeln!(text, "\nTogether: no answer, {error}");
+        let _ = writeln!(text, "\nProposals combined: no result, {error}");
     }
     text
 }
 
 /// Points without a result and why, up to so many.
-fn reasons(failed: &[&study::Row], n_max: usize) -> String {
-    let reason = |row: &&study::Row| format!("{}: {}\n", row.name, row.error.as_deref().unwrap_or_default());
+fn reasons(failed: &[&study::PointRow], n_max: usize) -> String {
+    let reason = |row: &&study::PointRow| format!("{}: {}\n", row.name, row.error.as_deref().unwrap_or_default());
     let mut text: String = failed.iter().take(n_max).map(reason).collect();
     if failed.len() > n_max {
-        let _ = writeln!(text, "and {} points more without a result; `--json` has their reasons", failed.len() - n_max);
+        let _ = writeln!(text, "and {} more points without a result; `--json` has their reasons", failed.len() - n_max);
     }
     text
 }
 
-fn points(rows: &[&study::Row], base: f64) -> Table {
+fn points(rows: &[&study::PointRow], base: f64) -> Table {
     let columns = [
         ("point", false),
         ("step", true),
@@ -85,7 +89,7 @@ fn points(rows: &[&study::Row], base: f64) -> Table {
         ("decided", false),
         ("bound by", false),
         ("by hand", false),
-        (if rows.iter().any(|row| row.kind == Kind::Sweep) { "patch" } else { "decided by" }, false),
+        (if rows.iter().any(|row| row.kind == PointKind::Sweep) { "patch" } else { "decided by" }, false),
     ];
     let mut table = table(&columns);
     for row in rows.iter().filter(|row| row.error.is_none()) {
@@ -100,7 +104,7 @@ fn points(rows: &[&study::Row], base: f64) -> Table {
         });
         let by = difference.decided_by.iter().map(|by| format!("{} ({})", by.estimate, percent(by.share)));
         let patch = row.patch.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
-        let last = if row.kind == Kind::Sweep { patch } else { by.take(2).collect::<Vec<_>>().join(", ") };
+        let last = if row.kind == PointKind::Sweep { patch } else { by.take(2).collect::<Vec<_>>().join(", ") };
         push(
             &mut table,
             [
@@ -218,7 +222,7 @@ pub(super) fn sensitivity(found: &Sensitivity) -> String {
         ("elasticity", true),
         ("low", true),
         ("high", true),
-        ("unsure", true),
+        ("uncertainty", true),
         ("shorter | longer", false),
     ];
     let mut table = table(&columns);
@@ -239,10 +243,14 @@ pub(super) fn sensitivity(found: &Sensitivity) -> String {
         );
     }
     let rest = found.knobs.len().saturating_sub(N_KNOBS);
-    let more = if rest > 0 { format!("\n{rest} more move it less; `--json` has them all") } else { String::new() };
+    let more = if rest > 0 {
+        format!("\n{rest} more parameters change it less; `--json` has them all")
+    } else {
+        String::new()
+    };
     let step = seconds(found.objective.value);
     format!(
-        "{}: {step} a step\nelasticity: change of the step over change of the knob, both relative\n\n{table}{more}\n",
+        "{}: {step} per step\nelasticity: relative change of the step time per relative change of the parameter\n\n{table}{more}\n",
         found.name
     )
 }

@@ -9,7 +9,7 @@ use units::Dollars;
 const THOUSAND: f64 = 1e3;
 const MILLION: f64 = 1e6;
 /// Headings of what a network costs, of what is published about it, and of the error; then the same an endpoint.
-const COSTS: [&str; 6] = ["cost\u{a0}M$", "published", "error", "k$\u{a0}an\u{a0}endpoint", "published", "error"];
+const COSTS: [&str; 6] = ["cost\u{a0}M$", "published", "error", "k$\u{a0}per\u{a0}endpoint", "published", "error"];
 
 /// Two tables: counts and costs at the prices of the machine, and costs at solved ones.
 pub(super) fn text(reply: &NetworksReply) -> String {
@@ -17,12 +17,12 @@ pub(super) fn text(reply: &NetworksReply) -> String {
     let list = |prices: &FabricExpenses| {
         let [switch, link, end] =
             [prices.switch, prices.link, prices.endpoint_link].map(|part| dollars(part.price.get()));
-        format!("{switch} a switch, {link} a wire between switches, {end} a wire to a NIC")
+        format!("{switch} per switch, {link} per wire between switches, {end} per wire to a NIC")
     };
-    text.push_str(&format!("at {}; NICs apart\n", list(&reply.prices)));
+    text.push_str(&format!("at {}; NICs not included\n", list(&reply.prices)));
     if let Some(solved) = &reply.solved {
         text.push_str(&format!("\n{}\n", at_solved(reply)));
-        text.push_str(&format!("at {}: the last two solved from rows marked used\n", list(solved)));
+        text.push_str(&format!("at {}; the last two prices are solved from the rows marked used\n", list(solved)));
     }
     text
 }

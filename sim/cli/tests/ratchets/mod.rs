@@ -9,29 +9,7 @@ use crate::rooms::{HOUSE, Room};
 use crate::{model_code, none, read};
 
 /// Names that several public types have. One meaning a word: take a name off once it has one home.
-const TWICE: [&str; 21] = [
-    "Answer",
-    "Batch",
-    "Call",
-    "Distribution",
-    "Family",
-    "Figure",
-    "Finished",
-    "Job",
-    "Kind",
-    "Lane",
-    "Length",
-    "Node",
-    "Pool",
-    "Progress",
-    "Question",
-    "Ran",
-    "Row",
-    "SetRow",
-    "Sums",
-    "Table",
-    "Turn",
-];
+const TWICE: [&str; 0] = [];
 
 /// Functions that are longer than [`N_LINES_MAX`], by file and name.
 const LONG: [(&str, &str); 6] = [

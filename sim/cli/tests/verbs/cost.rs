@@ -69,7 +69,7 @@ fn every_price_counts_in_the_digest_and_moves_the_cost_alone() {
 fn the_screen_has_a_line_of_money_and_one_of_energy() {
     let text = stdout(&["run", "tiny-moe"]);
     let cost = text.lines().find(|line| line.starts_with("cost  ")).unwrap_or_else(|| panic!("{text}"));
-    assert!(cost.contains("a GPU") && cost.contains("owned") && cost.contains("rented"), "{cost}");
+    assert!(cost.contains("per GPU") && cost.contains("owned") && cost.contains("rented"), "{cost}");
     assert!(text.lines().any(|line| line.starts_with("energy  ") && line.contains("at full load")), "{text}");
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use workloads::import::chakra::wire::{self, Attribute, Node, Value};
+use workloads::import::chakra::wire::{self, Attribute, Value, WireNode};
 
 use crate::{json, number, refused, stdout};
 
@@ -18,9 +18,11 @@ fn text(path: &Path) -> &str {
 /// A file of rank `rank` that computes for `micros` and then reduces with kind `comm_type`.
 fn trace(folder: &Path, rank: u32, micros: u64, comm_type: i64) -> String {
     let attribute = |name: &str, value| Attribute { name: name.to_owned(), value: Some(value) };
-    let compute = Node { id: 1, name: "product".to_owned(), kind: 4, duration_micros: micros, ..Node::default() };
+    let compute =
+        WireNode { id: 1, name: "product".to_owned(), kind: 4, duration_micros: micros, ..WireNode::default() };
     let attr = vec![attribute("comm_type", Value::Int64(comm_type)), attribute("comm_size", Value::Uint64(1 << 20))];
-    let reduce = Node { id: 2, name: "reduce".to_owned(), kind: 7, data_deps: vec![1], attr, ..Node::default() };
+    let reduce =
+        WireNode { id: 2, name: "reduce".to_owned(), kind: 7, data_deps: vec![1], attr, ..WireNode::default() };
     let path = folder.join(format!("job.{rank}.et"));
     fs::write(&path, wire::write(&[compute, reduce])).expect("written");
     text(&path).to_owned()

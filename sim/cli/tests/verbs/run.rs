@@ -163,7 +163,7 @@ fn a_run_of_every_rank_says_what_folding_would_change() {
         stdout(&["run", "tiny-moe", "--set", "policy.folding=none", "--set", &router]).replace("\n    ", " ")
     };
     assert!(text("balanced").contains("the step is the same, to the picosecond"));
-    assert!(text("skewed").contains("folded to one rank a stage the step would be"));
+    assert!(text("skewed").contains("folded to one rank per stage"));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_line_of_hardware_moves_the_step() {
 #[test]
 fn a_screen_says_the_answer_first() {
     let text = stdout(&["run", "tiny-moe"]);
-    assert!(text.lines().nth(1).is_some_and(|line| line.contains("a step")), "{text}");
+    assert!(text.lines().nth(1).is_some_and(|line| line.contains("per step")), "{text}");
     assert!(!text.contains('\u{1b}'), "colors are for terminals");
 }
 
@@ -227,6 +227,6 @@ fn a_closed_pipe_is_no_failure() {
 #[test]
 fn what_hides_beside_chunks_is_said_to_cost_them_nothing() {
     let notes = |set: &str| json(&["run", "tiny-moe", "--set", set, "--json"])["notes"].to_string();
-    assert!(notes("policy.data-parallel=hidden").contains("take no port"));
-    assert!(!notes("policy.data-parallel=waited").contains("take no port"));
+    assert!(notes("policy.data-parallel=hidden").contains("takes no port"));
+    assert!(!notes("policy.data-parallel=waited").contains("takes no port"));
 }

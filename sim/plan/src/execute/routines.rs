@@ -2,7 +2,7 @@
 
 use engine::Resources;
 use platform::{ExchangeTemplate, Message, RankResources};
-use workloads::traffic::Pool;
+use workloads::traffic::PicksPool;
 
 use super::gang::{Call, Gang, GangId, Tabulated};
 use crate::program::{LoadTable, OpKernel, Ring};
@@ -33,7 +33,7 @@ pub struct Routines<'a> {
     /// Dispatch and combine of every sampled batch.
     pub exchanges: &'a [[ExchangeTemplate; 2]],
     /// Sampled batches, by layer, micro-batch and group.
-    pub picks: Option<&'a Pool>,
+    pub picks: Option<&'a PicksPool>,
     /// Ranks of a group that exchanges tokens: a divisor of every gang.
     pub group_size: u32,
     /// What the first group of every gang is called among those that the batches are of.

@@ -10,7 +10,7 @@
 //! runs beside nothing. Breaks where the chunks' own messages need the ports that the rings then take, and where a table is more
 //! than a layer: it is complete last and needed first, and is billed as a layer here.
 
-use calibrate::{Call, CannotRun};
+use calibrate::{CannotRun, CollectiveCall};
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::Stage;
 use workloads::schedule::{Chunk, Slot};
@@ -83,13 +83,13 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Result<Ve
     let n_layers = n_layers(held.iter());
     let mut ending = Vec::new();
     for class in &update.classes {
-        let call = Call::new(Collective::ReduceScatter, class.reduce_scatter());
+        let call = CollectiveCall::new(Collective::ReduceScatter, class.reduce_scatter());
         ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
     ending.push(Ending::Barrier);
     ending.extend(kernels_of(context, kernels, &update.sharded, all)?);
     for class in &update.classes {
-        let call = Call::new(Collective::AllGather, class.all_gather());
+        let call = CollectiveCall::new(Collective::AllGather, class.all_gather());
         ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
     ending.extend(kernels_of(context, kernels, &update.whole, all)?);
@@ -101,7 +101,7 @@ fn reduce(
     context: &Context<'_>,
     kernels: &mut Kernels,
     class: &ReduceClass,
-    call: &Call,
+    call: &CollectiveCall,
     n_layers: u32,
 ) -> Option<Ending> {
     if class.replicas <= 1 {
@@ -113,7 +113,7 @@ fn reduce(
         (Weights::Common, Collective::ReduceScatter) => "gradient-reduce",
         (Weights::Common, _) => "weight-gather",
     };
-    let Call { what, bytes, .. } = *call;
+    let CollectiveCall { what, bytes, .. } = *call;
     let op = Op::new(name, Pass::Update, OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes });
     let op = kernels.op(&op);
     let among = context.groups.replicas(class.weights);

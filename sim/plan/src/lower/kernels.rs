@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{Call, CannotRun};
+use calibrate::{CannotRun, CollectiveCall};
 use workloads::op::{Op, OpKind};
 use workloads::step::{Load, Passes};
 
@@ -56,7 +56,7 @@ impl Kernels {
     fn instruction(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Result<Instruction, CannotRun> {
         if let OpKind::Collective { axis, what, bytes } = op.kind {
             let name = self.name(op, sms);
-            self.rings.push(ring(context, name, context.groups.inside(axis), &Call::new(what, bytes), 1));
+            self.rings.push(ring(context, name, context.groups.inside(axis), &CollectiveCall::new(what, bytes), 1));
             return Ok(Instruction::Ring(self.rings.len() as u32 - 1));
         }
         let kernel = self.kernel(context, op, sms)?;
@@ -101,9 +101,9 @@ impl Kernels {
 }
 
 /// A collective of a communicator, over the weights or gradients of `n_layers`.
-pub(super) fn ring(context: &Context<'_>, op: u16, among: &Communicator, call: &Call, n_layers: u32) -> Ring {
+pub(super) fn ring(context: &Context<'_>, op: u16, among: &Communicator, call: &CollectiveCall, n_layers: u32) -> Ring {
     let Communicator { span, stride, group } = among;
-    let of_layer = Call { bytes: call.bytes / f64::from(n_layers), ..*call };
+    let of_layer = CollectiveCall { bytes: call.bytes / f64::from(n_layers), ..*call };
     let [leg, layer] = [call, &of_layer].map(|call| context.platform.collective(group, call));
     Ring { op, span: *span, stride: *stride, leg, layer }
 }

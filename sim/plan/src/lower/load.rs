@@ -2,7 +2,7 @@
 
 use platform::Delivery;
 use workloads::step::Load;
-use workloads::traffic::{Batch, ExpertLayout};
+use workloads::traffic::{ExpertLayout, Picks};
 
 use super::Context;
 use crate::TrainPlan;
@@ -35,11 +35,11 @@ pub(super) fn loads(context: &Context<'_>) -> Vec<Load> {
         return Vec::new();
     };
     // A direct exchange brings a token once for each pick, and takes each result back alone.
-    let received = |batch: &Batch, rank: u32| match context.plan.job.policy.exchange {
+    let received = |batch: &Picks, rank: u32| match context.plan.job.policy.exchange {
         Delivery::Forwarded => batch.tokens_received(rank),
         Delivery::Direct => batch.rows_total(rank),
     };
-    let of = |batch: &Batch, rank: u32| Load {
+    let of = |batch: &Picks, rank: u32| Load {
         received: u64::from(received(batch, rank)),
         rows: batch.rows(rank).iter().copied().map(u64::from).collect(),
     };

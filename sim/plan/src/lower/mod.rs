@@ -25,7 +25,7 @@ use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Placement
 use rayon::prelude::*;
 use topology::{CommEngine, Network};
 use workloads::parallel::Stage;
-use workloads::traffic::{ExpertLayout, Pool, Router, Sampler, TrafficError, TrafficSpec};
+use workloads::traffic::{ExpertLayout, PicksPool, Router, Sampler, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
 use crate::program::{Messages, Program};
@@ -44,7 +44,7 @@ pub(crate) struct Context<'a> {
     pub(crate) groups: Groups,
     pub(crate) shape: workloads::step::Shape,
     pub(crate) stages: Vec<Stage>,
-    pub(crate) pool: Option<Pool>,
+    pub(crate) pool: Option<PicksPool>,
     /// Members of an expert-parallel group that are simulated: one where replicas are folded.
     pub(crate) n_members: u32,
 }
@@ -82,7 +82,7 @@ impl Context<'_> {
 }
 
 /// Where sampled batches come from.
-pub type Sampling<'a> = &'a (dyn Fn(&TrafficSpec, &ExpertLayout) -> Result<Pool, TrafficError> + Sync);
+pub type Sampling<'a> = &'a (dyn Fn(&TrafficSpec, &ExpertLayout) -> Result<PicksPool, TrafficError> + Sync);
 
 /// What many plans of one machine need once.
 #[derive(Clone)]
@@ -99,14 +99,14 @@ impl Default for Shared<'_> {
     }
 }
 
-/// As [`Pool::sample`], the batches side by side on the threads that the caller's other work has. The same on any number of them.
+/// As [`PicksPool::sample`], the batches side by side on the threads that the caller's other work has. The same on any number of them.
 ///
 /// # Errors
 /// As [`TrafficSpec::check`].
-pub fn sampled(spec: &TrafficSpec, layout: &ExpertLayout) -> Result<Pool, TrafficError> {
+pub fn sampled(spec: &TrafficSpec, layout: &ExpertLayout) -> Result<PicksPool, TrafficError> {
     let sampler = Sampler::new(spec, layout)?;
     let batches = (0..sampler.n_batches()).into_par_iter().map(|index| sampler.batch(index));
-    Pool::from_batches(spec.seed, layout, batches.collect())
+    PicksPool::from_batches(spec.seed, layout, batches.collect())
 }
 
 /// Lowers a plan to a program.

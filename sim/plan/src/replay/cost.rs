@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use calibrate::{Call, EstimateKey, Spread};
+use calibrate::{CollectiveCall, EstimateKey, Spread};
 use engine::{CapacityId, Resources, Task};
 use platform::{Leg, Placement, Platform, RankResources, Trunks};
 use units::{Bytes, SimSpan};
@@ -89,7 +89,7 @@ impl<'a> Costs<'a> {
 
     fn leg(&self, group: u32, what: Collective, bytes: Bytes) -> Leg {
         let group = &self.groups[group as usize];
-        let leg = self.platform.collective(group, &Call::new(what, bytes));
+        let leg = self.platform.collective(group, &CollectiveCall::new(what, bytes));
         if group.spread.n_ranks > 1 { leg } else { Leg { latency: SimSpan::ZERO, ..leg } }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use engine::{Actions, Driver, Finished, Record};
 use units::{Bytes, Seconds, SimTime};
-use workloads::import::{Graph, Node, ProcessGroup, Work};
+use workloads::import::{Graph, GraphNode, ProcessGroup, Work};
 
 use super::cost::{Costs, Evidence};
 use super::{RankReplay, Replayed};
@@ -119,7 +119,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn node(&self, (rank, node): At) -> &'a Node {
+    fn node(&self, (rank, node): At) -> &'a GraphNode {
         &self.job.traces[rank as usize].nodes[node as usize]
     }
 
@@ -266,7 +266,7 @@ impl<'a> Replay<'a> {
     }
 }
 
-fn rank(nodes: &[Node]) -> Rank {
+fn rank(nodes: &[GraphNode]) -> Rank {
     let mut next = vec![Vec::new(); nodes.len()];
     for (index, node) in (0_u32..).zip(nodes) {
         node.after.iter().for_each(|&before| next[before as usize].push(index));

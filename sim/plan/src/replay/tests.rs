@@ -1,9 +1,9 @@
 //! Closed forms, laws of accounting, and what cannot run.
 
-use calibrate::{Call, CollectiveTerm, EstimateKey, GemmTerm, Profile};
+use calibrate::{CollectiveCall, CollectiveTerm, EstimateKey, GemmTerm, Profile};
 use topology::{Machine, Routing};
 use units::{Bytes, Flops};
-use workloads::import::{Graph, Node, ProcessGroup, Trace, Work, simai};
+use workloads::import::{Graph, GraphNode, ProcessGroup, Trace, Work, simai};
 use workloads::op::{Collective, Precision};
 
 use super::*;
@@ -26,11 +26,11 @@ fn routed(graph: &Graph, machine: &Machine, profile: &Profile, routing: Routing)
     super::replay(&site, &Imported { graph: graph.clone(), routing })
 }
 
-fn node(name: &str, work: Work, after: &[u32]) -> Node {
-    Node { name: name.to_owned(), work, after: after.to_vec() }
+fn node(name: &str, work: Work, after: &[u32]) -> GraphNode {
+    GraphNode { name: name.to_owned(), work, after: after.to_vec() }
 }
 
-fn job(traces: Vec<Vec<Node>>, groups: Vec<ProcessGroup>) -> Graph {
+fn job(traces: Vec<Vec<GraphNode>>, groups: Vec<ProcessGroup>) -> Graph {
     let n_ranks = traces.len() as u32;
     let named = |(rank, nodes)| Trace { name: format!("rank {rank}"), nodes };
     Graph { n_ranks, traces: traces.into_iter().enumerate().map(named).collect(), groups, notes: Vec::new() }
@@ -52,7 +52,7 @@ fn ring(machine: &Machine, profile: &Profile, what: Collective, n: u32) -> f64 {
     let placement = Placement::new(machine, machine.node.devices);
     let platform = Platform::new(machine, profile, placement, topology::Routing::Adaptive).expect("a machine");
     let group = platform.group(&[(0..n).collect()]).expect("a group");
-    let call = Call::new(what, Bytes::new(SIZE));
+    let call = CollectiveCall::new(what, Bytes::new(SIZE));
     let alone = crate::collective_alone(&machine.device, profile, &call, &group.spread, None).expect("it runs");
     alone.answer.time.get()
 }
@@ -296,7 +296,7 @@ fn what_cannot_run_says_why() {
     // Two groups of the same ranks, called in opposite orders.
     let call =
         |group| node("ring", Work::Collective { group, what: Collective::AllReduce, bytes: Bytes::new(1.0) }, &[]);
-    let then = |group| Node { after: vec![0], ..call(group) };
+    let then = |group| GraphNode { after: vec![0], ..call(group) };
     let groups = vec![ProcessGroup::Ranks(vec![0, 1]); 2];
     let crossed = job(vec![vec![call(0), then(1)], vec![call(1), then(0)]], groups);
     let text = replay(&crossed, &machine, &profile).expect_err("crossed").to_string();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{Call, CollectiveTerm, EstimateKey, GemmTerm};
+use calibrate::{CollectiveCall, CollectiveTerm, EstimateKey, GemmTerm};
 use plan::{Ending, Instruction, Keep, PlanError, Program, Ran, Recording};
 use platform::{ExchangeKind, Flow, Kernel, Placement, Platform};
 use units::Bytes;
@@ -138,7 +138,7 @@ fn a_collective_takes_in_a_step_what_it_takes_alone() {
         let rings =
             [("gradient-reduce", 4.0, Collective::ReduceScatter), ("weight-gather", 2.0, Collective::AllGather)];
         for (name, bytes, what) in rings {
-            let call = Call::new(what, Bytes::new(params * bytes));
+            let call = CollectiveCall::new(what, Bytes::new(params * bytes));
             let alone =
                 plan::collective_alone(&plan.site.machine.device, &plan.site.profile, &call, &group.spread, None);
             let time = alone.expect("it runs").answer.time.get();

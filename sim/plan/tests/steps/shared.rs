@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plan::Shared;
-use workloads::traffic::Pool;
+use workloads::traffic::PicksPool;
 
 use crate::flight::{TINY, plan};
 
@@ -13,7 +13,7 @@ fn traffic_is_the_same_on_any_number_of_threads() {
     for router in ["balanced", "skewed", "learned-bias"] {
         let plan = plan(TINY, &[&format!("traffic.router={router}"), "traffic.samples=5", "traffic.bias-steps=3"]);
         let sampled = plan::sample(plan.view()).expect("it can be sampled").expect("a mixture of experts");
-        let alone = Pool::sample(&plan.job.traffic, sampled.layout()).expect("it can be sampled");
+        let alone = PicksPool::sample(&plan.job.traffic, sampled.layout()).expect("it can be sampled");
         assert_eq!(alone, sampled, "{router}");
         for n_threads in [1, 2, 7] {
             let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads");

@@ -13,7 +13,7 @@
 use calibrate::EstimateKey;
 use topology::{DeviceId, Ordering};
 use units::{Seconds, SimSpan};
-use workloads::traffic::Batch;
+use workloads::traffic::Picks;
 
 use super::{ExpertSpread, Flow};
 use crate::{Placement, Platform, PlatformError};
@@ -65,7 +65,7 @@ pub(super) fn alone(flows: &[Flow], n_members: usize, [up, out, copy]: [f64; 3])
 
 /// Copies of the mean message between ranks that `far` holds of, those that come to nothing counted: messages are of a
 /// few copies each, and a crowded link carries many, so what it leaves one of them follows from all.
-pub(super) fn mean_copies(batch: &Batch, far: impl Fn(u32, u32) -> bool) -> f64 {
+pub(super) fn mean_copies(batch: &Picks, far: impl Fn(u32, u32) -> bool) -> f64 {
     let n_ranks = batch.n_ranks();
     let pairs = (0..n_ranks).flat_map(|rank| (0..n_ranks).map(move |other| (rank, other)));
     let (mut n_pairs, mut copies) = (0.0, 0.0);

@@ -23,7 +23,7 @@
 
 use topology::{CommEngine, Forwarding, InNetwork, Machine};
 use workloads::model::Experts;
-use workloads::traffic::{Batch, expected_distinct};
+use workloads::traffic::{Picks, expected_distinct};
 
 use super::{Delivery, ExchangeCopies, ExchangeKind, ExpertSpread};
 
@@ -62,7 +62,7 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn of(batch: &Batch, rank: u32, n_nodes: u32, devices: u32) -> Self {
+    pub(super) fn of(batch: &Picks, rank: u32, n_nodes: u32, devices: u32) -> Self {
         let (node, local) = (rank / devices, rank % devices);
         let to = |source: u32, node: u32| f64::from(batch.to_node[(source * n_nodes + node) as usize]);
         let out: f64 = (0..n_nodes).filter(|&other| other != node).map(|other| to(rank, other)).sum();

@@ -8,7 +8,7 @@
 //! The kernel ends with its busier half, so a rank's copies count as twice those of that half. Breaks where warps of one role
 //! are the limit and not the SM they share.
 
-use workloads::traffic::Batch;
+use workloads::traffic::Picks;
 
 use super::{ExchangeKind, Flow};
 
@@ -27,7 +27,7 @@ struct Work {
 
 impl Work {
     /// With what the rank keeps: `kept` tokens that it relays to itself, `own` of its tokens that its own node wants.
-    fn with_kept(self, batch: &Batch, rank: usize, devices: usize) -> Self {
+    fn with_kept(self, batch: &Picks, rank: usize, devices: usize) -> Self {
         let (local, n_ranks) = (rank % devices, batch.received.len());
         let n_nodes = n_ranks / devices;
         let handed = &batch.forwarded[rank * devices..][..devices];
@@ -55,7 +55,7 @@ impl Work {
 }
 
 /// Lets every rank copy as much as its busier half asks of all its SMs.
-pub(super) fn divide(flows: &mut [Flow], kind: ExchangeKind, batch: &Batch, devices: u32) {
+pub(super) fn divide(flows: &mut [Flow], kind: ExchangeKind, batch: &Picks, devices: u32) {
     let mut works = vec![Work::default(); batch.received.len()];
     for flow in &*flows {
         for (end, rank) in [flow.from, flow.to].into_iter().enumerate() {

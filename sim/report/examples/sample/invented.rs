@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use report::{
-    Common, Comparison, Cost, Counted, Energy, JobResult, Lane, LinkRow, MemoryRow, OpRow, Phase, Phases, Span,
-    SpanKind, StepResult, Summary, Timeline, TrainingCost, Variant, VariantResult,
+    Common, Comparison, Cost, Counted, Energy, JobResult, LinkRow, MemoryRow, OpRow, Phase, Phases, Span, SpanKind,
+    StepResult, Summary, Timeline, Track, TrainingCost, Variant, VariantResult,
 };
 use topology::{Picture, PictureBox, PictureLine};
 
@@ -38,9 +38,9 @@ pub(crate) fn timeline() -> Timeline {
         chunks.push(SpanKind::Optimizer, "optimizer".into(), 0.29, 0.0);
         let process = format!("rank {rank} (stage {rank})");
         let streams = streams(&chunks.spans);
-        lanes.push(Lane { process: process.clone(), thread: "chunks".into(), spans: chunks.spans });
+        lanes.push(Track { process: process.clone(), thread: "chunks".into(), spans: chunks.spans });
         for (thread, spans) in ["compute", "communication"].into_iter().zip(streams) {
-            lanes.push(Lane { process: process.clone(), thread: thread.into(), spans });
+            lanes.push(Track { process: process.clone(), thread: thread.into(), spans });
         }
     }
     Timeline { lanes }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use report::study::{
     ArithmeticRow, EstimateRow, Front, FrontPoint, Hand, HeatMap, KnobRow, MadeOf, MapAxis, PairRow, ProposalResult,
-    ProposalRow, Ran, SensitivitySummary, SetRow, StudyBase, StudySummary, SweepPoint, SweepSummary, TogetherSummary,
-    WorthRow,
+    ProposalRow, ProposalRun, SensitivitySummary, SetRow, StudyBase, StudySummary, SweepPoint, SweepSummary,
+    TogetherSummary, WorthRow,
 };
 
 const STEP: f64 = 18.09;
@@ -91,7 +91,7 @@ fn proposal(name: &str, change: f64, spread: f64, (low, high): (f64, f64), about
             high,
             agrees: Some((low..=high).contains(&change)),
         },
-        result: ProposalResult::Ran(Ran {
+        result: ProposalResult::Ran(ProposalRun {
             step_seconds,
             change,
             interval: Some(interval),

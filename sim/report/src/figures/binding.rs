@@ -20,12 +20,12 @@ const WIDE: Sheet = Sheet::wide(246.0, 96.0);
 pub fn binding(summary: &StudySummary) -> Result<Figure, ReportError> {
     finite("base", &summary.base)?;
     finite("proposals", &summary.proposals)?;
-    let title = "What binds, before and after".to_owned();
+    let title = "Bottlenecks before and after".to_owned();
     let bars = bars(summary);
     Ok(Figure {
         name: "binding".into(),
         caption:
-            "Each bar is a step, cut by what binds it, means over ranks; the first is the base. Where a color shrinks \
+            "Each bar is a step, divided by the resource that binds it, mean over ranks. The first bar is the base. Where a color shrinks \
                   the proposal takes it away, and what grows instead is the next thing to wish for."
                 .into(),
         svg: paint(&WIDE, &title, &bars)?,

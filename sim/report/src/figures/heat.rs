@@ -32,7 +32,7 @@ const KEY: f64 = 40.0;
 /// [`ReportError::NotFinite`].
 pub fn heat(sweep: &SweepSummary, number: usize) -> Result<Figure, ReportError> {
     finite("sweep", sweep)?;
-    let title = format!("What two knobs at a time do: {}", sweep.name);
+    let title = format!("Step time over two parameters: {}", sweep.name);
     let others = if sweep.maps.iter().all(|map| map.others.is_empty()) {
         "The number is the step in seconds."
     } else {

@@ -7,7 +7,7 @@ use super::palette::{LONGER, Paint, SHORTER, change as paint_of};
 use super::rows::{Sheet, percent_tick};
 use crate::error::{ReportError, finite};
 use crate::format::change;
-use crate::study::{ProposalResult, ProposalRow, Ran};
+use crate::study::{ProposalResult, ProposalRow, ProposalRun};
 
 /// What a person expects by hand.
 const HAND: Paint = Paint::Ink(0.13);
@@ -20,7 +20,7 @@ const WIDE: Sheet = Sheet::wide(240.0, 296.0);
 /// [`ReportError::NotFinite`].
 pub fn intervals(rows: &[ProposalRow]) -> Result<Figure, ReportError> {
     finite("proposals", &rows)?;
-    let title = "What each would be worth".to_owned();
+    let title = "Change of the step time per proposal".to_owned();
     Ok(Figure {
         name: "intervals".into(),
         caption:
@@ -64,7 +64,7 @@ fn keys(rows: &[ProposalRow]) -> Vec<(String, Paint)> {
     keys
 }
 
-fn ran(row: &ProposalRow) -> Option<&Ran> {
+fn ran(row: &ProposalRow) -> Option<&ProposalRun> {
     match &row.result {
         ProposalResult::Ran(ran) => Some(ran),
         ProposalResult::Failed(_) => None,
@@ -136,7 +136,7 @@ fn hand(canvas: &mut Canvas<'_>, range: Range, (y, height): (f64, f64), row: &Pr
     Ok(())
 }
 
-fn whisker(canvas: &mut Canvas<'_>, range: Range, middle: f64, ran: &Ran) -> Result<(), ReportError> {
+fn whisker(canvas: &mut Canvas<'_>, range: Range, middle: f64, ran: &ProposalRun) -> Result<(), ReportError> {
     let Some([low, high]) = ran.interval else { return Ok(()) };
     let (left, right) = (range.x(low), range.x(high));
     canvas.line((left, middle), (right, middle), Paint::TEXT, 1.5)?;

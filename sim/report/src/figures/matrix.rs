@@ -25,7 +25,7 @@ const HEIGHT: f64 = 38.0;
 /// [`ReportError::NotFinite`].
 pub fn matrix(together: &TogetherSummary, base_seconds: f64) -> Result<Figure, ReportError> {
     finite("together", together)?;
-    let title = "What proposals do to each other".to_owned();
+    let title = "Interaction of proposals".to_owned();
     Ok(Figure {
         name: "matrix".into(),
         caption:

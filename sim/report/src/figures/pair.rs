@@ -7,7 +7,7 @@ use super::palette::{Paint, kind};
 use crate::error::ReportError;
 use crate::format::{percent, seconds};
 use crate::table::ratio;
-use crate::timeline::{Lane, Span, SpanKind, Timeline};
+use crate::timeline::{Span, SpanKind, Timeline, Track};
 
 const LEFT: f64 = 130.0;
 const RIGHT: f64 = 24.0;
@@ -41,7 +41,7 @@ pub(super) fn pair_called(
     let (start, end) = (chosen.window.start, chosen.window.end);
     let title = title.to_owned();
     let svg = paint(&title, &chosen, room)?;
-    let busy = |lane: &Lane| {
+    let busy = |lane: &Track| {
         let spans = lane.spans.iter().filter(|span| span.kind != SpanKind::Wait);
         let time: f64 = spans.map(|span| (span.end.min(end) - span.start.max(start)).max(0.0)).sum();
         percent(ratio(time, end - start))
@@ -62,7 +62,7 @@ pub(super) fn pair_called(
 struct Chosen<'a> {
     window: &'a Span,
     /// Compute, then communication.
-    streams: [&'a Lane; 2],
+    streams: [&'a Track; 2],
 }
 
 fn choose(timeline: &Timeline) -> Option<Chosen<'_>> {

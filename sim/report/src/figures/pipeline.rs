@@ -5,7 +5,7 @@ use super::canvas::{Anchor, Area, Canvas, TEXT, WIDTH, draw, fitted};
 use super::chart::{AXIS, Scale, axis, legend, legend_height};
 use super::palette::{Paint, kind};
 use crate::error::ReportError;
-use crate::timeline::{Lane, Span, SpanKind, Timeline};
+use crate::timeline::{Span, SpanKind, Timeline, Track};
 
 /// Lanes shown; of more, evenly spaced ones.
 const N_LANES: usize = 64;
@@ -33,9 +33,9 @@ pub(super) fn pipeline_called(
     seconds: f64,
 ) -> Result<Figure, ReportError> {
     timeline.check()?;
-    let all: Vec<&Lane> = timeline.lanes.iter().filter(|lane| lane.thread == "chunks").collect();
+    let all: Vec<&Track> = timeline.lanes.iter().filter(|lane| lane.thread == "chunks").collect();
     let stride = all.len().div_ceil(N_LANES).max(1);
-    let lanes: Vec<&Lane> = all.iter().step_by(stride).copied().collect();
+    let lanes: Vec<&Track> = all.iter().step_by(stride).copied().collect();
     let end = all.iter().flat_map(|lane| &lane.spans).map(|span| span.end).fold(seconds, f64::max);
     let scale = Scale { left: LEFT, width: WIDTH - LEFT - RIGHT, max: end };
     let bars = merged(&lanes, end / scale.width);
@@ -59,7 +59,7 @@ struct Bar {
 }
 
 /// Bars of every lane, at the finest resolution (`pixel` seconds or a multiple) that keeps their number down.
-fn merged(lanes: &[&Lane], pixel: f64) -> Vec<Vec<Bar>> {
+fn merged(lanes: &[&Track], pixel: f64) -> Vec<Vec<Bar>> {
     let mut resolution = pixel;
     loop {
         let bars: Vec<Vec<Bar>> = lanes.iter().map(|lane| thinned(&lane.spans, resolution)).collect();
@@ -109,7 +109,7 @@ fn joined(run: &[&Span]) -> Bar {
     Bar { kind, start: run[0].start, end: run[run.len() - 1].end }
 }
 
-fn paint(title: &str, lanes: &[&Lane], bars: &[Vec<Bar>], scale: Scale) -> Result<String, ReportError> {
+fn paint(title: &str, lanes: &[&Track], bars: &[Vec<Bar>], scale: Scale) -> Result<String, ReportError> {
     let shown = |kind: &SpanKind| bars.iter().flatten().any(|bar| bar.kind == *kind);
     let kinds = SpanKind::ALL.into_iter().filter(shown);
     let mut keys: Vec<(String, Paint)> = kinds.map(|shown| (shown.label().to_owned(), kind(shown))).collect();
@@ -131,7 +131,7 @@ fn lane(
     canvas: &mut Canvas<'_>,
     scale: Scale,
     (top, pitch): (f64, f64),
-    lane: &Lane,
+    lane: &Track,
     bars: &[Bar],
 ) -> Result<(), ReportError> {
     let size = TEXT.min(pitch - 2.0);
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_intervals_stay_below_two_megabytes() {
-        let lanes = (0..100).map(|rank| Lane {
+        let lanes = (0..100).map(|rank| Track {
             process: format!("rank {rank}"),
             thread: "chunks".into(),
             spans: (0..1000).map(|i| span(SpanKind::ALL[i % 5], i as f64 / 100.0, (i + 1) as f64 / 100.0)).collect(),

@@ -115,7 +115,7 @@ pub enum ProposalResult {
     /// Why there is no result.
     Failed(String),
     /// Its step beside the base's.
-    Ran(Ran),
+    Ran(ProposalRun),
 }
 
 impl Default for ProposalResult {
@@ -126,7 +126,7 @@ impl Default for ProposalResult {
 
 /// A step beside the base's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Ran {
+pub struct ProposalRun {
     /// Duration of a step.
     pub step_seconds: f64,
     /// Its change with the estimates as they stand.

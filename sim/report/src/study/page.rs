@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
-use super::{MadeOf, ProposalResult, ProposalRow, Ran, StudySummary, TogetherSummary};
+use super::{MadeOf, ProposalResult, ProposalRow, ProposalRun, StudySummary, TogetherSummary};
 use super::{sensitivity, tables};
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
@@ -165,7 +165,7 @@ fn some_if(is_there: bool, figure: impl FnOnce() -> Result<Figure, ReportError>)
     is_there.then(figure).transpose().map(|figure| figure.map(shown))
 }
 
-fn ran(row: &ProposalRow) -> Option<&Ran> {
+fn ran(row: &ProposalRow) -> Option<&ProposalRun> {
     match &row.result {
         ProposalResult::Ran(ran) => Some(ran),
         ProposalResult::Failed(_) => None,
@@ -184,10 +184,12 @@ fn headline(summary: &StudySummary) -> Headline {
             (change(ran.change), format!("step time with {}{verdict}", row.name))
         }
         (None, Some(point)) if point.change < 0.0 => (change(point.change), format!("step time at {}", point.name)),
-        _ => (seconds(base.step_seconds), "a step of the base, which nothing here makes shorter".to_owned()),
+        _ => {
+            (seconds(base.step_seconds), "per step of the base; no proposal or sweep here makes it shorter".to_owned())
+        }
     };
     let lead = format!(
-        "The base is {}, {} a step, bound most by {}. Every result is a discrete-event simulation; nothing on this page \
+        "The base is {}, {} per step, bound most by {}. Every result is a discrete-event simulation; nothing on this page \
          was timed on a machine.",
         base.name,
         seconds(base.step_seconds),
@@ -204,13 +206,13 @@ fn keys(summary: &StudySummary) -> Vec<Key> {
     let mut keys = vec![key("step of the base", seconds(base.step_seconds), interval.unwrap_or_default())];
     let n = summary.proposals.len();
     if n > 0 {
-        let results: Vec<&Ran> = summary.proposals.iter().filter_map(ran).collect();
+        let results: Vec<&ProposalRun> = summary.proposals.iter().filter_map(ran).collect();
         let n_failed = n - results.len();
         let failed = if n_failed > 0 { format!("{n_failed} without a result") } else { String::new() };
         keys.push(key("proposals", n.to_string(), failed));
         if summary.draws > 0 {
-            let decided = |ran: &&&Ran| ran.decided == Some(true);
-            let (shorter, others): (Vec<&Ran>, Vec<&Ran>) =
+            let decided = |ran: &&&ProposalRun| ran.decided == Some(true);
+            let (shorter, others): (Vec<&ProposalRun>, Vec<&ProposalRun>) =
                 results.iter().filter(decided).partition(|ran| ran.change < 0.0);
             keys.push(key(
                 "surely shorter",
@@ -226,9 +228,13 @@ fn keys(summary: &StudySummary) -> Vec<Key> {
         keys.push(key("points of sweeps", count(n_points), String::new()));
     }
     if summary.draws > 0 {
-        keys.push(key("draws", summary.draws.to_string(), "of what is not known, common to all points".to_owned()));
+        keys.push(key(
+            "draws",
+            summary.draws.to_string(),
+            "of uncertain estimates, the same for all points".to_owned(),
+        ));
     }
-    keys.push(key("weakest basis", base.made_of.basis.clone(), "that the base rests on".to_owned()));
+    keys.push(key("weakest basis", base.made_of.basis.clone(), "of the estimates that bind the base".to_owned()));
     keys
 }
 
@@ -236,7 +242,7 @@ impl TogetherPart {
     fn new(together: &TogetherSummary, base: f64) -> Result<Self, ReportError> {
         let target = match (&together.cheapest, together.target_seconds) {
             (Some(set), Some(target)) => format!(
-                "The cheapest set within {} is {}, at {} a step.",
+                "The cheapest set within {} is {}, at {} per step.",
                 seconds(target),
                 tables::names(set),
                 seconds(set.step_seconds)

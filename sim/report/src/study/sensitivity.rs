@@ -94,7 +94,7 @@ struct Page<'a> {
 /// Every knob.
 pub(super) fn knobs_table(summary: &SensitivitySummary) -> Table {
     let mut table =
-        Table::new(&["knob"], &["value", "elasticity", "low", "high", "spread", "unsure"], &["basis", "note"]);
+        Table::new(&["knob"], &["value", "elasticity", "low", "high", "spread", "uncertainty"], &["basis", "note"]);
     let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:+.3}"));
     for knob in &summary.knobs {
         let [low, high] = [0, 1].map(|end| number(knob.ends.map(|ends| ends[end])));

@@ -12,9 +12,9 @@ pub(super) fn ranked(summary: &StudySummary) -> Table {
     let has_draws = summary.draws > 0;
     let numbers: &[&str] = if has_draws { &["step", "change", "5 %", "95 %"] } else { &["step", "change"] };
     let words: &[&str] = if has_draws {
-        &["decided", "bound by", "rests on", "by hand", "as expected"]
+        &["decided", "bound by", "evidence", "by hand", "as expected"]
     } else {
-        &["bound by", "rests on", "by hand", "as expected"]
+        &["bound by", "evidence", "by hand", "as expected"]
     };
     let mut table = Table::new(&["proposal"], numbers, words);
     let row = |name: &str, step: String, changes: Vec<String>, decided: &str, made_of: &MadeOf, hand: [String; 2]| {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::nanoseconds;
 use crate::error::ReportError;
-use crate::timeline::{Lane, SpanKind, Timeline};
+use crate::timeline::{SpanKind, Timeline, Track};
 
 /// A `trace.json`: complete events in microseconds with nanosecond digits, one process a rank and one thread a
 /// stream. Categories are those of PyTorch's profiler (`kernel`, `gpu_user_annotation`), so that scripts written for
@@ -32,7 +32,7 @@ pub fn chrome(timeline: &Timeline) -> Result<String, ReportError> {
     serde_json::to_string(&trace).map_err(ReportError::library)
 }
 
-fn push_spans<'a>(events: &mut Vec<Event<'a>>, process: usize, thread: usize, lane: &'a Lane) {
+fn push_spans<'a>(events: &mut Vec<Event<'a>>, process: usize, thread: usize, lane: &'a Track) {
     for span in &lane.spans {
         let (start, end) = (nanoseconds(span.start), nanoseconds(span.end));
         events.push(Event {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn spans_become_complete_events_in_microseconds() {
         let span = Span { name: "a \"quoted\" name".into(), kind: SpanKind::Tensor, start: 0.5, end: 0.500_001_5 };
-        let lane = Lane { process: "rank 0".into(), thread: "compute".into(), spans: vec![span] };
+        let lane = Track { process: "rank 0".into(), thread: "compute".into(), spans: vec![span] };
         let text = chrome(&Timeline { lanes: vec![lane] }).expect("valid");
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let event = value["traceEvents"].as_array().expect("events").last().expect("one").clone();

@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::nanoseconds;
 use crate::error::ReportError;
-use crate::timeline::{Lane, Timeline};
+use crate::timeline::{Timeline, Track};
 
 /// A `.pftrace` file: one track for the run, under it one per process (a rank), under it one per thread (a stream),
 /// in the order of the timeline; names are interned. Times are whole nanoseconds since the step began.
@@ -77,7 +77,7 @@ impl Writer {
         self.push(TracePacket { track_descriptor: Some(descriptor), ..TracePacket::default() });
     }
 
-    fn spans(&mut self, track: u64, lane: &Lane) {
+    fn spans(&mut self, track: u64, lane: &Track) {
         for span in &lane.spans {
             let (name, interned) = self.intern(&span.name);
             let begin = TrackEvent { kind: Some(BEGIN), name: Some(name), track: Some(track) };
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn timeline() -> Timeline {
-        let lanes = (0..4).map(|index| Lane {
+        let lanes = (0..4).map(|index| Track {
             process: format!("rank {}", index / 2),
             thread: ["chunks", "compute"][index % 2].into(),
             // Zero-length, back to back, and a gap.
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_is_no_interval_is_an_error() {
-        let one = |spans| Timeline { lanes: vec![Lane { process: "rank 0".into(), thread: "chunks".into(), spans }] };
+        let one = |spans| Timeline { lanes: vec![Track { process: "rank 0".into(), thread: "chunks".into(), spans }] };
         let backwards = perfetto("run", &one(vec![span("F 0", 1.0, 0.5)]));
         assert!(matches!(backwards, Err(ReportError::BadSpan { .. })));
         assert!(matches!(perfetto("run", &one(vec![span("F 0", 0.0, f64::NAN)])), Err(ReportError::BadSpan { .. })));

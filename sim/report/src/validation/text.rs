@@ -15,12 +15,12 @@ pub fn validation_text(validation: &Validation, with_cases: bool) -> String {
         parts.push(cases_table(validation, &validation.cases, false).to_string());
         if !validation.repeats.is_empty() {
             parts.push(format!(
-                "The same measurements in other units, counted nowhere\n\n{}",
+                "The same measurements in other units, which count in no median\n\n{}",
                 cases_table(validation, &validation.repeats, false)
             ));
         }
     } else {
-        parts.push(format!("Farthest off\n\n{}", worst_table(validation)));
+        parts.push(format!("Largest errors\n\n{}", worst_table(validation)));
     }
     if !validation.uncovered.is_empty() {
         parts.push(format!("Not compared\n\n{}", uncovered_table(&validation.uncovered)));

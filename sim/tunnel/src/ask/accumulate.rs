@@ -1,6 +1,6 @@
 //! What a long sum loses in a tensor core's accumulator.
 
-use numerics::{Loss, Question};
+use numerics::{Loss, SumQuestion};
 use serde_json::{Value, json};
 
 use crate::error::TunnelError;
@@ -9,7 +9,7 @@ use crate::error::TunnelError;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AccumulateReply {
     /// What was asked.
-    pub question: Question,
+    pub question: SumQuestion,
     /// What is lost.
     pub loss: Loss,
 }
@@ -18,7 +18,7 @@ pub struct AccumulateReply {
 ///
 /// # Errors
 /// A sum of nothing, or of more products than the emulation takes.
-pub fn accumulate(question: &Question) -> Result<AccumulateReply, TunnelError> {
+pub fn accumulate(question: &SumQuestion) -> Result<AccumulateReply, TunnelError> {
     Ok(AccumulateReply { question: *question, loss: question.loss()? })
 }
 

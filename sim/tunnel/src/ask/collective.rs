@@ -1,6 +1,6 @@
 //! A collective: on links of bare rates, on a node of known hardware, or over nodes of a known cluster.
 
-use calibrate::{Algorithm, Call, Spread};
+use calibrate::{Algorithm, CollectiveCall, Spread};
 use plan::{CollectiveAnswer, CollectiveQuestion, PlanError};
 use platform::{Placement, Platform};
 use scenario::{Library, LoadedDevice, LoadedSite};
@@ -71,7 +71,7 @@ pub fn collective(query: &CollectiveQuery, library: &Library) -> Result<Sourced<
     if let Some(sms) = query.sms.filter(|sms| !(1..=device.sms).contains(sms)) {
         return Err(TunnelError::value("sms", sms, format!("is not on the device: take 1 to {}", device.sms)));
     }
-    let call = Call { what: query.what, bytes: Bytes::new(query.bytes as f64), sms: query.sms };
+    let call = CollectiveCall { what: query.what, bytes: Bytes::new(query.bytes as f64), sms: query.sms };
     let group = query.group(&known)?;
     let alone = plan::collective_alone(device, &known.profile, &call, &group, query.algorithm)?;
     let reply = KernelReply { algorithm: Some(alone.algorithm), ..KernelReply::from(alone.answer) };

@@ -165,7 +165,7 @@ impl KernelReply {
         let departures: Vec<String> = self.departures.iter().map(ToString::to_string).collect();
         let departures = departures.join(", ");
         (!departures.is_empty())
-            .then(|| format!("extrapolated: it rests on estimates measured with other values: {departures}"))
+            .then(|| format!("extrapolated: it rests on estimates that were measured at other values: {departures}"))
     }
 
     /// By the names that files and facts use.
@@ -188,9 +188,9 @@ impl KernelReply {
     }
 }
 
-impl From<plan::Answer> for KernelReply {
-    fn from(answer: plan::Answer) -> Self {
-        let plan::Answer { time, low, high, basis, limit, implementation, departures } = answer;
+impl From<plan::TimeAlone> for KernelReply {
+    fn from(answer: plan::TimeAlone) -> Self {
+        let plan::TimeAlone { time, low, high, basis, limit, implementation, departures } = answer;
         let limit = limit.name().to_owned();
         let [seconds, low, high] = [time, low, high].map(units::Seconds::get);
         Self { seconds, low, high, basis, limit, implementation, algorithm: None, departures }

@@ -69,7 +69,7 @@ pub enum Query {
     /// A pipeline schedule with costs as given.
     Schedule(ScheduleQuery),
     /// What a long sum loses in an accumulator.
-    Accumulate(numerics::Question),
+    Accumulate(numerics::SumQuestion),
 }
 
 /// A scenario and what is laid over it.

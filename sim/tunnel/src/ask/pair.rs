@@ -4,7 +4,7 @@ use plan::{ChunkSpan, Ran, StreamSpan};
 use units::SimSpan;
 use workloads::schedule::Slot;
 
-use crate::summarize::Finished;
+use crate::summarize::FinishedRun;
 
 /// Means over the overlapped pairs of the middle pipeline rank, seconds; not a number where it ran none.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct PairMeans {
 }
 
 impl PairMeans {
-    pub(crate) fn of(run: &Finished<'_>) -> Self {
+    pub(crate) fn of(run: &FinishedRun<'_>) -> Self {
         let rank = run.program.layout.pp / 2;
         let is_pair = |chunk: &&ChunkSpan| chunk.rank == rank && matches!(chunk.slot, Some(Slot::Overlapped { .. }));
         let pairs: Vec<&ChunkSpan> = run.outcome.chunks.iter().filter(is_pair).collect();

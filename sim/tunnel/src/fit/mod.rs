@@ -141,7 +141,7 @@ fn mixed(fitted: &Fitted, written: &BTreeSet<EstimateKey>, ground: &Ground<'_>) 
     })?;
     let implementation = ground.profile.get(*missing).implementation.as_deref().unwrap_or_default();
     Some(format!(
-        "no sample speaks of `{}`, and what `{}` holds of `{implementation}` does not mix with other kernels",
+        "no sample belongs to `{}`, and what `{}` holds of `{implementation}` does not mix with other kernels",
         missing.name(),
         ground.prior
     ))

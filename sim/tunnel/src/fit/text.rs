@@ -22,7 +22,7 @@ pub(super) fn profile(
     let hardware = list([text(&ground.hardware_from(out))]);
     file.noted("hardware", hardware, "on other values the basis falls to `extrapolated`");
     let base = list([text(&ground.prior_from(out))]);
-    file.noted("base", base, "gives every estimate that no sample speaks of");
+    file.noted("base", base, "gives every estimate that has no samples of its own");
     measured_on(&mut file, machines);
     fit.parts.iter().for_each(|part| held_out(&mut file, part));
     estimates(&mut file, fit);
@@ -58,7 +58,7 @@ fn measured_on(file: &mut TomlText, machines: &BTreeMap<String, Fingerprint>) {
         file.noted("clock-max", number(*clock_max, 6), "hertz");
         file.noted("l2", l2, "bytes");
         file.noted("memory", memory, "bytes");
-        file.noted("memory-peak", number(*memory_peak, 6), "bytes a second");
+        file.noted("memory-peak", number(*memory_peak, 6), "bytes per second");
         file.noted("power-limit", number(*power_limit, 6), "watts");
         file.line("versions", words(versions));
         file.line("settings", words(settings));

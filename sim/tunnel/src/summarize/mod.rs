@@ -28,7 +28,7 @@ const TERA: f64 = 1e3 * 1e3 * 1e3 * 1e3;
 
 /// A run and all that it was made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Finished<'a> {
+pub struct FinishedRun<'a> {
     /// What was to run.
     pub plan: TrainPlan<'a>,
     /// Its identity.
@@ -41,7 +41,7 @@ pub struct Finished<'a> {
     pub outcome: &'a Outcome,
 }
 
-impl Finished<'_> {
+impl FinishedRun<'_> {
     fn step(&self) -> f64 {
         self.outcome.step.seconds()
     }
@@ -62,7 +62,7 @@ impl Finished<'_> {
 /// # Errors
 /// When the machine cannot be wired, which a run of it has found out before, and when its tensor cores would have
 /// computed more than they can.
-pub fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
+pub fn summary(run: &FinishedRun<'_>) -> Result<Summary, PlanError> {
     let phases_by_rank = phases_by_rank(run);
     let phases = mean_phases(&phases_by_rank, run.step());
     let shares = Shares::of(run, &phases);
@@ -93,7 +93,7 @@ pub fn summary(run: &Finished<'_>) -> Result<Summary, PlanError> {
     Ok(Summary { common, result, ..Summary::default() })
 }
 
-fn step_result(run: &Finished<'_>, shares: &Shares, rates: &Rates) -> StepResult {
+fn step_result(run: &FinishedRun<'_>, shares: &Shares, rates: &Rates) -> StepResult {
     let transferred = run.outcome.ranks.iter().map(|rank| rank.transferred).sum();
     StepResult {
         step_seconds: run.step(),
@@ -112,7 +112,7 @@ fn step_result(run: &Finished<'_>, shares: &Shares, rates: &Rates) -> StepResult
 
 /// Time the mean rank waits in all-to-alls for the last of its group, seconds. A folded rank computes on the fullest
 /// load and waits for nobody: the mean rank of its group would wait for what its kernels take longer than their own.
-fn waited(run: &Finished<'_>) -> f64 {
+fn waited(run: &FinishedRun<'_>) -> f64 {
     let ranks = run.outcome.ranks.iter();
     match run.plan.simulation.folding {
         Folding::None => run.mean(ranks.map(|rank| rank.waited).sum()),
@@ -121,7 +121,7 @@ fn waited(run: &Finished<'_>) -> f64 {
 }
 
 /// Where the step of each pipeline rank goes, mean over the ranks simulated of it; the six add up to the step.
-fn phases_by_rank(run: &Finished<'_>) -> Vec<Phases> {
+fn phases_by_rank(run: &FinishedRun<'_>) -> Vec<Phases> {
     let n = f64::from(run.outcome.n_simulated);
     let of = |rank: &plan::RankTotals| {
         let labels = [Label::FORWARD, Label::OVERLAPPED, Label::BACKWARD, Label::WEIGHT_GRADIENT, Label::OPTIMIZER];
@@ -173,7 +173,7 @@ impl Rates {
     /// Tokens of a step over its duration; model arithmetic as `Model::flops_per_token` counts it, without recomputation
     /// and MTP; MFU over the BF16 peak of the datasheet clock. GPU-hours count every device of the machine, those without a
     /// rank too.
-    fn of(run: &Finished<'_>) -> Self {
+    fn of(run: &FinishedRun<'_>) -> Self {
         let plan = run.plan;
         let n_ranks = f64::from(plan.job.parallel.n_ranks());
         let tokens_per_second = plan.job.sequence as f64 * plan.job.global_batch as f64 / run.step();
@@ -205,7 +205,7 @@ pub fn memory_rows(memory: &[RankMemory]) -> Vec<MemoryRow> {
 
 /// Ports are busy for the bytes they carry over the share of their rate that a protocol reaches, pipeline messages and
 /// collectives included.
-fn links(run: &Finished<'_>) -> Vec<LinkRow> {
+fn links(run: &FinishedRun<'_>) -> Vec<LinkRow> {
     let ports = &run.outcome.ports;
     let n = f64::from(run.n_simulated());
     let row = |kind: &str, bytes, seconds: f64, busiest: f64| LinkRow {

@@ -8,7 +8,7 @@ use workloads::op::LinearPrecision;
 use workloads::step;
 use workloads::traffic::Router;
 
-use super::Finished;
+use super::FinishedRun;
 use super::shares::Shares;
 use crate::fabric;
 
@@ -16,7 +16,7 @@ use crate::fabric;
 ///
 /// # Errors
 /// Where the step is shorter than its arithmetic on tensor cores at their peak: no number of such a run can be relied on.
-pub(super) fn notes(run: &Finished<'_>, shares: &Shares, mfu: Counted) -> Result<Vec<String>, PlanError> {
+pub(super) fn notes(run: &FinishedRun<'_>, shares: &Shares, mfu: Counted) -> Result<Vec<String>, PlanError> {
     let (elsewhere, utilization) = (elsewhere(run, shares), utilization(run, mfu)?);
     let notes = [
         utilization,
@@ -35,7 +35,7 @@ pub(super) fn notes(run: &Finished<'_>, shares: &Shares, mfu: Counted) -> Result
 
 /// Why an MFU is above one. It is over the BF16 peak, and FP8 products have a peak of their own; the non-causal one counts what
 /// the mask of attention leaves out. Nothing else can be a reason: an op takes at least its arithmetic over the peak.
-fn utilization(run: &Finished<'_>, mfu: Counted) -> Result<Option<String>, PlanError> {
+fn utilization(run: &FinishedRun<'_>, mfu: Counted) -> Result<Option<String>, PlanError> {
     let device = &run.plan.site.machine.device;
     let (bf16, fp8) = (device.peak_bf16(), device.peak_fp8());
     let peak = match run.plan.job.precision {
@@ -61,24 +61,24 @@ fn utilization(run: &Finished<'_>, mfu: Counted) -> Result<Option<String>, PlanE
 }
 
 /// Which part of the evidence is of another machine, and why this one is another.
-fn elsewhere(run: &Finished<'_>, shares: &Shares) -> Option<String> {
+fn elsewhere(run: &FinishedRun<'_>, shares: &Shares) -> Option<String> {
     let (share, departures) = shares.elsewhere(&run.plan.site.profile)?;
     let departures: Vec<String> = departures.iter().map(ToString::to_string).collect();
     Some(format!(
-        "extrapolated: {} of the time rests on estimates measured with other values: {}",
+        "extrapolated: {} of the time rests on estimates that were measured at other values: {}",
         percent(share),
         departures.join(", ")
     ))
 }
 
 /// What hides costs the chunks nothing, which flatters a job whose chunks need the same ports.
-fn replicas(run: &Finished<'_>) -> Option<String> {
+fn replicas(run: &FinishedRun<'_>) -> Option<String> {
     let hidden = run.plan.job.policy.data_parallel == DataParallel::Hidden && run.program.layout.per_stage > 1;
     hidden
-        .then(|| "replicas reduce and gather beside chunks, and take no port from the chunks' own messages".to_owned())
+        .then(|| "replicas reduce and gather beside chunks; the model takes no port bandwidth from the chunks' own messages for that".to_owned())
 }
 
-fn folding(run: &Finished<'_>) -> Option<String> {
+fn folding(run: &FinishedRun<'_>) -> Option<String> {
     if run.plan.simulation.folding == Folding::None {
         return None;
     }
@@ -89,36 +89,37 @@ fn folding(run: &Finished<'_>) -> Option<String> {
     );
     Some(match &run.program.pool {
         Some(pool) if run.plan.job.traffic.router != Router::Balanced => format!(
-            "{ranks}; each has the fullest load of its expert-parallel group ({:.3} of the mean) and waits for nobody; \
-             the time waited is an estimate, what a mean rank would wait for the fullest, and a part of the compute here",
+            "{ranks}; each simulated rank carries the load of its group's busiest rank ({:.3} of the mean), so it never \
+             waits in an all-to-all; the waiting time is an estimate for a mean rank and is counted as compute here",
             pool.max_over_mean().mean
         ),
-        _ => format!("{ranks}; the others do the same at the same time"),
+        _ => format!("{ranks}; the other ranks do the same work at the same time"),
     })
 }
 
-fn sampling(run: &Finished<'_>) -> Option<String> {
+fn sampling(run: &FinishedRun<'_>) -> Option<String> {
     let is_one = run.plan.job.traffic.router != Router::Balanced && run.plan.job.traffic.samples == 1;
-    (is_one && run.program.pool.is_some())
-        .then(|| "one sampled batch (`traffic.samples`): its sampling error is not known".to_owned())
+    (is_one && run.program.pool.is_some()).then(|| {
+        "expert picks were sampled once (`traffic.samples` = 1), so the sampling error is not known".to_owned()
+    })
 }
 
-fn bf16_weights(run: &Finished<'_>) -> Option<String> {
+fn bf16_weights(run: &FinishedRun<'_>) -> Option<String> {
     let policy = &run.plan.job.policy;
     (!policy.keep_bf16_weights && run.plan.job.precision != LinearPrecision::Bf16).then(|| {
-        "to fit, weights of FP8 layers are kept in FP8 alone (`policy.keep-bf16-weights`): assumed, not published"
+        "to fit in memory, weights of FP8 layers are kept in FP8 only (`policy.keep-bf16-weights`): assumed, not published"
             .to_owned()
     })
 }
 
-fn logits(run: &Finished<'_>) -> Option<String> {
+fn logits(run: &FinishedRun<'_>) -> Option<String> {
     let pieces = run.plan.job.policy.logit_pieces;
     (pieces > 1).then(|| format!("logits are computed in {pieces} pieces (`policy.logit-pieces`)"))
 }
 
 /// The copy of the moving average hides under the next step if it is shorter. A rank copies the FP32 master weights of
 /// its own shard.
-fn moving_average(run: &Finished<'_>) -> Option<String> {
+fn moving_average(run: &FinishedRun<'_>) -> Option<String> {
     const FP32: f64 = 4.0;
     let plan = run.plan;
     if plan.job.policy.ema == Ema::None {
@@ -144,5 +145,5 @@ fn moving_average(run: &Finished<'_>) -> Option<String> {
     let rate = plan.site.machine.node.host.pcie_rate.get() * plan.site.profile.value(EstimateKey::HostFraction);
     let time = size / rate;
     let fits = if time <= run.step() { "hides under the next step" } else { "does NOT hide under the next step" };
-    Some(format!("the moving average: {} a rank to the host in {}, which {fits}", bytes(size), seconds(time)))
+    Some(format!("moving average: {} per rank to the host in {}, which {fits}", bytes(size), seconds(time)))
 }

@@ -3,7 +3,7 @@
 use platform::ExchangeKind;
 use report::OpRow;
 
-use super::Finished;
+use super::FinishedRun;
 use super::bounds::bounds;
 use super::shares::slowest;
 
@@ -11,7 +11,7 @@ use super::shares::slowest;
 pub const IN_PAIRS: &str = " (pair)";
 
 /// Ops that ran, largest first; counts and seconds are means over the ranks simulated.
-pub(super) fn rows(run: &Finished<'_>) -> Vec<OpRow> {
+pub(super) fn rows(run: &FinishedRun<'_>) -> Vec<OpRow> {
     let n = f64::from(run.n_simulated());
     let bounds = bounds(run.program);
     let ops = run.program.ops.iter().zip(&run.outcome.ops).zip(&bounds).filter(|((_, total), _)| total.count > 0);
@@ -35,7 +35,7 @@ pub(super) fn rows(run: &Finished<'_>) -> Vec<OpRow> {
 }
 
 /// Transfers of one kind, lone and in pairs, forward and backward; none of a model without experts.
-fn exchange(run: &Finished<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow> {
+fn exchange(run: &FinishedRun<'_>, name: &str, kind: ExchangeKind) -> Option<OpRow> {
     let total = run.outcome.exchanges[kind as usize];
     let template = &run.program.exchanges.first()?[kind as usize];
     let delivery = run.plan.job.policy.exchange;

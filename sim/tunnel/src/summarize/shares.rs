@@ -12,7 +12,7 @@ use platform::ExchangeTemplate;
 use report::Phases;
 use workloads::op::Pass;
 
-use super::Finished;
+use super::FinishedRun;
 use super::bounds::{Bounds, bounds};
 
 /// A basis with a smaller share does not decide how firm a result is.
@@ -32,7 +32,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    pub(super) fn of(run: &Finished<'_>, phases: &Phases) -> Self {
+    pub(super) fn of(run: &FinishedRun<'_>, phases: &Phases) -> Self {
         let (bubble, optimizer) = (phases.of(super::BUBBLE), phases.of(super::OPTIMIZER));
         let chunks = run.step() - bubble - optimizer;
         let compute = run.mean(run.outcome.ranks.iter().map(|rank| rank.compute).sum());
@@ -49,7 +49,7 @@ impl Shares {
     }
 
     /// Adds every kernel and every collective of the compute stream; what the latter take, seconds.
-    fn add_ops(&mut self, run: &Finished<'_>) -> f64 {
+    fn add_ops(&mut self, run: &FinishedRun<'_>) -> f64 {
         let mut collectives = 0.0;
         for ((name, total), bounds) in run.program.ops.iter().zip(&run.outcome.ops).zip(bounds(run.program)) {
             let Bounds { tensor, memory, links } = bounds;
@@ -72,7 +72,7 @@ impl Shares {
         collectives
     }
 
-    fn add_all_to_alls(&mut self, run: &Finished<'_>, exposed: f64) {
+    fn add_all_to_alls(&mut self, run: &FinishedRun<'_>, exposed: f64) {
         if exposed <= 0.0 {
             return;
         }
@@ -138,7 +138,7 @@ impl Shares {
     /// Relative standard error of the step that the finite pool of sampled batches leaves: that of the pool's mean
     /// largest load, times the share of the step that grows with the load (kernels on tokens of experts, and what is
     /// exposed of the all-to-alls around them). A pool of one batch knows no error and gives zero.
-    pub(super) fn sampling_error(&self, run: &Finished<'_>) -> f64 {
+    pub(super) fn sampling_error(&self, run: &FinishedRun<'_>) -> f64 {
         let Some(pool) = &run.program.pool else { return 0.0 };
         let mut follows = vec![false; run.program.ops.len()];
         for table in &run.program.tables {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use plan::{ChunkSpan, Ran, Recording, StreamSpan};
-use report::{Lane, Span, SpanKind, Timeline};
+use report::{Span, SpanKind, Timeline, Track};
 use units::SimTime;
 use workloads::schedule::Slot;
 
-use super::Finished;
+use super::FinishedRun;
 
 /// A timeline, and what it leaves out.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Recorded {
 /// Chunks of every recorded rank; kernels and all-to-alls of the first, the middle and the last pipeline rank, as those
 /// of all would make a trace too large to open.
 #[must_use]
-pub fn timeline(run: &Finished<'_>) -> Recorded {
+pub fn timeline(run: &FinishedRun<'_>) -> Recorded {
     let mut lanes = BTreeMap::new();
     for chunk in &run.outcome.chunks {
         let lane = lanes.entry((chunk.rank, chunk.replica, 0)).or_insert_with(Vec::new);
@@ -38,7 +38,7 @@ pub fn timeline(run: &Finished<'_>) -> Recorded {
     let lane = |((rank, replica, thread), mut spans): ((u32, u32, u8), Vec<Span>)| {
         spans.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.end.total_cmp(&b.end)));
         let thread = ["chunks", "compute", "communication"][usize::from(thread)].to_owned();
-        Lane { process: process(run, rank, replica), thread, spans }
+        Track { process: process(run, rank, replica), thread, spans }
     };
     let timeline = Timeline { lanes: lanes.into_iter().map(lane).collect() };
     let ranks: Vec<String> = near.iter().map(u32::to_string).collect();
@@ -59,7 +59,7 @@ fn near(pp: u32) -> Vec<u32> {
     ranks
 }
 
-fn process(run: &Finished<'_>, rank: u32, replica: u32) -> String {
+fn process(run: &FinishedRun<'_>, rank: u32, replica: u32) -> String {
     let stages = run.plan.job.policy.schedule.held(run.program.layout.pp, rank);
     let plural = if stages.len() == 1 { "" } else { "s" };
     let stages: Vec<String> = stages.iter().map(u32::to_string).collect();
@@ -93,7 +93,7 @@ fn chunk_kind(chunk: &ChunkSpan) -> SpanKind {
     }
 }
 
-fn ran(run: &Finished<'_>, stream: &StreamSpan) -> (String, SpanKind) {
+fn ran(run: &FinishedRun<'_>, stream: &StreamSpan) -> (String, SpanKind) {
     match stream.what {
         Ran::Op { op, tensor } => {
             let name = run.program.ops[usize::from(op)].name.to_owned();

@@ -9,7 +9,7 @@ use plan::{Keep, Plan, Recording};
 use scenario::{Library, Loaded, Sources, load};
 use serde_json::Value;
 
-use crate::summarize::{self, Finished};
+use crate::summarize::{self, FinishedRun};
 
 /// Where the scenes are. One more file there is one more scene.
 fn folder() -> PathBuf {
@@ -89,7 +89,7 @@ pub(super) fn numbers(plan: &Plan) -> Result<Numbers, String> {
     let memory = plan::check_memory(plan, program.pool.as_ref()).map_err(|error| error.to_string())?;
     let keep = Keep { ranks: Recording::None, streams: false };
     let outcome = plan::run(&program, keep, &plan::Progress::default()).map_err(|error| error.to_string())?;
-    let finished = Finished { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
+    let finished = FinishedRun { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
     let summary = summarize::summary(&finished).map_err(|error| error.to_string())?;
     let summary = serde_json::to_value(summary).map_err(|error| error.to_string())?;
     let mut numbers = Numbers::new();

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use scenario::{Ask, Fact, Figure, Library, Standing};
+use scenario::{Ask, Fact, FactFigure, Library, Standing};
 
 use super::observed::Observed;
 use crate::ask::{self, Query};
@@ -36,7 +36,7 @@ pub(super) struct Asker<'a> {
 impl<'a> Asker<'a> {
     pub(super) fn new(reading: ReadQuery<'a>, library: &'a Library, sets: &'a [String], facts: &'a [Fact]) -> Self {
         let of_pairs = |fact: &'a Fact| match &fact.standing {
-            Standing::Asked(Ask { commands, figure: Figure::Pair(_), .. }) => commands.as_slice(),
+            Standing::Asked(Ask { commands, figure: FactFigure::Pair(_), .. }) => commands.as_slice(),
             Standing::Asked(_) | Standing::Unpredicted(_) => &[],
         };
         let of_pairs = facts.iter().flat_map(of_pairs).map(String::as_str).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use report::{Case, Comparison, FamilyOf, Uncovered, Validation};
-use scenario::{Ask, Fact, Figure, Standing};
+use scenario::{Ask, Fact, FactFigure, Standing};
 
 use super::FactsError;
 use super::asker::Asker;
@@ -74,7 +74,7 @@ pub(super) fn row(fact: &Fact, ask: &Ask, sum: f64, used: bool, facts: &FactBook
         simulated: value * facts.scale(&fact.unit)?,
         source: fact.source.clone(),
         key: match &ask.figure {
-            Figure::Key(key) if ask.times == 1.0 && ask.over.is_none() => Some(key.clone()),
+            FactFigure::Key(key) if ask.times == 1.0 && ask.over.is_none() => Some(key.clone()),
             _ => None,
         },
         used,

@@ -20,7 +20,7 @@ pub enum FactsError {
         other: f64,
     },
     /// A family with two entries.
-    #[error("`{file}` speaks again of the family `{family}`\nhint: keep one `[families]` entry")]
+    #[error("`{file}` describes the family `{family}` a second time\nhint: keep one `[families]` entry")]
     FamilyTwice {
         /// The later file.
         file: String,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scenario::{Ask, Fact, Family, Kind, Library, Published, Standing};
+use scenario::{Ask, Fact, FactFamily, Kind, Library, Published, Standing};
 
 use super::FactsError;
 use crate::error::TunnelError;
@@ -21,7 +21,7 @@ pub struct FactBook {
     /// File by file, each in the order of its identifiers.
     pub(super) facts: Vec<Fact>,
     /// By name.
-    pub(super) families: BTreeMap<String, Family>,
+    pub(super) families: BTreeMap<String, FactFamily>,
     /// Factor from base units to each unit.
     units: BTreeMap<String, f64>,
 }

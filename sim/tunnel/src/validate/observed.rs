@@ -1,7 +1,7 @@
 //! Figures of what a command came to, by the names that facts use.
 
 use report::OpRow;
-use scenario::Figure;
+use scenario::FactFigure;
 use serde_json::Value;
 
 use crate::ask::{PairMeans, Reply, number};
@@ -40,15 +40,15 @@ impl Observed {
     }
 
     /// A figure, in base units; or why there is none.
-    pub(super) fn figure(&self, figure: &Figure) -> Result<f64, String> {
+    pub(super) fn figure(&self, figure: &FactFigure) -> Result<f64, String> {
         let run = || self.run.as_ref().ok_or("only of a `run` are ops and pairs known");
         match figure {
-            Figure::Key(key) => self.key(key),
-            Figure::Ops(sums) => {
+            FactFigure::Key(key) => self.key(key),
+            FactFigure::Ops(sums) => {
                 let run = run()?;
                 sums.iter().map(|sum| run.ops(sum)).sum()
             }
-            Figure::Pair(name) => run()?.pair.named(name),
+            FactFigure::Pair(name) => run()?.pair.named(name),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plan::Plan;
 use report::{Comparison, Summary};
-use scenario::{Ask, Fact, Figure, Library, Standing};
+use scenario::{Ask, Fact, FactFigure, Library, Standing};
 
 use super::asker::ReadQuery;
 use super::compare::{figure, row};
@@ -14,7 +14,7 @@ use crate::ask::{PairMeans, Query, Reply, RunReply};
 use crate::error::TunnelError;
 use crate::prepare::Prepared;
 use crate::sourced::sources;
-use crate::summarize::Finished;
+use crate::summarize::FinishedRun;
 
 /// Which of the published figures are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Wanted {
 /// Mistakes in the files of facts.
 pub fn published(
     prepared: &Prepared,
-    (run, summary): (&Finished<'_>, &Summary),
+    (run, summary): (&FinishedRun<'_>, &Summary),
     wanted: Wanted,
     library: &Library,
     reading: ReadQuery<'_>,
@@ -48,9 +48,9 @@ pub fn published(
     let sources = sources(&prepared.loaded.leaves);
     let has_pairs = !run.outcome.streams.is_empty();
     let is_wanted = |ask: &Ask| match (wanted, &ask.figure) {
-        (Wanted::Summary, figure) => matches!(figure, Figure::Key(_)),
-        (Wanted::All, Figure::Pair(_)) => has_pairs,
-        (Wanted::All, Figure::Key(_) | Figure::Ops(_)) => true,
+        (Wanted::Summary, figure) => matches!(figure, FactFigure::Key(_)),
+        (Wanted::All, FactFigure::Pair(_)) => has_pairs,
+        (Wanted::All, FactFigure::Key(_) | FactFigure::Ops(_)) => true,
     };
     let row = |(fact, ask): (&Fact, &Ask)| {
         let value = figure(fact, ask, &observed)?;

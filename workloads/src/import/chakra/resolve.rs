@@ -6,7 +6,7 @@ use units::{Bytes, Flops, Seconds};
 
 use super::Raw;
 use super::sizes::Sizes;
-use crate::import::{Mistake, Mistakes, Node, ProcessGroup, Trace, Work, graph};
+use crate::import::{GraphNode, Mistake, Mistakes, ProcessGroup, Trace, Work, graph};
 use crate::op::Collective;
 
 /// Names of the kinds, by number.
@@ -94,9 +94,9 @@ impl<'a> Ranks<'a> {
             }
         }
         let before = mistakes.all.len();
-        let nodes: Vec<Node> = raws
+        let nodes: Vec<GraphNode> = raws
             .iter()
-            .map(|raw| Node {
+            .map(|raw| GraphNode {
                 name: place(raw),
                 work: self.work(rank, raw, mistakes),
                 after: after(raw, &at, mistakes),
@@ -117,7 +117,7 @@ impl<'a> Ranks<'a> {
         Trace { name: file.to_owned(), nodes }
     }
 
-    fn note_sizes(&mut self, rank: u32, raws: &[Raw], nodes: &[Node]) {
+    fn note_sizes(&mut self, rank: u32, raws: &[Raw], nodes: &[GraphNode]) {
         for (index, (raw, node)) in (0_u32..).zip(raws.iter().zip(nodes)) {
             match node.work {
                 Work::Send { to, tag, .. } => self.sizes.sent((rank, to, tag), index, raw.comm_size),

@@ -19,7 +19,7 @@ pub struct GlobalMetadata {
 
 /// A node.
 #[derive(Clone, PartialEq, Message)]
-pub struct Node {
+pub struct WireNode {
     /// Identifier.
     #[prost(uint64, tag = "1")]
     pub id: u64,
@@ -117,7 +117,7 @@ impl Value {
 
 /// A file of such nodes, as Chakra writes it.
 #[must_use]
-pub fn write(nodes: &[Node]) -> Vec<u8> {
+pub fn write(nodes: &[WireNode]) -> Vec<u8> {
     let metadata = GlobalMetadata { version: "0.0.4".to_owned() };
     let mut bytes = metadata.encode_length_delimited_to_vec();
     for node in nodes {
@@ -141,7 +141,7 @@ pub(super) fn read(mut bytes: &[u8], mistakes: &mut Mistakes<'_>) -> Vec<Raw> {
     let mut nodes = Vec::new();
     while !bytes.is_empty() {
         let place = format!("byte {}", length - bytes.len());
-        match Node::decode_length_delimited(&mut bytes) {
+        match WireNode::decode_length_delimited(&mut bytes) {
             Ok(node) => nodes.push(raw(node, mistakes)),
             Err(error) => {
                 mistakes.add(&place, format!("no node can be read: {error}"), hint);
@@ -152,8 +152,8 @@ pub(super) fn read(mut bytes: &[u8], mistakes: &mut Mistakes<'_>) -> Vec<Raw> {
     nodes
 }
 
-fn raw(node: Node, mistakes: &mut Mistakes<'_>) -> Raw {
-    let Node { id, name, kind, data_deps, duration_micros, attr } = node;
+fn raw(node: WireNode, mistakes: &mut Mistakes<'_>) -> Raw {
+    let WireNode { id, name, kind, data_deps, duration_micros, attr } = node;
     let place = format!("node {id} `{name}`");
     let mut raw = Raw { id, name, kind, after: data_deps, duration_micros, ..Raw::default() };
     for Attribute { name, value } in attr {

@@ -11,7 +11,7 @@ mod together;
 
 use report::study::{ArithmeticRow, EstimateRow, KnobRow, SensitivitySummary, StudySummary};
 use report::{BeforeAfter, StudyInput};
-use study::{Answer, Arithmetic, Manifest, Progress, Sensitivity};
+use study::{Answer, Arithmetic, Manifest, Sensitivity, StudyProgress};
 
 use crate::error::TunnelError;
 use near::Near;
@@ -24,7 +24,12 @@ pub type PageFiles = Vec<(String, Vec<u8>)>;
 ///
 /// # Errors
 /// A base that does not run, or figures that cannot be drawn, which is a fault of the program.
-pub fn page(of: (&Manifest, &Answer), base: &str, build: &str, progress: &Progress) -> Result<PageFiles, TunnelError> {
+pub fn page(
+    of: (&Manifest, &Answer),
+    base: &str,
+    build: &str,
+    progress: &StudyProgress,
+) -> Result<PageFiles, TunnelError> {
     let (manifest, answer) = of;
     let near = Near::new(of, base, build, progress)?;
     let summary = summary(manifest, answer, &near);

@@ -5,7 +5,7 @@
 
 use report::Timeline;
 use scenario::Library;
-use study::{Answer, Change, Entry, Kind, Manifest, Progress, Sensitivity, StudyError, Tunnel};
+use study::{Answer, Change, Entry, Manifest, PointKind, Sensitivity, StudyError, StudyProgress, Tunnel};
 
 use crate::simulator::Simulator;
 
@@ -29,7 +29,7 @@ impl Near {
         (manifest, answer): (&Manifest, &Answer),
         base: &str,
         build: &str,
-        progress: &Progress,
+        progress: &StudyProgress,
     ) -> Result<Self, StudyError> {
         let mut near = Self { timelines: None, sensitivity: None, notes: Vec::new() };
         if manifest.build != build {
@@ -46,13 +46,13 @@ impl Near {
                 near.notes.extend(notes.into_iter().map(|note| format!("the base: {note}")));
             }
             Ok(None) if manifest.proposals.is_empty() => {}
-            Ok(None) => near.notes.push("no proposal surely saves anything, so there are no timelines".to_owned()),
+            Ok(None) => near.notes.push("no proposal is decided to save time, so there are no timelines".to_owned()),
             Err(why) => near.notes.push(format!("timelines are left out: {why}")),
         }
         if manifest.sensitivity {
             match runs.same(&manifest.points[0]) {
                 Ok(_) => near.sensitivity = Some(study::sensitivity(&runs.tunnel, progress)?),
-                Err(why) => near.notes.push(format!("what moves the base is left out: {why}")),
+                Err(why) => near.notes.push(format!("the sensitivity of the base is left out: {why}")),
             }
         }
         Ok(near)
@@ -79,14 +79,14 @@ impl Runs<'_> {
 
     /// The proposal that the study names, or the one that surely saves most; without draws, the one that saves most.
     fn chosen(&self, answer: &Answer) -> Option<&Entry> {
-        let saves = answer.points.iter().filter(|row| row.kind == Kind::Proposal).filter_map(|row| {
+        let saves = answer.points.iter().filter(|row| row.kind == PointKind::Proposal).filter_map(|row| {
             let difference = row.difference.as_ref()?;
             let is_sure = difference.decided != Some(false) && difference.share < 0.0;
             is_sure.then_some((row.name.as_str(), difference.share))
         });
         let best = saves.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, _)| name);
         let name = self.manifest.timeline.as_deref().or(best)?;
-        let is_chosen = |entry: &&Entry| entry.point.kind == Kind::Proposal && entry.point.name == name;
+        let is_chosen = |entry: &&Entry| entry.point.kind == PointKind::Proposal && entry.point.name == name;
         self.manifest.points.iter().find(is_chosen)
     }
 

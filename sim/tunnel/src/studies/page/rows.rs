@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use report::study::{Hand, MadeOf, ProposalResult, ProposalRow, Ran, StudyBase};
-use study::{Answer, Expectation, Kind, Row};
+use report::study::{Hand, MadeOf, ProposalResult, ProposalRow, ProposalRun, StudyBase};
+use study::{Answer, Expectation, PointKind, PointRow};
 
 /// What stands before the name of what binds, and of a basis, among results.
 const BINDING: &str = "binding_shares.";
@@ -24,7 +24,7 @@ pub(super) fn base(answer: &Answer) -> StudyBase {
 
 /// What saves most first, what has no result last; equal ones in the order of the study.
 pub(super) fn proposals(answer: &Answer) -> Vec<ProposalRow> {
-    let mut rows: Vec<&Row> = answer.points.iter().filter(|row| row.kind == Kind::Proposal).collect();
+    let mut rows: Vec<&PointRow> = answer.points.iter().filter(|row| row.kind == PointKind::Proposal).collect();
     rows.sort_by(|a, b| answer.by_gain(a, b));
     rows.into_iter().map(|row| proposal(row, answer.base.objective.value)).collect()
 }
@@ -34,17 +34,17 @@ const N_REASONS: usize = 20;
 
 /// Why points that have no section of their own have no result.
 pub(super) fn reasons(answer: &Answer) -> Vec<String> {
-    let failed = answer.points.iter().filter(|row| row.kind != Kind::Proposal && row.error.is_some());
-    let reason = |row: &Row| format!("`{}` has no result: {}", row.name, row.error.as_deref().unwrap_or_default());
+    let failed = answer.points.iter().filter(|row| row.kind != PointKind::Proposal && row.error.is_some());
+    let reason = |row: &PointRow| format!("`{}` has no result: {}", row.name, row.error.as_deref().unwrap_or_default());
     let mut reasons: Vec<String> = failed.clone().take(N_REASONS).map(reason).collect();
     let more = failed.count().saturating_sub(N_REASONS);
     if more > 0 {
-        reasons.push(format!("{more} points more have no result; `study.json` has their reasons"));
+        reasons.push(format!("{more} more points have no result; `study.json` has their reasons"));
     }
     reasons
 }
 
-fn proposal(row: &Row, base: f64) -> ProposalRow {
+fn proposal(row: &PointRow, base: f64) -> ProposalRow {
     let about = row.proposal.as_ref();
     ProposalRow {
         name: row.name.clone(),
@@ -61,13 +61,13 @@ fn hand(hand: &Expectation) -> Hand {
     Hand { text: hand.text.clone(), low: hand.low, high: hand.high, agrees: hand.agrees }
 }
 
-fn result(row: &Row, base: f64) -> ProposalResult {
+fn result(row: &PointRow, base: f64) -> ProposalResult {
     let (Some(step_seconds), Some(difference)) = (row.objective.value, &row.difference) else {
         return ProposalResult::Failed(row.error.clone().unwrap_or_else(|| "the run gave no step".to_owned()));
     };
     let interval = difference.low.zip(difference.high);
     let by = difference.decided_by.iter().map(|by| (by.estimate.clone(), by.share));
-    ProposalResult::Ran(Ran {
+    ProposalResult::Ran(ProposalRun {
         step_seconds,
         change: difference.share,
         interval: interval.map(|(low, high)| [low / base, high / base]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use report::study::{HeatMap, MapAxis, SweepPoint, SweepSummary};
-use study::{Answer, Kind, Row};
+use study::{Answer, PointKind, PointRow};
 
 use super::rows::{patch, plain};
 
@@ -13,8 +13,8 @@ const N_FASTEST: usize = 10;
 const N_VALUES_MAX: usize = 16;
 
 pub(super) fn sweeps(answer: &Answer) -> Vec<SweepSummary> {
-    let mut sweeps: Vec<(&str, Vec<&Row>)> = Vec::new();
-    for row in answer.points.iter().filter(|row| row.kind == Kind::Sweep) {
+    let mut sweeps: Vec<(&str, Vec<&PointRow>)> = Vec::new();
+    for row in answer.points.iter().filter(|row| row.kind == PointKind::Sweep) {
         let name = row.name.rsplit_once('-').map_or(row.name.as_str(), |(name, _)| name);
         match sweeps.last_mut() {
             Some((last, rows)) if *last == name => rows.push(row),
@@ -24,12 +24,12 @@ pub(super) fn sweeps(answer: &Answer) -> Vec<SweepSummary> {
     sweeps.into_iter().map(|(name, rows)| sweep(name, &rows, answer.base.objective.value)).collect()
 }
 
-fn sweep(name: &str, rows: &[&Row], base: f64) -> SweepSummary {
-    let mut ran: Vec<(&Row, f64)> = rows.iter().filter_map(|row| Some((*row, row.objective.value?))).collect();
+fn sweep(name: &str, rows: &[&PointRow], base: f64) -> SweepSummary {
+    let mut ran: Vec<(&PointRow, f64)> = rows.iter().filter_map(|row| Some((*row, row.objective.value?))).collect();
     let maps = maps(&ran, base);
     let n_failed = (rows.len() - ran.len()) as u64;
     ran.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let point = |(row, step_seconds): &(&Row, f64)| SweepPoint {
+    let point = |(row, step_seconds): &(&PointRow, f64)| SweepPoint {
         name: row.name.clone(),
         patch: patch(&row.patch),
         step_seconds: *step_seconds,
@@ -41,7 +41,7 @@ fn sweep(name: &str, rows: &[&Row], base: f64) -> SweepSummary {
 }
 
 /// A map for each pair of knobs that has two values of each at least, not too many, and a result for every two of them.
-fn maps(rows: &[(&Row, f64)], base: f64) -> Vec<HeatMap> {
+fn maps(rows: &[(&PointRow, f64)], base: f64) -> Vec<HeatMap> {
     let knobs = knobs(rows);
     let mut maps = Vec::new();
     for (index, a) in knobs.iter().enumerate() {
@@ -56,7 +56,7 @@ fn maps(rows: &[(&Row, f64)], base: f64) -> Vec<HeatMap> {
 }
 
 /// Knobs that a map has room for, each with its values in the order of the points.
-fn knobs(rows: &[(&Row, f64)]) -> Vec<MapAxis> {
+fn knobs(rows: &[(&PointRow, f64)]) -> Vec<MapAxis> {
     let mut knobs: BTreeMap<&String, Vec<String>> = BTreeMap::new();
     for (key, value) in rows.iter().flat_map(|(row, _)| &row.patch) {
         let (values, value) = (knobs.entry(key).or_default(), plain(value));
@@ -69,7 +69,7 @@ fn knobs(rows: &[(&Row, f64)]) -> Vec<MapAxis> {
     knobs.map(|(key, values)| MapAxis { key: key.clone(), values }).collect()
 }
 
-fn map(rows: &[(&Row, f64)], x: &MapAxis, y: &MapAxis, base: f64, others: Vec<String>) -> Option<HeatMap> {
+fn map(rows: &[(&PointRow, f64)], x: &MapAxis, y: &MapAxis, base: f64, others: Vec<String>) -> Option<HeatMap> {
     let mut best = vec![vec![f64::INFINITY; x.values.len()]; y.values.len()];
     for (row, step) in rows {
         let place = |axis: &MapAxis| {

@@ -28,7 +28,7 @@ pub(super) fn together(answer: &TogetherAnswer) -> TogetherSummary {
     }
 }
 
-fn set(set: &study::SetRow) -> SetRow {
+fn set(set: &study::SetOutcome) -> SetRow {
     SetRow {
         proposals: set.proposals.clone(),
         step_seconds: set.objective.value,
