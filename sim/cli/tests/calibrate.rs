@@ -391,3 +391,43 @@ fn a_profile_is_written_whole_or_not_at_all() {
     assert!(partial.is_empty(), "{partial:?}");
     assert!(!root.path().join("few.toml").exists() && !root.path().join("new.toml").exists());
 }
+
+/// The mock has no latency of a stream's own and its links are no slower than it says, so some durations end near zero: on its own
+/// file, and on files of devices that it is not, there is a profile or a refusal, and never a fault.
+#[test]
+fn a_fit_on_any_file_of_a_device_gives_a_profile_or_a_way_out() {
+    let root = folder();
+    let others = [
+        ("1.073741824 GHz", "1.83 GHz"),
+        ("1099511627776 B/s", "670 GB/s"),
+        ("17179869184 B/s", "100 TB/s"),
+        ("16 GiB", "16 GiB"),
+    ];
+    for (n, (is, other)) in others.into_iter().enumerate() {
+        fs::write(root.path().join("other.toml"), GPU.replace(is, other)).expect("written");
+        let (out, journal) = (format!("other-{n}.toml"), "all.jsonl");
+        // Asked once, fitted on each.
+        let ended = windtunnel(
+            root.path(),
+            &[
+                "calibrate",
+                "--mock",
+                "--quick",
+                "--quiet",
+                "--samples",
+                journal,
+                "--out",
+                &out,
+                "--hardware",
+                "other.toml",
+            ],
+        );
+        assert!([0, 2, 4].contains(&ended.code), "{other}: {}: {}", ended.code, ended.err);
+        if ended.code == 0 {
+            let text = fs::read_to_string(root.path().join(&out)).expect("a profile");
+            assert!(text.contains("[profile."), "{text}");
+        } else {
+            assert!(ended.err.contains("hint"), "{other}: {}", ended.err);
+        }
+    }
+}

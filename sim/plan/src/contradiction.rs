@@ -51,6 +51,17 @@ pub enum Contradiction {
         /// Seconds that fit.
         limit: f64,
     },
+    /// A kernel longer than can be counted.
+    #[error(
+        "the kernel takes {seconds:.1e} s, beyond the {limit:.1e} s that are counted; take smaller sizes, or look for a mistyped unit or \
+         exponent in a rate of the device"
+    )]
+    LongKernel {
+        /// What it takes.
+        seconds: f64,
+        /// Seconds that fit.
+        limit: f64,
+    },
     /// Ranks of an imported job that wait for each other.
     #[error(
         "{trace}: {} waits for ever: ranks call collectives or messages in orders that do not meet",

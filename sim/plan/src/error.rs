@@ -68,7 +68,7 @@ pub enum PlanError {
     },
     /// Bytes that only SMs copy or sum, and no SM to do it.
     #[error(
-        "`{key}` leaves no SM to {kind}, but SMs copy or sum what it moves on this machine; give it at least 2, or a device with a          `gpu.comm-engine` that does it"
+        "`{key}` leaves no SM to {kind}, but SMs copy or sum what it moves on this machine; give it at least 2, or a device with a `gpu.comm-engine` that does it"
     )]
     NoCommSms {
         /// The key of the SMs.
@@ -78,7 +78,8 @@ pub enum PlanError {
     },
     /// The step would take longer than the clock of a run counts.
     #[error(
-        "what pipeline rank {rank} does in a step takes {seconds:.1e} s, each thing alone; a run of this job counts up to {limit:.1e} s.          Look for a rate, latency or size with a mistyped unit or exponent, or take a smaller `job.global-batch`"
+        "what pipeline rank {rank} does in a step takes {seconds:.1e} s, each thing alone; a run of this job counts up to {limit:.1e} s. The longest \
+         of it takes {longest:.1e} s: look for a mistyped unit or exponent in {keys}, or take a smaller `job.global-batch` or `job.sequence`"
     )]
     Uncountable {
         /// The pipeline rank.
@@ -87,6 +88,10 @@ pub enum PlanError {
         seconds: f64,
         /// What fits.
         limit: f64,
+        /// The longest part of a single thing, seconds.
+        longest: f64,
+        /// The keys that it follows from, in words.
+        keys: &'static str,
     },
     /// The machine cannot be built.
     #[error(transparent)]

@@ -4,9 +4,9 @@ use calibrate::{
     Algorithm, Basis, CollectiveCall, Departure, Estimate, EstimateKey, Estimator, Profile, Spread, interval,
 };
 use engine::{Resources, TaskGraph, run};
-use platform::{Kernel, PortRates};
+use platform::{CROWDED, Kernel, PortRates};
 use topology::Device;
-use units::Seconds;
+use units::{Seconds, SimTime};
 use workloads::op::Op;
 
 use crate::{Contradiction, PlanError};
@@ -110,6 +110,8 @@ fn answer(profile: &Profile, asked: Asked<'_>) -> Result<TimeAlone, PlanError> {
 fn alone(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<(Seconds, EstimateKey), PlanError> {
     let demand = Estimator::new(device, profile).demand(op, sms)?;
     let rate = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
+    let (seconds, limit) = demand.alone(rate);
+    countable(seconds.get())?;
     let rates = PortRates { memory: rate.get(), copy: 0.0, up: 0.0, out: 0.0, sms: device.sms };
     let mut resources = Resources::default();
     let on = rates.add_to(&mut resources);
@@ -117,7 +119,16 @@ fn alone(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<(Secon
     let mut graph = TaskGraph::default();
     let id = graph.add(task, &[]);
     run(&resources, &mut graph).map_err(|fault| PlanError::Fault(format!("the kernel: {fault}")))?;
-    Ok((Seconds::new(graph.end(id).seconds()), demand.alone(rate).1))
+    Ok((Seconds::new(graph.end(id).seconds()), limit))
+}
+
+/// The clock of a run counts picoseconds, and so many of them.
+fn countable(seconds: f64) -> Result<(), PlanError> {
+    let limit = SimTime::MAX.seconds() / CROWDED;
+    if seconds.is_nan() || seconds > limit {
+        return Err(Contradiction::LongKernel { seconds, limit }.into());
+    }
+    Ok(())
 }
 
 /// The estimates that move the time when they move by a tenth, and the one that sets it.

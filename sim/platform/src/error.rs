@@ -11,7 +11,8 @@ pub enum PlatformError {
     /// An exchange longer than the clock of a run counts.
     #[error(
         "one exchange of an expert-parallel group takes {seconds:.1e} s with the machine to itself, beyond what a run counts; look for a \
-         mistyped unit or exponent in `gpu.scale-up.*`, `node.nic.rate` or `profile.all-to-all.*`"
+         mistyped unit or exponent in `gpu.scale-up.*`, `node.nic.rate`, `node.host.pcie-rate`, `fabric.link-rate`, `profile.all-to-all.*` or \
+         `policy.comm-sms`"
     )]
     Uncountable {
         /// What its fullest port needs.

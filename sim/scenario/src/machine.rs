@@ -177,12 +177,12 @@ fn check_network(reader: &mut Reader<'_>, machine: &Machine) {
         ("node.nic.count", nic.count, 1),
     ] {
         if reader.sound(&[key]) && count < min {
-            reader.refuse(key, format!("`{key}` is {count}: {kind} needs at least {min}"), None);
+            reader.refuse(key, format!("`{key}` is {count}: {kind} needs at least {min}"), Some(no_fabric()));
         }
     }
     for (key, rate) in [("fabric.link-rate", fabric.link_rate), ("node.nic.rate", nic.rate)] {
         if reader.sound(&[key]) && rate.get() <= 0.0 {
-            reader.refuse(key, format!("`{key}` is zero: {kind} needs a rate"), None);
+            reader.refuse(key, format!("`{key}` is zero: {kind} needs a rate"), Some(no_fabric()));
         }
     }
     check_oversubscription(reader, fabric);
@@ -194,6 +194,10 @@ fn check_network(reader: &mut Reader<'_>, machine: &Machine) {
             Some(format!("take a number of planes that divides {}", nic.count)),
         );
     }
+}
+
+fn no_fabric() -> String {
+    "give that much, or one node without a network: `fabric.kind=none` and `cluster.nodes=1`".to_owned()
 }
 
 fn check_oversubscription(reader: &mut Reader<'_>, fabric: &Fabric) {

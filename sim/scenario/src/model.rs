@@ -32,7 +32,8 @@ pub(crate) fn model(reader: &mut Reader<'_>) -> Model {
     if reader.all_sound("model") {
         // What is left is a model too large to count.
         for error in model.check() {
-            reader.refuse("model.hidden", error.to_string(), None);
+            let hint = "take smaller widths or fewer layers, heads or experts; is an exponent mistyped?";
+            reader.refuse("model.hidden", error.to_string(), Some(hint.to_owned()));
         }
     }
     model
@@ -114,7 +115,7 @@ fn check(reader: &mut Reader<'_>, model: &Model) {
         reader.refuse(
             "model.experts.first-dense",
             format!("{} leading dense layers, but `model.layers` is {}", experts.first_dense, model.layers),
-            None,
+            Some(format!("take {} at most", model.layers)),
         );
     }
     if !reader.sound(&["model.experts.routed", "model.experts.groups"]) {

@@ -168,8 +168,8 @@ fn lone_comm_sms(reader: &mut Reader<'_>, device: &Device, comm_sms: u32) -> u32
     match reader.word_or_count("policy.lone-comm-sms", &["auto"], 0..=N_PARTS_MAX) {
         WordOr::Count(count) => {
             if reader.sound(&["gpu.sms", "policy.lone-comm-sms"]) && count > device.sms {
-                let message = format!("{count} SMs for communication, but the device has {}", device.sms);
-                reader.refuse("policy.lone-comm-sms", message, None);
+                let message = format!("{count} SMs for communication, but the device has {} (`gpu.sms`)", device.sms);
+                reader.refuse("policy.lone-comm-sms", message, Some(format!("take {} at most", device.sms)));
             }
             count
         }
@@ -184,8 +184,8 @@ fn refuse_too_many_sms(reader: &mut Reader<'_>, key: &str, count: u32, device: &
     if reader.sound(&["gpu.sms", "gpu.comm-engine", "policy.comm-sms-software", key]) && count >= device.sms {
         reader.refuse(
             key,
-            format!("{count} SMs for communication leave none of {} for compute", device.sms),
-            Some(format!("take fewer than {}", device.sms)),
+            format!("{count} SMs for communication leave none of {} (`gpu.sms`) for compute", device.sms),
+            Some(format!("take fewer than {}, or a device of more", device.sms)),
         );
     }
 }

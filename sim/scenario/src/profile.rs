@@ -115,7 +115,7 @@ fn value(reader: &mut Reader<'_>, key: EstimateKey, name: &str) -> f64 {
 fn above_zero(reader: &mut Reader<'_>, name: &str, max: f64) -> f64 {
     let number = reader.number(name, 0.0..=max);
     if reader.sound(&[name]) && number == 0.0 {
-        reader.refuse(name, format!("`{name}` is zero: it must be above"), None);
+        reader.refuse(name, format!("`{name}` is zero: it must be above"), Some(format!("it goes up to {max}")));
     }
     number
 }

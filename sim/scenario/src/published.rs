@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::Mistakes;
+use crate::diagnostic::{Diagnostic, Mistakes};
 use crate::kind::Kind;
 use crate::library::Library;
 use crate::origin::Origin;
@@ -108,6 +108,13 @@ pub fn published(reference: &str, library: &Library) -> Result<Published, Mistak
     let mut mistakes = Vec::new();
     let Some(mut root) = parse::file(&source, &mut mistakes) else { return Err(Mistakes::new(mistakes)) };
     root.remove(ABOUT);
+    for (name, node) in root.iter().filter(|(_, node)| node.as_table().is_none()) {
+        let mistake = Diagnostic::error(format!("`{name}` does not belong in a file of published facts"));
+        let mistake = mistake.at(&node.key_origin());
+        mistakes.push(mistake.hint(format!(
+            "a fact is a table with a `value`; beside facts there are `{ABOUT}`, `{FAMILIES}` and `{UNITS}`"
+        )));
+    }
     let namespaces: Vec<String> = root.keys().cloned().collect();
     let mut ids = Vec::new();
     let facts = root.iter().filter(|(name, _)| ![FAMILIES, UNITS].contains(&name.as_str()));

@@ -129,7 +129,8 @@ impl<'a> Reader<'a> {
         if let Some(node) = self.sound(&[key]).then(|| self.node(key)).flatten()
             && quantity.base() <= 0.0
         {
-            self.refuse(key, format!("`{key}` is {}: it must be above zero", node.value), None);
+            let hint = "what there is none of cannot be simulated: write what the part has";
+            self.refuse(key, format!("`{key}` is {}: it must be above zero", node.value), Some(hint.to_owned()));
         }
         quantity
     }

@@ -4,10 +4,12 @@
 //! cluster are a plan; `plan::replay` runs it; a `report::Summary` has what its ranks did.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use plan::{Folding, Imported, Job, Plan, PlanError, Recording, Simulation};
 use report::Summary;
 use scenario::{Library, LoadedSite};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use topology::Routing;
 use workloads::import::chakra::{self, File};
 use workloads::import::simai::{self, Pipeline};
@@ -52,6 +54,38 @@ pub enum JobFiles {
         /// What a file of several pipeline ranks is taken for.
         pipeline: Pipeline,
     },
+}
+
+/// The ranks of each process group by its name, as they stand in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups(pub BTreeMap<String, Vec<u32>>);
+
+impl<'de> Deserialize<'de> for Groups {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(GroupsVisitor)
+    }
+}
+
+struct GroupsVisitor;
+
+impl<'de> Visitor<'de> for GroupsVisitor {
+    type Value = Groups;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    /// A map of the standard library would keep the last of two groups of one name, and nobody would know.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Groups, A::Error> {
+        let mut groups = BTreeMap::new();
+        while let Some((name, ranks)) = map.next_entry::<String, Vec<u32>>()? {
+            if groups.contains_key(&name) {
+                return Err(A::Error::custom(format!("the group `{name}` stands there twice")));
+            }
+            groups.insert(name, ranks);
+        }
+        Ok(Groups(groups))
+    }
 }
 
 /// Reads a job and runs it.

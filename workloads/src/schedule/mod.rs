@@ -41,8 +41,9 @@ mod zb1p;
 pub use in_flight::{InFlight, in_flight, in_flight_max, memory_max};
 pub use replay::{Costs, CostsError, Replay, ReplayError, replay};
 
-/// Slots a schedule may have over all ranks: beyond it the list itself would not fit in memory.
-const N_SLOTS_MAX: u64 = 1 << 28;
+/// Slots a schedule may have over all ranks. A simulated slot takes some hundred bytes and some ten microseconds, so that this many are
+/// some minutes, and fit in the memory of any host.
+const N_SLOTS_MAX: u64 = 3 << 22;
 
 /// Order of chunks on every rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +155,7 @@ pub enum ScheduleError {
         virtual_stages: u8,
     },
     /// More slots than a list can hold.
-    #[error("{n_stages} stages x {n_micro_batches} micro-batches are more chunks than fit in memory; at most {max}", max = N_SLOTS_MAX / 3)]
+    #[error("{n_stages} stages x {n_micro_batches} micro-batches are more chunks than anybody waits for; at most {max}: lower `job.global-batch`, or raise `job.micro-batch` or `parallel.dp`", max = N_SLOTS_MAX / 3)]
     TooMany {
         /// Stages asked for.
         n_stages: u64,

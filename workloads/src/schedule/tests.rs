@@ -232,7 +232,7 @@ fn what_cannot_be_laid_out_is_refused_with_the_way_out() {
     assert!(message(Schedule::Interleaved { virtual_stages: 2 }, 8, 20).contains("take 16 or 24"));
     assert!(message(Schedule::Interleaved { virtual_stages: 1 }, 8, 16).contains("`1f1b`"));
     assert!(message(Schedule::OneFOneB, 0, 16).contains("at least one rank"));
-    assert!(message(Schedule::OneFOneB, u32::MAX, u32::MAX).contains("fit in memory"));
+    assert!(message(Schedule::OneFOneB, u32::MAX, u32::MAX).contains("lower `job.global-batch`"));
 }
 
 #[test]

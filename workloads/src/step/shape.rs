@@ -173,11 +173,12 @@ impl ShapeError {
                 Some("take fewer heads, a smaller micro-batch or `policy.attention = \"fused\"`".to_owned())
             }
             Self::Scores { .. } => Some("take a shorter `job.sequence` or `policy.attention = \"fused\"`".to_owned()),
-            Self::Zero(_)
-            | Self::Uneven { .. }
-            | Self::KeyValueHeads { .. }
-            | Self::TooLarge(_)
-            | Self::ReplicatedTokens(_) => None,
+            Self::Uneven { of, by, .. } => {
+                let below = (1..=*by).rev().find(|ways| of.is_multiple_of(*ways)).unwrap_or(1);
+                Some(format!("take a number that divides {of}, such as {below}"))
+            }
+            Self::TooLarge(_) => Some("take a shorter `job.sequence` or a smaller `job.micro-batch`".to_owned()),
+            Self::Zero(_) | Self::KeyValueHeads { .. } | Self::ReplicatedTokens(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use scenario::disk::{self, Content};
-use tunnel::replay::{JobFiles, ReplayQuery};
+use tunnel::replay::{Groups, JobFiles, ReplayQuery};
 use workloads::import::simai::{self, Pipeline};
 
 use crate::exit::Failure;
@@ -67,8 +67,9 @@ fn job(args: &ReplayArgs, files: Vec<(String, Vec<u8>)>) -> Result<JobFiles, Fai
 }
 
 fn groups(path: &Path) -> Result<BTreeMap<String, Vec<u32>>, Failure> {
-    serde_json::from_slice(&bytes(path, Content::Keys)?).map_err(|error| {
+    let Groups(groups) = serde_json::from_slice(&bytes(path, Content::Keys)?).map_err(|error| {
         let name = path.display();
         Failure::usage(format!("`{name}` is no file of groups: {error}\nhint: the form is `{{\"name\": [0, 1]}}`"))
-    })
+    })?;
+    Ok(groups)
 }

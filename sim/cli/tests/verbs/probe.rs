@@ -1,6 +1,6 @@
 //! `probe`.
 
-use crate::{assert_near, json, number, refused, stdout};
+use crate::{assert_near, json, number, refused, stdout, windtunnel};
 
 fn schedule(name: &str, stages: &str, micro_batches: &str, costs: [&str; 4]) -> serde_json::Value {
     let [f, b, w, fb] = costs;
@@ -143,4 +143,29 @@ fn a_rate_without_a_unit_is_refused_with_the_spelling() {
     assert!(text.contains("`160`") && text.contains("hint:"), "{text}");
     let (code, text) = refused(&["probe", "collective", "all-to-some"]);
     assert!(code == 2 && text.contains("all-to-all"), "{text}");
+}
+
+/// Sizes far beyond any machine: numbers, or a refusal with a way out; never a fault.
+#[test]
+fn a_kernel_beyond_all_sizes_is_a_time_or_a_refusal() {
+    for size in [u64::MAX, 1 << 40, 1 << 32] {
+        let size = size.to_string();
+        let gemm = ["probe", "kernel", "gemm", "--hardware", "h100-sxm5", "--dtype", "bf16"];
+        for args in [
+            [&gemm[..], &["--m", &size, "--n", &size, "--k", &size]].concat(),
+            [&gemm[..], &["--m", &size, "--n", "4096", "--k", "4096"]].concat(),
+            ["probe", "kernel", "copy", "--hardware", "h100-sxm5", "--bytes", &size].to_vec(),
+        ] {
+            let output = windtunnel(&args).output().expect("it runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                Some(0) => {}
+                Some(2) => assert!(said.contains(" s ") && said.contains("take "), "{args:?}: {said}"),
+                code => panic!("{args:?}: {code:?}: {said}"),
+            }
+        }
+    }
+    let (code, said) = refused(&["probe", "model", "deepseek-v3", "--sequence", "0"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("`--sequence 0`"), "{said}");
 }

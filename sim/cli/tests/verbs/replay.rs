@@ -79,3 +79,15 @@ fn what_is_not_understood_is_refused_by_name() {
     assert_eq!(code, 2, "{message}");
     assert!(message.contains("h800-64-mpft"), "{message}");
 }
+
+/// The last of two groups of one name would count, and nobody would know.
+#[test]
+fn a_group_that_stands_twice_is_refused() {
+    let root = tempfile::tempdir().expect("a folder");
+    let files = [trace(root.path(), 0, 1000, 0), trace(root.path(), 1, 3000, 0)];
+    let groups = root.path().join("groups.json");
+    fs::write(&groups, r#"{"a": [0, 1], "a": [1, 0]}"#).expect("written");
+    let (code, said) = refused(&[&["replay", &files[0], &files[1], "--groups", text(&groups)][..], &MACHINE].concat());
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("`a` stands there twice") && said.contains("hint"), "{said}");
+}

@@ -283,3 +283,21 @@ fn a_folder_of_results_may_be_written_again_and_no_other() {
         assert!(code == 2 && text.contains("thesis.tex"), "{text}");
     });
 }
+
+/// A validation of nothing would be a validation that passes.
+#[test]
+fn files_without_a_fact_are_refused() {
+    let root = tempfile::tempdir().expect("a folder");
+    let path = root.path().join("facts.toml");
+    let name = path.to_str().expect("a path");
+    for (text, parts) in [
+        ("", &["no published fact", "hint"][..]),
+        ("about = \"nothing\"\n[units]\ns = 1.0\n", &["no published fact", "hint"]),
+        ("base = [\"facts.toml\"]\n", &["`base` does not belong", "facts.toml:1:1", "hint"]),
+    ] {
+        std::fs::write(&path, text).expect("written");
+        let (code, said) = refused(&["validate", "--published", name]);
+        assert_eq!(code, 2, "{text}: {said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{text}: {said}");
+    }
+}

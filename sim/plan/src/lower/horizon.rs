@@ -12,6 +12,16 @@ use crate::program::{Ending, Program, Ring};
 use crate::routine::Instruction;
 use crate::{PlanError, TrainPlan};
 
+/// Keys that parts of a program follow from, as a message names them; `*` is any part of a key.
+const ARITHMETIC_KEYS: &str = "`gpu.*`, `profile.*` or a size of `model.*`";
+const MEMORY_KEYS: &str = "`gpu.memory.*`, `profile.*` or a size of `model.*`";
+const KERNEL_LATENCY_KEYS: &str = "`profile.*.latency`";
+const UP_KEYS: &str = "`gpu.scale-up.rate-per-link`, `profile.*` or a size of `model.*`";
+const OUT_KEYS: &str = "`node.nic.rate`, `node.host.pcie-rate`, `fabric.link-rate`, `profile.*` or a size of `model.*`";
+const WAY_KEYS: &str = "`gpu.scale-up.rate-per-link`, `node.nic.rate`, `node.host.pcie-rate`, `fabric.link-rate`, `profile.*` or a size of `model.*`";
+const WAY_LATENCY_KEYS: &str = "`gpu.scale-up.latency`, `node.host.pcie-latency`, `fabric.switch-latency`, `fabric.endpoint-latency` or `profile.*.latency`";
+const EXCHANGE_KEYS: &str = "`gpu.scale-up.*`, `gpu.memory.*`, `node.nic.rate`, `node.host.*`, `fabric.*`, `profile.all-to-all.*` or a size of `model.*`";
+
 /// Refuses a program whose messages have no port or whose time cannot be counted.
 pub(super) fn check(plan: TrainPlan<'_>, program: &Program) -> Result<(), PlanError> {
     ports(plan, program)?;
@@ -21,7 +31,8 @@ pub(super) fn check(plan: TrainPlan<'_>, program: &Program) -> Result<(), PlanEr
     for rank in 0..program.slots.len() {
         let seconds = alone.rank(rank);
         if seconds.is_nan() || seconds > limit {
-            return Err(PlanError::Uncountable { rank: rank as u32, seconds, limit });
+            let (longest, keys) = alone.longest();
+            return Err(PlanError::Uncountable { rank: rank as u32, seconds, limit, longest, keys });
         }
     }
     Ok(())
@@ -145,6 +156,49 @@ impl<'a> Alone<'a> {
         let Message { up, out, shortest, latency, .. } = self.program.messages.each;
         let ports = larger(self.over(up, |rank| rank.up_send), self.over(out, |rank| rank.out_send));
         latency.seconds() + larger(shortest, ports)
+    }
+
+    /// The longest part of a single thing, seconds, and the keys that it follows from: where a sum cannot be counted, this is
+    /// where a mistyped value shows.
+    fn longest(&self) -> (f64, &'static str) {
+        let program = self.program;
+        let kernels = program.kernels.iter().flat_map(|kernel| self.parts_of_kernel(&kernel.kernel));
+        let endings = program.optimizer.iter().flatten().filter_map(|ending| match ending {
+            Ending::Ring(ring) => Some(ring),
+            Ending::Kernel(_) | Ending::Barrier => None,
+        });
+        let legs = program.rings.iter().chain(endings).map(|ring| ring.leg);
+        let carried = legs.flat_map(|leg| {
+            let [up, out] = [leg.up, leg.out].map(|bytes| larger(bytes[0], bytes[1]));
+            self.parts_of_message(up, out, leg.shortest, leg.latency.seconds())
+        });
+        let Message { up, out, shortest, latency, .. } = program.messages.each;
+        let sent = self.parts_of_message(up, out, shortest, latency.seconds());
+        let exchanged = self.exchanges.map(|seconds| (seconds, EXCHANGE_KEYS));
+        let parts = kernels.chain(carried).chain(sent).chain(exchanged);
+        parts.fold(
+            (0.0, ARITHMETIC_KEYS),
+            |longest, part| {
+                if longest.0.is_nan() || longest.0 >= part.0 { longest } else { part }
+            },
+        )
+    }
+
+    fn parts_of_kernel(&self, kernel: &Kernel) -> [(f64, &'static str); 3] {
+        [
+            (larger(kernel.shortest, kernel.tensor), ARITHMETIC_KEYS),
+            (self.over(kernel.memory, |rank| rank.memory), MEMORY_KEYS),
+            (kernel.latency.seconds(), KERNEL_LATENCY_KEYS),
+        ]
+    }
+
+    fn parts_of_message(&self, up: f64, out: f64, shortest: f64, latency: f64) -> [(f64, &'static str); 4] {
+        [
+            (self.over(up, |rank| rank.up_send), UP_KEYS),
+            (self.over(out, |rank| rank.out_send), OUT_KEYS),
+            (shortest, WAY_KEYS),
+            (latency, WAY_LATENCY_KEYS),
+        ]
     }
 
     fn over(&self, amount: f64, capacity: impl Fn(&RankResources) -> CapacityId) -> f64 {

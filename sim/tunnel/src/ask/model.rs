@@ -47,6 +47,9 @@ pub struct ModelReply {
 /// # Errors
 /// Mistakes in files and patches; hardware that exchanges nothing.
 pub fn model(query: &ModelQuery, library: &Library) -> Result<ModelReply, TunnelError> {
+    if query.sequence == 0 {
+        return Err(TunnelError::value("sequence", 0, "has no token: take one or more"));
+    }
     let model = scenario::load_model(&query.model, &query.sets, library)?;
     let limit = query.decode.as_ref().map(|decode| limit(decode, &model, library)).transpose()?;
     Ok(ModelReply { model, sequence: query.sequence, limit })

@@ -23,6 +23,8 @@ pub use self::text::table;
 
 /// What no file may hold: beyond three standard deviations of a log-normal nothing is known.
 const SPREAD_MAX: f64 = 3.0;
+/// What a run counts: a picosecond.
+const SECONDS_COUNTED: f64 = 1e-12;
 /// With fewer samples a free estimate a fit is said to rest on few.
 const N_FEW: usize = 4;
 
@@ -90,7 +92,7 @@ fn find(samples: &[Sample], ground: &Ground<'_>) -> ProfileFit {
     let mut names = BTreeSet::new();
     for mut fitted in fit_all(&for_fit, &ground.device, &ground.profile).0 {
         names.insert(fitted.name);
-        let mut notes = Vec::new();
+        let mut notes = settled(&mut fitted);
         if let Some((family, of_family)) = chosen.iter().find(|(family, _)| family.name == fitted.name) {
             of_family.sign(&mut fitted);
             let unmoved = choose::unmoved(family, &mut fitted, &ground.profile);
@@ -117,12 +119,31 @@ fn find(samples: &[Sample], ground: &Ground<'_>) -> ProfileFit {
     ProfileFit { parts, left_out }
 }
 
+/// Durations that end below what a run counts are none: a fit nears zero and never reaches it. A note for each.
+fn settled(fitted: &mut Fitted) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (key, estimate) in &mut fitted.estimates {
+        let is_duration = key.dimension() == Dimension::Seconds;
+        if is_duration && estimate.value > 0.0 && estimate.value < SECONDS_COUNTED {
+            estimate.value = 0.0;
+            notes.push(format!("`{}` ends at 0: no sample shows it", key.name()));
+        }
+    }
+    notes
+}
+
 /// Why what a fit came to is no profile.
 fn fault(fitted: &Fitted) -> Option<String> {
-    let odd = |(key, value): (&EstimateKey, f64)| format!("the fit ends at {value} for `{}`", key.name());
+    let odd = |(key, value): (&EstimateKey, f64)| {
+        format!(
+            "the fit ends at {value:.3e} for `{}`, which no profile can hold; the samples may be of another machine than `--hardware` \
+             describes, or too few: name the hardware that was measured, or ask more sections",
+            key.name()
+        )
+    };
     let values = fitted.estimates.iter().map(|(key, estimate)| (key, estimate.value));
     let spread = fitted.estimates.values().map(|estimate| estimate.spread).fold(0.0, f64::max);
-    if let Some(worst) = values.into_iter().find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {
+    if let Some(worst) = values.into_iter().find(|(key, value)| !spell::is_readable(**key, *value)) {
         Some(odd(worst))
     } else if spread > SPREAD_MAX {
         Some(format!("the fit is off by a factor of {:.0} and more", spread.exp()))
@@ -184,11 +205,27 @@ mod tests {
         Fitted { name: "kernel", implementation: "mine".to_owned(), estimates, misses: Vec::new() }
     }
 
+    /// Whatever a fit ends at, the profile can be read, or the family is left out.
+    #[test]
+    fn a_duration_that_nears_zero_is_none() {
+        for power in -300..0 {
+            let mut fitted = fitted(10_f64.powi(power), 0.1);
+            let notes = settled(&mut fitted);
+            let value = fitted.estimates[&EstimateKey::KernelLatency].value;
+            assert_eq!(notes.len(), usize::from(value == 0.0), "1e{power} s: {notes:?}");
+            assert_eq!(value == 0.0, power < -12, "1e{power} s");
+            assert_eq!(fault(&fitted), None, "1e{power} s");
+        }
+    }
+
     #[test]
     fn a_fit_that_went_astray_is_no_profile() {
         assert_eq!(fault(&fitted(3e-6, 0.1)), None);
         assert_eq!(fault(&fitted(0.0, 0.1)), None);
-        assert!(fault(&fitted(f64::NAN, 0.1)).is_some_and(|text| text.contains("kernel.latency")));
+        for value in [f64::NAN, f64::INFINITY, -1e-6, 6.7e-44, 1e31] {
+            let text = fault(&fitted(value, 0.1)).unwrap_or_else(|| panic!("{value} s is no latency"));
+            assert!(text.contains("kernel.latency") && text.contains("--hardware"), "{text}");
+        }
         assert!(fault(&fitted(3e-6, 3.1)).is_some_and(|text| text.contains("factor of 22")));
     }
 }

@@ -2,6 +2,7 @@
 
 use calibrate::{Dimension, EstimateKey};
 use scenario::write::{number, text};
+use units::{BytesPerSec, Seconds};
 
 /// A number in a file differs from the one meant by at most this share.
 pub(super) const ROUNDED: f64 = 1e-5;
@@ -20,6 +21,21 @@ pub(super) fn value(key: EstimateKey, value: f64) -> String {
     }
 }
 
+/// Whether a profile that holds the value can be read: what is too small to be told from zero, or beyond what its key may be, cannot.
+pub(super) fn is_readable(key: EstimateKey, value: f64) -> bool {
+    let dimension = key.dimension();
+    let text = self::value(key, value);
+    let text = text.trim_matches('"');
+    match dimension {
+        Dimension::Seconds => text.parse::<Seconds>().is_ok(),
+        Dimension::BytesPerSec => text.parse::<BytesPerSec>().is_ok_and(|rate| rate.get() > 0.0),
+        Dimension::Fraction | Dimension::CountAboveZero => value > 0.0 && value <= dimension.most(),
+        Dimension::Share | Dimension::Count | Dimension::CountFromOne | Dimension::Tile => {
+            (dimension.least()..=dimension.most()).contains(&value)
+        }
+    }
+}
+
 /// In the largest unit that leaves a digit before the point, in the smallest where none does.
 fn quantity(value: f64, units: &[(&str, i32)]) -> String {
     let fits = |(_, power): &&(&str, i32)| value >= 10_f64.powi(*power);
@@ -31,7 +47,6 @@ fn quantity(value: f64, units: &[(&str, i32)]) -> String {
 #[cfg(test)]
 mod tests {
     use calibrate::GemmTerm;
-    use units::{BytesPerSec, Seconds};
     use workloads::op::Precision;
 
     use super::*;
@@ -47,6 +62,20 @@ mod tests {
             (EstimateKey::Gemm(Precision::Bf16, GemmTerm::Rows), 128.0, "128"),
         ] {
             assert_eq!(value(key, meant), expectation);
+        }
+    }
+
+    /// Of every dimension, what is written is read if and only if it is readable.
+    #[test]
+    fn what_no_profile_can_hold_is_told_before_it_is_written() {
+        for key in EstimateKey::ALL.iter().copied() {
+            for odd in [f64::NAN, f64::INFINITY, -1.0, 1e40] {
+                assert!(!is_readable(key, odd), "{}: {odd}", key.name());
+            }
+            let one = if key.dimension() == Dimension::Tile { 128.0 } else { 1.0 };
+            assert!(is_readable(key, one), "{}", key.name());
+            let units = [Dimension::Seconds, Dimension::BytesPerSec].contains(&key.dimension());
+            assert!(!(units && is_readable(key, 1e-40)), "{}", key.name());
         }
     }
 

@@ -81,7 +81,8 @@ impl Shares {
         let both = waited + transferred;
         let moving = if both > 0.0 { exposed * transferred / both } else { 0.0 };
         *self.binding.entry("all_to_all").or_default() += moving;
-        *self.binding.entry("waiting_for_other_ranks").or_default() += exposed - moving;
+        // Rounding may leave less than nothing of it.
+        *self.binding.entry("waiting_for_other_ranks").or_default() += (exposed - moving).max(0.0);
         for (key, share) in all_to_all_keys(run.program, run.plan) {
             self.rest_on(&run.plan.site.profile, key, exposed * share);
         }

@@ -1,5 +1,6 @@
 //! Tests that need a run from file to summary.
 
+mod edges;
 mod knobs;
 mod measured;
 mod page;

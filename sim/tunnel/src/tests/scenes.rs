@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use plan::{Keep, Plan, Recording};
+use plan::{Keep, Plan, PlanError, Recording};
 use scenario::{Library, Loaded, Sources, load};
 use serde_json::Value;
 
@@ -84,17 +84,25 @@ impl Scene {
 
 /// Runs a plan; names and digest are no numbers of it.
 pub(super) fn numbers(plan: &Plan) -> Result<Numbers, String> {
-    let plan = plan.train().map_err(|error| error.to_string())?;
-    let program = plan::lower(plan).map_err(|error| error.to_string())?;
-    let memory = plan::check_memory(plan, program.pool.as_ref()).map_err(|error| error.to_string())?;
-    let keep = Keep { ranks: Recording::None, streams: false };
-    let outcome = plan::run(&program, keep, &plan::Progress::default()).map_err(|error| error.to_string())?;
-    let finished = FinishedRun { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
-    let summary = summarize::summary(&finished).map_err(|error| error.to_string())?;
-    let summary = serde_json::to_value(summary).map_err(|error| error.to_string())?;
+    summary(plan).map(|summary| numbers_of(&summary)).map_err(|error| error.to_string())
+}
+
+/// Every number of a summary.
+pub(super) fn numbers_of(summary: &Value) -> Numbers {
     let mut numbers = Numbers::new();
-    collect("", &summary, &mut numbers);
-    Ok(numbers)
+    collect("", summary, &mut numbers);
+    numbers
+}
+
+/// What a run of a plan comes to, as JSON.
+pub(super) fn summary(plan: &Plan) -> Result<Value, PlanError> {
+    let plan = plan.train()?;
+    let program = plan::lower(plan)?;
+    let memory = plan::check_memory(plan, program.pool.as_ref())?;
+    let keep = Keep { ranks: Recording::None, streams: false };
+    let outcome = plan::run(&program, keep, &plan::Progress::default())?;
+    let finished = FinishedRun { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
+    serde_json::to_value(summarize::summary(&finished)?).map_err(|error| PlanError::Fault(error.to_string()))
 }
 
 fn collect(place: &str, value: &Value, numbers: &mut Numbers) {

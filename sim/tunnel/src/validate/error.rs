@@ -27,6 +27,11 @@ pub enum FactsError {
         /// The family.
         family: String,
     },
+    /// Files without a fact.
+    #[error(
+        "no published fact stands in {0}, so there is nothing to validate\nhint: a fact is a table with a `value`; without `--published` those of the library are taken"
+    )]
+    NoFact(String),
     /// A fact in two files.
     #[error("the fact `{0}` stands in two files\nhint: keep one")]
     FactTwice(String),

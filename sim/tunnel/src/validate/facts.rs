@@ -38,6 +38,9 @@ impl FactBook {
         for name in names {
             merged.add(name, scenario::published(name, library)?)?;
         }
+        if merged.facts.is_empty() {
+            return Err(FactsError::NoFact(names.join(", ")).into());
+        }
         merged.check()?;
         Ok(merged)
     }
