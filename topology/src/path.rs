@@ -2,7 +2,7 @@
 
 use units::Seconds;
 
-use crate::plane::Socket;
+use crate::wiring::Socket;
 use crate::{DeviceId, LinkId, LinkKind, Network, Routing, TopologyError};
 
 /// The links a message takes, in order.
@@ -129,9 +129,9 @@ impl Network {
     fn wired(&self, exit: DeviceId, to: DeviceId) -> Option<Wired> {
         let (source, target) = (self.socket(exit)?, self.socket(to)?);
         let plane = &self.planes()[source.plane as usize];
-        let turn = if source.leaf == target.leaf {
+        let turn = if source.switch == target.switch {
             Turn::Below
-        } else if plane.pod_of_leaf(source.leaf) == plane.pod_of_leaf(target.leaf) {
+        } else if plane.pod_of_leaf(source.switch) == plane.pod_of_leaf(target.switch) {
             Turn::Spine
         } else {
             Turn::Core
@@ -154,7 +154,7 @@ impl Network {
             return Lanes { leaf: 0, spine: 0 };
         };
         let plane = &self.planes()[target.plane as usize];
-        Lanes { leaf: target.port % plane.leaf.up, spine: (target.leaf % plane.pod_leaves) % plane.spine_lanes }
+        Lanes { leaf: target.port % plane.leaf.up, spine: (target.switch % plane.pod_leaves) % plane.spine_lanes }
     }
 
     fn along(&self, route: &Route, lanes: Lanes) -> Path {
@@ -179,13 +179,13 @@ impl Network {
             return;
         }
         let plane = &self.planes()[source.plane as usize];
-        links.push(LinkId(plane.leaf_lane(source.leaf, lanes.leaf)));
+        links.push(LinkId(plane.leaf_lane(source.switch, lanes.leaf)));
         if turn == Turn::Core {
             let spine_lane = |leaf| plane.spine_lane(plane.spine_of_lane(leaf, lanes.leaf), lanes.spine);
-            links.push(LinkId(spine_lane(source.leaf)));
-            links.push(LinkId(spine_lane(target.leaf)).reverse());
+            links.push(LinkId(spine_lane(source.switch)));
+            links.push(LinkId(spine_lane(target.switch)).reverse());
         }
-        links.push(LinkId(plane.leaf_lane(target.leaf, lanes.leaf)).reverse());
+        links.push(LinkId(plane.leaf_lane(target.switch, lanes.leaf)).reverse());
     }
 }
 
