@@ -173,6 +173,10 @@ impl Network {
         &self.layout
     }
 
+    pub(crate) fn wiring(&self) -> &Wiring {
+        &self.wiring
+    }
+
     pub(crate) fn planes(&self) -> &[crate::wiring::Plane] {
         self.wiring.planes()
     }

@@ -3,8 +3,9 @@
 mod plane;
 
 pub(crate) use self::plane::Plane;
-use super::{Socket, at_most};
-use crate::{Counts, Machine, Tier, TopologyError, Vertex};
+use self::plane::Turn;
+use super::{Choice, Ends, Socket, at_most};
+use crate::{Counts, LinkId, Machine, Tier, TopologyError, Vertex};
 
 /// The planes of a machine, one at least, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,46 @@ impl Clos {
     pub(super) fn switch_above(&self, node: u32, nic: u32) -> u32 {
         let socket = self.socket(node, nic);
         self.planes[socket.plane as usize].first_vertex + socket.switch
+    }
+
+    pub(super) fn n_ways(&self, ends: Ends) -> u64 {
+        let plane = self.plane_of(ends);
+        match plane.turn(ends) {
+            Turn::Leaf => 1,
+            Turn::Spine => plane.leaf.up.into(),
+            Turn::Core => u64::from(plane.leaf.up) * u64::from(plane.spine_lanes),
+        }
+    }
+
+    pub(super) fn path(&self, ends: Ends, choice: Choice, links: &mut Vec<LinkId>) {
+        let plane = self.plane_of(ends);
+        let turn = plane.turn(ends);
+        if turn == Turn::Leaf {
+            return;
+        }
+        let (leaf_lane, spine_lane) = plane.chosen(ends, turn, choice);
+        let [source, target] = [ends.source, ends.target].map(|socket| socket.switch);
+        links.push(LinkId(plane.leaf_lane(source, leaf_lane)));
+        if turn == Turn::Core {
+            let lane = |leaf| plane.spine_lane(plane.spine_of_lane(leaf, leaf_lane), spine_lane);
+            links.push(LinkId(lane(source)));
+            links.push(LinkId(lane(target)).reverse());
+        }
+        links.push(LinkId(plane.leaf_lane(target, leaf_lane)).reverse());
+    }
+
+    /// The first way stands for all.
+    pub(super) fn lanes(&self, ends: Ends) -> Vec<(LinkId, f64)> {
+        let plane = self.plane_of(ends);
+        let mut links = Vec::new();
+        self.path(ends, Choice::Way(0), &mut links);
+        let is_below_spines = |link: LinkId| link.0 < plane.spine_lane(0, 0);
+        let lanes = |link| if is_below_spines(link) { plane.leaf_spread() } else { plane.spine_spread() };
+        links.into_iter().map(|link| (link, lanes(link))).collect()
+    }
+
+    fn plane_of(&self, ends: Ends) -> &Plane {
+        &self.planes[ends.source.plane as usize]
     }
 
     pub(super) fn n_planes(&self) -> u32 {

@@ -4,7 +4,7 @@ mod clos;
 
 pub(crate) use self::clos::Plane;
 use self::clos::{Clos, Leaves};
-use crate::{Counts, FabricKind, Machine, TopologyError, Vertex};
+use crate::{Counts, FabricKind, LinkId, Machine, TopologyError, Vertex};
 
 /// More devices or wires than this are refused: their graph would not fit in an ordinary memory.
 const COUNT_MAX: u64 = 1 << 22;
@@ -27,6 +27,26 @@ pub(crate) struct Socket {
     pub(crate) switch: u32,
     /// Port of the switch, counted among those that take NICs.
     pub(crate) port: u32,
+}
+
+/// Where a message enters the switches and where it leaves them, both in one plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// Of the NIC that sends.
+    pub(crate) source: Socket,
+    /// Of the NIC that receives.
+    pub(crate) target: Socket,
+}
+
+/// Which of the equal ways between two sockets a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The one that its target decides.
+    Target,
+    /// The one that a hash of its source and target picks.
+    Hash(u64),
+    /// One by its number, below [`Wiring::n_ways`].
+    Way(u64),
 }
 
 /// What is wired.
@@ -103,6 +123,34 @@ impl Wiring {
         match self {
             Self::None => None,
             Self::Clos(clos) => Some(clos.switch_above(node, nic)),
+        }
+    }
+}
+
+/// How a message crosses the switches.
+impl Wiring {
+    /// How many equal ways there are between two sockets, each of which takes the same share of a message that spreads.
+    pub(crate) fn n_ways(&self, ends: Ends) -> u64 {
+        match self {
+            Self::None => 1,
+            Self::Clos(clos) => clos.n_ways(ends),
+        }
+    }
+
+    /// The links between switches that a message crosses, in order; none where both sockets are of one switch.
+    pub(crate) fn path(&self, ends: Ends, choice: Choice, links: &mut Vec<LinkId>) {
+        match self {
+            Self::None => {}
+            Self::Clos(clos) => clos.path(ends, choice, links),
+        }
+    }
+
+    /// The links between switches that a message crosses that takes every way alike, in order, each with the message's bytes over
+    /// its bytes on the link. One link may stand for several as full, and is to be the fullest of them.
+    pub(crate) fn lanes(&self, ends: Ends) -> Vec<(LinkId, f64)> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Clos(clos) => clos.lanes(ends),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The shape of one plane: how many leaves, spines and cores a number of nodes needs, and who is wired to whom.
 
 use super::Leaves;
-use crate::wiring::{Socket, at_most};
+use crate::wiring::{Choice, Ends, Socket, at_most};
 use crate::{LeafPorts, Machine, TopologyError};
 
 /// One plane of the scale-out network, a folded Clos of two or three tiers.
@@ -42,6 +42,17 @@ pub(crate) struct Plane {
     pub(crate) first_vertex: u32,
     /// First link: the lanes of leaves, then those of spines.
     pub(crate) first_link: u32,
+}
+
+/// The tier at which a path turns down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing to choose.
+    Leaf,
+    /// A lane of the leaf.
+    Spine,
+    /// A lane of the leaf and one of the spine.
+    Core,
 }
 
 impl Plane {
@@ -92,6 +103,33 @@ impl Plane {
 
     pub(crate) const fn pod_of_leaf(&self, leaf: u32) -> u32 {
         leaf / self.pod_leaves
+    }
+
+    /// The lowest tier that both ends are below.
+    pub(crate) const fn turn(&self, ends: Ends) -> Turn {
+        let (source, target) = (ends.source.switch, ends.target.switch);
+        if source == target {
+            Turn::Leaf
+        } else if self.pod_of_leaf(source) == self.pod_of_leaf(target) {
+            Turn::Spine
+        } else {
+            Turn::Core
+        }
+    }
+
+    /// The lanes of leaf and spine that a message takes, up and down: by its target the one numbered like the target's port and
+    /// like its leaf in the pod; by number those of a leaf first. Lanes of a spine count for nothing where the path turns there.
+    pub(crate) fn chosen(&self, ends: Ends, turn: Turn, choice: Choice) -> (u32, u32) {
+        let (n_leaf, n_spine) = (u64::from(self.leaf.up), u64::from(self.spine_lanes));
+        match choice {
+            Choice::Target => {
+                let Socket { switch, port, .. } = ends.target;
+                (port % self.leaf.up, (switch % self.pod_leaves) % self.spine_lanes)
+            }
+            Choice::Hash(hash) => ((hash % n_leaf) as u32, (hash / n_leaf % n_spine) as u32),
+            Choice::Way(way) if turn == Turn::Core => ((way / n_spine) as u32, (way % n_spine) as u32),
+            Choice::Way(way) => (way as u32, 0),
+        }
     }
 
     pub(crate) const fn n_spines(&self) -> u32 {
