@@ -1,9 +1,10 @@
 //! The graph of a machine and the dense numbers of its links.
 
 use petgraph::graph::{DiGraph, EdgeIndex};
+use units::BytesPerSec;
 
 use crate::wiring::{Socket, Wiring};
-use crate::{Counts, DeviceId, Link, LinkId, Machine, NodeId, TopologyError, Vertex};
+use crate::{Counts, DeviceId, Link, LinkId, LinkKind, Machine, NodeId, TopologyError, Vertex};
 
 /// A machine as a graph: vertices joined by directed links, with paths found from structure, not by search.
 ///
@@ -179,6 +180,13 @@ impl Network {
 
     pub(crate) fn planes(&self) -> &[crate::wiring::Plane] {
         self.wiring.planes()
+    }
+
+    /// Rate of a wire between switches, all of which are alike; zero where no switch is joined to another.
+    pub(crate) fn trunk_rate(&self) -> BytesPerSec {
+        // Trunks are counted last.
+        let last = self.graph.raw_edges().last().map(|edge| edge.weight);
+        last.filter(|link| link.kind == LinkKind::Trunk).map_or(BytesPerSec::ZERO, |link| link.rate)
     }
 
     pub(crate) fn full_size(&self) -> Counts {

@@ -2,10 +2,12 @@
 
 mod plane;
 
+use units::BytesPerSec;
+
 pub(crate) use self::plane::Plane;
 use self::plane::Turn;
-use super::{Choice, Ends, Socket, at_most};
-use crate::{Counts, LinkId, Machine, Tier, TopologyError, Vertex};
+use super::{Choice, Ends, Socket, WireRates, at_most};
+use crate::{Counts, LeafPorts, LinkId, Machine, Tier, TopologyError, Vertex};
 
 /// The planes of a machine, one at least, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +111,19 @@ impl Clos {
         let is_below_spines = |link: LinkId| link.0 < plane.spine_lane(0, 0);
         let lanes = |link| if is_below_spines(link) { plane.leaf_spread() } else { plane.spine_spread() };
         links.into_iter().map(|link| (link, lanes(link))).collect()
+    }
+
+    pub(super) fn leaf_ports(&self) -> Option<LeafPorts> {
+        self.planes.first().map(|plane| plane.leaf)
+    }
+
+    pub(super) fn bisection(&self, n_nodes: u32, rates: WireRates) -> BytesPerSec {
+        self.planes.iter().map(|plane| plane.bisection(n_nodes, rates)).sum()
+    }
+
+    /// The last: leaves and pods are filled in the order of nodes, so no other pair turns higher.
+    pub(super) const fn farthest_node(n_nodes: u32) -> u32 {
+        n_nodes - 1
     }
 
     fn plane_of(&self, ends: Ends) -> &Plane {

@@ -2,9 +2,11 @@
 
 mod clos;
 
+use units::BytesPerSec;
+
 pub(crate) use self::clos::Plane;
 use self::clos::{Clos, Leaves};
-use crate::{Counts, FabricKind, LinkId, Machine, TopologyError, Vertex};
+use crate::{Counts, FabricKind, LeafPorts, LinkId, Machine, TopologyError, Vertex};
 
 /// More devices or wires than this are refused: their graph would not fit in an ordinary memory.
 const COUNT_MAX: u64 = 1 << 22;
@@ -47,6 +49,15 @@ pub(crate) enum Choice {
     Hash(u64),
     /// One by its number, below [`Wiring::n_ways`].
     Way(u64),
+}
+
+/// Rates of wires, one direction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct WireRates {
+    /// From a NIC to its switch.
+    pub(crate) nic: BytesPerSec,
+    /// Between switches; zero where none is joined to another.
+    pub(crate) trunk: BytesPerSec,
 }
 
 /// What is wired.
@@ -151,6 +162,35 @@ impl Wiring {
         match self {
             Self::None => Vec::new(),
             Self::Clos(clos) => clos.lanes(ends),
+        }
+    }
+}
+
+/// What a wiring amounts to.
+impl Wiring {
+    /// How the ports of a leaf are split; `None` where there are no leaves.
+    pub(crate) fn leaf_ports(&self) -> Option<LeafPorts> {
+        match self {
+            Self::None => None,
+            Self::Clos(clos) => clos.leaf_ports(),
+        }
+    }
+
+    /// What the NICs of the first half of the nodes can send to those of the second at once, as a maximum flow; an odd node
+    /// counts to the second.
+    pub(crate) fn bisection(&self, n_nodes: u32, rates: WireRates) -> BytesPerSec {
+        match self {
+            Self::None => BytesPerSec::ZERO,
+            Self::Clos(clos) => clos.bisection(n_nodes, rates),
+        }
+    }
+
+    /// A node than which none is farther from the first, in switches and in latency, for a NIC of each; and no two nodes are
+    /// farther from each other.
+    pub(crate) fn farthest_node(&self, n_nodes: u32) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Clos(_) => Clos::farthest_node(n_nodes),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The shape of one plane: how many leaves, spines and cores a number of nodes needs, and who is wired to whom.
 
+use units::BytesPerSec;
+
 use super::Leaves;
-use crate::wiring::{Choice, Ends, Socket, at_most};
+use crate::wiring::{Choice, Ends, Socket, WireRates, at_most};
 use crate::{LeafPorts, Machine, TopologyError};
 
 /// One plane of the scale-out network, a folded Clos of two or three tiers.
@@ -191,6 +193,25 @@ impl Plane {
     /// The upward link of lane `v` of a spine; its reverse leads down.
     pub(crate) const fn spine_lane(&self, spine: u32, v: u32) -> u32 {
         self.first_link + 2 * (self.n_leaves * self.leaf.up + spine * self.spine_lanes + v)
+    }
+
+    /// The lesser of what the leaves of one half of the nodes can send and those of the other can take, and what meets in a leaf.
+    pub(crate) fn bisection(&self, n_nodes: u32, rates: WireRates) -> BytesPerSec {
+        let uplinks = if self.pod_spines == 0 { BytesPerSec::ZERO } else { rates.trunk * f64::from(self.leaf.up) };
+        let leaf_node_nics = self.n_rails / self.block_leaves;
+        let cut = n_nodes / 2;
+        let (mut local, mut sent, mut taken) = (BytesPerSec::ZERO, BytesPerSec::ZERO, BytesPerSec::ZERO);
+        for leaf in 0..self.n_leaves {
+            let first = leaf / self.block_leaves * self.block_nodes;
+            let end = (first + self.block_nodes).min(n_nodes);
+            let near = rates.nic * f64::from((end.min(cut).saturating_sub(first)) * leaf_node_nics);
+            let far = rates.nic * f64::from(end.saturating_sub(first.max(cut)) * leaf_node_nics);
+            let meet = near.min(far);
+            local += meet;
+            sent += (near - meet).min(uplinks);
+            taken += (far - meet).min(uplinks);
+        }
+        local + sent.min(taken)
     }
 
     /// Over how many wires, all as full, messages spread that leave one leaf.
