@@ -3,7 +3,6 @@
 use units::Dollars;
 
 use crate::builder;
-use crate::plane::Plane;
 use crate::{Counts, Expense, Fabric, FabricExpenses, Machine, TopologyError};
 
 /// What the parts of a machine cost and draw, all of each kind together.
@@ -68,13 +67,7 @@ impl Machine {
     /// # Errors
     /// As [`crate::Network::build`]: the machine cannot be wired.
     pub fn counts(&self) -> Result<Counts, TopologyError> {
-        let planes = builder::planes(self)?;
-        let sum = |of: &dyn Fn(&Plane) -> u64| planes.iter().map(of).sum();
-        Ok(Counts {
-            endpoints: sum(&|plane| u64::from(plane.n_rails) * u64::from(self.n_nodes)),
-            switches: sum(&|plane| u64::from(plane.n_leaves + plane.n_spines() + plane.n_cores())),
-            links: sum(&|plane| plane.n_leaf_wires() + plane.n_spine_wires()),
-        })
+        Ok(builder::wiring(self)?.counts(self.n_nodes))
     }
 
     /// What the machine costs and draws with every device at full load. Every device and NIC of every node counts,

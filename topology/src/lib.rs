@@ -40,10 +40,10 @@ mod link;
 mod machine;
 mod network;
 mod path;
-mod plane;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod wiring;
 
 pub use bill::Bill;
 pub use counts::Counts;

@@ -1,9 +1,10 @@
 //! The graph of a machine and the dense numbers of its links.
 
 use petgraph::graph::{DiGraph, EdgeIndex};
+use units::BytesPerSec;
 
-use crate::plane::{Plane, Socket};
-use crate::{Counts, DeviceId, Link, LinkId, Machine, NodeId, TopologyError, Vertex};
+use crate::wiring::{Socket, Wiring};
+use crate::{Counts, DeviceId, Link, LinkId, LinkKind, Machine, NodeId, TopologyError, Vertex};
 
 /// A machine as a graph: vertices joined by directed links, with paths found from structure, not by search.
 ///
@@ -12,13 +13,13 @@ use crate::{Counts, DeviceId, Link, LinkId, Machine, NodeId, TopologyError, Vert
 pub struct Network {
     graph: DiGraph<Vertex, Link>,
     layout: Layout,
-    planes: Vec<Plane>,
+    wiring: Wiring,
     full_size: Counts,
 }
 
 impl Network {
-    pub(crate) fn new(graph: DiGraph<Vertex, Link>, layout: Layout, planes: Vec<Plane>, full_size: Counts) -> Self {
-        Self { graph, layout, planes, full_size }
+    pub(crate) fn new(graph: DiGraph<Vertex, Link>, layout: Layout, wiring: Wiring, full_size: Counts) -> Self {
+        Self { graph, layout, wiring, full_size }
     }
 
     /// Devices of all nodes.
@@ -72,7 +73,7 @@ impl Network {
     /// Whether NICs are joined to switches; without, only devices of one node reach each other.
     #[must_use]
     pub fn has_network(&self) -> bool {
-        !self.planes.is_empty()
+        self.wiring.is_network()
     }
 
     /// The node of a device.
@@ -156,7 +157,7 @@ impl Network {
     }
 
     pub(crate) fn socket(&self, device: DeviceId) -> Option<Socket> {
-        self.layout.socket(&self.planes, self.layout.nic_of(device))
+        self.wiring.socket(self.node_of(device).0, self.layout.nic_of_rank(self.local_rank(device)))
     }
 
     /// From PCIe switch to NIC; the reverse leads back.
@@ -173,8 +174,19 @@ impl Network {
         &self.layout
     }
 
-    pub(crate) fn planes(&self) -> &[Plane] {
-        &self.planes
+    pub(crate) fn wiring(&self) -> &Wiring {
+        &self.wiring
+    }
+
+    pub(crate) fn planes(&self) -> &[crate::wiring::Plane] {
+        self.wiring.planes()
+    }
+
+    /// Rate of a wire between switches, all of which are alike; zero where no switch is joined to another.
+    pub(crate) fn trunk_rate(&self) -> BytesPerSec {
+        // Trunks are counted last.
+        let last = self.graph.raw_edges().last().map(|edge| edge.weight);
+        last.filter(|link| link.kind == LinkKind::Trunk).map_or(BytesPerSec::ZERO, |link| link.rate)
     }
 
     pub(crate) fn full_size(&self) -> Counts {
@@ -184,8 +196,8 @@ impl Network {
 
 /// How vertices and links of nodes are numbered.
 ///
-/// Vertices: devices, scale-up switches, PCIe switches, NICs, then the switches of each plane. Links: four a device
-/// (scale-up, PCIe), then two or four a NIC (bus, and leaf if there is one), then the trunks of each plane; each
+/// Vertices: devices, scale-up switches, PCIe switches, NICs, then the switches of the wiring. Links: four a device
+/// (scale-up, PCIe), then two or four a NIC (bus, and leaf if there is one), then the trunks of the wiring; each
 /// wire is two links, the one away from the device first.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
@@ -242,17 +254,6 @@ impl Layout {
     /// NIC of the whole machine that serves a device.
     pub(crate) fn nic_of(&self, device: DeviceId) -> u32 {
         self.node_of(device).0 * self.node_nics + self.nic_of_rank(self.local_rank(device))
-    }
-
-    /// Where a NIC of the whole machine is plugged in.
-    pub(crate) fn socket(&self, planes: &[Plane], nic: u32) -> Option<Socket> {
-        let n_planes = planes.len() as u32;
-        if n_planes == 0 {
-            return None;
-        }
-        let (node, index) = (nic / self.node_nics, nic % self.node_nics);
-        let plane = index % n_planes;
-        Some(planes[plane as usize].socket(plane, node, index / n_planes))
     }
 
     pub(crate) fn scale_up_switch(&self, device: DeviceId) -> u32 {

@@ -2,8 +2,8 @@
 
 use units::Seconds;
 
-use crate::plane::Socket;
-use crate::{DeviceId, LinkId, LinkKind, Network, Routing, TopologyError};
+use crate::wiring::{Choice, Ends};
+use crate::{DeviceId, LinkId, Network, Routing, TopologyError};
 
 /// The links a message takes, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,8 @@ impl Network {
     /// may be shorter: relaying at the far end, as DeepEP does, or to the rail of the target in one network, as NCCL's
     /// PXN does, is two paths asked for one by one.
     ///
-    /// Leaf and spine uplinks ("lanes") are chosen by `routing`:
+    /// Which of several equal ways through the switches it takes is chosen by `routing`. In a folded Clos they differ in leaf and
+    /// spine uplinks ("lanes"):
     ///
     /// - `Static` takes the lane numbered like the target's port (D-mod-k, Zahavi 2012). Without oversubscription every
     ///   downward wire then serves one NIC, so flows to different NICs never meet on the way down, and a shift of full leaves
@@ -49,11 +50,11 @@ impl Network {
     /// When a device does not exist, or nothing joins the two.
     pub fn path(&self, from: DeviceId, to: DeviceId, routing: Routing) -> Result<Path, TopologyError> {
         let route = self.route(from, to)?;
-        let lanes = match routing {
-            Routing::Static | Routing::Adaptive => self.static_lanes(&route),
-            Routing::Ecmp => hashed_lanes(&route, self.lanes(&route)),
+        let choice = match routing {
+            Routing::Static | Routing::Adaptive => Choice::Target,
+            Routing::Ecmp => Choice::Hash(mix((u64::from(from.0) << 32) | u64::from(to.0))),
         };
-        Ok(self.along(&route, lanes))
+        Ok(self.along(&route, choice))
     }
 
     /// The paths a message takes and the share of its bytes on each; shares add to 1. `Static` and `Ecmp` have one
@@ -68,15 +69,9 @@ impl Network {
             return Ok(vec![(self.path(from, to, routing)?, 1.0)]);
         }
         let route = self.route(from, to)?;
-        let lanes = self.lanes(&route);
-        let (n_leaf, n_spine) = match route.turn() {
-            Turn::Below => (1, 1),
-            Turn::Spine => (lanes.leaf, 1),
-            Turn::Core => (lanes.leaf, lanes.spine),
-        };
-        let share = 1.0 / (f64::from(n_leaf) * f64::from(n_spine));
-        let lanes = (0..n_leaf).flat_map(|leaf| (0..n_spine).map(move |spine| Lanes { leaf, spine }));
-        Ok(lanes.map(|lanes| (self.along(&route, lanes), share)).collect())
+        let n_ways = route.wired.map_or(1, |ends| self.wiring().n_ways(ends));
+        let share = 1.0 / n_ways as f64;
+        Ok((0..n_ways).map(|way| (self.along(&route, Choice::Way(way)), share)).collect())
     }
 
     /// The links a message crosses, and over how many like each it spreads: what [`Network::paths`] gives, in a dozen links.
@@ -94,17 +89,10 @@ impl Network {
             return Ok(self.path(from, to, routing)?.links.into_iter().map(alone).collect());
         }
         let route = self.route(from, to)?;
-        let links = self.along(&route, Lanes { leaf: 0, spine: 0 }).links;
-        let Some(Wired { source, .. }) = route.wired else { return Ok(links.into_iter().map(alone).collect()) };
-        let plane = &self.planes()[source.plane as usize];
-        let lanes = |link: LinkId| match self.link(link).kind {
-            LinkKind::Trunk if link.0 < plane.spine_lane(0, 0) => plane.leaf_spread(),
-            LinkKind::Trunk => plane.spine_spread(),
-            LinkKind::ScaleUpSend | LinkKind::ScaleUpReceive | LinkKind::Pcie | LinkKind::NicUp | LinkKind::NicDown => {
-                1.0
-            }
-        };
-        Ok(links.into_iter().map(|link| Crossing { link, lanes: lanes(link) }).collect())
+        let (out, into) = self.links_of_nodes(&route);
+        let lanes = route.wired.map(|ends| self.wiring().lanes(ends)).unwrap_or_default();
+        let spread = lanes.into_iter().map(|(link, lanes)| Crossing { link, lanes });
+        Ok(out.into_iter().map(alone).chain(spread).chain(into.into_iter().flatten().map(alone)).collect())
     }
 
     fn route(&self, from: DeviceId, to: DeviceId) -> Result<Route, TopologyError> {
@@ -126,111 +114,48 @@ impl Network {
     }
 
     /// Both ends of a message between devices of one plane; `None` without a network.
-    fn wired(&self, exit: DeviceId, to: DeviceId) -> Option<Wired> {
-        let (source, target) = (self.socket(exit)?, self.socket(to)?);
-        let plane = &self.planes()[source.plane as usize];
-        let turn = if source.leaf == target.leaf {
-            Turn::Below
-        } else if plane.pod_of_leaf(source.leaf) == plane.pod_of_leaf(target.leaf) {
-            Turn::Spine
-        } else {
-            Turn::Core
-        };
-        Some(Wired { source, target, turn })
+    fn wired(&self, exit: DeviceId, to: DeviceId) -> Option<Ends> {
+        Some(Ends { source: self.socket(exit)?, target: self.socket(to)? })
     }
 
     fn has_scale_up(&self) -> bool {
         self.link(self.scale_up_send(DeviceId(0))).rate.get() > 0.0
     }
 
-    /// How many lanes the switches on the plane of a route have; 1 where there is none to choose.
-    fn lanes(&self, route: &Route) -> Lanes {
-        let plane = route.wired.as_ref().map(|wired| &self.planes()[wired.source.plane as usize]);
-        plane.map_or(Lanes { leaf: 1, spine: 1 }, |plane| Lanes { leaf: plane.leaf.up, spine: plane.spine_lanes })
-    }
-
-    fn static_lanes(&self, route: &Route) -> Lanes {
-        let Some(Wired { target, .. }) = route.wired else {
-            return Lanes { leaf: 0, spine: 0 };
-        };
-        let plane = &self.planes()[target.plane as usize];
-        Lanes { leaf: target.port % plane.leaf.up, spine: (target.leaf % plane.pod_leaves) % plane.spine_lanes }
-    }
-
-    fn along(&self, route: &Route, lanes: Lanes) -> Path {
-        let mut links = Vec::with_capacity(12);
-        let Route { from, exit, to, ref wired } = *route;
-        let scale_up_to = if wired.is_some() { exit } else { to };
-        if from != scale_up_to {
-            links.extend([self.scale_up_send(from), self.scale_up_receive(scale_up_to)]);
+    fn along(&self, route: &Route, choice: Choice) -> Path {
+        let (mut links, into) = self.links_of_nodes(route);
+        if let Some(ends) = route.wired {
+            self.wiring().path(ends, choice, &mut links);
         }
-        if let Some(wired) = wired {
-            links.extend([self.pcie_send(exit), self.bus_send(exit), self.nic_send(exit)]);
-            self.cross(wired, lanes, &mut links);
-            links.extend([self.nic_receive(to), self.bus_send(to).reverse(), self.pcie_receive(to)]);
-        }
+        links.extend(into.into_iter().flatten());
         let latency = links.iter().map(|link| self.link(*link).latency).sum();
         Path { links, latency }
     }
 
-    fn cross(&self, wired: &Wired, lanes: Lanes, links: &mut Vec<LinkId>) {
-        let Wired { source, target, turn } = *wired;
-        if turn == Turn::Below {
-            return;
+    /// The links before the switches of the network and those behind them.
+    fn links_of_nodes(&self, route: &Route) -> (Vec<LinkId>, Option<[LinkId; 3]>) {
+        let mut out = Vec::with_capacity(12);
+        let Route { from, exit, to, wired } = *route;
+        let scale_up_to = if wired.is_some() { exit } else { to };
+        if from != scale_up_to {
+            out.extend([self.scale_up_send(from), self.scale_up_receive(scale_up_to)]);
         }
-        let plane = &self.planes()[source.plane as usize];
-        links.push(LinkId(plane.leaf_lane(source.leaf, lanes.leaf)));
-        if turn == Turn::Core {
-            let spine_lane = |leaf| plane.spine_lane(plane.spine_of_lane(leaf, lanes.leaf), lanes.spine);
-            links.push(LinkId(spine_lane(source.leaf)));
-            links.push(LinkId(spine_lane(target.leaf)).reverse());
+        if wired.is_none() {
+            return (out, None);
         }
-        links.push(LinkId(plane.leaf_lane(target.leaf, lanes.leaf)).reverse());
+        out.extend([self.pcie_send(exit), self.bus_send(exit), self.nic_send(exit)]);
+        (out, Some([self.nic_receive(to), self.bus_send(to).reverse(), self.pcie_receive(to)]))
     }
 }
 
-/// What is fixed about a message before lanes are chosen.
+/// What is fixed about a message before a way through the switches is chosen.
 struct Route {
     from: DeviceId,
     /// The device whose NIC sends.
     exit: DeviceId,
     to: DeviceId,
     /// Both ends on the network; `None` within a node.
-    wired: Option<Wired>,
-}
-
-struct Wired {
-    source: Socket,
-    target: Socket,
-    turn: Turn,
-}
-
-/// The tier at which a path turns down.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// At a leaf or the scale-up switch: nothing to choose.
-    Below,
-    Spine,
-    Core,
-}
-
-/// Uplink of the leaf, uplink of the spine; which one, or how many.
-#[derive(Clone, Copy)]
-struct Lanes {
-    leaf: u32,
-    spine: u32,
-}
-
-impl Route {
-    fn turn(&self) -> Turn {
-        self.wired.as_ref().map_or(Turn::Below, |wired| wired.turn)
-    }
-}
-
-fn hashed_lanes(route: &Route, lanes: Lanes) -> Lanes {
-    let hash = mix((u64::from(route.from.0) << 32) | u64::from(route.to.0));
-    let (leaf, spine) = (u64::from(lanes.leaf), u64::from(lanes.spine));
-    Lanes { leaf: (hash % leaf) as u32, spine: (hash / leaf % spine) as u32 }
+    wired: Option<Ends>,
 }
 
 /// Spreads the bits of a pair over a word: rounds of multiply and fold, the same on every platform and release.

@@ -2,6 +2,7 @@
 
 use units::{BytesPerSec, Seconds};
 
+use crate::wiring::WireRates;
 use crate::{Counts, DeviceId, LeafPorts, LinkKind, Network, NodeId, Path, Routing, Tier, TopologyError, Vertex};
 
 /// What a network amounts to.
@@ -15,7 +16,7 @@ pub struct Survey {
     pub n_nics: u32,
     /// Switches as built, all planes.
     pub switches: SwitchCounts,
-    /// How the ports of a leaf are split; `None` without a network.
+    /// How the ports of a leaf are split; `None` where there are no leaves.
     pub leaf_ports: Option<LeafPorts>,
     /// Wires as built, all planes.
     pub wires: WireCounts,
@@ -82,7 +83,7 @@ impl Network {
             n_nodes: self.n_nodes(),
             n_nics: self.layout().n_nics(),
             switches: self.switch_counts(),
-            leaf_ports: self.planes().first().map(|plane| plane.leaf),
+            leaf_ports: self.wiring().leaf_ports(),
             wires: self.wire_counts(),
             full_size: self.full_size(),
             bisection: self.bisection(),
@@ -93,7 +94,7 @@ impl Network {
     /// What the first half of the nodes can send to the second half at once, as a maximum flow; an odd node counts to
     /// the second. A machine of one node is halved by device.
     ///
-    /// Every plane has spines and cores enough for its leaves, so a plane carries the lesser of what the NICs and
+    /// Each plane of a folded Clos has spines and cores enough for its leaves, so a plane carries the lesser of what the NICs and
     /// leaves of one half can send and those of the other can take; NICs that share a leaf across the cut meet in it.
     /// Without oversubscription, and with trunks as fast as NICs, that is `floor(nodes / 2) x NICs x rate`; where half of the
     /// leaves are in either half and all their ports taken, that over `fabric.oversubscription`. Limits inside a node (PCIe, scale-up) are
@@ -104,31 +105,8 @@ impl Network {
             let port = self.link(self.scale_up_send(DeviceId(0))).rate;
             return port * f64::from(self.n_devices() / 2);
         }
-        (0..self.planes().len()).map(|plane| self.plane_bisection(plane)).sum()
-    }
-
-    fn plane_bisection(&self, index: usize) -> BytesPerSec {
-        let plane = &self.planes()[index];
-        let nic = self.link(self.nic_send(DeviceId(0))).rate;
-        let uplinks = if plane.pod_spines == 0 {
-            BytesPerSec::ZERO
-        } else {
-            self.link(crate::LinkId(plane.leaf_lane(0, 0))).rate * f64::from(plane.leaf.up)
-        };
-        let leaf_node_nics = plane.n_rails / plane.block_leaves;
-        let cut = self.n_nodes() / 2;
-        let (mut local, mut sent, mut taken) = (BytesPerSec::ZERO, BytesPerSec::ZERO, BytesPerSec::ZERO);
-        for leaf in 0..plane.n_leaves {
-            let first = leaf / plane.block_leaves * plane.block_nodes;
-            let end = (first + plane.block_nodes).min(self.n_nodes());
-            let near = nic * f64::from((end.min(cut).saturating_sub(first)) * leaf_node_nics);
-            let far = nic * f64::from(end.saturating_sub(first.max(cut)) * leaf_node_nics);
-            let meet = near.min(far);
-            local += meet;
-            sent += (near - meet).min(uplinks);
-            taken += (far - meet).min(uplinks);
-        }
-        local + sent.min(taken)
+        let rates = WireRates { nic: self.link(self.nic_send(DeviceId(0))).rate, trunk: self.trunk_rate() };
+        self.wiring().bisection(self.n_nodes(), rates)
     }
 
     fn diameter(&self) -> Result<Diameter, TopologyError> {
@@ -142,10 +120,9 @@ impl Network {
     }
 
     /// Pairs among which the farthest is: two devices of the first node, where all pairs are alike, and one device
-    /// of each NIC of the first node with each of the last. Leaves and pods are filled in the order of nodes, so no
-    /// other pair turns higher.
+    /// of each NIC of the first node with each of the node that is farthest from it.
     fn far_pairs(&self) -> Vec<(DeviceId, DeviceId)> {
-        let (first, last) = (NodeId(0), NodeId(self.n_nodes() - 1));
+        let (first, last) = (NodeId(0), NodeId(self.wiring().farthest_node(self.n_nodes())));
         let within = self.devices_of(first).skip(1).take(1).map(|to| (DeviceId(0), to));
         let mut pairs: Vec<_> = within.collect();
         if first != last {

@@ -2,7 +2,7 @@
 
 use units::{BytesPerSec, Seconds};
 
-use crate::plane::at_most;
+use crate::wiring::at_most;
 use crate::{Fabric, FabricKind, Machine, TopologyError};
 
 pub(super) fn check(machine: &Machine) -> Result<(), TopologyError> {

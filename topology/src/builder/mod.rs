@@ -6,8 +6,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use units::{BytesPerSec, Seconds};
 
 use crate::network::Layout;
-use crate::plane::{Plane, at_most};
-use crate::{DeviceId, Link, LinkKind, Machine, Network, NodeId, Tier, TopologyError, Vertex};
+use crate::wiring::Wiring;
+use crate::{DeviceId, Link, LinkKind, Machine, Network, NodeId, TopologyError, Vertex};
 
 impl Network {
     /// Builds the graph of a machine: every device, PCIe switch, NIC and switch that its nodes need, with one
@@ -32,44 +32,36 @@ impl Network {
     /// When a count or rate is missing, several nodes have no network, NICs or planes would idle, or the nodes do not
     /// fit the ports of the switches.
     pub fn build(machine: &Machine) -> Result<Self, TopologyError> {
-        let mut planes = planes(machine)?;
-        let layout = Layout::new(machine, !planes.is_empty());
-        let mut vertex = layout.n_vertices_of_nodes();
-        let mut link = layout.n_links_of_nodes();
-        let mut n_trunks = 0;
-        for plane in &mut planes {
-            let n_wires = plane.n_leaf_wires() + plane.n_spine_wires();
-            n_trunks += n_wires;
-            at_most("switch-to-switch wires", n_trunks)?;
-            (plane.first_vertex, plane.first_link) = (vertex, link);
-            vertex += plane.n_leaves + plane.n_spines() + plane.n_cores();
-            link += 2 * n_wires as u32;
-        }
-        let mut wiring = Wiring { machine, graph: DiGraph::with_capacity(vertex as usize, link as usize) };
-        wiring.add_vertices(&layout, &planes);
-        wiring.join_devices(&layout);
-        wiring.join_nics(&layout, &planes);
-        for plane in &planes {
-            wiring.join_switches(plane);
-        }
-        Ok(Self::new(wiring.graph, layout, planes, machine.fabric.full_size()))
+        let mut wiring = wiring(machine)?;
+        let layout = Layout::new(machine, wiring.is_network());
+        let (first_vertex, first_link) = (layout.n_vertices_of_nodes(), layout.n_links_of_nodes());
+        wiring.number(first_vertex, first_link)?;
+        let counts = wiring.counts(machine.n_nodes);
+        let n_vertices = first_vertex as usize + counts.switches as usize;
+        let n_links = first_link as usize + 2 * counts.links as usize;
+        let mut assembly = Assembly { machine, graph: DiGraph::with_capacity(n_vertices, n_links) };
+        assembly.add_vertices(&layout, &wiring);
+        assembly.join_devices(&layout);
+        assembly.join_nics(&layout, &wiring);
+        assembly.join_switches(&wiring);
+        Ok(Self::new(assembly.graph, layout, wiring, machine.fabric.full_size()))
     }
 }
 
-/// The planes of a machine that is whole, in order.
-pub(crate) fn planes(machine: &Machine) -> Result<Vec<Plane>, TopologyError> {
+/// The wiring of a machine that is whole.
+pub(crate) fn wiring(machine: &Machine) -> Result<Wiring, TopologyError> {
     check::check(machine)?;
-    Plane::all(machine)
+    Wiring::of(machine)
 }
 
-/// A graph that is being wired. Vertices and links are added in the order that [`Layout`] and [`Plane`] count them.
-struct Wiring<'a> {
+/// A graph that is put together. Vertices and links are added in the order that [`Layout`] and [`Wiring`] count them.
+struct Assembly<'a> {
     machine: &'a Machine,
     graph: DiGraph<Vertex, Link>,
 }
 
-impl Wiring<'_> {
-    fn add_vertices(&mut self, layout: &Layout, planes: &[Plane]) {
+impl Assembly<'_> {
+    fn add_vertices(&mut self, layout: &Layout, wiring: &Wiring) {
         for device in 0..layout.n_devices() {
             self.graph.add_node(Vertex::Device(DeviceId(device)));
         }
@@ -86,13 +78,8 @@ impl Wiring<'_> {
                 self.graph.add_node(Vertex::Nic { node, index });
             }
         }
-        for (plane, shape) in (0..).zip(planes) {
-            let tiers = [(Tier::Leaf, shape.n_leaves), (Tier::Spine, shape.n_spines()), (Tier::Core, shape.n_cores())];
-            for (tier, count) in tiers {
-                for index in 0..count {
-                    self.graph.add_node(Vertex::Switch { tier, plane, index });
-                }
-            }
+        for switch in wiring.switches() {
+            self.graph.add_node(switch);
         }
     }
 
@@ -110,7 +97,7 @@ impl Wiring<'_> {
         }
     }
 
-    fn join_nics(&mut self, layout: &Layout, planes: &[Plane]) {
+    fn join_nics(&mut self, layout: &Layout, wiring: &Wiring) {
         let Machine { node, fabric, .. } = self.machine;
         // Between PCIe switch and NIC there is room for all devices of the NIC: PCIe binds at the device, if at all.
         let sharers = node.devices.div_ceil(node.nic.count.max(1));
@@ -121,29 +108,17 @@ impl Wiring<'_> {
         let down = Link { latency: up.latency + fabric.switch_latency, kind: LinkKind::NicDown, ..up };
         for nic in 0..layout.n_nics() {
             self.join(layout.bus_of_nic(nic), layout.nic_vertex(nic), bus, bus);
-            if let Some(socket) = layout.socket(planes, nic) {
-                let leaf = planes[socket.plane as usize].first_vertex + socket.leaf;
-                self.join(layout.nic_vertex(nic), leaf, up, down);
+            if let Some(switch) = wiring.switch_above(nic / layout.node_nics, nic % layout.node_nics) {
+                self.join(layout.nic_vertex(nic), switch, up, down);
             }
         }
     }
 
-    fn join_switches(&mut self, plane: &Plane) {
+    fn join_switches(&mut self, wiring: &Wiring) {
         let fabric = &self.machine.fabric;
         let trunk = Link { rate: fabric.link_rate, latency: fabric.switch_latency, kind: LinkKind::Trunk };
-        let first_spine = plane.first_vertex + plane.n_leaves;
-        let first_core = first_spine + plane.n_spines();
-        if plane.pod_spines > 0 {
-            for (leaf, u) in pairs(plane.n_leaves, plane.leaf.up) {
-                let spine = first_spine + plane.spine_of_lane(leaf, u);
-                self.join(plane.first_vertex + leaf, spine, trunk, trunk);
-            }
-        }
-        if plane.group_cores > 0 {
-            for (spine, v) in pairs(plane.n_spines(), plane.spine_lanes) {
-                let core = first_core + plane.core_of_lane(spine, v);
-                self.join(first_spine + spine, core, trunk, trunk);
-            }
+        for (below, above) in wiring.wires() {
+            self.join(below, above, trunk, trunk);
         }
     }
 
@@ -153,8 +128,4 @@ impl Wiring<'_> {
         self.graph.add_edge(below, above, up);
         self.graph.add_edge(above, below, down);
     }
-}
-
-fn pairs(n: u32, m: u32) -> impl Iterator<Item = (u32, u32)> {
-    (0..n).flat_map(move |i| (0..m).map(move |j| (i, j)))
 }

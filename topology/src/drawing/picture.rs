@@ -3,7 +3,7 @@
 use units::BytesPerSec;
 
 use super::columns::{Columns, Part};
-use crate::{DeviceId, LinkId, Network};
+use crate::{DeviceId, Network};
 
 /// A network in folded form, ready to be drawn: boxes on a grid of tiers and columns, and lines between them.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,12 +107,6 @@ impl Network {
             picture.join(3, 4, trunk, |leaf, _| leaf.count * leaf_lanes);
             picture.join(4, 5, trunk, |spine, _| spine.count * spine_lanes);
         }
-    }
-
-    /// Zero where no switch is joined to another.
-    fn trunk_rate(&self) -> BytesPerSec {
-        let plane = self.planes().iter().find(|plane| plane.pod_spines > 0);
-        plane.map_or(BytesPerSec::ZERO, |plane| self.link(LinkId(plane.leaf_lane(0, 0))).rate)
     }
 }
 

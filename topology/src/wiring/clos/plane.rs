@@ -1,9 +1,10 @@
 //! The shape of one plane: how many leaves, spines and cores a number of nodes needs, and who is wired to whom.
 
-use crate::{Fabric, FabricKind, LeafPorts, Machine, TopologyError};
+use units::BytesPerSec;
 
-/// More devices or wires than this are refused: their graph would not fit in an ordinary memory.
-const COUNT_MAX: u64 = 1 << 22;
+use super::Leaves;
+use crate::wiring::{Choice, Ends, Socket, WireRates, at_most};
+use crate::{LeafPorts, Machine, TopologyError};
 
 /// One plane of the scale-out network, a folded Clos of two or three tiers.
 ///
@@ -45,32 +46,23 @@ pub(crate) struct Plane {
     pub(crate) first_link: u32,
 }
 
-/// Where a NIC is plugged in.
+/// The tier at which a path turns down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Socket {
-    /// Plane of the leaf.
-    pub(crate) plane: u32,
-    /// Leaf within the plane.
-    pub(crate) leaf: u32,
-    /// Port of the leaf, counted among those that face down.
-    pub(crate) port: u32,
+pub(crate) enum Turn {
+    /// Nothing to choose.
+    Leaf,
+    /// A lane of the leaf.
+    Spine,
+    /// A lane of the leaf and one of the spine.
+    Core,
 }
 
 impl Plane {
-    /// The planes of a checked machine, in order; none without NICs or network.
-    pub(super) fn all(machine: &Machine) -> Result<Vec<Self>, TopologyError> {
-        let n_nics = machine.node.nic.count;
-        if machine.fabric.kind == FabricKind::None || n_nics == 0 {
-            return Ok(Vec::new());
-        }
-        let planes = machine.fabric.planes;
-        (0..planes).map(|plane| Self::new(machine, (n_nics - plane).div_ceil(planes))).collect()
-    }
-
-    fn new(machine: &Machine, n_rails: u32) -> Result<Self, TopologyError> {
+    /// The plane in which each node has `n_rails` NICs.
+    pub(crate) fn new(machine: &Machine, leaves: Leaves, n_rails: u32) -> Result<Self, TopologyError> {
         let Machine { fabric, n_nodes, .. } = machine;
         let (half, leaf) = (fabric.switch_ports / 2, fabric.leaf_ports());
-        let (block_leaves, block_nodes) = block(fabric, n_rails)?;
+        let (block_leaves, block_nodes) = block(leaf.down, leaves, n_rails)?;
         let (pod_leaves_max, n_pods_max) = match fabric.tiers {
             2 => (fabric.switch_ports, 1),
             _ => (half, fabric.switch_ports),
@@ -105,14 +97,41 @@ impl Plane {
     pub(crate) const fn socket(&self, plane: u32, node: u32, rail: u32) -> Socket {
         let (block, place) = (node / self.block_nodes, node % self.block_nodes);
         if self.block_leaves == 1 {
-            Socket { plane, leaf: block, port: place * self.n_rails + rail }
+            Socket { plane, switch: block, port: place * self.n_rails + rail }
         } else {
-            Socket { plane, leaf: block * self.block_leaves + rail, port: place }
+            Socket { plane, switch: block * self.block_leaves + rail, port: place }
         }
     }
 
     pub(crate) const fn pod_of_leaf(&self, leaf: u32) -> u32 {
         leaf / self.pod_leaves
+    }
+
+    /// The lowest tier that both ends are below.
+    pub(crate) const fn turn(&self, ends: Ends) -> Turn {
+        let (source, target) = (ends.source.switch, ends.target.switch);
+        if source == target {
+            Turn::Leaf
+        } else if self.pod_of_leaf(source) == self.pod_of_leaf(target) {
+            Turn::Spine
+        } else {
+            Turn::Core
+        }
+    }
+
+    /// The lanes of leaf and spine that a message takes, up and down: by its target the one numbered like the target's port and
+    /// like its leaf in the pod; by number those of a leaf first. Lanes of a spine count for nothing where the path turns there.
+    pub(crate) fn chosen(&self, ends: Ends, turn: Turn, choice: Choice) -> (u32, u32) {
+        let (n_leaf, n_spine) = (u64::from(self.leaf.up), u64::from(self.spine_lanes));
+        match choice {
+            Choice::Target => {
+                let Socket { switch, port, .. } = ends.target;
+                (port % self.leaf.up, (switch % self.pod_leaves) % self.spine_lanes)
+            }
+            Choice::Hash(hash) => ((hash % n_leaf) as u32, (hash / n_leaf % n_spine) as u32),
+            Choice::Way(way) if turn == Turn::Core => ((way / n_spine) as u32, (way % n_spine) as u32),
+            Choice::Way(way) => (way as u32, 0),
+        }
     }
 
     pub(crate) const fn n_spines(&self) -> u32 {
@@ -131,6 +150,29 @@ impl Plane {
     /// Wires from spines to cores.
     pub(crate) const fn n_spine_wires(&self) -> u64 {
         if self.group_cores == 0 { 0 } else { self.n_spines() as u64 * self.spine_lanes as u64 }
+    }
+
+    /// Wires between switches.
+    pub(crate) fn n_wires(&self) -> u64 {
+        self.n_leaf_wires() + self.n_spine_wires()
+    }
+
+    /// Switches of all tiers.
+    pub(crate) const fn n_switches(&self) -> u32 {
+        self.n_leaves + self.n_spines() + self.n_cores()
+    }
+
+    /// The vertices that each wire joins, the lower one first, in the order of links.
+    pub(crate) fn wires(&self) -> impl Iterator<Item = (u32, u32)> {
+        let first_spine = self.first_vertex + self.n_leaves;
+        let first_core = first_spine + self.n_spines();
+        let n_leaves = if self.pod_spines > 0 { self.n_leaves } else { 0 };
+        let n_spines = if self.group_cores > 0 { self.n_spines() } else { 0 };
+        let leaf_wires = pairs(n_leaves, self.leaf.up)
+            .map(move |(leaf, u)| (self.first_vertex + leaf, first_spine + self.spine_of_lane(leaf, u)));
+        let spine_wires = pairs(n_spines, self.spine_lanes)
+            .map(move |(spine, v)| (first_spine + spine, first_core + self.core_of_lane(spine, v)));
+        leaf_wires.chain(spine_wires)
     }
 
     /// The spine of its pod that lane `u` of a leaf is wired to, counted over the plane.
@@ -153,6 +195,25 @@ impl Plane {
         self.first_link + 2 * (self.n_leaves * self.leaf.up + spine * self.spine_lanes + v)
     }
 
+    /// The lesser of what the leaves of one half of the nodes can send and those of the other can take, and what meets in a leaf.
+    pub(crate) fn bisection(&self, n_nodes: u32, rates: WireRates) -> BytesPerSec {
+        let uplinks = if self.pod_spines == 0 { BytesPerSec::ZERO } else { rates.trunk * f64::from(self.leaf.up) };
+        let leaf_node_nics = self.n_rails / self.block_leaves;
+        let cut = n_nodes / 2;
+        let (mut local, mut sent, mut taken) = (BytesPerSec::ZERO, BytesPerSec::ZERO, BytesPerSec::ZERO);
+        for leaf in 0..self.n_leaves {
+            let first = leaf / self.block_leaves * self.block_nodes;
+            let end = (first + self.block_nodes).min(n_nodes);
+            let near = rates.nic * f64::from((end.min(cut).saturating_sub(first)) * leaf_node_nics);
+            let far = rates.nic * f64::from(end.saturating_sub(first.max(cut)) * leaf_node_nics);
+            let meet = near.min(far);
+            local += meet;
+            sent += (near - meet).min(uplinks);
+            taken += (far - meet).min(uplinks);
+        }
+        local + sent.min(taken)
+    }
+
     /// Over how many wires, all as full, messages spread that leave one leaf.
     pub(crate) fn leaf_spread(&self) -> f64 {
         f64::from(self.leaf.up)
@@ -166,13 +227,16 @@ impl Plane {
     }
 }
 
+fn pairs(n: u32, m: u32) -> impl Iterator<Item = (u32, u32)> {
+    (0..n).flat_map(move |i| (0..m).map(move |j| (i, j)))
+}
+
 /// Leaves that share a block of nodes, and how many nodes that is.
-fn block(fabric: &Fabric, n_rails: u32) -> Result<(u32, u32), TopologyError> {
-    let ports_down = fabric.leaf_ports().down;
-    match fabric.kind {
-        FabricKind::RailFatTree => Ok((n_rails, ports_down)),
-        FabricKind::FatTree | FabricKind::None if n_rails <= ports_down => Ok((1, ports_down / n_rails)),
-        FabricKind::FatTree | FabricKind::None => Err(TopologyError::NodeTooWide { n_nics: n_rails, ports_down }),
+fn block(ports_down: u32, leaves: Leaves, n_rails: u32) -> Result<(u32, u32), TopologyError> {
+    match leaves {
+        Leaves::OfRails => Ok((n_rails, ports_down)),
+        Leaves::OfNodes if n_rails <= ports_down => Ok((1, ports_down / n_rails)),
+        Leaves::OfNodes => Err(TopologyError::NodeTooWide { n_nics: n_rails, ports_down }),
     }
 }
 
@@ -208,38 +272,35 @@ fn fewest_even(lanes: u32, n_below: u32, ports: u32) -> u32 {
     (least..lanes).find(|count| lanes.is_multiple_of(*count)).unwrap_or(lanes)
 }
 
-/// Refuses more parts than the graph holds.
-pub(crate) fn at_most(what: &'static str, count: u64) -> Result<(), TopologyError> {
-    if count > COUNT_MAX {
-        return Err(TopologyError::TooLarge { what, count, count_max: COUNT_MAX });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FabricKind;
     use crate::tests::fixture::machine;
+    use crate::wiring::Wiring;
 
     fn plane(kind: FabricKind, planes: u32, tiers: u32, ports: u32, n_nodes: u32) -> Plane {
-        Plane::all(&machine(kind, planes, tiers, ports, n_nodes)).expect("fits").remove(0)
+        match Wiring::of(&machine(kind, planes, tiers, ports, n_nodes)).expect("fits") {
+            Wiring::Clos(mut clos) => clos.planes.remove(0),
+            Wiring::None => unreachable!("the nodes have NICs"),
+        }
     }
 
     #[test]
     fn eight_planes_of_256_nodes_take_eight_leaves_and_four_spines_each() {
         let plane = plane(FabricKind::FatTree, 8, 2, 64, 256);
         assert_eq!((plane.n_leaves, plane.pod_spines, plane.n_cores()), (8, 4, 0));
-        assert_eq!(plane.socket(0, 33, 0), Socket { plane: 0, leaf: 1, port: 1 });
+        assert_eq!(plane.socket(0, 33, 0), Socket { plane: 0, switch: 1, port: 1 });
     }
 
     #[test]
     fn a_rail_leaf_takes_one_rail_and_a_plain_leaf_whole_nodes() {
         let rail = plane(FabricKind::RailFatTree, 1, 2, 64, 64);
         assert_eq!((rail.n_leaves, rail.block_nodes), (16, 32));
-        assert_eq!(rail.socket(0, 33, 5), Socket { plane: 0, leaf: 13, port: 1 });
+        assert_eq!(rail.socket(0, 33, 5), Socket { plane: 0, switch: 13, port: 1 });
         let plain = plane(FabricKind::FatTree, 1, 2, 64, 64);
         assert_eq!((plain.n_leaves, plain.block_nodes), (16, 4));
-        assert_eq!(plain.socket(0, 33, 5), Socket { plane: 0, leaf: 8, port: 13 });
+        assert_eq!(plain.socket(0, 33, 5), Socket { plane: 0, switch: 8, port: 13 });
     }
 
     #[test]

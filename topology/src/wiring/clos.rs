@@ -1,0 +1,136 @@
+//! Planes of folded Clos networks that share nothing: NIC i of a node joins plane i mod planes.
+
+mod plane;
+
+use units::BytesPerSec;
+
+pub(crate) use self::plane::Plane;
+use self::plane::Turn;
+use super::{Choice, Ends, Socket, WireRates, at_most};
+use crate::{Counts, LeafPorts, LinkId, Machine, Tier, TopologyError, Vertex};
+
+/// The planes of a machine, one at least, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Clos {
+    pub(super) planes: Vec<Plane>,
+}
+
+/// Which NICs a leaf takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// All that a node has in the plane.
+    OfNodes,
+    /// One rail: NIC i of its nodes.
+    OfRails,
+}
+
+impl Clos {
+    /// The planes of a checked machine whose nodes have NICs.
+    pub(super) fn of(machine: &Machine, leaves: Leaves) -> Result<Self, TopologyError> {
+        let (n_planes, n_nics) = (machine.fabric.planes, machine.node.nic.count);
+        let plane = |index: u32| Plane::new(machine, leaves, (n_nics - index).div_ceil(n_planes));
+        Ok(Self { planes: (0..n_planes).map(plane).collect::<Result<_, _>>()? })
+    }
+
+    pub(super) fn number(&mut self, first_vertex: u32, first_link: u32) -> Result<(), TopologyError> {
+        let (mut vertex, mut link, mut n_trunks) = (first_vertex, first_link, 0);
+        for plane in &mut self.planes {
+            let n_wires = plane.n_wires();
+            n_trunks += n_wires;
+            at_most("switch-to-switch wires", n_trunks)?;
+            (plane.first_vertex, plane.first_link) = (vertex, link);
+            vertex += plane.n_switches();
+            link += 2 * n_wires as u32;
+        }
+        Ok(())
+    }
+
+    pub(super) fn switches(&self) -> impl Iterator<Item = Vertex> {
+        (0..).zip(&self.planes).flat_map(|(plane, shape)| {
+            let tiers = [(Tier::Leaf, shape.n_leaves), (Tier::Spine, shape.n_spines()), (Tier::Core, shape.n_cores())];
+            let all = move |(tier, count)| (0..count).map(move |index| Vertex::Switch { tier, plane, index });
+            tiers.into_iter().flat_map(all)
+        })
+    }
+
+    pub(super) fn wires(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.planes.iter().flat_map(Plane::wires)
+    }
+
+    pub(super) fn counts(&self, n_nodes: u32) -> Counts {
+        let sum = |of: &dyn Fn(&Plane) -> u64| self.planes.iter().map(of).sum();
+        Counts {
+            endpoints: sum(&|plane| u64::from(plane.n_rails) * u64::from(n_nodes)),
+            switches: sum(&|plane| plane.n_switches().into()),
+            links: sum(&Plane::n_wires),
+        }
+    }
+
+    pub(super) fn socket(&self, node: u32, nic: u32) -> Socket {
+        let n_planes = self.n_planes();
+        let plane = nic % n_planes;
+        self.planes[plane as usize].socket(plane, node, nic / n_planes)
+    }
+
+    pub(super) fn switch_above(&self, node: u32, nic: u32) -> u32 {
+        let socket = self.socket(node, nic);
+        self.planes[socket.plane as usize].first_vertex + socket.switch
+    }
+
+    pub(super) fn n_ways(&self, ends: Ends) -> u64 {
+        let plane = self.plane_of(ends);
+        match plane.turn(ends) {
+            Turn::Leaf => 1,
+            Turn::Spine => plane.leaf.up.into(),
+            Turn::Core => u64::from(plane.leaf.up) * u64::from(plane.spine_lanes),
+        }
+    }
+
+    pub(super) fn path(&self, ends: Ends, choice: Choice, links: &mut Vec<LinkId>) {
+        let plane = self.plane_of(ends);
+        let turn = plane.turn(ends);
+        if turn == Turn::Leaf {
+            return;
+        }
+        let (leaf_lane, spine_lane) = plane.chosen(ends, turn, choice);
+        let [source, target] = [ends.source, ends.target].map(|socket| socket.switch);
+        links.push(LinkId(plane.leaf_lane(source, leaf_lane)));
+        if turn == Turn::Core {
+            let lane = |leaf| plane.spine_lane(plane.spine_of_lane(leaf, leaf_lane), spine_lane);
+            links.push(LinkId(lane(source)));
+            links.push(LinkId(lane(target)).reverse());
+        }
+        links.push(LinkId(plane.leaf_lane(target, leaf_lane)).reverse());
+    }
+
+    /// The first way stands for all.
+    pub(super) fn lanes(&self, ends: Ends) -> Vec<(LinkId, f64)> {
+        let plane = self.plane_of(ends);
+        let mut links = Vec::new();
+        self.path(ends, Choice::Way(0), &mut links);
+        let is_below_spines = |link: LinkId| link.0 < plane.spine_lane(0, 0);
+        let lanes = |link| if is_below_spines(link) { plane.leaf_spread() } else { plane.spine_spread() };
+        links.into_iter().map(|link| (link, lanes(link))).collect()
+    }
+
+    pub(super) fn leaf_ports(&self) -> Option<LeafPorts> {
+        self.planes.first().map(|plane| plane.leaf)
+    }
+
+    pub(super) fn bisection(&self, n_nodes: u32, rates: WireRates) -> BytesPerSec {
+        self.planes.iter().map(|plane| plane.bisection(n_nodes, rates)).sum()
+    }
+
+    /// The last: leaves and pods are filled in the order of nodes, so no other pair turns higher.
+    pub(super) const fn farthest_node(n_nodes: u32) -> u32 {
+        n_nodes - 1
+    }
+
+    fn plane_of(&self, ends: Ends) -> &Plane {
+        &self.planes[ends.source.plane as usize]
+    }
+
+    pub(super) fn n_planes(&self) -> u32 {
+        self.planes.len() as u32
+    }
+}

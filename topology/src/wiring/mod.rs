@@ -1,0 +1,204 @@
+//! How the switches of the scale-out network are wired, one variant for each way, and what every wiring has.
+
+mod clos;
+
+use units::BytesPerSec;
+
+pub(crate) use self::clos::Plane;
+use self::clos::{Clos, Leaves};
+use crate::{Counts, FabricKind, LeafPorts, LinkId, Machine, TopologyError, Vertex};
+
+/// More devices or wires than this are refused: their graph would not fit in an ordinary memory.
+const COUNT_MAX: u64 = 1 << 22;
+
+/// How the switches of a machine are wired, and who is wired to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wiring {
+    /// No switch: NICs lead nowhere.
+    None,
+    /// Folded Clos networks, side by side.
+    Clos(Clos),
+}
+
+/// Where a NIC is plugged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Socket {
+    /// Plane of the switch.
+    pub(crate) plane: u32,
+    /// Switch within the plane, counted among those that take NICs.
+    pub(crate) switch: u32,
+    /// Port of the switch, counted among those that take NICs.
+    pub(crate) port: u32,
+}
+
+/// Where a message enters the switches and where it leaves them, both in one plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// Of the NIC that sends.
+    pub(crate) source: Socket,
+    /// Of the NIC that receives.
+    pub(crate) target: Socket,
+}
+
+/// Which of the equal ways between two sockets a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The one that its target decides.
+    Target,
+    /// The one that a hash of its source and target picks.
+    Hash(u64),
+    /// One by its number, below [`Wiring::n_ways`].
+    Way(u64),
+}
+
+/// Rates of wires, one direction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct WireRates {
+    /// From a NIC to its switch.
+    pub(crate) nic: BytesPerSec,
+    /// Between switches; zero where none is joined to another.
+    pub(crate) trunk: BytesPerSec,
+}
+
+/// What is wired.
+impl Wiring {
+    /// The wiring of a checked machine; its vertices and links are counted from zero until [`Wiring::number`].
+    pub(crate) fn of(machine: &Machine) -> Result<Self, TopologyError> {
+        if machine.node.nic.count == 0 {
+            return Ok(Self::None);
+        }
+        match machine.fabric.kind {
+            FabricKind::FatTree => Clos::of(machine, Leaves::OfNodes).map(Self::Clos),
+            FabricKind::RailFatTree => Clos::of(machine, Leaves::OfRails).map(Self::Clos),
+            FabricKind::None => Ok(Self::None),
+        }
+    }
+
+    /// Whether NICs are plugged into switches.
+    pub(crate) const fn is_network(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Counts its switches from a first vertex on and its wires from a first link on, two links a wire. Refuses more wires than
+    /// the graph holds.
+    pub(crate) fn number(&mut self, first_vertex: u32, first_link: u32) -> Result<(), TopologyError> {
+        match self {
+            Self::None => Ok(()),
+            Self::Clos(clos) => clos.number(first_vertex, first_link),
+        }
+    }
+
+    /// Its switches, in the order of their vertices.
+    pub(crate) fn switches(&self) -> Box<dyn Iterator<Item = Vertex> + '_> {
+        match self {
+            Self::None => Box::new(std::iter::empty()),
+            Self::Clos(clos) => Box::new(clos.switches()),
+        }
+    }
+
+    /// Its wires between switches, in the order of their links: the vertex that the first link of the wire leaves, and the one
+    /// that it leads to.
+    pub(crate) fn wires(&self) -> Box<dyn Iterator<Item = (u32, u32)> + '_> {
+        match self {
+            Self::None => Box::new(std::iter::empty()),
+            Self::Clos(clos) => Box::new(clos.wires()),
+        }
+    }
+
+    /// Switches and wires as wired for this many nodes.
+    pub(crate) fn counts(&self, n_nodes: u32) -> Counts {
+        match self {
+            Self::None => Counts::default(),
+            Self::Clos(clos) => clos.counts(n_nodes),
+        }
+    }
+
+    /// Its planes.
+    pub(crate) fn planes(&self) -> &[Plane] {
+        match self {
+            Self::None => &[],
+            Self::Clos(clos) => &clos.planes,
+        }
+    }
+
+    /// Where a NIC of a node is plugged in; `None` without switches.
+    pub(crate) fn socket(&self, node: u32, nic: u32) -> Option<Socket> {
+        match self {
+            Self::None => None,
+            Self::Clos(clos) => Some(clos.socket(node, nic)),
+        }
+    }
+
+    /// The switch that a NIC of a node is plugged into, as a vertex; `None` without switches.
+    pub(crate) fn switch_above(&self, node: u32, nic: u32) -> Option<u32> {
+        match self {
+            Self::None => None,
+            Self::Clos(clos) => Some(clos.switch_above(node, nic)),
+        }
+    }
+}
+
+/// How a message crosses the switches.
+impl Wiring {
+    /// How many equal ways there are between two sockets, each of which takes the same share of a message that spreads.
+    pub(crate) fn n_ways(&self, ends: Ends) -> u64 {
+        match self {
+            Self::None => 1,
+            Self::Clos(clos) => clos.n_ways(ends),
+        }
+    }
+
+    /// The links between switches that a message crosses, in order; none where both sockets are of one switch.
+    pub(crate) fn path(&self, ends: Ends, choice: Choice, links: &mut Vec<LinkId>) {
+        match self {
+            Self::None => {}
+            Self::Clos(clos) => clos.path(ends, choice, links),
+        }
+    }
+
+    /// The links between switches that a message crosses that takes every way alike, in order, each with the message's bytes over
+    /// its bytes on the link. One link may stand for several as full, and is to be the fullest of them.
+    pub(crate) fn lanes(&self, ends: Ends) -> Vec<(LinkId, f64)> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Clos(clos) => clos.lanes(ends),
+        }
+    }
+}
+
+/// What a wiring amounts to.
+impl Wiring {
+    /// How the ports of a leaf are split; `None` where there are no leaves.
+    pub(crate) fn leaf_ports(&self) -> Option<LeafPorts> {
+        match self {
+            Self::None => None,
+            Self::Clos(clos) => clos.leaf_ports(),
+        }
+    }
+
+    /// What the NICs of the first half of the nodes can send to those of the second at once, as a maximum flow; an odd node
+    /// counts to the second.
+    pub(crate) fn bisection(&self, n_nodes: u32, rates: WireRates) -> BytesPerSec {
+        match self {
+            Self::None => BytesPerSec::ZERO,
+            Self::Clos(clos) => clos.bisection(n_nodes, rates),
+        }
+    }
+
+    /// A node than which none is farther from the first, in switches and in latency, for a NIC of each; and no two nodes are
+    /// farther from each other.
+    pub(crate) fn farthest_node(&self, n_nodes: u32) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Clos(_) => Clos::farthest_node(n_nodes),
+        }
+    }
+}
+
+/// Refuses more parts than the graph holds.
+pub(crate) fn at_most(what: &'static str, count: u64) -> Result<(), TopologyError> {
+    if count > COUNT_MAX {
+        return Err(TopologyError::TooLarge { what, count, count_max: COUNT_MAX });
+    }
+    Ok(())
+}
