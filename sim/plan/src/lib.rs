@@ -5,8 +5,9 @@
 //! use scenario::{Library, load};
 //!
 //! let plan = load("tiny-moe", &["gpu.sms=144".to_owned()], &Library::built_in())?.plan;
-//! let memory = check_memory(&plan, sample(&plan)?.as_ref())?;
-//! let program = lower(&plan)?;
+//! let plan = plan.train()?;
+//! let memory = check_memory(plan, sample(plan)?.as_ref())?;
+//! let program = lower(plan)?;
 //! let outcome = run(&program, Keep { ranks: Recording::OnePerStage, streams: false }, &Progress::default())?;
 //! assert_eq!((memory.len(), outcome.ranks.len()), (4, 4)); // one row a pipeline rank
 //! assert!(outcome.step.seconds() > 0.0);

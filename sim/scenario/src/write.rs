@@ -1,4 +1,4 @@
-//! TOML text, line by line: the one place that writes it by hand. What is written here is what [`crate::parse`] reads.
+//! TOML text, line by line: the one place that writes it by hand. What is written here is what `parse` reads.
 
 use std::fmt::Write;
 
