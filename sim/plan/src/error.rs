@@ -76,6 +76,19 @@ pub enum PlanError {
         /// Dispatch or combine.
         kind: &'static str,
     },
+    /// A chunk with more waits than a routine counts.
+    #[error(
+        "`model.layers` ({layers}) and `model.mtp-modules` ({mtp_modules}) over `parallel.pp` ({pp}) leave a rank stages whose exchanges are waited \
+         for at more than {max} points of a chunk; raise `parallel.pp`, or lower the others", max = u16::MAX
+    )]
+    LongStage {
+        /// Layers of the model.
+        layers: u32,
+        /// Its modules of multi-token prediction.
+        mtp_modules: u32,
+        /// Pipeline ranks.
+        pp: u32,
+    },
     /// The step would take longer than the clock of a run counts.
     #[error(
         "what pipeline rank {rank} does in a step takes {seconds:.1e} s, each thing alone; a run of this job counts up to {limit:.1e} s. The longest \

@@ -172,13 +172,14 @@ fn check_micro_batches(reader: &mut Reader<'_>, job: &JobKeys, schedule: Schedul
         reader.refuse(
             "job.global-batch",
             format!("a global batch of {global_batch} sequences is no multiple of dp {dp} x micro-batch {micro_batch} = {at_once}"),
-            Some(format!("take {}", multiples(global_batch, at_once))),
+            Some(format!("take {}, or change `parallel.dp` or `job.micro-batch`", multiples(global_batch, at_once))),
         );
         return;
     }
     let n_micro_batches = u32::try_from(global_batch / at_once).unwrap_or(u32::MAX);
     if let Err(error) = schedule.check(parallel.pp, n_micro_batches) {
-        reader.refuse(schedule_key(&error), error.to_string(), None);
+        let hint = "micro-batches are `job.global-batch` / (`parallel.dp` x `job.micro-batch`)";
+        reader.refuse(schedule_key(&error), error.to_string(), Some(hint.to_owned()));
     }
 }
 

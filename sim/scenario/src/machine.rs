@@ -139,7 +139,7 @@ fn check(reader: &mut Reader<'_>, machine: &Machine) {
         reader.refuse(
             "cluster.nodes",
             format!("{n_nodes} nodes of {} devices are {n_devices} devices", machine.node.devices),
-            Some(format!("at most {N_DEVICES_MAX} devices are simulated")),
+            Some(format!("at most {N_DEVICES_MAX} devices are simulated: lower `cluster.nodes` or `node.devices`")),
         );
     }
     if !reader.sound(&["fabric.kind", "cluster.nodes"]) {

@@ -32,7 +32,7 @@ pub(crate) fn model(reader: &mut Reader<'_>) -> Model {
     if reader.all_sound("model") {
         // What is left is a model too large to count.
         for error in model.check() {
-            let hint = "take smaller widths or fewer layers, heads or experts; is an exponent mistyped?";
+            let hint = "take a smaller `model.hidden` or other width, or fewer layers, heads or experts; is an exponent mistyped?";
             reader.refuse("model.hidden", error.to_string(), Some(hint.to_owned()));
         }
     }
@@ -100,7 +100,7 @@ fn check(reader: &mut Reader<'_>, model: &Model) {
         reader.refuse(
             "model.attention.kv-heads",
             format!("{heads} query heads do not share {kv_heads} key-value heads evenly"),
-            Some("take a number that divides the query heads".to_owned()),
+            Some("take a number that divides the query heads, `model.attention.heads`".to_owned()),
         );
     }
     let Some(experts) = &model.experts else { return };

@@ -77,7 +77,10 @@ impl Model {
         });
         let feed_forward = 3.0 * self.hidden as f64 * (self.ffn as f64 + experts);
         let layers = f64::from(self.layers) + f64::from(self.mtp_modules);
+        // A module beyond the layers projects two streams into one.
+        let project = 2.0 * self.hidden as f64 * self.hidden as f64 * f64::from(self.mtp_modules.max(1));
         layers * (attention + feed_forward + 2.0 * self.hidden as f64)
+            + project
             + 2.0 * self.vocabulary as f64 * self.hidden as f64
     }
 

@@ -82,7 +82,7 @@ impl Model {
             Attention::Gqa { heads, head, .. } => (heads, 2 * head),
         };
         let linear = 6.0 * (self.body_params() + self.table_params()) as f64;
-        let scores = 6.0 * (u64::from(self.layers) * heads * width * sequence) as f64;
+        let scores = 6.0 * f64::from(self.layers) * heads as f64 * width as f64 * sequence as f64;
         linear + if causal { scores / 2.0 } else { scores }
     }
 

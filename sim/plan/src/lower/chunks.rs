@@ -63,6 +63,10 @@ pub(super) fn chunks(
     let of_rank =
         |(rank, slots): (usize, &Vec<Slot>)| slots.iter().map(|slot| library.plan(slot, &place, rank as u32)).collect();
     let plans = slots.iter().enumerate().map(of_rank).collect();
+    if library.routines.iter().any(|routine| routine.n_events == u16::MAX) {
+        let (layers, mtp_modules) = (plan.job.model.layers, plan.job.model.mtp_modules);
+        return Err(PlanError::LongStage { layers, mtp_modules, pp: plan.job.parallel.pp });
+    }
     Ok((library.routines, plans))
 }
 
@@ -412,7 +416,8 @@ impl Writer<'_> {
 
     fn signal(&mut self, stream: usize) -> u16 {
         let event = self.routine.n_events;
-        self.routine.n_events += 1;
+        // At its most it is refused once the routine is whole.
+        self.routine.n_events = event.saturating_add(1);
         self.routine.streams[stream].push(Instruction::Signal(event));
         event
     }
