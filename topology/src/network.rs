@@ -178,10 +178,6 @@ impl Network {
         &self.wiring
     }
 
-    pub(crate) fn planes(&self) -> &[crate::wiring::Plane] {
-        self.wiring.planes()
-    }
-
     /// Rate of a wire between switches, all of which are alike; zero where no switch is joined to another.
     pub(crate) fn trunk_rate(&self) -> BytesPerSec {
         // Trunks are counted last.

@@ -1,6 +1,7 @@
 //! The columns of a picture: which devices of a node stand side by side.
 
 use crate::Network;
+use crate::wiring::Stack;
 
 /// More columns than this are not told apart by eye; the next coarser grouping is drawn instead.
 const COLUMNS_MAX: u32 = 16;
@@ -32,10 +33,10 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) fn of(network: &Network) -> Self {
         let layout = network.layout();
-        let (n_ranks, n_nics, n_planes) = (layout.node_devices, layout.node_nics, network.planes().len() as u32);
+        let (n_ranks, n_nics, n_planes) = (layout.node_devices, layout.node_nics, network.wiring().n_planes());
         let key = |rank: u32| {
             let nic = layout.nic_of_rank(rank);
-            let plane = nic.checked_rem(n_planes).unwrap_or(0);
+            let plane = network.wiring().socket(0, nic).map_or(0, |socket| socket.plane);
             if n_ranks <= COLUMNS_MAX {
                 (plane, nic, rank)
             } else if (1..=COLUMNS_MAX).contains(&n_nics) {
@@ -66,14 +67,14 @@ impl Columns {
         Part { first: columns().min().unwrap_or(0), last: columns().max().unwrap_or(0), name: nic, count }
     }
 
-    /// The columns of the NICs that join a plane.
-    pub(super) fn of_plane(&self, nics: &[Part], plane: u32, n_planes: u32, count: u32) -> Part {
-        let own = || nics.iter().skip(plane as usize).step_by(n_planes as usize);
+    /// The columns of the NICs that stand below switches.
+    pub(super) fn of_stack(nics: &[Part], stack: &Stack) -> Part {
+        let own = || stack.nics.iter().map(|nic| nics[*nic as usize]);
         Part {
             first: own().map(|part| part.first).min().unwrap_or(0),
             last: own().map(|part| part.last).max().unwrap_or(0),
-            name: plane,
-            count,
+            name: stack.name,
+            count: stack.count,
         }
     }
 }

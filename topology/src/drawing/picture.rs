@@ -73,29 +73,13 @@ impl Network {
         let nics = 0..self.layout().node_nics;
         let spans: Vec<Part> = nics.map(|nic| columns.of_nic(self, nic, self.n_nodes())).collect();
         picture.add_tier(["NIC", "NICs"], Named::Each, spans.clone());
-        let n_planes = self.planes().len() as u32;
-        let (mut leaves, mut spines, mut cores) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, plane) in (0..n_planes).zip(self.planes()) {
-            let part = |count| columns.of_plane(&spans, index, n_planes, count);
-            if plane.block_leaves == 1 {
-                leaves.push(part(plane.n_leaves));
-            } else {
-                let rails = spans.iter().skip(index as usize).step_by(n_planes as usize);
-                leaves.extend(rails.map(|rail| Part { count: plane.n_leaves / plane.block_leaves, ..*rail }));
-            }
-            spines.push(part(plane.n_spines()));
-            cores.push(part(plane.n_cores()));
+        for tier in self.wiring().tiers() {
+            let parts = tier.stacks.iter().map(|stack| Columns::of_stack(&spans, stack)).collect();
+            picture.add_tier(tier.words, tier.owner.map_or(Named::Nothing, Named::By), parts);
         }
-        let plane = if n_planes > 1 { Named::By("plane") } else { Named::Nothing };
-        let leaf = if leaves.len() > n_planes as usize { Named::By("rail") } else { plane };
-        picture.add_tier(["leaf", "leaves"], leaf, leaves);
-        picture.add_tier(["spine", "spines"], plane, spines);
-        picture.add_tier(["core", "cores"], plane, cores);
     }
 
     fn add_lines(&self, picture: &mut Picture) {
-        let (leaf_lanes, spine_lanes) =
-            self.planes().first().map_or((0, 0), |plane| (plane.leaf.up, plane.spine_lanes));
         let device = DeviceId(0);
         let rate = |link| self.link(link).rate;
         let port = rate(self.scale_up_send(device));
@@ -104,8 +88,9 @@ impl Network {
             let trunk = self.trunk_rate();
             picture.join(1, 2, rate(self.pcie_send(device)), |device, _| device.count);
             picture.join(2, 3, rate(self.nic_send(device)), |nic, _| nic.count);
-            picture.join(3, 4, trunk, |leaf, _| leaf.count * leaf_lanes);
-            picture.join(4, 5, trunk, |spine, _| spine.count * spine_lanes);
+            for (below, tier) in (3..).zip(self.wiring().tiers()) {
+                picture.join(below, below + 1, trunk, |switch, _| switch.count * tier.n_wires_up);
+            }
         }
     }
 }

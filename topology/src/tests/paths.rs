@@ -65,7 +65,7 @@ fn paths_between_nodes_are_shortest_in_links_and_latency() {
 /// Devices of other nodes. Where planes hold unequal numbers of NICs, only those of the same plane: a relay at the far
 /// end may then share a leaf that one at the near end does not.
 fn far_devices(network: &Network, from: u32) -> impl Iterator<Item = u32> {
-    let uneven = network.planes().iter().any(|plane| plane.n_rails != network.planes()[0].n_rails);
+    let uneven = !network.layout().node_nics.is_multiple_of(network.wiring().n_planes());
     let from = DeviceId(from);
     let far = (0..network.n_devices()).map(DeviceId).filter(move |to| {
         let same_plane = network.plane_of(from) == network.plane_of(*to);
@@ -176,7 +176,7 @@ fn static_routes_of_a_shift_never_collide_and_hashed_ones_do() {
     ];
     for network in full {
         for shift in 1..network.n_nodes() {
-            assert_eq!(load_max(&network, shift, Routing::Static), 1, "{:?}, shift {shift}", network.planes()[0]);
+            assert_eq!(load_max(&network, shift, Routing::Static), 1, "{:?}, shift {shift}", network.wiring());
         }
     }
     let large = network(FabricKind::FatTree, 8, 2, 64, 256);

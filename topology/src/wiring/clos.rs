@@ -4,15 +4,14 @@ mod plane;
 
 use units::BytesPerSec;
 
-pub(crate) use self::plane::Plane;
-use self::plane::Turn;
-use super::{Choice, Ends, Socket, WireRates, at_most};
+use self::plane::{Plane, Turn};
+use super::{Choice, Ends, Socket, Stack, SwitchTier, WireRates, at_most};
 use crate::{Counts, LeafPorts, LinkId, Machine, Tier, TopologyError, Vertex};
 
 /// The planes of a machine, one at least, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Clos {
-    pub(super) planes: Vec<Plane>,
+    planes: Vec<Plane>,
 }
 
 /// Which NICs a leaf takes.
@@ -124,6 +123,49 @@ impl Clos {
     /// The last: leaves and pods are filled in the order of nodes, so no other pair turns higher.
     pub(super) const fn farthest_node(n_nodes: u32) -> u32 {
         n_nodes - 1
+    }
+
+    /// Leaves, spines and cores. The stacks of leaves are rails where a leaf takes one, and planes otherwise.
+    pub(super) fn tiers(&self) -> Vec<SwitchTier> {
+        let n_planes = self.n_planes();
+        let owner = (n_planes > 1).then_some("plane");
+        let leaves: Vec<Stack> = (0..n_planes).flat_map(|index| self.stacks_of_leaves(index)).collect();
+        let of_planes = |count: fn(&Plane) -> u32| {
+            let planes = (0..n_planes).zip(&self.planes);
+            planes.map(|(name, plane)| Stack { nics: self.nics_of(name), name, count: count(plane) }).collect()
+        };
+        let (leaf_lanes, spine_lanes) = self.planes.first().map_or((0, 0), |plane| (plane.leaf.up, plane.spine_lanes));
+        vec![
+            SwitchTier {
+                words: ["leaf", "leaves"],
+                owner: if leaves.len() > n_planes as usize { Some("rail") } else { owner },
+                n_wires_up: leaf_lanes,
+                stacks: leaves,
+            },
+            SwitchTier {
+                words: ["spine", "spines"],
+                owner,
+                n_wires_up: spine_lanes,
+                stacks: of_planes(Plane::n_spines),
+            },
+            SwitchTier { words: ["core", "cores"], owner, n_wires_up: 0, stacks: of_planes(Plane::n_cores) },
+        ]
+    }
+
+    fn stacks_of_leaves(&self, index: u32) -> Vec<Stack> {
+        let plane = &self.planes[index as usize];
+        let nics = self.nics_of(index);
+        if plane.block_leaves == 1 {
+            return vec![Stack { nics, name: index, count: plane.n_leaves }];
+        }
+        let count = plane.n_leaves / plane.block_leaves;
+        nics.into_iter().map(|nic| Stack { nics: vec![nic], name: nic, count }).collect()
+    }
+
+    /// The NICs of a node that join a plane.
+    fn nics_of(&self, plane: u32) -> Vec<u32> {
+        let n_rails = self.planes[plane as usize].n_rails;
+        (0..n_rails).map(|rail| rail * self.n_planes() + plane).collect()
     }
 
     fn plane_of(&self, ends: Ends) -> &Plane {

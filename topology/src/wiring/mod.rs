@@ -4,7 +4,6 @@ mod clos;
 
 use units::BytesPerSec;
 
-pub(crate) use self::clos::Plane;
 use self::clos::{Clos, Leaves};
 use crate::{Counts, FabricKind, LeafPorts, LinkId, Machine, TopologyError, Vertex};
 
@@ -113,11 +112,11 @@ impl Wiring {
         }
     }
 
-    /// Its planes.
-    pub(crate) fn planes(&self) -> &[Plane] {
+    /// Its planes: copies of one network that share nothing.
+    pub(crate) fn n_planes(&self) -> u32 {
         match self {
-            Self::None => &[],
-            Self::Clos(clos) => &clos.planes,
+            Self::None => 0,
+            Self::Clos(clos) => clos.n_planes(),
         }
     }
 
@@ -191,6 +190,41 @@ impl Wiring {
         match self {
             Self::None => 0,
             Self::Clos(_) => Clos::farthest_node(n_nodes),
+        }
+    }
+}
+
+/// A tier of switches as a picture shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SwitchTier {
+    /// What one is called, and what several are.
+    pub(crate) words: [&'static str; 2],
+    /// What the name of a stack counts; `None` where the stacks are all the same network.
+    pub(crate) owner: Option<&'static str>,
+    /// Wires from each switch to the next tier.
+    pub(crate) n_wires_up: u32,
+    /// Its switches, those that are alike together.
+    pub(crate) stacks: Vec<Stack>,
+}
+
+/// Switches that are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stack {
+    /// The NICs of a node that stand below them.
+    pub(crate) nics: Vec<u32>,
+    /// Which of its kind it is.
+    pub(crate) name: u32,
+    /// How many there are.
+    pub(crate) count: u32,
+}
+
+/// What a drawing needs.
+impl Wiring {
+    /// Its tiers, from the NICs up, each joined to the next; a tier of no switches is not drawn.
+    pub(crate) fn tiers(&self) -> Vec<SwitchTier> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Clos(clos) => clos.tiers(),
         }
     }
 }

@@ -19,36 +19,36 @@ use crate::{LeafPorts, Machine, TopologyError};
 /// where the lanes are a prime number. Wires from a leaf to its spines then differ by one at most, and the first spines have
 /// the more. Two tiers are one pod without cores.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plane {
+pub(super) struct Plane {
     /// NICs a node has in this plane.
-    pub(crate) n_rails: u32,
+    pub(super) n_rails: u32,
     /// Leaves that share one block of nodes.
-    pub(crate) block_leaves: u32,
+    pub(super) block_leaves: u32,
     /// Nodes of a full block.
-    pub(crate) block_nodes: u32,
+    pub(super) block_nodes: u32,
     /// Ports of a leaf; those that face up are its lanes.
-    pub(crate) leaf: LeafPorts,
+    pub(super) leaf: LeafPorts,
     /// Lanes of a spine; two tiers use none.
-    pub(crate) spine_lanes: u32,
+    pub(super) spine_lanes: u32,
     /// Leaves.
-    pub(crate) n_leaves: u32,
+    pub(super) n_leaves: u32,
     /// Leaves of a full pod.
-    pub(crate) pod_leaves: u32,
+    pub(super) pod_leaves: u32,
     /// Pods.
-    pub(crate) n_pods: u32,
+    pub(super) n_pods: u32,
     /// Spines of a pod; none where there is one leaf.
-    pub(crate) pod_spines: u32,
+    pub(super) pod_spines: u32,
     /// Cores that join the spines of one index; none where there is one pod.
-    pub(crate) group_cores: u32,
+    pub(super) group_cores: u32,
     /// First vertex: leaves, then spines, then cores.
-    pub(crate) first_vertex: u32,
+    pub(super) first_vertex: u32,
     /// First link: the lanes of leaves, then those of spines.
-    pub(crate) first_link: u32,
+    pub(super) first_link: u32,
 }
 
 /// The tier at which a path turns down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(super) enum Turn {
     /// Nothing to choose.
     Leaf,
     /// A lane of the leaf.
@@ -59,7 +59,7 @@ pub(crate) enum Turn {
 
 impl Plane {
     /// The plane in which each node has `n_rails` NICs.
-    pub(crate) fn new(machine: &Machine, leaves: Leaves, n_rails: u32) -> Result<Self, TopologyError> {
+    pub(super) fn new(machine: &Machine, leaves: Leaves, n_rails: u32) -> Result<Self, TopologyError> {
         let Machine { fabric, n_nodes, .. } = machine;
         let (half, leaf) = (fabric.switch_ports / 2, fabric.leaf_ports());
         let (block_leaves, block_nodes) = block(leaf.down, leaves, n_rails)?;
@@ -94,7 +94,7 @@ impl Plane {
     }
 
     /// Leaf and port of NIC `rail` of this plane (its position among the NICs a node has here).
-    pub(crate) const fn socket(&self, plane: u32, node: u32, rail: u32) -> Socket {
+    pub(super) const fn socket(&self, plane: u32, node: u32, rail: u32) -> Socket {
         let (block, place) = (node / self.block_nodes, node % self.block_nodes);
         if self.block_leaves == 1 {
             Socket { plane, switch: block, port: place * self.n_rails + rail }
@@ -103,12 +103,12 @@ impl Plane {
         }
     }
 
-    pub(crate) const fn pod_of_leaf(&self, leaf: u32) -> u32 {
+    pub(super) const fn pod_of_leaf(&self, leaf: u32) -> u32 {
         leaf / self.pod_leaves
     }
 
     /// The lowest tier that both ends are below.
-    pub(crate) const fn turn(&self, ends: Ends) -> Turn {
+    pub(super) const fn turn(&self, ends: Ends) -> Turn {
         let (source, target) = (ends.source.switch, ends.target.switch);
         if source == target {
             Turn::Leaf
@@ -121,7 +121,7 @@ impl Plane {
 
     /// The lanes of leaf and spine that a message takes, up and down: by its target the one numbered like the target's port and
     /// like its leaf in the pod; by number those of a leaf first. Lanes of a spine count for nothing where the path turns there.
-    pub(crate) fn chosen(&self, ends: Ends, turn: Turn, choice: Choice) -> (u32, u32) {
+    pub(super) fn chosen(&self, ends: Ends, turn: Turn, choice: Choice) -> (u32, u32) {
         let (n_leaf, n_spine) = (u64::from(self.leaf.up), u64::from(self.spine_lanes));
         match choice {
             Choice::Target => {
@@ -134,36 +134,36 @@ impl Plane {
         }
     }
 
-    pub(crate) const fn n_spines(&self) -> u32 {
+    pub(super) const fn n_spines(&self) -> u32 {
         self.n_pods * self.pod_spines
     }
 
-    pub(crate) const fn n_cores(&self) -> u32 {
+    pub(super) const fn n_cores(&self) -> u32 {
         self.pod_spines * self.group_cores
     }
 
     /// Wires from leaves to spines.
-    pub(crate) const fn n_leaf_wires(&self) -> u64 {
+    pub(super) const fn n_leaf_wires(&self) -> u64 {
         if self.pod_spines == 0 { 0 } else { self.n_leaves as u64 * self.leaf.up as u64 }
     }
 
     /// Wires from spines to cores.
-    pub(crate) const fn n_spine_wires(&self) -> u64 {
+    pub(super) const fn n_spine_wires(&self) -> u64 {
         if self.group_cores == 0 { 0 } else { self.n_spines() as u64 * self.spine_lanes as u64 }
     }
 
     /// Wires between switches.
-    pub(crate) fn n_wires(&self) -> u64 {
+    pub(super) fn n_wires(&self) -> u64 {
         self.n_leaf_wires() + self.n_spine_wires()
     }
 
     /// Switches of all tiers.
-    pub(crate) const fn n_switches(&self) -> u32 {
+    pub(super) const fn n_switches(&self) -> u32 {
         self.n_leaves + self.n_spines() + self.n_cores()
     }
 
     /// The vertices that each wire joins, the lower one first, in the order of links.
-    pub(crate) fn wires(&self) -> impl Iterator<Item = (u32, u32)> {
+    pub(super) fn wires(&self) -> impl Iterator<Item = (u32, u32)> {
         let first_spine = self.first_vertex + self.n_leaves;
         let first_core = first_spine + self.n_spines();
         let n_leaves = if self.pod_spines > 0 { self.n_leaves } else { 0 };
@@ -176,27 +176,27 @@ impl Plane {
     }
 
     /// The spine of its pod that lane `u` of a leaf is wired to, counted over the plane.
-    pub(crate) const fn spine_of_lane(&self, leaf: u32, u: u32) -> u32 {
+    pub(super) const fn spine_of_lane(&self, leaf: u32, u: u32) -> u32 {
         self.pod_of_leaf(leaf) * self.pod_spines + u % self.pod_spines
     }
 
     /// The core that lane `v` of a spine is wired to, counted over the plane.
-    pub(crate) const fn core_of_lane(&self, spine: u32, v: u32) -> u32 {
+    pub(super) const fn core_of_lane(&self, spine: u32, v: u32) -> u32 {
         (spine % self.pod_spines) * self.group_cores + v % self.group_cores
     }
 
     /// The upward link of lane `u` of a leaf; its reverse leads down.
-    pub(crate) const fn leaf_lane(&self, leaf: u32, u: u32) -> u32 {
+    pub(super) const fn leaf_lane(&self, leaf: u32, u: u32) -> u32 {
         self.first_link + 2 * (leaf * self.leaf.up + u)
     }
 
     /// The upward link of lane `v` of a spine; its reverse leads down.
-    pub(crate) const fn spine_lane(&self, spine: u32, v: u32) -> u32 {
+    pub(super) const fn spine_lane(&self, spine: u32, v: u32) -> u32 {
         self.first_link + 2 * (self.n_leaves * self.leaf.up + spine * self.spine_lanes + v)
     }
 
     /// The lesser of what the leaves of one half of the nodes can send and those of the other can take, and what meets in a leaf.
-    pub(crate) fn bisection(&self, n_nodes: u32, rates: WireRates) -> BytesPerSec {
+    pub(super) fn bisection(&self, n_nodes: u32, rates: WireRates) -> BytesPerSec {
         let uplinks = if self.pod_spines == 0 { BytesPerSec::ZERO } else { rates.trunk * f64::from(self.leaf.up) };
         let leaf_node_nics = self.n_rails / self.block_leaves;
         let cut = n_nodes / 2;
@@ -215,13 +215,13 @@ impl Plane {
     }
 
     /// Over how many wires, all as full, messages spread that leave one leaf.
-    pub(crate) fn leaf_spread(&self) -> f64 {
+    pub(super) fn leaf_spread(&self) -> f64 {
         f64::from(self.leaf.up)
     }
 
     /// The same of messages that leave one pod, on the lanes of its first spine: as many as all spines have, were each to
     /// carry what the first does, which has the most wires from each leaf.
-    pub(crate) fn spine_spread(&self) -> f64 {
+    pub(super) fn spine_spread(&self) -> f64 {
         let wires = self.leaf.up.div_ceil(self.pod_spines.max(1));
         f64::from(self.leaf.up) * f64::from(self.spine_lanes) / f64::from(wires)
     }
@@ -277,13 +277,12 @@ mod tests {
     use super::*;
     use crate::FabricKind;
     use crate::tests::fixture::machine;
-    use crate::wiring::Wiring;
+    use crate::wiring::clos::Clos;
 
     fn plane(kind: FabricKind, planes: u32, tiers: u32, ports: u32, n_nodes: u32) -> Plane {
-        match Wiring::of(&machine(kind, planes, tiers, ports, n_nodes)).expect("fits") {
-            Wiring::Clos(mut clos) => clos.planes.remove(0),
-            Wiring::None => unreachable!("the nodes have NICs"),
-        }
+        let leaves = if kind == FabricKind::FatTree { Leaves::OfNodes } else { Leaves::OfRails };
+        let mut clos = Clos::of(&machine(kind, planes, tiers, ports, n_nodes), leaves).expect("fits");
+        clos.planes.remove(0)
     }
 
     #[test]
