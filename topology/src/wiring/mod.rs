@@ -5,7 +5,7 @@ mod clos;
 use units::BytesPerSec;
 
 use self::clos::{Clos, Leaves};
-use crate::{Counts, FabricKind, LeafPorts, LinkId, Machine, TopologyError, Vertex};
+use crate::{Counts, Fabric, FabricKind, LeafPorts, LinkId, Machine, TopologyError, Vertex};
 
 /// More devices or wires than this are refused: their graph would not fit in an ordinary memory.
 const COUNT_MAX: u64 = 1 << 22;
@@ -59,8 +59,29 @@ pub(crate) struct WireRates {
     pub(crate) trunk: BytesPerSec,
 }
 
+impl Fabric {
+    /// The network with no port left free, all planes together; zero where there is no network. What is built for
+    /// a machine is smaller: see [`crate::Network::survey`].
+    #[must_use]
+    pub fn full_size(&self) -> Counts {
+        match self.kind {
+            FabricKind::FatTree | FabricKind::RailFatTree => Clos::full_size(self),
+            FabricKind::None => Counts::default(),
+        }
+    }
+}
+
 /// What is wired.
 impl Wiring {
+    /// What a machine must hold for its wiring alone; planes, rates and latencies are looked at elsewhere.
+    pub(crate) fn check(machine: &Machine) -> Result<(), TopologyError> {
+        match machine.fabric.kind {
+            FabricKind::FatTree | FabricKind::RailFatTree if machine.has_network() => Clos::check(&machine.fabric),
+            FabricKind::FatTree | FabricKind::RailFatTree => Ok(()),
+            FabricKind::None => check_none(&machine.fabric),
+        }
+    }
+
     /// The wiring of a checked machine; its vertices and links are counted from zero until [`Wiring::number`].
     pub(crate) fn of(machine: &Machine) -> Result<Self, TopologyError> {
         if machine.node.nic.count == 0 {
@@ -227,6 +248,13 @@ impl Wiring {
             Self::Clos(clos) => clos.tiers(),
         }
     }
+}
+
+fn check_none(fabric: &Fabric) -> Result<(), TopologyError> {
+    if fabric.oversubscription.to_bits() == 1.0_f64.to_bits() {
+        return Ok(());
+    }
+    Err(TopologyError::NoTiers { value: fabric.oversubscription.to_string() })
 }
 
 /// Refuses more parts than the graph holds.
