@@ -1,4 +1,23 @@
 //! How the switches of the scale-out network are wired, one variant for each way, and what every wiring has.
+//!
+//! Outside this folder nobody knows what a wiring is made of: the builder, paths, counts, bills, surveys and drawings call the
+//! methods of [`Wiring`]. A new wiring, such as a torus, is a file beside `clos.rs` and an arm in each method here. It gives
+//!
+//! - what it needs of a machine ([`Wiring::check`]), and its size with no port left free ([`Fabric::full_size`]);
+//! - its switches and wires in the order in which they are numbered ([`Wiring::number`], [`Wiring::switches`], [`Wiring::wires`]),
+//!   and as counts without a graph ([`Wiring::counts`]). Switches that take NICs are leaves; all wires between switches are of one
+//!   rate and latency. A wire is two links, one after the other; where no end is farther from the devices, either may be first;
+//! - where each NIC is plugged in ([`Wiring::socket`], [`Wiring::switch_above`]). Two NICs of one plane always reach each other;
+//! - the equal ways between two sockets: how many there are ([`Wiring::n_ways`]), the links of one ([`Wiring::path`]), and the links
+//!   of all at once, each with the part of the message that it carries ([`Wiring::lanes`]). All ways between two sockets have as
+//!   many links, and a way by target or by hash is one of those that have a number;
+//! - the maximum flow between halves ([`Wiring::bisection`]) and the farthest pair ([`Wiring::farthest_node`]), which the tests
+//!   compare with searches of the graph;
+//! - the tiers of a picture ([`Wiring::tiers`]). A picture has lines between tiers alone: wires inside a tier are in DOT only.
+//!
+//! Files that it touches: `fabric.rs` (its [`FabricKind`], which holds what only it needs), this one, its own, `error.rs` (what it
+//! refuses), and for its word and keys `sim/scenario/src/machine.rs` and `scenarios/README.md`. Beside these its networks join the
+//! kinds of `tests/mod.rs`, over which all laws are tried.
 
 mod clos;
 
