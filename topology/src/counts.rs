@@ -1,6 +1,6 @@
 //! How large a network is when every port is used.
 
-use crate::{Fabric, FabricKind, LeafPorts};
+use crate::LeafPorts;
 
 /// Endpoints, switches and switch-to-switch wires of a network: with no port left free, or as built for a machine. A wire
 /// counts once, both directions together; wires from NICs to leaves are not among them, and as many as endpoints.
@@ -86,20 +86,6 @@ impl Counts {
             endpoints: self.endpoints.saturating_mul(copies as u64),
             switches: self.switches.saturating_mul(copies as u64),
             links: self.links.saturating_mul(copies as u64),
-        }
-    }
-}
-
-impl Fabric {
-    /// The network with no port left free, all planes together; zero where there is no network. What is built for
-    /// a machine is smaller: see [`crate::Network::survey`].
-    #[must_use]
-    pub fn full_size(&self) -> Counts {
-        match self.kind {
-            FabricKind::FatTree | FabricKind::RailFatTree => {
-                Counts::clos(self.switch_ports, self.tiers, self.leaf_ports()).times(self.planes)
-            }
-            FabricKind::None => Counts::fat_tree(0, 0),
         }
     }
 }

@@ -52,6 +52,20 @@ pub enum FabricKind {
 }
 
 impl Fabric {
+    /// No network, and nothing that it would be made of.
+    pub const NONE: Self = Self {
+        kind: FabricKind::None,
+        planes: 0,
+        tiers: 0,
+        switch_ports: 0,
+        oversubscription: 1.0,
+        link_rate: BytesPerSec::ZERO,
+        switch_latency: Seconds::ZERO,
+        endpoint_latency: Seconds::ZERO,
+        in_network: InNetwork::None,
+        expenses: FabricExpenses::ZERO,
+    };
+
     /// The ports of a leaf, none without a network.
     ///
     /// `up = ports / (1 + oversubscription)`, rounded to the nearest whole port, and all others face down. Assumed: no port

@@ -70,7 +70,7 @@ pub enum Vertex {
 /// Tiers of scale-out switches, from the devices up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
-    /// NICs below, spines above.
+    /// NICs below, and spines above where there are any.
     Leaf,
     /// Leaves below, cores above.
     Spine,

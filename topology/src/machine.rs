@@ -3,8 +3,8 @@
 use units::{Bytes, BytesPerSec, Hertz, Seconds};
 
 use crate::{
-    BlockScaling, Cast, CommEngine, Compression, Device, Expense, Fabric, FabricExpenses, FabricKind, Forwarding, Fp8,
-    Host, InNetwork, Memory, Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
+    BlockScaling, Cast, CommEngine, Compression, Device, Expense, Fabric, FabricKind, Forwarding, Fp8, Host, InNetwork,
+    Memory, Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
 };
 
 /// A machine: how many nodes of one kind on which network. The `cluster.*`, `node.*`, `gpu.*`, `fabric.*` keys.
@@ -53,15 +53,17 @@ impl Machine {
                 tiers: 2,
                 // Half the ports face down: one leaf takes everything.
                 switch_ports: 2 * ports_used.max(1),
-                oversubscription: 1.0,
                 link_rate: nic,
-                switch_latency: Seconds::ZERO,
-                endpoint_latency: Seconds::ZERO,
-                in_network: InNetwork::None,
-                expenses: FabricExpenses::ZERO,
+                ..Fabric::NONE
             },
             n_nodes,
         }
+    }
+
+    /// Whether nodes are joined: they have NICs, and there are switches to plug them into.
+    #[must_use]
+    pub fn has_network(&self) -> bool {
+        self.fabric.kind != FabricKind::None && self.node.nic.count > 0
     }
 
     /// What a device has of its node's NICs, one direction.

@@ -4,7 +4,6 @@ use topology::{
     BlockScaling, Cast, CommEngine, Compression, Device, Expense, Fabric, FabricExpenses, FabricKind, Forwarding, Fp8,
     Host, InNetwork, Machine, Memory, Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
 };
-use units::{BytesPerSec, Seconds};
 
 use crate::reader::Reader;
 
@@ -29,19 +28,7 @@ pub(crate) fn machine(reader: &mut Reader<'_>) -> Machine {
 
 /// One node without a network, for questions of a device or a node alone.
 pub(crate) fn one_node(reader: &mut Reader<'_>) -> Machine {
-    let fabric = Fabric {
-        kind: FabricKind::None,
-        planes: 0,
-        tiers: 0,
-        switch_ports: 0,
-        oversubscription: 1.0,
-        link_rate: BytesPerSec::ZERO,
-        switch_latency: Seconds::ZERO,
-        endpoint_latency: Seconds::ZERO,
-        in_network: InNetwork::None,
-        expenses: FabricExpenses::ZERO,
-    };
-    Machine { device: device(reader), node: node(reader), fabric, n_nodes: 1 }
+    Machine { device: device(reader), node: node(reader), fabric: Fabric::NONE, n_nodes: 1 }
 }
 
 pub(crate) fn device(reader: &mut Reader<'_>) -> Device {

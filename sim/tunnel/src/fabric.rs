@@ -1,18 +1,16 @@
 //! What a reader must know of a machine's network before relying on a number.
 
 use report::format::significant;
-use topology::{FabricKind, LeafPorts, Machine};
+use topology::{LeafPorts, Machine};
 
 /// How the ports of leaves are split where that is asked for, and what a NIC cannot use of its rate; nothing without a
 /// network.
 #[must_use]
 pub fn notes(machine: &Machine) -> Vec<String> {
-    match machine.fabric.kind {
-        FabricKind::FatTree | FabricKind::RailFatTree if machine.node.nic.count > 0 => {
-            [oversubscription(machine), port(machine), pcie(machine)].into_iter().flatten().collect()
-        }
-        FabricKind::FatTree | FabricKind::RailFatTree | FabricKind::None => Vec::new(),
+    if !machine.has_network() {
+        return Vec::new();
     }
+    [oversubscription(machine), port(machine), pcie(machine)].into_iter().flatten().collect()
 }
 
 /// Ports down and up, and their ratio.
@@ -50,6 +48,8 @@ fn pcie(machine: &Machine) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use topology::FabricKind;
+
     use super::*;
 
     fn noted(change: impl FnOnce(&mut Machine)) -> String {

@@ -2,8 +2,8 @@
 
 use units::{BytesPerSec, Seconds};
 
-use crate::wiring::at_most;
-use crate::{Fabric, FabricKind, Machine, TopologyError};
+use crate::wiring::{Wiring, at_most};
+use crate::{Machine, TopologyError};
 
 pub(super) fn check(machine: &Machine) -> Result<(), TopologyError> {
     let Machine { device, node, fabric, n_nodes } = machine;
@@ -22,46 +22,17 @@ pub(super) fn check(machine: &Machine) -> Result<(), TopologyError> {
     }
     rate("node.host.pcie-rate", node.host.pcie_rate)?;
     latency("node.host.pcie-latency", node.host.pcie_latency)?;
-    match fabric.kind {
-        FabricKind::FatTree | FabricKind::RailFatTree => check_network(machine),
-        FabricKind::None if *n_nodes > 1 => Err(TopologyError::NoNetwork { n_nodes: *n_nodes }),
-        FabricKind::None if fabric.oversubscription.to_bits() != 1.0_f64.to_bits() => {
-            Err(TopologyError::NoTiers { value: fabric.oversubscription.to_string() })
-        }
-        FabricKind::None => Ok(()),
-    }
-}
-
-fn check_network(machine: &Machine) -> Result<(), TopologyError> {
-    let Machine { node, fabric, n_nodes, .. } = machine;
-    if node.nic.count == 0 {
+    if !machine.has_network() {
         // One node needs no NIC to be whole.
-        return if *n_nodes > 1 { Err(TopologyError::NoNetwork { n_nodes: *n_nodes }) } else { Ok(()) };
+        return if *n_nodes > 1 { Err(TopologyError::NoNetwork { n_nodes: *n_nodes }) } else { Wiring::check(machine) };
     }
     if fabric.planes == 0 || fabric.planes > node.nic.count {
         return Err(TopologyError::Planes { planes: fabric.planes, n_nics: node.nic.count });
     }
-    if !matches!(fabric.tiers, 2 | 3) {
-        return Err(TopologyError::Tiers { tiers: fabric.tiers });
-    }
-    if fabric.switch_ports == 0 || !fabric.switch_ports.is_multiple_of(2) {
-        return Err(TopologyError::Ports { ports: fabric.switch_ports });
-    }
-    check_oversubscription(fabric)?;
+    Wiring::check(machine)?;
     rate("fabric.link-rate", fabric.link_rate)?;
     latency("fabric.switch-latency", fabric.switch_latency)?;
     latency("fabric.endpoint-latency", fabric.endpoint_latency)
-}
-
-fn check_oversubscription(fabric: &Fabric) -> Result<(), TopologyError> {
-    let (ratio, ports) = (fabric.oversubscription, fabric.switch_ports);
-    if !(ratio.is_finite() && ratio >= 1.0) {
-        return Err(TopologyError::Oversubscription { value: ratio.to_string() });
-    }
-    if ratio > f64::from(ports - 1) {
-        return Err(TopologyError::NoUplink { value: ratio.to_string(), ports, ratio_max: ports - 1 });
-    }
-    Ok(())
 }
 
 fn positive(what: &'static str, count: u32) -> Result<(), TopologyError> {

@@ -2,7 +2,7 @@
 
 use units::{BytesPerSec, Seconds};
 
-use crate::{Fabric, FabricExpenses, FabricKind, InNetwork, Machine, Network};
+use crate::{Fabric, FabricKind, Machine, Network};
 
 /// A machine of `n_nodes` nodes on this fabric.
 pub(crate) fn machine(kind: FabricKind, planes: u32, tiers: u32, switch_ports: u32, n_nodes: u32) -> Machine {
@@ -16,12 +16,10 @@ pub(crate) fn machine(kind: FabricKind, planes: u32, tiers: u32, switch_ports: u
         planes,
         tiers,
         switch_ports,
-        oversubscription: 1.0,
         link_rate: nic,
         switch_latency: Seconds::new(0.25e-6),
         endpoint_latency: Seconds::new(2e-6),
-        in_network: InNetwork::None,
-        expenses: FabricExpenses::ZERO,
+        ..Fabric::NONE
     };
     machine
 }

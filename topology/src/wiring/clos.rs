@@ -6,7 +6,7 @@ use units::BytesPerSec;
 
 use self::plane::{Plane, Turn};
 use super::{Choice, Ends, Socket, Stack, SwitchTier, WireRates, at_most};
-use crate::{Counts, LeafPorts, LinkId, Machine, Tier, TopologyError, Vertex};
+use crate::{Counts, Fabric, LeafPorts, LinkId, Machine, Tier, TopologyError, Vertex};
 
 /// The planes of a machine, one at least, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,27 @@ pub(crate) enum Leaves {
 }
 
 impl Clos {
+    pub(super) fn check(fabric: &Fabric) -> Result<(), TopologyError> {
+        let (tiers, ports, ratio) = (fabric.tiers, fabric.switch_ports, fabric.oversubscription);
+        if !matches!(tiers, 2 | 3) {
+            return Err(TopologyError::Tiers { tiers });
+        }
+        if ports == 0 || !ports.is_multiple_of(2) {
+            return Err(TopologyError::Ports { ports });
+        }
+        if !(ratio.is_finite() && ratio >= 1.0) {
+            return Err(TopologyError::Oversubscription { value: ratio.to_string() });
+        }
+        if ratio > f64::from(ports - 1) {
+            return Err(TopologyError::NoUplink { value: ratio.to_string(), ports, ratio_max: ports - 1 });
+        }
+        Ok(())
+    }
+
+    pub(super) fn full_size(fabric: &Fabric) -> Counts {
+        Counts::clos(fabric.switch_ports, fabric.tiers, fabric.leaf_ports()).times(fabric.planes)
+    }
+
     /// The planes of a checked machine whose nodes have NICs.
     pub(super) fn of(machine: &Machine, leaves: Leaves) -> Result<Self, TopologyError> {
         let (n_planes, n_nics) = (machine.fabric.planes, machine.node.nic.count);

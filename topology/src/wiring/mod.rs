@@ -1,11 +1,30 @@
 //! How the switches of the scale-out network are wired, one variant for each way, and what every wiring has.
+//!
+//! Outside this folder nobody knows what a wiring is made of: the builder, paths, counts, bills, surveys and drawings call the
+//! methods of [`Wiring`]. A new wiring, such as a torus, is a file beside `clos.rs` and an arm in each method here. It gives
+//!
+//! - what it needs of a machine ([`Wiring::check`]), and its size with no port left free ([`Fabric::full_size`]);
+//! - its switches and wires in the order in which they are numbered ([`Wiring::number`], [`Wiring::switches`], [`Wiring::wires`]),
+//!   and as counts without a graph ([`Wiring::counts`]). Switches that take NICs are leaves; all wires between switches are of one
+//!   rate and latency. A wire is two links, one after the other; where no end is farther from the devices, either may be first;
+//! - where each NIC is plugged in ([`Wiring::socket`], [`Wiring::switch_above`]). Two NICs of one plane always reach each other;
+//! - the equal ways between two sockets: how many there are ([`Wiring::n_ways`]), the links of one ([`Wiring::path`]), and the links
+//!   of all at once, each with the part of the message that it carries ([`Wiring::lanes`]). All ways between two sockets have as
+//!   many links, and a way by target or by hash is one of those that have a number;
+//! - the maximum flow between halves ([`Wiring::bisection`]) and the farthest pair ([`Wiring::farthest_node`]), which the tests
+//!   compare with searches of the graph;
+//! - the tiers of a picture ([`Wiring::tiers`]). A picture has lines between tiers alone: wires inside a tier are in DOT only.
+//!
+//! Files that it touches: `fabric.rs` (its [`FabricKind`], which holds what only it needs), this one, its own, `error.rs` (what it
+//! refuses), and for its word and keys `sim/scenario/src/machine.rs` and `scenarios/README.md`. Beside these its networks join the
+//! kinds of `tests/mod.rs`, over which all laws are tried.
 
 mod clos;
 
 use units::BytesPerSec;
 
 use self::clos::{Clos, Leaves};
-use crate::{Counts, FabricKind, LeafPorts, LinkId, Machine, TopologyError, Vertex};
+use crate::{Counts, Fabric, FabricKind, LeafPorts, LinkId, Machine, TopologyError, Vertex};
 
 /// More devices or wires than this are refused: their graph would not fit in an ordinary memory.
 const COUNT_MAX: u64 = 1 << 22;
@@ -59,8 +78,29 @@ pub(crate) struct WireRates {
     pub(crate) trunk: BytesPerSec,
 }
 
+impl Fabric {
+    /// The network with no port left free, all planes together; zero where there is no network. What is built for
+    /// a machine is smaller: see [`crate::Network::survey`].
+    #[must_use]
+    pub fn full_size(&self) -> Counts {
+        match self.kind {
+            FabricKind::FatTree | FabricKind::RailFatTree => Clos::full_size(self),
+            FabricKind::None => Counts::default(),
+        }
+    }
+}
+
 /// What is wired.
 impl Wiring {
+    /// What a machine must hold for its wiring alone; planes, rates and latencies are looked at elsewhere.
+    pub(crate) fn check(machine: &Machine) -> Result<(), TopologyError> {
+        match machine.fabric.kind {
+            FabricKind::FatTree | FabricKind::RailFatTree if machine.has_network() => Clos::check(&machine.fabric),
+            FabricKind::FatTree | FabricKind::RailFatTree => Ok(()),
+            FabricKind::None => check_none(&machine.fabric),
+        }
+    }
+
     /// The wiring of a checked machine; its vertices and links are counted from zero until [`Wiring::number`].
     pub(crate) fn of(machine: &Machine) -> Result<Self, TopologyError> {
         if machine.node.nic.count == 0 {
@@ -227,6 +267,13 @@ impl Wiring {
             Self::Clos(clos) => clos.tiers(),
         }
     }
+}
+
+fn check_none(fabric: &Fabric) -> Result<(), TopologyError> {
+    if fabric.oversubscription.to_bits() == 1.0_f64.to_bits() {
+        return Ok(());
+    }
+    Err(TopologyError::NoTiers { value: fabric.oversubscription.to_string() })
 }
 
 /// Refuses more parts than the graph holds.
