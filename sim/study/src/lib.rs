@@ -7,7 +7,7 @@
 //! ```
 //! use std::collections::BTreeMap;
 //!
-//! use study::{Answer, Criterion, InMemory, Manifest, Progress, Refusal, Results, Shard, Study, StudyError, Tunnel};
+//! use study::{Answer, Criterion, InMemory, Manifest, Refusal, Results, Shard, Study, StudyError, StudyProgress, Tunnel};
 //!
 //! /// A tunnel in which more links are always better.
 //! struct Formula(scenario::Library);
@@ -30,7 +30,7 @@
 //! let tunnel = Formula(scenario::Library::built_in());
 //! let manifest = Manifest::new(&study, &tunnel, "an example")?;
 //! let store = InMemory::default();
-//! study::run(&manifest, &tunnel, &store, Shard::WHOLE, false, &Progress::default())?;
+//! study::run(&manifest, &tunnel, &store, Shard::WHOLE, false, &StudyProgress::default())?;
 //! let answer = Answer::new(&manifest, &store)?;
 //! assert_eq!(answer.points[1].name, "links-2");
 //! assert!(answer.points[1].difference.as_ref().is_some_and(|difference| difference.share == -0.5));
@@ -41,7 +41,7 @@
 //!
 //! 1. [`Study`]: a file, with [`Proposal`]s by name or in place, sweeps (grid, list, range, Latin hypercube) and [`Together`].
 //! 2. [`Manifest`]: every point with the digest of its plan. Each [`Shard`] works it out alike.
-//! 3. [`run()`] puts what a shard holds through a [`Tunnel`] and keeps each [`FinishedPoint`] point in a [`Store`], under a key made of plan,
+//! 3. [`run()`] puts what a shard holds through a [`Tunnel`] and keeps each [`FinishedPoint`] in a [`Store`], under a key made of plan,
 //!    draws and build, so what is finished is never run again, and two shards never differ.
 //! 4. [`Answer`]: JSON; [`ResultTable`]: CSV and Parquet. Both are functions of manifest and store: not of jobs, shards or interruptions.
 //!
