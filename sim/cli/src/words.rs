@@ -7,7 +7,7 @@ use tunnel::ask::{Query, RunQuery};
 use crate::args::{Cli, Probe, Verb};
 use crate::exit::Failure;
 
-/// The question that a command of this program asks, which is written without the program's name.
+/// The query of a command line that is written without the name of this program.
 pub(crate) fn query(command: &str) -> Result<Query, TunnelError> {
     let words = shlex::split(command).ok_or_else(|| TunnelError::Words("a quote is not closed".to_owned()))?;
     let asked = ["windtunnel".to_owned()].into_iter().chain(words);

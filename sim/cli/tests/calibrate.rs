@@ -392,7 +392,7 @@ fn a_profile_is_written_whole_or_not_at_all() {
     assert!(!root.path().join("few.toml").exists() && !root.path().join("new.toml").exists());
 }
 
-/// The mock has no latency of a stream's own and its links are no slower than it says, so some durations end near zero: on its own
+/// The mock has no latency of a stream's own and its links are no slower than their rate, so some durations end near zero: on its own
 /// file, and on files of devices that it is not, there is a profile or a refusal, and never a fault.
 #[test]
 fn a_fit_on_any_file_of_a_device_gives_a_profile_or_a_way_out() {

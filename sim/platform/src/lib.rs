@@ -3,12 +3,12 @@
 //! ```
 //! use calibrate::CollectiveCall;
 //! use platform::{Placement, Platform};
-//! use scenario::{Library, load_cluster};
+//! use scenario::{Library, load_site};
 //! use topology::Routing;
 //! use units::Bytes;
 //! use workloads::op::Collective;
 //!
-//! let site = load_cluster("h800-2048-mpft", &["h800-sxm5".to_owned()], &[], &Library::built_in())?.site;
+//! let site = load_site("h800-2048-mpft", &["h800-sxm5".to_owned()], &[], &Library::built_in())?.site;
 //! let placement = Placement::new(&site.machine, site.machine.node.devices);
 //! let platform = Platform::new(&site.machine, &site.profile, placement, Routing::Adaptive)?;
 //! // Two nodes of eight: a ring leaves each node through eight NICs.

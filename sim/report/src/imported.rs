@@ -1,6 +1,7 @@
 //! What an imported graph came to, on one screen.
 
-use crate::format::{count, percent, seconds};
+use crate::format::{count, large, percent, seconds};
+use crate::shares::evidence;
 use crate::summary::{Common, ImportedRank, ImportedResult};
 use crate::table::{Column, Row, Table, ratio};
 
@@ -25,8 +26,18 @@ pub(crate) fn screen(common: &Common, result: &ImportedResult) -> String {
     if n_more > 0 {
         text += &format!("and {} ranks more; `--json` has them all\n", count(n_more as u64));
     }
+    text += &format!("\nevidence: {}, of nodes one after the other\n", evidence(&common.basis_shares));
+    if let Some(cost) = common.cost.run.filter(|_| common.cost.cluster_usd > 0.0) {
+        let [owned, rented] = [cost.owned_usd, cost.rental_usd].map(dollars);
+        text += &format!("cost of the machine for that time: {owned} owned, {rented} rented\n");
+    }
     common.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
     text
+}
+
+/// Jobs of microseconds cost next to nothing.
+fn dollars(usd: f64) -> String {
+    if usd < 0.01 { "less than a cent".to_owned() } else { format!("${}", large(usd)) }
 }
 
 fn table(ranks: &[ImportedRank]) -> Table {

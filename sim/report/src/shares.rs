@@ -29,6 +29,7 @@ fn grounds(basis: &str) -> &str {
         "published" => "published figures",
         "extrapolated" => "extrapolation",
         "assumed" => "assumptions",
+        "traced" => "durations in the trace",
         other => other,
     }
 }

@@ -163,6 +163,20 @@ pub struct Cost {
     /// Of a job that trains.
     #[serde(flatten)]
     pub training: Option<TrainingCost>,
+    /// Of a job that ends.
+    #[serde(flatten)]
+    pub run: Option<RunCost>,
+}
+
+/// What it costs to hold the machine while a job runs, in US dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct RunCost {
+    /// On a machine of one's own: its price over its lifetime, and electricity.
+    pub owned_usd: f64,
+    /// Of that, electricity.
+    pub electricity_usd: f64,
+    /// On rented devices.
+    pub rental_usd: f64,
 }
 
 /// What it costs to train on 1e12 tokens, in US dollars.
@@ -186,6 +200,9 @@ pub struct Energy {
     /// Energy of machine and building to train on 1e12 tokens, in MWh; none of a job that does not train.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mwh_per_trillion_tokens: Option<f64>,
+    /// Energy of machine and building while a job runs that ends, in MWh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mwh: Option<f64>,
 }
 
 /// Memory of one pipeline rank, in bytes.

@@ -353,7 +353,7 @@ mod tests {
             }),
             ..Cost::default()
         };
-        let energy = Energy { power_watts: 2.84e6, pue: 1.18, mwh_per_trillion_tokens: Some(267.5) };
+        let energy = Energy { power_watts: 2.84e6, pue: 1.18, mwh_per_trillion_tokens: Some(267.5), mwh: None };
         let text = terminal(&Summary { common: Common { cost, energy, ..summary().common }, ..summary() }, &[], false);
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
         let has = |name: &str, parts: &[&str]| {

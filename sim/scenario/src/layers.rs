@@ -106,11 +106,12 @@ pub(crate) fn read_model(
     builder.finish(stem(name), origin)
 }
 
-/// Reads a cluster and profiles, the latter named by arguments; none: the one named like its hardware.
+/// Reads a cluster and profiles, the latter named by arguments; none: the one named like its hardware. Of what a scenario may
+/// leave out, only the tables in `defaults` are there.
 pub(crate) fn read_cluster(
-    reference: &str,
-    profiles: &[String],
+    (reference, profiles): (&str, &[String]),
     sets: &[String],
+    defaults: &[&str],
     library: &Library,
 ) -> Result<(Layers, Vec<Diagnostic>), Vec<Diagnostic>> {
     let source = library.open(Kind::Cluster, reference, None).map_err(|absent| vec![absent])?;
@@ -119,7 +120,7 @@ pub(crate) fn read_cluster(
     builder.patches = patch::collect(&mut file, sets, &mut builder.mistakes);
     file.remove("about");
     builder.defaults();
-    builder.root.retain(|namespace, _| namespace == "cost");
+    builder.root.retain(|namespace, _| defaults.contains(&namespace.as_str()));
     builder.cluster(file);
     let hardware = builder.hardware.clone().unwrap_or_default();
     let mut used = DeviceNames { hardware: &hardware, profiles, implementations: &[] }.used();

@@ -61,7 +61,7 @@ pub use kind::Kind;
 pub use library::{Disk, Library, Sources, Text, stem};
 pub use load::{
     Leaf, Loaded, LoadedDevice, LoadedMachine, LoadedSite, load, load_cluster, load_device, load_hardware,
-    load_machine, load_model,
+    load_machine, load_model, load_site,
 };
 pub use origin::Origin;
 pub use print::{canonical_text, digest, digest_of, plan_toml};

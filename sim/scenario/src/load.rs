@@ -208,8 +208,32 @@ pub fn load_cluster(
     profiles: &[String],
     sets: &[String],
     library: &Library,
+) -> Result<LoadedDevice, Mistakes> {
+    let named = (reference, profiles);
+    let (layers, mistakes) = layers::read_cluster(named, sets, &[], library).map_err(Mistakes::new)?;
+    let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
+    let machine = machine::machine(&mut reader);
+    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
+    let namespaces = ["cluster", "gpu", "node", "fabric", "profile"];
+    let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;
+    let leaves = leaves(&layers.root, &namespaces, &decided);
+    // A missing estimate is a mistake, and with a mistake `finish` has returned.
+    let profile = profile.ok_or_else(Mistakes::default)?;
+    Ok(LoadedDevice { machine, profile, leaves })
+}
+
+/// As [`load_cluster`], with what is taken for granted about money: for jobs that are no scenario. `sets` may patch `cost.*` too.
+///
+/// # Errors
+/// As [`load_cluster`].
+pub fn load_site(
+    reference: &str,
+    profiles: &[String],
+    sets: &[String],
+    library: &Library,
 ) -> Result<LoadedSite, Mistakes> {
-    let (layers, mistakes) = layers::read_cluster(reference, profiles, sets, library).map_err(Mistakes::new)?;
+    let named = (reference, profiles);
+    let (layers, mistakes) = layers::read_cluster(named, sets, &["cost"], library).map_err(Mistakes::new)?;
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
     let machine = machine::machine(&mut reader);
     let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);

@@ -94,8 +94,7 @@ impl<'de> Visitor<'de> for GroupsVisitor {
 /// Files that cannot be read as a job, mistakes in the machine's files, a job that the machine cannot run.
 pub fn replay(query: &ReplayQuery, library: &Library) -> Result<Summary, TunnelError> {
     let graph = query.job.read()?;
-    let LoadedSite { site, cost, leaves } =
-        scenario::load_cluster(&query.cluster, &query.profiles, &query.sets, library)?;
+    let LoadedSite { site, cost, leaves } = scenario::load_site(&query.cluster, &query.profiles, &query.sets, library)?;
     let digest = scenario::digest_of(&leaves, &query.job.identity(query.routing));
     let job = Job::Imported(Box::new(Imported { graph, routing: query.routing }));
     // Every rank that a graph tells apart is simulated, and there are no intervals to keep.

@@ -13,7 +13,7 @@ use super::shown;
 use crate::exit::Failure;
 use crate::progress::{Extent, during};
 
-/// Fits the samples and writes the profile, whole or not at all; the text says what became of each family.
+/// Fits the samples and writes the profile, whole or not at all; the text has one line per family, fitted or left out.
 pub(super) fn fit(known: &Known, ground: Option<&Ground<'_>>, out: &Path, quiet: bool) -> Result<String, Failure> {
     if known.samples.is_empty() {
         return Err(Failure::absent("there is no sample to fit"));
@@ -71,7 +71,7 @@ fn partial(out: &Path) -> PathBuf {
     out.with_file_name(format!("{stem}.partial.toml"))
 }
 
-/// Loads what was written: a profile that cannot be used, or says something else than the fit, is our fault.
+/// Loads the profile that was written: one that cannot be used, or holds other values than the fit, is our fault.
 fn check(path: &Path, fit: &ProfileFit, ground: &Ground<'_>) -> Result<(), Failure> {
     let fault =
         |failure: Failure| Failure::Fault(anyhow::Error::msg(format!("the profile cannot be loaded: {failure:?}")));

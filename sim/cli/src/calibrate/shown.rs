@@ -1,4 +1,4 @@
-//! What a reader is told of a fit.
+//! A fit on the screen.
 
 use std::fmt::Write;
 use std::path::Path;

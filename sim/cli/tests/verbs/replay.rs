@@ -5,7 +5,7 @@ use std::path::Path;
 
 use workloads::import::chakra::wire::{self, Attribute, Value, WireNode};
 
-use crate::{json, number, refused, stdout};
+use crate::{assert_near, json, number, refused, stdout};
 
 const LAYOUT: &str = "HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 8 ep: 1 pp: 1 vpp: 1 ga: 1 all_gpus: 64 \
                       checkpoints: 0 checkpoint_initiates: 0";
@@ -90,4 +90,39 @@ fn a_group_that_stands_twice_is_refused() {
     let (code, said) = refused(&[&["replay", &files[0], &files[1], "--groups", text(&groups)][..], &MACHINE].concat());
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("`a` stands there twice") && said.contains("hint"), "{said}");
+}
+
+/// What a patch changes is read somewhere: money is of a job that runs, and no question on one collective has any.
+#[test]
+fn money_is_counted_where_it_is_asked_for_and_refused_elsewhere() {
+    let root = tempfile::tempdir().expect("a folder");
+    let file = trace(root.path(), 0, 1000, 0);
+    let job = |sets: &[&str]| json(&[&["replay", &file, "--ranks", "2", "--json"][..], &MACHINE, sets].concat());
+    let plain = job(&[]);
+    // 64 devices at 2 USD per hour, whether the two ranks use them or not.
+    let hours = number(&plain, "/makespan_seconds") / 3600.0;
+    assert_near("rented", 64.0 * 2.0 * hours, number(&plain, "/cost/rental_usd"));
+    let energy = number(&plain, "/energy/power_watts") * number(&plain, "/energy/pue") * hours;
+    assert_near("energy", energy / 1e6, number(&plain, "/energy/mwh"));
+    for (set, key) in [
+        ("cost.rental=4 USD/h", "/cost/rental_usd"),
+        ("cost.electricity=1 USD/kWh", "/cost/electricity_usd"),
+        ("cost.lifetime=100 d", "/cost/owned_usd"),
+        ("cost.pue=2", "/energy/mwh"),
+    ] {
+        let dearer = job(&["--set", set]);
+        assert!(number(&dearer, key) > number(&plain, key), "{set} moves {key}");
+        assert_ne!(dearer["digest"], plain["digest"], "{set}");
+    }
+    let collective = ["probe", "collective", "all-reduce", "--cluster", "h800-64-mpft", "--ranks", "16"];
+    let (code, said) = refused(&[&collective[..], &["--bytes", "1000", "--set", "cost.rental=4 USD/h"]].concat());
+    assert!(code == 2 && said.contains("cost.rental"), "{said}");
+}
+
+#[test]
+fn the_screen_has_what_the_time_rests_on() {
+    let root = tempfile::tempdir().expect("a folder");
+    let file = trace(root.path(), 0, 1000, 0);
+    let shown = stdout(&[&["replay", &file, "--ranks", "2"][..], &MACHINE].concat());
+    assert!(shown.contains("of the time rests on durations in the trace"), "{shown}");
 }

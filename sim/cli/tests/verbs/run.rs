@@ -230,3 +230,23 @@ fn what_hides_beside_chunks_is_said_to_cost_them_nothing() {
     assert!(notes("policy.data-parallel=hidden").contains("takes no port"));
     assert!(!notes("policy.data-parallel=waited").contains("takes no port"));
 }
+
+/// The README's one-line changes, digit by digit.
+#[test]
+fn the_one_liners_of_the_readme_save_what_it_has() {
+    let readme = include_str!("../../../../README.md");
+    let job = "deepseek-v3-2048";
+    let base = number(&json(&["run", job, "--json"]), "/step_seconds");
+    let rows: Vec<Vec<&str>> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `--set "))
+        .map(|row| row.split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() >= 5, "the README has its table: {rows:?}");
+    for row in rows {
+        let set = row[0].trim_end_matches('`').replace('"', "");
+        let step = number(&json(&["run", job, "--json", "--set", &set]), "/step_seconds");
+        let saved = 100.0 * (1.0 - step / base);
+        assert_eq!(row[1..3], [format!("{step:.2} s"), format!("{saved:.1} %")], "{set}");
+    }
+}

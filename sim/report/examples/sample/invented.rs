@@ -160,8 +160,9 @@ pub(crate) fn summary(timeline: &Timeline) -> Summary {
                 electricity_usd_per_trillion_tokens: 20_000.0,
                 rental_usd_per_trillion_tokens: 352_800.0,
             }),
+            run: None,
         },
-        energy: Energy { power_watts: 2.9e6, pue: 1.2, mwh_per_trillion_tokens: Some(300.0) },
+        energy: Energy { power_watts: 2.9e6, pue: 1.2, mwh_per_trillion_tokens: Some(300.0), mwh: None },
         notes: vec![
             "logits are computed in 4 pieces: in one, rank 15 would not fit".into(),
             "folded to one rank a stage with the slowest load of its group; unfolded differs by 0.03 %".into(),

@@ -3,7 +3,7 @@
 use calibrate::{Algorithm, CollectiveCall, Spread};
 use plan::{CollectiveAnswer, CollectiveQuestion, PlanError};
 use platform::{Placement, Platform};
-use scenario::{Library, LoadedDevice, LoadedSite};
+use scenario::{Library, LoadedDevice};
 use serde_json::{Value, json};
 use topology::Routing;
 use units::Bytes;
@@ -90,8 +90,7 @@ impl CollectiveQuery {
                 if (2..=n).contains(&n_ranks) { Ok(known) } else { Err(TunnelError::value("ranks", n_ranks, reason())) }
             }
             CollectivePlace::Cluster { cluster, profiles, sets } => {
-                let LoadedSite { site, leaves, .. } = scenario::load_cluster(cluster, profiles, sets, library)?;
-                let known = LoadedDevice { machine: site.machine, profile: site.profile, leaves };
+                let known = scenario::load_cluster(cluster, profiles, sets, library)?;
                 let n = known.machine.n_devices();
                 let reason = || format!("is not on a cluster of {n}: take 2 to {n}");
                 let fits = (2..=n).contains(&u64::from(n_ranks));

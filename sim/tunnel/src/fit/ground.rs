@@ -19,7 +19,7 @@ pub struct Ground<'a> {
     /// The prior, as it was named.
     pub prior: String,
     pub(super) device: Device,
-    /// What the prior says.
+    /// Estimates of the prior.
     pub(super) profile: Profile,
     /// The hardware as it was named.
     reference: String,

@@ -25,7 +25,7 @@ pub use self::text::table;
 const SPREAD_MAX: f64 = 3.0;
 /// What a run counts: a picosecond.
 const SECONDS_COUNTED: f64 = 1e-12;
-/// With fewer samples a free estimate a fit is said to rest on few.
+/// With fewer samples per free estimate, a note names the fit as one that rests on few.
 const N_FEW: usize = 4;
 
 /// A family that was fitted.
@@ -64,7 +64,7 @@ impl ProfileFit {
         text::profile(self, known, ground, out)
     }
 
-    /// Whether a profile that was written and read again says what the fit says.
+    /// Whether a profile that was written and read again holds the values of the fit.
     ///
     /// # Errors
     /// The first estimate that differs, which is a fault of the program.

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use calibrate::{Basis, Profile};
 use plan::{Evidence, Imported, Plan, PlanError, RankReplay, Replayed};
 use report::{Common, ImportedRank, ImportedResult, JobResult, Phase, Phases, SpanKind, Summary};
+use workloads::import::Work;
 
-use super::{expenses, rest};
+use super::expenses::{self, Held};
+use super::rest;
+use crate::fabric;
 
 /// What a node's time rests on where the graph holds it.
 const TRACED: &str = "traced";
@@ -32,7 +35,7 @@ pub fn imported(
         phases.0.iter().map(|phase| (phase.name.to_owned(), share(phase.seconds, makespan))).collect();
     let largest = phases.0.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let (basis_shares, basis) = bases(&replayed.evidence, &plan.site.profile);
-    let (cost, energy) = expenses::expenses(&plan.site.machine, &plan.cost, None)?;
+    let (cost, energy) = expenses::expenses(&plan.site.machine, &plan.cost, Held::Run(makespan))?;
     let result = ImportedResult {
         format: format.to_owned(),
         n_simulated: replayed.ranks.len() as u32,
@@ -55,10 +58,23 @@ pub fn imported(
         binding_shares,
         cost,
         energy,
-        notes: job.graph.notes.clone(),
+        notes: notes(plan, job),
         ..Common::default()
     };
     Ok(Summary { common, result: JobResult::Imported(result), ..Summary::default() })
+}
+
+/// What the files leave open, what a reader must know of the network, and what of it slows nobody.
+fn notes(plan: &Plan, Imported { graph, .. }: &Imported) -> Vec<String> {
+    let does = |is: fn(&Work) -> bool| graph.traces.iter().flat_map(|trace| &trace.nodes).any(|node| is(&node.work));
+    let both = does(|work| matches!(work, Work::Collective { .. })) && does(|work| matches!(work, Work::Send { .. }));
+    let spans_nodes = graph.n_ranks > plan.site.machine.node.devices;
+    let beside = (both && spans_nodes).then(|| {
+        "messages share the trunks between leaves with each other, collectives share them within the bound of their group: \
+         on a trunk the two do not slow each other"
+            .to_owned()
+    });
+    graph.notes.iter().cloned().chain(fabric::notes(&plan.site.machine)).chain(beside).collect()
 }
 
 const DEVICE: &str = "device";

@@ -20,6 +20,7 @@ pub use imported::imported;
 pub use ops::IN_PAIRS;
 pub use timeline::{Recorded, timeline};
 
+use expenses::Held;
 use shares::Shares;
 
 const SECONDS_A_DAY: f64 = 24.0 * SECONDS_AN_HOUR;
@@ -68,7 +69,8 @@ pub fn summary(run: &FinishedRun<'_>) -> Result<Summary, PlanError> {
     let shares = Shares::of(run, &phases);
     let rates = Rates::of(run);
     let memory = memory_rows(run.memory);
-    let (cost, energy) = expenses::expenses(&run.plan.site.machine, run.plan.cost, Some(rates.seconds_per_trillion))?;
+    let held = Held::Training(rates.seconds_per_trillion);
+    let (cost, energy) = expenses::expenses(&run.plan.site.machine, run.plan.cost, held)?;
     let common = Common {
         name: run.plan.name.to_owned(),
         digest: run.digest.to_owned(),

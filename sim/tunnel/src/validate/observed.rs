@@ -35,7 +35,7 @@ impl Observed {
             | Reply::Links(_)
             | Reply::Model(_)
             | Reply::Schedule(_)
-            | Reply::Accumulate(_) => Self { json: as_read(&json)?, run: None },
+            | Reply::Accumulate(_) => Self { json, run: None },
         })
     }
 
@@ -72,9 +72,4 @@ impl OfRun {
         let is_it = |row: &&OpRow| row.op.strip_suffix(IN_PAIRS) == Some(name) && row.pass == pass;
         self.ops.iter().find(is_it).ok_or_else(|| format!("no op `{reference}` ran in a pair"))
     }
-}
-
-/// As a reader of the printed JSON has it: the last digit of a number may be another. Validations that are kept were made so.
-fn as_read(json: &Value) -> Result<Value, TunnelError> {
-    serde_json::from_str(&json.to_string()).map_err(|error| TunnelError::Fault(error.to_string()))
 }
