@@ -26,7 +26,7 @@ pub(crate) fn screen(common: &Common, result: &ImportedResult) -> String {
     if n_more > 0 {
         text += &format!("and {} ranks more; `--json` has them all\n", count(n_more as u64));
     }
-    text += &format!("\nevidence: {}, of nodes one after the other\n", evidence(&common.basis_shares));
+    text += &format!("\nevidence: {} (times of all nodes added up)\n", evidence(&common.basis_shares));
     if let Some(cost) = common.cost.run.filter(|_| common.cost.cluster_usd > 0.0) {
         let [owned, rented] = [cost.owned_usd, cost.rental_usd].map(dollars);
         text += &format!("cost of the machine for that time: {owned} owned, {rented} rented\n");
