@@ -90,7 +90,7 @@ pub struct RunQuery {
     pub has_pairs: bool,
 }
 
-/// What the model has to say to a [`Query`].
+/// The answer to a [`Query`].
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// To [`Query::Run`].

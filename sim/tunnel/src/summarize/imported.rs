@@ -9,12 +9,11 @@ use workloads::import::Work;
 
 use super::expenses::{self, Held};
 use super::rest;
+use super::shares::SHARE_MIN;
 use crate::fabric;
 
 /// What a node's time rests on where the graph holds it.
 const TRACED: &str = "traced";
-/// A basis of less than this share of the time is not the weakest one.
-const SHARE_MIN: f64 = 0.01;
 
 /// The numbers of a graph that ran; `format` is the tool that wrote it.
 ///

@@ -16,7 +16,7 @@ use super::FinishedRun;
 use super::bounds::{Bounds, bounds};
 
 /// A basis with a smaller share does not decide how firm a result is.
-const SHARE_MIN: f64 = 0.01;
+pub(super) const SHARE_MIN: f64 = 0.01;
 
 /// Seconds of the mean rank's step by owner.
 #[derive(Debug)]
