@@ -88,10 +88,18 @@ mod tests {
     fn profile(measured: &Machine, here: &Machine) -> Profile {
         let departures = Departure::all((&measured.device, &measured.node), (&here.device, &here.node));
         let estimate = |key: EstimateKey| {
-            let spread = if key == EstimateKey::ElsewhereExponent { 0.0 } else { 0.1 };
+            let is_of_others = key.subject() == crate::Subject::Elsewhere;
+            let spread = if is_of_others { 0.0 } else { 0.1 };
             let (basis, source) = (Basis::Measured, "a test".to_owned());
-            let estimate =
-                Estimate { value: 0.15, spread, basis, implementation: None, source, departures: Vec::new() };
+            let estimate = Estimate {
+                value: 0.15,
+                spread,
+                basis,
+                implementation: None,
+                source,
+                stands_for: None,
+                departures: Vec::new(),
+            };
             (key, estimate.elsewhere(key, &departures))
         };
         let estimates: BTreeMap<_, _> = EstimateKey::ALL.iter().copied().map(estimate).collect();
@@ -172,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_ratio_of_the_device_lowers_all_and_no_other_lowers_a_kernel() {
-        for key in EstimateKey::ALL.iter().copied().filter(|key| *key != EstimateKey::ElsewhereExponent) {
+        for key in EstimateKey::ALL.iter().copied().filter(|key| key.subject() != crate::Subject::Elsewhere) {
             for machine_key in MachineKey::ALL.iter().copied() {
                 let (subject, is_ratio) = (key.subject(), machine_key.part() != MachinePart::Ability);
                 if is_ratio && machine_key.is_of_device() {

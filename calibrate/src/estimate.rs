@@ -16,9 +16,24 @@ pub struct Estimate {
     pub implementation: Option<String>,
     /// Where it is from, for people.
     pub source: String,
+    /// What nobody measured and it stands in for: a kernel, or whose kernels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stands_for: Option<String>,
     /// Values of the machine that are not those it was measured with; none where all that it depends on are.
     #[serde(skip)]
     pub departures: Vec<Departure>,
+}
+
+impl Estimate {
+    /// The estimate where it stands in for what nobody measured: assumed, with `spread` beside its own.
+    ///
+    /// A choice, which has no spread, stays as it is.
+    #[must_use]
+    pub fn standing_in(self, stands_for: String, spread: f64) -> Self {
+        let spread =
+            if self.spread > 0.0 && self.stands_for.is_none() { self.spread.hypot(spread) } else { self.spread };
+        Self { spread, basis: Basis::Assumed, stands_for: Some(stands_for), ..self }
+    }
 }
 
 /// How the value of a key is written in files.

@@ -188,11 +188,15 @@ fn traffic(question: &Question) -> (f64, f64) {
         }
         Question::TensorLoop { sms, .. } => (0.0, f64::from(*sms)),
         Question::Rmsnorm { tokens, dim } | Question::Rope { tokens, dim } => ((4 * tokens * dim) as f64, all),
+        Question::Rows { what, tokens, dim } => {
+            let [reads, writes] = what.widths().unwrap_or_default();
+            ((reads + writes) * (tokens * dim) as f64, all)
+        }
         Question::Swiglu { tokens, dim } => ((6 * tokens * dim) as f64, all),
         Question::Cast { tokens, dim } | Question::CastTransposed { tokens, dim } => ((3 * tokens * dim) as f64, all),
-        Question::Permute { tokens, dim, top_k } | Question::Unpermute { tokens, dim, top_k } => {
-            ((2 * tokens * dim * u64::from(1 + top_k)) as f64, all)
-        }
+        Question::Permute { tokens, dim, top_k }
+        | Question::Unpermute { tokens, dim, top_k }
+        | Question::IndexAdd { tokens, dim, top_k } => ((2 * tokens * dim * u64::from(1 + top_k)) as f64, all),
         _ => (0.0, all),
     }
 }

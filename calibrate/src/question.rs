@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use units::Bytes;
-use workloads::op::{Collective, Op, OpKind, Output, Pass, Precision, Stream};
+use workloads::kernel::StreamKernel as Stream;
+use workloads::op::{Collective, Op, OpKind, Output, Pass, Precision};
+use workloads::recipe::MemoryOp;
 use workloads::seen::Seen;
 
 /// One measurement: which kernel, on what sizes, on how many SMs.
@@ -234,6 +236,24 @@ pub enum Question {
         /// Of the operands.
         distribution: Distribution,
     },
+    /// `tokens x top-k` rows added to the `tokens` rows that an index names, BF16.
+    IndexAdd {
+        /// Rows added to.
+        tokens: u64,
+        /// Row width.
+        dim: u64,
+        /// Rows added to each.
+        top_k: u32,
+    },
+    /// Any other kernel over rows: `layer-norm`, `softmax`, `gelu`, ...; bytes per element by [`Stream::widths`].
+    Rows {
+        /// Which.
+        what: Stream,
+        /// Rows.
+        tokens: u64,
+        /// Row width.
+        dim: u64,
+    },
 }
 
 /// Which way attention is computed.
@@ -271,17 +291,36 @@ pub enum Distribution {
 }
 
 impl Question {
+    /// The op that a software stack may run as other kernels than the one measured, and its elements; none for a kernel that is a kernel of
+    /// any stack.
+    #[must_use]
+    pub fn memory_op(&self) -> Option<(MemoryOp, u64)> {
+        Some(match self {
+            Self::Rmsnorm { tokens, dim } => (MemoryOp::Norm, tokens * dim),
+            Self::Swiglu { tokens, dim } => (MemoryOp::SwiGlu, tokens * dim),
+            Self::Rope { tokens, dim } => (MemoryOp::Rope, tokens * dim),
+            Self::Cast { tokens, dim } => (MemoryOp::Cast, tokens * dim),
+            Self::CastTransposed { tokens, dim } => (MemoryOp::CastColumns, tokens * dim),
+            Self::Permute { tokens, dim, top_k } => (MemoryOp::Permute, tokens * dim * u64::from(*top_k)),
+            Self::Unpermute { tokens, dim, top_k } => (MemoryOp::Unpermute, tokens * dim * u64::from(*top_k)),
+            Self::Rows { what: Stream::Softmax, tokens, dim } => (MemoryOp::Softmax, tokens * dim),
+            Self::Rows { what: Stream::Gelu, tokens, dim } => (MemoryOp::Gelu, tokens * dim),
+            Self::Rows { what: Stream::Dropout, tokens, dim } => (MemoryOp::Dropout, tokens * dim),
+            _ => return None,
+        })
+    }
+
     /// The op it measures and the SMs left to it (`sms_all` where the question leaves them open); `None` where it is no op of
     /// one device.
     #[must_use]
     pub fn op(&self, sms_all: u32) -> Option<(Op, u32)> {
         let rows = |tokens: u64, dim: u64| Bytes::new(tokens as f64 * dim as f64);
-        let stream = |what, reads: Bytes, writes: Bytes| (OpKind::Stream { what, reads, writes }, sms_all);
+        let stream = |what, reads: Bytes, writes: Bytes| (OpKind::Stream { kernel: what, reads, writes }, sms_all);
         let size = |bytes: u64| Bytes::new(bytes as f64);
         let (kind, sms) = match self {
             Self::Copy { bytes, sms } => (stream(Stream::Copy, size(*bytes), size(*bytes)).0, *sms),
-            Self::Read { bytes, sms } => (stream(Stream::Copy, size(*bytes), Bytes::ZERO).0, *sms),
-            Self::Write { bytes, sms } => (stream(Stream::Copy, Bytes::ZERO, size(*bytes)).0, *sms),
+            Self::Read { bytes, sms } => (stream(Stream::Read, size(*bytes), Bytes::ZERO).0, *sms),
+            Self::Write { bytes, sms } => (stream(Stream::Write, Bytes::ZERO, size(*bytes)).0, *sms),
             Self::Gemm { m, n, k, dtype, sms } => {
                 let (precision, output) = (*dtype, Output::Bf16);
                 (OpKind::Gemm { m: *m, n: *n, k: *k, precision, output }, *sms)
@@ -321,6 +360,15 @@ impl Question {
             Self::Unpermute { tokens, dim, top_k } => {
                 let sums = rows(*tokens, *dim) * 2.0;
                 stream(Stream::Unpermute, sums * f64::from(*top_k), sums)
+            }
+            Self::IndexAdd { tokens, dim, top_k } => {
+                let sums = rows(*tokens, *dim) * 2.0;
+                stream(Stream::IndexAdd, sums * f64::from(*top_k) + sums, sums)
+            }
+            Self::Rows { what, tokens, dim } => {
+                let elements = rows(*tokens, *dim);
+                let [reads, writes] = what.widths()?;
+                stream(*what, elements * reads, elements * writes)
             }
             Self::PromotedGemm { .. }
             | Self::TensorLoop { .. }

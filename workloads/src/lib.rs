@@ -2,7 +2,8 @@
 //!
 //! ```
 //! use workloads::op::LinearPrecision;
-//! use workloads::step::{self, AttentionKernel, Casting, LayerKind, Load, Recompute, Shape};
+//! use workloads::recipe::Recipe;
+//! use workloads::step::{self, AttentionKernel, Casting, Gradients, LayerKind, Load, Recompute, Shape};
 //!
 //! let config = r#"{ "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336,
 //!     "vocab_size": 128256, "num_attention_heads": 32, "num_key_value_heads": 8 }"#;
@@ -12,6 +13,7 @@
 //!     forward_left: false, recompute: Recompute::default(), keep_fp8: false, dispatch_fp8: true, casting: Casting::Kernel, transposed_reads: false,
 //!     logit_pieces: 1,
 //!     sequence_parallel: true, attention: AttentionKernel::Fused, dropout: false,
+//!     gradients: Gradients::Fp32, accumulates: true, recipe: Recipe::default(),
 //! };
 //! assert!(shape.check(&model).is_empty());
 //! let passes = step::mlp(&model, &shape, LayerKind::Dense, &Load::default());
@@ -37,10 +39,12 @@
 
 pub mod hf;
 pub mod import;
+pub mod kernel;
 pub mod memory;
 pub mod model;
 pub mod op;
 pub mod parallel;
+pub mod recipe;
 pub mod schedule;
 pub mod seen;
 pub mod step;

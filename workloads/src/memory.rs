@@ -2,7 +2,7 @@
 //!
 //! A rank holds stages ([`Held`]) with so many chunks in flight each, as the schedule says. Weights are BF16 (2 bytes a
 //! parameter); where linear layers run in FP8 theirs are two FP8 copies, one a layout, beside the BF16 ones or in their
-//! place; gradients FP32 (4); master weights FP32 (4) and moments (4 or 8), sharded over replicas (ZeRO-1). Activations are
+//! place; gradients FP32 (4) or BF16 (2); master weights FP32 (4), where there are any, and moments (4 or 8), sharded over replicas (ZeRO-1). Activations are
 //! what [`kept()`] lists, times chunks in flight. Source of the formats and of what is recomputed: arXiv:2412.19437
 //! sections 3.2.3 and 3.3.3.
 //!
@@ -20,9 +20,7 @@ pub use kept::kept;
 
 use crate::model::Model;
 use crate::parallel::{Parallelism, Stage};
-use crate::step::{Load, Moments, Shape, held_params, point_to_point, update, weight_copy_width};
-
-const FP32: f64 = 4.0;
+use crate::step::{Load, OptimizerState, Shape, held_params, point_to_point, update, weight_copy_width};
 
 /// Some bytes and what they are for.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,8 +57,8 @@ pub struct FootprintInput<'a> {
     /// cast layer by layer after the update, through a buffer of one layer that lies in the (then free) activations.
     /// Nothing to say where linear layers are BF16.
     pub keep_bf16_weights: bool,
-    /// How the optimizer keeps its moments.
-    pub moments: Moments,
+    /// What the optimizer keeps.
+    pub optimizer: OptimizerState,
     /// Bytes that belong to no tensor: driver context, rings and registered buffers of the communication libraries.
     pub reserved: Bytes,
 }
@@ -101,13 +99,13 @@ fn states(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
     let linear = params.linear as f64;
     let copies = if job.shape.fp8() { 2.0 * weight_copy_width(job.shape.linear) } else { 0.0 };
     let weights = if job.shape.fp8() && !job.keep_bf16_weights { all - linear } else { all };
-    let update = update(job.model, job.parallel, job.shape.linear, job.moments, &stages, job.copies);
+    let update = update(job.model, job.parallel, job.shape, job.optimizer, &stages, job.copies);
     let shard: u64 = update.classes.iter().map(|class| class.shard()).sum();
     vec![
         item("weights", 2.0 * weights),
         item("FP8 weights", copies * linear),
-        item("gradients", 4.0 * all),
-        item("optimizer", (FP32 + job.moments.width()) * shard as f64),
+        item("gradients", job.shape.gradients.width() * all),
+        item("optimizer", job.optimizer.width() * shard as f64),
     ]
 }
 

@@ -2,6 +2,8 @@
 
 use units::{Bytes, Flops};
 
+use crate::kernel::StreamKernel;
+use crate::recipe::MemoryOp;
 use crate::seen::Seen;
 
 /// One mathematical operation of one rank.
@@ -185,8 +187,8 @@ pub enum OpKind {
     },
     /// Bound by memory: reads and writes each byte once, with some arithmetic outside the tensor cores.
     Stream {
-        /// Which mathematics it is.
-        what: Stream,
+        /// Which kind of kernel it is.
+        kernel: StreamKernel,
         /// Bytes read.
         reads: Bytes,
         /// Bytes written.
@@ -202,43 +204,6 @@ pub enum OpKind {
         /// an all-reduce, the message of a send.
         bytes: Bytes,
     },
-}
-
-/// The memory-bound mathematics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stream {
-    /// Root-mean-square norm.
-    Norm,
-    /// Rotary position and the copies around it.
-    Rope,
-    /// Gated activation.
-    SwiGlu,
-    /// Activation without a gate.
-    Gelu,
-    /// Scale, causal mask and softmax of attention scores.
-    Softmax,
-    /// Dropout, or its gradient.
-    Dropout,
-    /// To FP8 with one scale per 1x128 tile; also stores the 128x1 transpose where the weight gradient needs it.
-    Cast,
-    /// Reading an FP8 tensor back, transposing and casting it anew with 128x1 tiles.
-    CastTranspose,
-    /// Tokens into expert-major order.
-    Permute,
-    /// Expert outputs weighted and summed per token.
-    Unpermute,
-    /// Adding to the residual stream.
-    Residual,
-    /// Top-k choice and its bookkeeping.
-    Gate,
-    /// Rows of a table.
-    Embedding,
-    /// Softmax and cross-entropy over the vocabulary.
-    CrossEntropy,
-    /// Optimizer update.
-    Update,
-    /// Anything else that only copies or adds.
-    Copy,
 }
 
 /// An axis of the parallel layout.
@@ -289,7 +254,33 @@ impl Collective {
     }
 }
 
+/// What a kernel spends its time on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Category {
+    /// Norms, casts, copies: what memory bounds.
+    MemoryBound,
+    /// The core of attention, with the kernels before and after it.
+    Attention,
+    /// Matrix products.
+    Products,
+    /// Collectives.
+    Collectives,
+}
+
 impl Op {
+    /// What its kernel spends its time on.
+    #[must_use]
+    pub fn category(&self) -> Category {
+        let around_core = [MemoryOp::CoreBefore, MemoryOp::CoreAfter].map(MemoryOp::name);
+        match self.kind {
+            OpKind::Gemm { .. } | OpKind::GroupedGemm { .. } => Category::Products,
+            OpKind::Attention { .. } => Category::Attention,
+            OpKind::Stream { .. } if around_core.contains(&self.name) => Category::Attention,
+            OpKind::Stream { .. } => Category::MemoryBound,
+            OpKind::Collective { .. } => Category::Collectives,
+        }
+    }
+
     /// An op whose operands are read in their own format.
     #[must_use]
     pub fn new(name: &'static str, pass: Pass, kind: OpKind) -> Self {

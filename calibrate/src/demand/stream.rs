@@ -1,6 +1,6 @@
 //! Kernels bound by memory.
 //!
-//! On all SMs a kernel reaches `F` of the memory peak (`stream.KIND.peak-fraction`, by its mix of reads and writes). On `n` SMs that
+//! On all SMs a kernel reaches `F` of the memory peak (`stream.KIND.peak-fraction`). On `n` SMs that
 //! each keep `r` bytes a second in flight (`memory.rate-per-sm`) it takes longer, by how `g` falls:
 //!
 //! `B g(N) / (F peak g(n))` seconds, `g(n) = ((n r)^-p + peak^-p)^(-1/p)`:
@@ -10,16 +10,13 @@
 //! to all SMs and taken for every kernel. Breaks for data that stays in L2.
 
 use units::{Bytes, BytesPerSec, Seconds};
-use workloads::op::Stream;
 
 use super::{Asked, Estimator};
 use crate::{EstimateKey, StreamKernel, StreamTerm as Term};
 
 impl Estimator<'_> {
-    pub(super) fn stream(&self, what: Stream, reads: Bytes, writes: Bytes, sms: u32) -> Asked {
-        let kernel = StreamKernel::of(what, reads, writes);
+    pub(super) fn stream(&self, kernel: StreamKernel, memory: Bytes, sms: u32) -> Asked {
         let [fraction, latency] = [Term::Fraction, Term::Latency].map(|term| EstimateKey::Stream(kernel, term));
-        let memory = reads + writes;
         let on_all = memory / (self.device.memory_rate() * self.profile.value(fraction));
         let slower = self.bend(sms) / self.bend(self.device.sms);
         let shortest = on_all * slower;

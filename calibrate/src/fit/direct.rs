@@ -33,6 +33,7 @@ pub(super) fn memory_together(samples: &[Sample], device: &Device) -> Option<Fit
         basis: Basis::Measured,
         implementation: None,
         source: format!("the highest rate of large reads and writes on {}", sample.machine),
+        stands_for: None,
         departures: Vec::new(),
     };
     Some(Fitted {
@@ -78,6 +79,7 @@ pub(super) fn promotion(samples: &[Sample], device: &Device) -> Option<Fitted> {
             exposed.len(),
             sample.machine
         ),
+        stands_for: None,
         departures: Vec::new(),
     };
     let source = "of the hardware that was measured".to_owned();
@@ -100,6 +102,7 @@ pub(super) fn launch(samples: &[Sample]) -> Option<Fitted> {
         basis: Basis::Measured,
         implementation: None,
         source: format!("an empty kernel, {what}, on {}", host.machine),
+        stands_for: None,
         departures: Vec::new(),
     };
     let round_trip = *host.reading.extras.get("round-trip-seconds")?;
@@ -130,7 +133,7 @@ pub(super) fn copies(samples: &[Sample]) -> Option<Fitted> {
         let (value, spread) = middle(&rates)?;
         let source = format!("{} copies to a peer by {how}, on few SMs, on {}", rates.len(), first.machine);
         let (basis, departures) = (Basis::Measured, Vec::new());
-        Some(Estimate { value, spread, basis, implementation: None, source, departures })
+        Some(Estimate { value, spread, basis, implementation: None, source, stands_for: None, departures })
     };
     let loads = rates_per_sm(samples, stored).and_then(|rates| estimate(rates, "loads and stores"));
     let bulk = rates_per_sm(samples, bulk).and_then(|rates| estimate(rates, "bulk copies"));
@@ -187,6 +190,7 @@ pub(super) fn contention(samples: &[Sample], device: &Device, profile: &Profile)
         basis: Basis::Measured,
         implementation: None,
         source: format!("{} products beside copies on {}", rates.len(), first.machine),
+        stands_for: None,
         departures: Vec::new(),
     };
     Some(Fitted {

@@ -122,6 +122,7 @@ fn summary(family: &Family, samples: &[&Sample], device: &Device, profile: &Prof
                 basis: Basis::Measured,
                 implementation: Some(implementation.clone()),
                 source,
+                stands_for: None,
                 departures: Vec::new(),
             },
         )
@@ -239,6 +240,8 @@ impl Of {
             Question::CastTransposed { .. } => Self::Stream(StreamKernel::CastTranspose),
             Question::Permute { .. } => Self::Stream(StreamKernel::Permute),
             Question::Unpermute { .. } => Self::Stream(StreamKernel::Unpermute),
+            Question::IndexAdd { .. } => Self::Stream(StreamKernel::IndexAdd),
+            Question::Rows { what, .. } => Self::Stream(*what),
             Question::Gemm { dtype, .. } => Self::Gemm(*dtype),
             Question::Attention { direction, .. } => Self::Attention(*direction),
             Question::Collective { what, sms: None, ranks: 2, .. } => Self::Collective(*what),

@@ -145,6 +145,12 @@ pub(crate) fn prepare(gpu: &Gpu, question: &Question) -> Result<Box<dyn Call>, B
                 "attention is timed by `calibrate/import/sdpa.py` and imported".into(),
             ));
         }
+        Question::IndexAdd { .. } | Question::Rows { .. } => {
+            return Err(BenchError::Unsupported(format!(
+                "`{}` is timed by `calibrate/import/torch_kernels.py` and imported",
+                kind(question)
+            )));
+        }
         other => return Err(BenchError::Unsupported(format!("`{}` is no call of one GPU", kind(other)))),
     };
     gpu.once(&kind(question), || call.verify(gpu))?;

@@ -49,6 +49,8 @@ pub(crate) fn n_gpus(question: &Question) -> usize {
         | Question::CastTransposed { .. }
         | Question::Permute { .. }
         | Question::Unpermute { .. }
+        | Question::IndexAdd { .. }
+        | Question::Rows { .. }
         | Question::Launch
         | Question::GraphLaunch
         | Question::Accumulate { .. } => 1,

@@ -54,6 +54,8 @@ const KERNELS: &[(&str, &[(&str, Kind)])] = &[
     ("cast-transposed", &[("tokens", Count), ("dim", Count)]),
     ("permute", &[("tokens", Count), ("dim", Count), ("top-k", Count)]),
     ("unpermute", &[("tokens", Count), ("dim", Count), ("top-k", Count)]),
+    ("index-add", &[("tokens", Count), ("dim", Count), ("top-k", Count)]),
+    ("rows", &[("what", Word), ("tokens", Count), ("dim", Count)]),
     ("launch", &[]),
     ("graph-launch", &[]),
     ("peer-copy", &[("bytes", Count), ("sms", Count)]),

@@ -220,6 +220,8 @@ estimate_keys! {
     HostFraction = "host.pcie-fraction", Fraction, Host;
     /// Standard deviation of the power of a rate, clock or count by which an estimate is off on a machine that has another of it than the one it was measured on.
     ElsewhereExponent = "elsewhere.exponent", Count, Elsewhere;
+    /// Standard deviation of the logarithm of the factor by which an estimate is off where it stands in for a kernel that nobody measured.
+    StandInSpread = "elsewhere.stand-in", Count, Elsewhere;
 }
 
 impl EstimateKey {

@@ -1,7 +1,6 @@
 //! Terms of a kernel that memory bounds, which every kernel measured has a value of.
 
-use units::Bytes;
-use workloads::op::Stream;
+pub use workloads::kernel::StreamKernel;
 
 use super::{Terms, terms};
 use crate::subject::Subject;
@@ -15,106 +14,74 @@ terms! {
     Latency = "latency", Seconds;
 }
 
-/// Kernels that memory bounds, as they are measured: other mathematics goes by the mix of its reads and writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StreamKernel {
-    /// As many bytes read as written.
-    Copy,
-    /// Bytes read alone.
-    Read,
-    /// Bytes written alone.
-    Write,
-    /// Root-mean-square norm.
-    Norm,
-    /// Rotary position.
-    Rope,
-    /// Gated activation.
-    SwiGlu,
-    /// Cast to FP8.
-    Cast,
-    /// Cast to FP8 with its transpose.
-    CastTranspose,
-    /// Tokens into the order of experts.
-    Permute,
-    /// Outputs of experts summed per token.
-    Unpermute,
-}
-
-impl StreamKernel {
-    /// Every kernel, in the order of files.
-    pub const ALL: &'static [Self] = &[
-        Self::Copy,
-        Self::Read,
-        Self::Write,
-        Self::Norm,
-        Self::Rope,
-        Self::SwiGlu,
-        Self::Cast,
-        Self::CastTranspose,
-        Self::Permute,
-        Self::Unpermute,
-    ];
-
-    /// The kernel that stands for some mathematics.
-    #[must_use]
-    pub fn of(what: Stream, reads: Bytes, writes: Bytes) -> Self {
-        match what {
-            Stream::Norm => Self::Norm,
-            Stream::Rope => Self::Rope,
-            Stream::SwiGlu => Self::SwiGlu,
-            Stream::Cast => Self::Cast,
-            Stream::CastTranspose => Self::CastTranspose,
-            Stream::Permute => Self::Permute,
-            Stream::Unpermute => Self::Unpermute,
-            Stream::Gelu
-            | Stream::Softmax
-            | Stream::Dropout
-            | Stream::Residual
-            | Stream::Gate
-            | Stream::Embedding
-            | Stream::CrossEntropy
-            | Stream::Update
-            | Stream::Copy => match (reads > Bytes::ZERO, writes > Bytes::ZERO) {
-                (true, false) => Self::Read,
-                (false, true) => Self::Write,
-                (true, true) | (false, false) => Self::Copy,
-            },
-        }
-    }
-
-    /// Its name in files, and in a sentence.
-    const fn names(self) -> [&'static str; 2] {
-        match self {
-            Self::Copy => ["copy", "a copy"],
-            Self::Read => ["read", "reading"],
-            Self::Write => ["write", "writing"],
-            Self::Norm => ["norm", "a norm"],
-            Self::Rope => ["rope", "a rotary embedding"],
-            Self::SwiGlu => ["swiglu", "SwiGLU"],
-            Self::Cast => ["cast", "a cast to FP8"],
-            Self::CastTranspose => ["cast-transpose", "a cast to FP8 with transpose"],
-            Self::Permute => ["permute", "a permutation"],
-            Self::Unpermute => ["unpermute", "a weighted sum over permuted rows"],
-        }
-    }
-}
-
 impl Terms<StreamTerm> for StreamKernel {
     fn name(self, term: StreamTerm) -> String {
-        format!("stream.{}.{}", self.names()[0], term.leaf())
+        format!("stream.{}.{}", StreamKernel::name(self), term.leaf())
     }
 
     fn subject(self, _: StreamTerm) -> Subject {
         match self {
             Self::Norm => Subject::Norm,
             Self::Cast | Self::CastTranspose => Subject::Casts,
-            Self::Copy | Self::Read | Self::Write | Self::Rope | Self::SwiGlu | Self::Permute | Self::Unpermute => {
-                Subject::Memory
-            }
+            Self::Copy
+            | Self::Read
+            | Self::Write
+            | Self::Elementwise
+            | Self::Strided
+            | Self::Reduce
+            | Self::NormGradient
+            | Self::LayerNorm
+            | Self::LayerNormGradient
+            | Self::Softmax
+            | Self::SoftmaxGradient
+            | Self::LogSoftmax
+            | Self::LogSoftmaxGradient
+            | Self::Gelu
+            | Self::SwiGlu
+            | Self::Dropout
+            | Self::Rope
+            | Self::Transpose
+            | Self::Permute
+            | Self::Unpermute
+            | Self::IndexAdd
+            | Self::TopK
+            | Self::Adam => Subject::Memory,
         }
     }
 
     fn doc(self, term: StreamTerm) -> String {
-        term.meaning().replace("{it}", self.names()[1])
+        term.meaning().replace("{it}", phrase(self))
+    }
+}
+
+/// How a kernel is called in a sentence.
+const fn phrase(kernel: StreamKernel) -> &'static str {
+    match kernel {
+        StreamKernel::Copy => "a copy",
+        StreamKernel::Read => "reading",
+        StreamKernel::Write => "writing",
+        StreamKernel::Elementwise => "an op on each element",
+        StreamKernel::Strided => "an op on each element of rows apart",
+        StreamKernel::Reduce => "a sum over each row",
+        StreamKernel::Norm => "a norm",
+        StreamKernel::NormGradient => "the gradient of a norm",
+        StreamKernel::LayerNorm => "a layer norm",
+        StreamKernel::LayerNormGradient => "the gradient of a layer norm",
+        StreamKernel::Softmax => "a softmax",
+        StreamKernel::SoftmaxGradient => "the gradient of a softmax",
+        StreamKernel::LogSoftmax => "the logarithm of a softmax",
+        StreamKernel::LogSoftmaxGradient => "the gradient of the logarithm of a softmax",
+        StreamKernel::Gelu => "GELU",
+        StreamKernel::SwiGlu => "SwiGLU",
+        StreamKernel::Dropout => "dropout",
+        StreamKernel::Rope => "a rotary embedding",
+        StreamKernel::Cast => "a cast to FP8",
+        StreamKernel::CastTranspose => "a cast to FP8 with transpose",
+        StreamKernel::Transpose => "a transpose",
+        StreamKernel::Permute => "a permutation",
+        StreamKernel::Unpermute => "a weighted sum over permuted rows",
+        StreamKernel::IndexAdd => "an addition of rows by index",
+        StreamKernel::TopK => "a choice of the largest of each row",
+        StreamKernel::Adam => "an optimizer update",
     }
 }

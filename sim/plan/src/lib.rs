@@ -62,8 +62,8 @@ pub use cost::{CostTerms, JobCost};
 pub use error::PlanError;
 pub use execute::{
     Address, Beside, Call, CallId, CallPart, ChunkSpan, Commands, Event, ExchangeTotal, Gang, GangId, GangsOutcome,
-    Keep, Lane, Next, OpTotal, Outcome, PooledPorts, Ports, Progress, Ran, RankTotals, Routines, Sequencer, StreamSpan,
-    Tabulated, run, run_gangs,
+    Keep, Lane, Next, OpTotal, Outcome, OverlappedTotals, PooledPorts, Ports, Progress, Ran, RankTotals, Routines,
+    Sequencer, StreamSpan, Tabulated, run, run_gangs,
 };
 pub use kernel::{CollectiveAlone, TimeAlone, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};

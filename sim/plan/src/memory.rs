@@ -29,7 +29,7 @@ pub fn memory(plan: TrainPlan<'_>, pool: Option<&PicksPool>) -> Result<Vec<RankM
         load: &load,
         copies: schedule.n_weight_copies(),
         keep_bf16_weights: plan.job.policy.keep_bf16_weights,
-        moments: plan.job.policy.moments,
+        optimizer: plan.job.policy.optimizer,
         reserved: plan.job.policy.reserved,
     };
     let capacity = plan.site.machine.device.memory_capacity();

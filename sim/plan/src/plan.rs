@@ -8,8 +8,9 @@ use workloads::import::Graph;
 use workloads::model::Model;
 use workloads::op::LinearPrecision;
 use workloads::parallel::Parallelism;
+use workloads::recipe::Recipe;
 use workloads::schedule::Schedule;
-use workloads::step::{AttentionKernel, Moments, Recompute};
+use workloads::step::{AttentionKernel, Gradients, OptimizerState, Recompute};
 use workloads::traffic::TrafficSpec;
 
 use crate::{CostTerms, PlanError};
@@ -64,6 +65,10 @@ pub struct Train {
     pub precision: LinearPrecision,
     /// What we choose.
     pub policy: Policies,
+    /// The name of its software stack (`use.framework`); for people, as what it decides is in `recipe`, `policy` and the estimates.
+    pub framework: String,
+    /// Which kernels the software stack runs (`framework.*`).
+    pub recipe: Recipe,
     /// How tokens pick experts; unused for a dense model.
     pub traffic: TrafficSpec,
 }
@@ -199,8 +204,10 @@ pub struct Policies {
     pub sequence_parallel: bool,
     /// Whether there is dropout (`policy.dropout`).
     pub dropout: bool,
-    /// How the optimizer keeps its moments (`policy.moments`): `bf16` or `fp32`.
-    pub moments: Moments,
+    /// What gradients of weights are summed in (`policy.gradients`): `fp32` or `bf16`.
+    pub gradients: Gradients,
+    /// What the optimizer keeps (`policy.moments`, `policy.master-weights`).
+    pub optimizer: OptimizerState,
     /// How activations are kept (`policy.keep-activations`): `fp8` or `bf16`.
     pub keep: KeepActivations,
     /// Whether the BF16 weights of FP8 layers stay beside their FP8 copies (`policy.keep-bf16-weights`).

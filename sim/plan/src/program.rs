@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::Resources;
 use platform::{ExchangeTemplate, Kernel, Leg, Message, RankResources};
 use topology::Network;
-use workloads::op::Pass;
+use workloads::op::{Category, Pass};
 use workloads::schedule::{Chunk, Slot};
 use workloads::traffic::PicksPool;
 
@@ -84,6 +84,8 @@ pub struct OpName {
 pub struct OpKernel {
     /// Index of its name.
     pub op: u16,
+    /// What it spends its time on.
+    pub category: Category,
     /// Whether its size follows the load.
     pub loaded: bool,
     /// What it costs.

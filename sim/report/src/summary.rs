@@ -125,6 +125,9 @@ pub struct StepResult {
     pub mfu: Counted,
     /// GPU-hours to train on 1e12 tokens, devices of the machine that hold no rank included.
     pub gpu_hours_per_trillion_tokens: f64,
+    /// Seconds of one layer of experts in an overlapped pair, forward and backward, on the middle pipeline rank, by what kernels do; empty of
+    /// a job without such pairs.
+    pub categories: Vec<CategoryRow>,
     /// Mean time of a rank in chunks during which only communication runs or is waited for.
     pub exposed_communication_seconds: f64,
     /// Mean time of a rank's dispatches and combines from its arrival to the last rank's arrival; of a folded run an
@@ -138,6 +141,15 @@ pub struct StepResult {
     pub sampling_error: f64,
     /// Share of the step by which a better machine may make it longer; a smaller difference between two steps is undecided.
     pub scheduling_anomaly: f64,
+}
+
+/// Time of kernels of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CategoryRow {
+    /// What they do.
+    pub name: String,
+    /// Seconds.
+    pub seconds: f64,
 }
 
 /// A figure with attention counted under the causal mask and in full.

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::origin::Origin;
-use crate::tree::{Node, Table, Value, list, nearest};
+use crate::tree::{Node, Table, Value, get, list, nearest};
 
 /// The key of a family that says whose kernels its estimates are of.
 pub(crate) const IMPLEMENTATION: &str = "implementation";
@@ -48,10 +48,36 @@ pub(crate) fn only(file: &Table, implementation: &str) -> Table {
     kept
 }
 
-/// Whether an implementation is the one asked for: by its whole name, or by that of its library without the version.
-fn is_of(own: &str, asked: &str) -> bool {
-    let library = own.split_whitespace().next().unwrap_or(own);
-    own == asked || library.eq_ignore_ascii_case(asked)
+/// Whose kernels the framework runs: families of estimates, each with an implementation; of one family an earlier goes first.
+pub(crate) fn preferred(root: &Table) -> Vec<(String, String)> {
+    let Some(Node { value: Value::Table(table), .. }) = get(root, "framework.implementations") else {
+        return Vec::new();
+    };
+    let names = |node: &Node| match &node.value {
+        Value::String(name) => vec![name.clone()],
+        Value::Array(items) => items.iter().map(|item| item.value.clone()).filter_map(text).collect(),
+        _ => Vec::new(),
+    };
+    table.iter().flat_map(|(family, node)| names(node).into_iter().map(move |name| (family.clone(), name))).collect()
+}
+
+fn text(value: Value) -> Option<String> {
+    if let Value::String(text) = value { Some(text) } else { None }
+}
+
+/// A profile's estimates of one family alone.
+pub(crate) fn below(file: &Table, family: &str) -> Table {
+    let Some(Node { value: Value::Table(profile), .. }) = file.get("profile") else { return Table::new() };
+    let kept: Table = profile.get(family).map(|node| (family.to_owned(), node.clone())).into_iter().collect();
+    file.get("profile")
+        .map(|node| ("profile".to_owned(), Node { value: Value::Table(kept), ..node.clone() }))
+        .into_iter()
+        .collect()
+}
+
+/// Whether an implementation is the one asked for: by its whole name, or by one of its words, as a library without its version.
+pub(crate) fn is_of(own: &str, asked: &str) -> bool {
+    own == asked || own.split_whitespace().any(|word| word.eq_ignore_ascii_case(asked))
 }
 
 /// The implementation that a table is of.

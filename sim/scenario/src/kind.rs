@@ -15,6 +15,8 @@ pub enum Kind {
     Model,
     /// Estimates: `profiles`.
     Profile,
+    /// A software stack: which kernels it runs, whose they are, what it decides: `frameworks`.
+    Framework,
     /// Values of keys that a scenario may leave out: `defaults`.
     Defaults,
     /// Facts to compare with: `published`.
@@ -28,13 +30,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Scenario,
         Self::Cluster,
         Self::Hardware,
         Self::Fabric,
         Self::Model,
         Self::Profile,
+        Self::Framework,
         Self::Defaults,
         Self::Published,
         Self::Study,
@@ -52,6 +55,7 @@ impl Kind {
             Self::Fabric => "fabrics",
             Self::Model => "models",
             Self::Profile => "profiles",
+            Self::Framework => "frameworks",
             Self::Defaults => "defaults",
             Self::Published => "published",
             Self::Study => "studies",
@@ -70,6 +74,7 @@ impl Kind {
             Self::Fabric => "fabric",
             Self::Model => "model",
             Self::Profile => "profile",
+            Self::Framework => "framework",
             Self::Defaults => "set of defaults",
             Self::Published => "set of published facts",
             Self::Study => "study",

@@ -24,7 +24,25 @@ pub(crate) struct Layers {
     pub(crate) profiles: Origin,
     /// In what the machine departs from those that estimates were measured on.
     pub(crate) departures: Departures,
+    /// Implementations that the user prefers to those of the framework.
+    pub(crate) implementations: Vec<String>,
 }
+
+/// What a scenario file may hold.
+const SCENARIO: [&str; 12] = [
+    "framework",
+    "parallel",
+    "job",
+    "policy",
+    "traffic",
+    "cost",
+    "cluster",
+    "gpu",
+    "node",
+    "fabric",
+    "model",
+    "profile",
+];
 
 struct Builder<'a> {
     library: &'a Library,
@@ -73,6 +91,11 @@ pub(crate) fn read_device(
     let mut used = names.used();
     patch::apply_to_use(&mut used, &builder.patches);
     builder.used.extend(used.clone());
+    if names.framework.is_some() {
+        builder.defaults();
+        builder.framework(&used);
+    }
+    builder.root.retain(|namespace, _| namespace == "framework");
     builder.machine_parts(&used);
     builder.profiles(&used);
     let file = used.get("hardware").map(|node| node.origin.clone());
@@ -123,7 +146,7 @@ pub(crate) fn read_cluster(
     builder.root.retain(|namespace, _| defaults.contains(&namespace.as_str()));
     builder.cluster(file);
     let hardware = builder.hardware.clone().unwrap_or_default();
-    let mut used = DeviceNames { hardware: &hardware, profiles, implementations: &[] }.used();
+    let mut used = DeviceNames { hardware: &hardware, profiles, implementations: &[], framework: None }.used();
     used.remove("hardware");
     patch::apply_to_use(&mut used, &builder.patches);
     builder.used.extend(used.clone());
@@ -138,6 +161,8 @@ pub(crate) struct DeviceNames<'a> {
     /// None: the profile named like the hardware.
     pub(crate) profiles: &'a [String],
     pub(crate) implementations: &'a [String],
+    /// None: kernels as they were measured.
+    pub(crate) framework: Option<&'a str>,
 }
 
 impl DeviceNames<'_> {
@@ -153,7 +178,8 @@ impl DeviceNames<'_> {
         let profiles = if self.profiles.is_empty() { named_like } else { list("profile", self.profiles) };
         let implementations = list("implementation", self.implementations);
         let used = [("profiles", profiles), ("implementations", implementations), ("hardware", hardware.clone())];
-        used.map(|(name, node)| (name.to_owned(), node)).into()
+        let framework = self.framework.map(|name| ("framework", argument("framework", name)));
+        used.into_iter().chain(framework).map(|(name, node)| (name.to_owned(), node)).collect()
     }
 }
 
@@ -191,6 +217,8 @@ impl<'a> Builder<'a> {
         }
         let Builder { mut root, used, patches, machines, mut mistakes, .. } = self;
         let profiles = used.get("profiles").map_or_else(|| file.clone(), |node| node.origin.clone());
+        let preferred = references(&used, "implementations", "use.implementations", "names", &mut Vec::new());
+        let implementations = preferred.into_iter().map(|(name, _)| name).collect();
         let node = Node { value: Value::Table(used), origin: file.clone(), key: 0..0 };
         root.insert("use".to_owned(), node);
         let named_by = Machines::named_by(&mut root);
@@ -198,7 +226,7 @@ impl<'a> Builder<'a> {
         root.remove("use");
         let patched = patches.iter().map(Patch::key).collect();
         let departures = machines.departures(&mut root, &named_by, &patched, &mut mistakes);
-        Ok((Layers { name, root, file, profiles, departures }, mistakes))
+        Ok((Layers { name, root, file, profiles, departures, implementations }, mistakes))
     }
 
     fn defaults(&mut self) {
@@ -223,11 +251,10 @@ impl<'a> Builder<'a> {
 
     fn scenario(&mut self, mut file: Table) {
         self.defaults();
-        let used = self.take_use(&mut file);
-        let namespaces =
-            ["parallel", "job", "policy", "traffic", "cost", "cluster", "gpu", "node", "fabric", "model", "profile"];
-        self.keep_only(Kind::Scenario, &mut file, &namespaces);
+        let used = self.take_scenario_use(&mut file);
+        self.keep_only(Kind::Scenario, &mut file, &SCENARIO);
         self.refuse_both(&file, &used);
+        self.framework(&used);
         self.lay(file);
         if let Some((name, origin)) = reference(&used, "cluster", &mut self.mistakes)
             && let Some(file) = self.open(Kind::Cluster, &name, &origin)
@@ -241,6 +268,27 @@ impl<'a> Builder<'a> {
         self.profiles(&used);
     }
 
+    /// The references of a scenario over those of the defaults. A scenario that writes its `framework` out needs no reference to one.
+    fn take_scenario_use(&mut self, file: &mut Table) -> Table {
+        let mut used = take_table(&mut self.root, "use", &mut self.mistakes);
+        if file.contains_key("framework") {
+            used.remove("framework");
+        }
+        used.append(&mut take_table(file, "use", &mut self.mistakes));
+        self.patch_use(used)
+    }
+
+    /// A software stack: what it decides, over the defaults and under the scenario; its name.
+    fn framework(&mut self, used: &Table) {
+        let Some((name, origin)) = reference(used, "framework", &mut self.mistakes) else { return };
+        let Some(mut file) = self.open(Kind::Framework, &name, &origin) else { return };
+        self.keep_only(Kind::Framework, &mut file, &["framework", "policy", "parallel"]);
+        self.lay(file);
+        let name = Node { value: Value::String(stem(&name)), origin: origin.clone(), key: 0..0 };
+        let named = Node { value: Value::Table([("name".to_owned(), name)].into()), origin, key: 0..0 };
+        self.lay([("framework".to_owned(), named)].into());
+    }
+
     fn cluster(&mut self, mut file: Table) {
         let used = self.take_use(&mut file);
         self.keep_only(Kind::Cluster, &mut file, &["cluster", "gpu", "node", "fabric"]);
@@ -251,7 +299,11 @@ impl<'a> Builder<'a> {
 
     /// The references of a file, patched: `use.*` must be known before the files are.
     fn take_use(&mut self, file: &mut Table) -> Table {
-        let mut used = take_table(file, "use", &mut self.mistakes);
+        let used = take_table(file, "use", &mut self.mistakes);
+        self.patch_use(used)
+    }
+
+    fn patch_use(&mut self, mut used: Table) -> Table {
         patch::apply_to_use(&mut used, &self.patches);
         self.refuse_rest(&used);
         self.used.extend(used.clone());
@@ -292,7 +344,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Estimates of the profiles in order, all before the profiles they are based on. The first that holds an estimate gives
-    /// it, but for implementations that `use.implementations` prefers: of these an earlier one goes first.
+    /// it, but for implementations that `use.implementations` prefers, of which an earlier one goes first, and after them those of
+    /// the framework.
     fn profiles(&mut self, used: &Table) {
         self.machines.keep_own(&self.root);
         let mut chain = Vec::new();
@@ -315,6 +368,10 @@ impl<'a> Builder<'a> {
                 self.mistakes.push(families::no_implementation(&name, &origin, &files));
             }
             of_name.into_iter().for_each(|file| families::lay_under(&mut self.root, file));
+        }
+        for (family, name) in families::preferred(&self.root) {
+            let of_family = files.iter().map(|file| families::only(&families::below(file, &family), &name));
+            of_family.collect::<Vec<_>>().into_iter().for_each(|file| families::lay_under(&mut self.root, file));
         }
         files.into_iter().for_each(|file| families::lay_under(&mut self.root, file));
         let opened = self.library.open(Kind::Defaults, "profile", None);
@@ -387,6 +444,7 @@ impl<'a> Builder<'a> {
             ("fabric", &["fabric"]),
             ("model", &["model"]),
             ("profiles", &["profile"]),
+            ("framework", &["framework"]),
         ];
         for (giver, namespaces) in givers {
             for name in namespaces.iter().filter(|_| used.contains_key(giver)) {
@@ -404,7 +462,7 @@ impl<'a> Builder<'a> {
     }
 
     fn refuse_rest(&mut self, used: &Table) {
-        let known = ["cluster", "hardware", "fabric", "model", "profiles", "implementations"];
+        let known = ["cluster", "hardware", "fabric", "model", "profiles", "implementations", "framework"];
         for (name, node) in used.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
             self.mistakes.push(
                 Diagnostic::error(format!("`use.{name}` is no reference"))

@@ -143,6 +143,10 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &P
         sequence_parallel: policy.sequence_parallel,
         attention: policy.attention,
         dropout: policy.dropout,
+        gradients: policy.gradients,
+        // Which kernels run divides nothing.
+        accumulates: true,
+        recipe: workloads::recipe::Recipe::default(),
     };
     for error in shape.check(model) {
         let key = match &error {

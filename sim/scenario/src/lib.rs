@@ -36,6 +36,7 @@ mod diagnostic;
 pub mod disk;
 mod elsewhere;
 mod families;
+mod framework;
 mod hugging_face;
 mod job;
 mod kind;
@@ -60,7 +61,7 @@ pub use diagnostic::{Diagnostic, Mistakes, Severity};
 pub use kind::Kind;
 pub use library::{Disk, Library, Sources, Text, stem};
 pub use load::{
-    Leaf, Loaded, LoadedDevice, LoadedMachine, LoadedSite, load, load_cluster, load_device, load_hardware,
+    Leaf, Loaded, LoadedDevice, LoadedMachine, LoadedSite, Software, load, load_cluster, load_device, load_hardware,
     load_machine, load_model, load_site,
 };
 pub use origin::Origin;

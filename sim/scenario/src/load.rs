@@ -6,9 +6,11 @@ use calibrate::Profile;
 use plan::{CostTerms, Job, Plan, Site, Train};
 use topology::Machine;
 use workloads::model::Model;
+use workloads::recipe::Recipe;
 
 use crate::cost;
 use crate::diagnostic::Mistakes;
+use crate::framework::{self, Framework, KernelsOf};
 use crate::job::{self, JobKeys};
 use crate::kind::Kind;
 use crate::layers::{self, DeviceNames};
@@ -23,8 +25,20 @@ use crate::reader::{Decided, Reader, each_leaf};
 use crate::tree::Table;
 
 /// Every namespace of a scenario, in the order of `plan.toml`.
-const NAMESPACES: [&str; 11] =
-    ["cluster", "gpu", "node", "fabric", "model", "parallel", "job", "policy", "traffic", "cost", "profile"];
+const NAMESPACES: [&str; 12] = [
+    "cluster",
+    "gpu",
+    "node",
+    "fabric",
+    "model",
+    "framework",
+    "parallel",
+    "job",
+    "policy",
+    "traffic",
+    "cost",
+    "profile",
+];
 
 /// A scenario that became a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +69,8 @@ pub struct LoadedDevice {
     pub machine: Machine,
     /// Every estimate.
     pub profile: Profile,
+    /// Which kernels the software stack runs; each op as one where none is named.
+    pub recipe: Recipe,
     /// Every value that went in, by dotted key.
     pub leaves: Vec<Leaf>,
 }
@@ -96,11 +112,13 @@ impl Leaf {
         self.key.rsplit_once('.').map_or(self.key.as_str(), |(_, name)| name)
     }
 
-    /// Whether the value is for people only: two plans that differ in nothing else are the same plan.
+    /// Whether the value is for people only, or is seen in others: two plans that differ in nothing else are the same plan. Whose kernels a
+    /// framework runs is seen in the bases of the estimates.
     #[must_use]
     pub fn is_label(&self) -> bool {
         let labels = [".source", ".implementation"];
-        self.key == "model.name"
+        ["model.name", "framework.name"].contains(&self.key.as_str())
+            || self.key.starts_with("framework.implementations.")
             || (self.key.starts_with("profile.") && labels.iter().any(|label| self.key.ends_with(label)))
     }
 }
@@ -122,14 +140,16 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);
     let traffic = job::traffic(&mut reader, &model);
     let cost = cost::terms(&mut reader);
-    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
+    let Framework { name: framework, recipe, kernels_of } = framework::framework(&mut reader, layers.implementations);
+    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures, &kernels_of);
     let decided = reader.finish(&NAMESPACES).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &NAMESPACES, &decided);
     let origins = leaves.iter().map(|leaf| (leaf.key.clone(), leaf.origin.clone())).collect();
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
     let JobKeys { sequence, global_batch, micro_batch, precision } = job;
-    let train = Train { model, parallel, sequence, global_batch, micro_batch, precision, policy, traffic };
+    let train =
+        Train { model, parallel, sequence, global_batch, micro_batch, precision, framework, recipe, policy, traffic };
     let (site, job) = (Site { machine, profile }, Job::Train(Box::new(train)));
     Ok(Loaded { plan: Plan { name: layers.name, site, job, simulation, cost }, leaves, origins })
 }
@@ -148,6 +168,15 @@ pub fn load_machine(reference: &str, sets: &[String], library: &Library) -> Resu
     Ok(LoadedMachine { name: layers.name, machine, leaves })
 }
 
+/// Whose kernels run on a device that is loaded alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Software<'a> {
+    /// Families of these go before all others.
+    pub implementations: &'a [String],
+    /// The software stack; none: kernels as they were measured.
+    pub framework: Option<&'a str>,
+}
+
 /// Loads hardware and profiles without a cluster or a job. Each is a preset name or a path; an earlier profile goes before a
 /// later one, and without any the profile named like the hardware is taken. Families of an earlier one of `implementations`
 /// go before all others. `sets` may patch `gpu.*`, `node.*` and `profile.*`.
@@ -157,21 +186,24 @@ pub fn load_machine(reference: &str, sets: &[String], library: &Library) -> Resu
 pub fn load_device(
     hardware: &str,
     profiles: &[String],
-    implementations: &[String],
+    software: Software<'_>,
     sets: &[String],
     library: &Library,
 ) -> Result<LoadedDevice, Mistakes> {
-    let names = DeviceNames { hardware, profiles, implementations };
+    let Software { implementations, framework } = software;
+    let names = DeviceNames { hardware, profiles, implementations, framework };
     let (layers, mistakes) = layers::read_device(names, sets, library).map_err(Mistakes::new)?;
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
     let machine = machine::one_node(&mut reader);
-    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
-    let namespaces = ["gpu", "node", "profile"];
+    let stack =
+        framework.map(|_| framework::framework(&mut reader, layers.implementations.clone())).unwrap_or_default();
+    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures, &stack.kernels_of);
+    let namespaces = ["gpu", "node", "framework", "profile"];
     let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &namespaces, &decided);
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
-    Ok(LoadedDevice { machine, profile, leaves })
+    Ok(LoadedDevice { machine, profile, recipe: stack.recipe, leaves })
 }
 
 /// Loads one node of some hardware, without what is known of its kernels. `sets` may patch `gpu.*` and `node.*`.
@@ -213,13 +245,13 @@ pub fn load_cluster(
     let (layers, mistakes) = layers::read_cluster(named, sets, &[], library).map_err(Mistakes::new)?;
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
     let machine = machine::machine(&mut reader);
-    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
+    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures, &KernelsOf::default());
     let namespaces = ["cluster", "gpu", "node", "fabric", "profile"];
     let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &namespaces, &decided);
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
-    Ok(LoadedDevice { machine, profile, leaves })
+    Ok(LoadedDevice { machine, profile, recipe: Recipe::default(), leaves })
 }
 
 /// As [`load_cluster`], with what is taken for granted about money: for jobs that are no scenario. `sets` may patch `cost.*` too.
@@ -236,7 +268,7 @@ pub fn load_site(
     let (layers, mistakes) = layers::read_cluster(named, sets, &["cost"], library).map_err(Mistakes::new)?;
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
     let machine = machine::machine(&mut reader);
-    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures);
+    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures, &KernelsOf::default());
     let cost = cost::terms(&mut reader);
     let namespaces = ["cluster", "gpu", "node", "fabric", "profile", "cost"];
     let decided = reader.finish(&namespaces).map_err(Mistakes::new)?;

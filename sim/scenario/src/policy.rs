@@ -9,7 +9,7 @@ use topology::{CommEngine, Device, Machine, Routing};
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
-use workloads::step::{AttentionKernel, Moments, Recompute};
+use workloads::step::{AttentionKernel, Gradients, Moments, OptimizerState, Recompute};
 
 use crate::reader::{Reader, WordOr};
 
@@ -50,7 +50,11 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
             .choice("policy.attention", &[("fused", AttentionKernel::Fused), ("unfused", AttentionKernel::Unfused)]),
         sequence_parallel: reader.flag("policy.sequence-parallel"),
         dropout: reader.flag("policy.dropout"),
-        moments: reader.choice("policy.moments", &[("bf16", Moments::Bf16), ("fp32", Moments::Fp32)]),
+        gradients: reader.choice("policy.gradients", &[("fp32", Gradients::Fp32), ("bf16", Gradients::Bf16)]),
+        optimizer: OptimizerState {
+            moments: reader.choice("policy.moments", &[("bf16", Moments::Bf16), ("fp32", Moments::Fp32)]),
+            master_weights: reader.choice("policy.master-weights", &[("fp32", true), ("none", false)]),
+        },
         keep: reader
             .choice("policy.keep-activations", &[("fp8", KeepActivations::Fp8), ("bf16", KeepActivations::Bf16)]),
         keep_bf16_weights: reader.flag("policy.keep-bf16-weights"),

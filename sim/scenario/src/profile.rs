@@ -8,6 +8,7 @@ use units::{BytesPerSec, Seconds};
 use crate::diagnostic::Diagnostic;
 use crate::elsewhere::{Departures, MEASURED_WITH};
 use crate::families::IMPLEMENTATION;
+use crate::framework::KernelsOf;
 use crate::origin::Origin;
 use crate::reader::Reader;
 use crate::tree::list;
@@ -18,7 +19,15 @@ const SPREAD_MAX: f64 = 3.0;
 const N_SHOWN: usize = 4;
 
 /// Every estimate, as the machine's `departures` leave it; `None` while a mistake stands.
-pub(crate) fn profile(reader: &mut Reader<'_>, named: &Origin, departures: &Departures) -> Option<Profile> {
+///
+/// A kernel that nobody measured has the estimates of the one that is like it, and a family that is not of the kernels that the framework runs
+/// stands in for them: both are assumed, and spread wider.
+pub(crate) fn profile(
+    reader: &mut Reader<'_>,
+    named: &Origin,
+    departures: &Departures,
+    kernels_of: &KernelsOf,
+) -> Option<Profile> {
     let mut estimates = BTreeMap::new();
     let mut missing = Vec::new();
     for key in EstimateKey::ALL.iter().copied() {
@@ -31,13 +40,45 @@ pub(crate) fn profile(reader: &mut Reader<'_>, named: &Origin, departures: &Depa
                 reader.decide(&basis, format!("\"{}\"", estimate.basis));
             }
             estimates.insert(key, estimate);
+        } else if is_nowhere(reader, key) {
+            reader.expect(&name);
         } else {
             reader.expect(&name);
             missing.push(name);
         }
     }
     refuse_missing(reader, &missing, named);
+    stand_in(reader, &mut estimates, kernels_of);
     Profile::new(estimates).ok()
+}
+
+/// Whether no profile has anything of a kernel that another one may stand in for.
+fn is_nowhere(reader: &Reader<'_>, key: EstimateKey) -> bool {
+    let EstimateKey::Stream(kernel, _) = key else { return false };
+    kernel.like().is_some() && !reader.has(&format!("profile.stream.{}", kernel.name()))
+}
+
+/// Estimates of kernels that the framework runs and nobody measured.
+fn stand_in(reader: &mut Reader<'_>, estimates: &mut BTreeMap<EstimateKey, Estimate>, kernels_of: &KernelsOf) {
+    let Some(spread) = estimates.get(&EstimateKey::StandInSpread).map(|estimate| estimate.value) else { return };
+    for (key, estimate) in estimates.iter_mut() {
+        let Some(own) = estimate.implementation.clone() else { continue };
+        if let Some(asked) = kernels_of.asked(key.name()).filter(|_| !kernels_of.holds(key.name(), &own)) {
+            *estimate = estimate.clone().standing_in(asked.join(" or "), spread);
+            reader.decide(&format!("profile.{}.basis", key.name()), format!("\"{}\"", estimate.basis));
+        }
+    }
+    for key in EstimateKey::ALL.iter().copied() {
+        let EstimateKey::Stream(kernel, term) = key else { continue };
+        let mut like = kernel.like();
+        while let Some(near) = like.filter(|_| !estimates.contains_key(&key)) {
+            if let Some(estimate) = estimates.get(&EstimateKey::Stream(near, term)) {
+                let estimate = estimate.clone().standing_in(kernel.name().to_owned(), spread);
+                estimates.insert(key, estimate);
+            }
+            like = near.like();
+        }
+    }
 }
 
 /// One mistake for each family that is taken whole and is not, one for all other estimates that are nowhere.
@@ -96,6 +137,7 @@ fn estimate(reader: &mut Reader<'_>, key: EstimateKey, name: &str) -> Estimate {
         spread: reader.number(&format!("{name}.spread"), 0.0..=SPREAD_MAX),
         basis: reader.choice(&format!("{name}.basis"), &bases),
         source: reader.text(&format!("{name}.source")),
+        stands_for: None,
         departures: Vec::new(),
     }
 }

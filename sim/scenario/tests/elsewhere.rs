@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use calibrate::{Basis, EstimateKey, MachineKey, MachinePart, Profile};
 use memory::Memory;
-use scenario::{Kind, Leaf, Library, Loaded, load, load_device, plan_toml};
+use scenario::{Kind, Leaf, Library, Loaded, Software, load, load_device, plan_toml};
 
 /// A job on the machine that its profile was measured on.
 const MEASURED: &str = "llama-3.1-8b-8";
@@ -143,8 +143,8 @@ fn equal_values_are_one_machine_by_any_name_and_other_values_another_by_the_same
     ];
     let bases_on = |hardware: &str, library: &Library| {
         let profiles = ["h100-sxm5".to_owned()];
-        let loaded =
-            load_device(hardware, &profiles, &[], &[], library).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let loaded = load_device(hardware, &profiles, Software::default(), &[], library)
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"));
         bases(&loaded.profile)
     };
     let library = Memory::library(&[], &files);
@@ -179,7 +179,7 @@ fn hardware_that_no_library_has_is_known_by_the_file_in_use_or_not_at_all() {
     let library = Memory::library(&["lib"], &files);
     let basis = |profile: &str, sets: &[&str]| {
         let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-        let loaded = load_device("parts/mine.toml", &[profile.to_owned()], &[], &sets, &library);
+        let loaded = load_device("parts/mine.toml", &[profile.to_owned()], Software::default(), &sets, &library);
         loaded.unwrap_or_else(|mistakes| panic!("{mistakes}")).profile.get(EstimateKey::MemoryFraction).basis
     };
     assert_eq!(basis("mine", &[]), Basis::Measured);

@@ -4,7 +4,7 @@ mod memory;
 
 use calibrate::{Basis, Dimension, EstimateKey};
 use memory::Memory;
-use scenario::{Library, LoadedDevice, load_device};
+use scenario::{Library, LoadedDevice, Software, load_device};
 
 const FAMILY: &str = "gemm.bf16";
 
@@ -61,12 +61,24 @@ fn strings(texts: &[&str]) -> Vec<String> {
 }
 
 fn load(library: &Library, profiles: &[&str], implementations: &[&str]) -> LoadedDevice {
-    let loaded = load_device("h800-sxm5", &strings(profiles), &strings(implementations), &[], library);
+    let loaded = load_device(
+        "h800-sxm5",
+        &strings(profiles),
+        Software { implementations: &strings(implementations), framework: None },
+        &[],
+        library,
+    );
     loaded.unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 fn refused(library: &Library, profiles: &[&str], implementations: &[&str]) -> String {
-    let loaded = load_device("h800-sxm5", &strings(profiles), &strings(implementations), &[], library);
+    let loaded = load_device(
+        "h800-sxm5",
+        &strings(profiles),
+        Software { implementations: &strings(implementations), framework: None },
+        &[],
+        library,
+    );
     loaded.expect_err("it should be refused").to_string()
 }
 
@@ -192,13 +204,14 @@ fn a_device_has_the_profile_named_like_it_and_may_be_patched() {
     let hardware = include_str!("../../../scenarios/hardware/h800-sxm5.toml");
     let files = [("parts/mine.toml", hardware), ("lib/profiles/mine.toml", &profile("named alike", "", &[]))];
     let library = Memory::library(&["lib"], &files);
-    let load = |sets: &[&str]| load_device("parts/mine.toml", &[], &[], &strings(sets), &library);
+    let load = |sets: &[&str]| load_device("parts/mine.toml", &[], Software::default(), &strings(sets), &library);
     let loaded = load(&["gpu.sms=66", "profile.kernel.latency.value=9 us"]).expect("a device");
     assert_eq!((loaded.machine.n_nodes, loaded.machine.device.sms), (1, 66));
     assert_eq!(source(&loaded, lone()), "named alike");
     assert!((loaded.profile.value(EstimateKey::KernelLatency) - 9e-6).abs() < 1e-12);
     let text = load(&["gpu.smz=66", "policy.schedule=1f1b"]).expect_err("no such keys").to_string();
     assert!(text.contains("did you mean `gpu.sms`?") && text.contains("no key `policy.schedule`"), "{text}");
-    let text = load_device("h800-sxm", &[], &[], &[], &library).expect_err("no such hardware").to_string();
+    let text =
+        load_device("h800-sxm", &[], Software::default(), &[], &library).expect_err("no such hardware").to_string();
     assert!(text.contains("did you mean `h800-sxm5`?") && text.contains("--> --hardware:1:1"), "{text}");
 }

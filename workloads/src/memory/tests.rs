@@ -7,7 +7,8 @@ use crate::fixtures::{deepseek_v3, llama_405b};
 use crate::model::LayerKind;
 use crate::op::LinearPrecision;
 use crate::parallel::{default_stages, stage_layers};
-use crate::step::{AttentionKernel, Casting, Moments, Recompute};
+use crate::recipe::Recipe;
+use crate::step::{AttentionKernel, Casting, Gradients, Moments, Recompute};
 
 fn published() -> Shape {
     Shape {
@@ -27,6 +28,9 @@ fn published() -> Shape {
         sequence_parallel: true,
         attention: AttentionKernel::Fused,
         dropout: false,
+        gradients: Gradients::Fp32,
+        accumulates: true,
+        recipe: Recipe::default(),
     }
 }
 
@@ -52,7 +56,7 @@ fn with_bf16_weights(shape: &Shape, rank: u32, keep_bf16_weights: bool) -> Footp
         load: &load,
         copies: 2,
         keep_bf16_weights,
-        moments: Moments::Bf16,
+        optimizer: OptimizerState { moments: Moments::Bf16, master_weights: true },
         reserved,
     };
     footprint(&job, &held)

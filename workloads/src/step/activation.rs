@@ -3,7 +3,8 @@
 use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use crate::model::Activation;
-use crate::op::{Pass, Stream};
+use crate::op::Pass;
+use crate::recipe::MemoryOp;
 
 /// The activation over `elements` of output, with the cast of the output and the kept copy of the input.
 pub(super) fn activate(tape: &mut Tape<'_>, activation: Activation, name: &'static str, elements: u64) {
@@ -16,7 +17,7 @@ pub(super) fn activate(tape: &mut Tape<'_>, activation: Activation, name: &'stat
         (true, false) if shape.recompute.swiglu || shape.recompute.full => shape.fp8_width(),
         (true, false) => shape.fp8_width() + BF16,
     };
-    tape.stream(Pass::Forward, name, stream(activation), elements, [inputs * BF16, writes]);
+    tape.stream(Pass::Forward, name, op(activation), elements, [inputs * BF16, writes]);
 }
 
 /// Its output once more for the weight gradient of `down`, with 128x1 tiles.
@@ -26,7 +27,7 @@ pub(super) fn activate_again(tape: &mut Tape<'_>, activation: Activation, name: 
     if shape.pieces_again().swiglu {
         let reads = activation.inputs() as f64 * shape.kept_width();
         let writes = if shape.fp8() { shape.fp8_width() } else { BF16 };
-        tape.stream(Pass::Recompute, name, stream(activation), elements, [reads, writes]);
+        tape.stream(Pass::Recompute, name, again(activation), elements, [reads, writes]);
     } else if shape.keep_fp8 {
         tape.transpose(down.names[1], elements);
     } else {
@@ -38,15 +39,31 @@ pub(super) fn activate_again(tape: &mut Tape<'_>, activation: Activation, name: 
 pub(super) fn activation_gradient(tape: &mut Tape<'_>, activation: Activation, name: &'static str, elements: u64) {
     let shape = tape.shape;
     let inputs = activation.inputs() as f64;
-    let copies = if shape.transposed_reads { 1.0 } else { 2.0 };
-    let writes = inputs * if shape.fp8() { copies * shape.fp8_width() } else { BF16 };
-    let widths = [inputs * shape.kept_width() + BF16, writes];
-    tape.stream(Pass::InputGradient, name, stream(activation), elements, widths);
+    let widths = |copies: f64| {
+        let writes = if shape.fp8() { copies * shape.fp8_width() } else { BF16 };
+        [inputs * shape.kept_width() + BF16, inputs * writes]
+    };
+    let left = widths(if shape.transposed_reads { 1.0 } else { 2.0 });
+    tape.cast_left((Pass::InputGradient, name), gradient(activation), elements, [left, widths(2.0)]);
 }
 
-fn stream(activation: Activation) -> Stream {
+fn op(activation: Activation) -> MemoryOp {
     match activation {
-        Activation::SwiGlu => Stream::SwiGlu,
-        Activation::Gelu => Stream::Gelu,
+        Activation::SwiGlu => MemoryOp::SwiGlu,
+        Activation::Gelu => MemoryOp::Gelu,
+    }
+}
+
+fn again(activation: Activation) -> MemoryOp {
+    match activation {
+        Activation::SwiGlu => MemoryOp::SwiGluAgain,
+        Activation::Gelu => MemoryOp::GeluAgain,
+    }
+}
+
+fn gradient(activation: Activation) -> MemoryOp {
+    match activation {
+        Activation::SwiGlu => MemoryOp::SwiGluGradient,
+        Activation::Gelu => MemoryOp::GeluGradient,
     }
 }

@@ -3,7 +3,8 @@
 use super::shape::Copies;
 use super::tape::{BF16, FP32, Linear, Tape};
 use super::{AttentionKernel, Shape};
-use crate::op::{Axis, Collective, OpKind, Pass, Stream};
+use crate::op::{Axis, Collective, OpKind, Pass};
+use crate::recipe::MemoryOp;
 use crate::seen::Seen;
 
 /// Bytes of an element in E5M6, the 12-bit format the core's output is kept in, without its scale.
@@ -34,7 +35,7 @@ impl Core {
         self.cast_output(tape, output);
         tape.product(Pass::Forward, output);
         tape.collective(Pass::Forward, "attention-scatter", Axis::Tp, Collective::ReduceScatter, self.residual(tape));
-        tape.residual("attention-residual", self.own(tape.shape), 2);
+        tape.residual("attention-residual", MemoryOp::Residual, self.own(tape.shape), 2);
     }
 
     fn cast_output(self, tape: &mut Tape<'_>, output: Linear) {
@@ -47,8 +48,10 @@ impl Core {
             tape.read_wide(output.names[1], *copy);
         }
         if kept + product > 0.0 {
-            let widths = tape.shape.across_memory([BF16, product + kept]);
-            tape.stream(Pass::Forward, output.names[1], Stream::Cast, output.input_elements(), widths);
+            let left = tape.shape.across_memory([BF16, product + kept]);
+            let whole = [BF16, tape.shape.fp8_width() + kept];
+            let named = (Pass::Forward, output.names[1]);
+            tape.cast_left(named, MemoryOp::CastOutput, output.input_elements(), [left, whole]);
         }
     }
 
@@ -66,9 +69,10 @@ impl Core {
             for copy in tape.shape.read_wide(Copies::Columns) {
                 tape.read_wide(output.names[1], *copy);
             }
-            let widths = tape.shape.across_memory([kept_core_width(tape.shape), BF16 + product]);
-            let elements = output.input_elements();
-            tape.stream(Pass::InputGradient, output.names[1], Stream::CastTranspose, elements, widths);
+            let left = tape.shape.across_memory([kept_core_width(tape.shape), BF16 + product]);
+            let whole = [kept_core_width(tape.shape), BF16 + tape.shape.fp8_width()];
+            let named = (Pass::InputGradient, output.names[1]);
+            tape.cast_left(named, MemoryOp::CastBack, output.input_elements(), [left, whole]);
         } else {
             tape.cast_input(Pass::InputGradient, output, Copies::Columns);
         }
@@ -91,9 +95,9 @@ impl Core {
         let tokens = tape.shape.tokens();
         let (queries, values) = (tokens * self.heads * self.qk, tokens * self.heads * self.value);
         let sums = [values as f64 * 2.0 * BF16, (tokens * self.heads) as f64 * FP32 + queries as f64 * FP32];
-        tape.stream_bytes(Pass::InputGradient, "attention-row-sums", Stream::Copy, sums);
+        tape.stream_bytes(Pass::InputGradient, MemoryOp::CoreBefore.name(), MemoryOp::CoreBefore, values, sums);
         self.op(tape, Pass::InputGradient);
-        tape.stream(Pass::InputGradient, "attention-query-gradient", Stream::Copy, queries, [FP32, BF16]);
+        tape.stream(Pass::InputGradient, MemoryOp::CoreAfter.name(), MemoryOp::CoreAfter, queries, [FP32, BF16]);
     }
 
     /// The output projection's weight gradient.

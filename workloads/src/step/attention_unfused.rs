@@ -14,7 +14,8 @@
 use super::Shape;
 use super::attention_core::Core;
 use super::tape::{BF16, MASK, Tape};
-use crate::op::{OpKind, Output, Pass, Precision, Stream};
+use crate::op::{OpKind, Output, Pass, Precision};
+use crate::recipe::MemoryOp;
 
 /// Share of the square of scores that the causal triangle is.
 const TRIANGLE: f64 = 0.5;
@@ -32,9 +33,9 @@ impl Core {
         let square = self.square(tape.shape);
         let Square { queries, keys, .. } = square;
         square.product(tape, pass, "attention-scores", [queries, keys, self.qk]);
-        square.stream(tape, pass, "attention-softmax", Stream::Softmax, [TRIANGLE * BF16, BF16]);
+        square.stream(tape, pass, "attention-softmax", MemoryOp::Softmax, [TRIANGLE * BF16, BF16]);
         if tape.shape.dropout {
-            square.stream(tape, pass, "attention-dropout", Stream::Dropout, [BF16, BF16 + MASK]);
+            square.stream(tape, pass, "attention-dropout", MemoryOp::Dropout, [BF16, BF16 + MASK]);
         }
         square.product(tape, pass, "attention-context", [queries, self.value, keys]);
     }
@@ -49,9 +50,9 @@ impl Core {
         square.product(tape, pass, "attention-context", [queries, keys, self.value]);
         square.product(tape, pass, "attention-context", [keys, self.value, queries]);
         if tape.shape.dropout {
-            square.stream(tape, pass, "attention-dropout", Stream::Dropout, [BF16 + MASK, BF16]);
+            square.stream(tape, pass, "attention-dropout", MemoryOp::DropoutGradient, [BF16 + MASK, BF16]);
         }
-        square.stream(tape, pass, "attention-softmax", Stream::Softmax, [2.0 * TRIANGLE * BF16, BF16]);
+        square.stream(tape, pass, "attention-softmax", MemoryOp::SoftmaxGradient, [2.0 * TRIANGLE * BF16, BF16]);
         square.product(tape, pass, "attention-scores", [queries, self.qk, keys]);
         square.product(tape, pass, "attention-scores", [keys, self.qk, queries]);
     }
@@ -75,7 +76,7 @@ impl Square {
         tape.push(pass, name, kind);
     }
 
-    fn stream(self, tape: &mut Tape<'_>, pass: Pass, name: &'static str, what: Stream, widths: [f64; 2]) {
+    fn stream(self, tape: &mut Tape<'_>, pass: Pass, name: &'static str, what: MemoryOp, widths: [f64; 2]) {
         tape.stream(pass, name, what, self.heads * self.queries * self.keys, widths);
     }
 }

@@ -1,10 +1,11 @@
 //! What the first and the last stage do besides layers.
 
 use super::shape::Copies;
-use super::tape::{ACCUMULATE, BF16, FP32, Linear, Tape};
+use super::tape::{BF16, FP32, Linear, Tape};
 use super::{Passes, Shape};
 use crate::model::Model;
-use crate::op::{Axis, Collective, Output, Pass, Precision, Stream};
+use crate::op::{Axis, Collective, Output, Pass, Precision};
+use crate::recipe::MemoryOp;
 
 /// The embedding: rows of the table forward; in the backward pass the rows' gradients are added into the table's FP32
 /// gradient. With `tp` > 1 the table is split by vocabulary and the sum reduce-scattered.
@@ -18,14 +19,14 @@ pub fn embedding(model: &Model, shape: &Shape) -> Passes {
 
 fn look_up(tape: &mut Tape<'_>, model: &Model) {
     let all = tape.shape.tokens() * model.hidden;
-    tape.stream(Pass::Forward, "embedding", Stream::Embedding, all, [BF16, BF16]);
+    tape.stream(Pass::Forward, "embedding", MemoryOp::Embedding, all, [BF16, BF16]);
     tape.collective(Pass::Forward, "embedding-scatter", Axis::Tp, Collective::ReduceScatter, all);
 }
 
 fn look_up_gradient(tape: &mut Tape<'_>, model: &Model) {
     let all = tape.shape.tokens() * model.hidden;
     tape.collective(Pass::InputGradient, "embedding-scatter", Axis::Tp, Collective::AllGather, all);
-    tape.stream(Pass::WeightGradient, "embedding", Stream::Embedding, all, [BF16 + FP32, FP32]);
+    tape.stream(Pass::WeightGradient, "embedding", MemoryOp::EmbeddingGradient, all, tape.shape.gradients.added(BF16));
 }
 
 /// The head: final norm, logits in BF16 with FP32 output, cross-entropy, and their gradients.
@@ -52,7 +53,7 @@ pub fn head(model: &Model, shape: &Shape) -> Passes {
         tape.norm(Pass::Recompute, "final-norm", own);
         head.gather(&mut tape, Pass::Recompute, Collective::AllGather);
     }
-    tape.norm_gradient("final-norm", own, false);
+    tape.norm_gradient("final-norm", own, None);
     tape.finish()
 }
 
@@ -69,7 +70,8 @@ impl Head {
         self.loss(tape, Pass::InputGradient, linear.tokens, [FP32, BF16]);
         tape.gemm(Pass::InputGradient, linear, Precision::Bf16, Output::Bf16);
         self.gather(tape, Pass::InputGradient, Collective::ReduceScatter);
-        tape.gemm(Pass::WeightGradient, linear, Precision::Bf16, ACCUMULATE);
+        tape.gemm(Pass::WeightGradient, linear, Precision::Bf16, tape.shape.gradients.output());
+        tape.add_gradient(Pass::WeightGradient, self.hidden * self.vocabulary);
     }
 
     /// All of it in the forward list; the ops say by their pass what they are.
@@ -79,7 +81,7 @@ impl Head {
             tape.gemm(Pass::Forward, linear, Precision::Bf16, Output::Fp32);
             self.loss(tape, Pass::Forward, linear.tokens, [2.0 * FP32, BF16]);
             tape.forward_early(Pass::InputGradient, linear, Output::Bf16);
-            tape.forward_early(Pass::WeightGradient, linear, ACCUMULATE);
+            tape.forward_early(Pass::WeightGradient, linear, tape.shape.gradients.output());
         }
         self.gather(tape, Pass::Forward, Collective::ReduceScatter);
     }
@@ -90,7 +92,8 @@ impl Head {
     }
 
     fn loss(&self, tape: &mut Tape<'_>, pass: Pass, tokens: u64, widths: [f64; 2]) {
-        tape.stream(pass, "cross-entropy", Stream::CrossEntropy, tokens * self.vocabulary, widths);
+        let what = if pass == Pass::Forward { MemoryOp::CrossEntropy } else { MemoryOp::CrossEntropyGradient };
+        tape.stream(pass, "cross-entropy", what, tokens * self.vocabulary, widths);
         if pass == Pass::Forward {
             // A maximum and a sum a token, in FP32: the size of four BF16 elements.
             tape.collective(pass, "cross-entropy-reduce", Axis::Tp, Collective::AllReduce, tokens * 4);
@@ -126,8 +129,8 @@ pub fn mtp(model: &Model, shape: &Shape) -> Passes {
     } else {
         tape.transpose_kept(project);
     }
-    tape.norm_gradient("mtp-norm-hidden", elements, false);
-    tape.norm_gradient("mtp-norm-embedding", elements, false);
+    tape.norm_gradient("mtp-norm-hidden", elements, None);
+    tape.norm_gradient("mtp-norm-embedding", elements, None);
     // The stream also feeds the model's own head, or the next module.
     tape.sum(Pass::InputGradient, "mtp-stream-sum", elements, 2);
     tape.product(Pass::WeightGradient, project);

@@ -6,6 +6,7 @@ use super::tape::{Linear, Tape};
 use super::{Passes, Shape};
 use crate::model::{Activation, Model};
 use crate::op::{Axis, Collective, Pass};
+use crate::recipe::{MemoryOp, Projections};
 
 pub(super) fn dense(model: &Model, shape: &Shape) -> Passes {
     let mut tape = Tape::new(shape);
@@ -19,7 +20,7 @@ pub(super) fn dense(model: &Model, shape: &Shape) -> Passes {
     ffn.gather(&mut tape, Pass::Forward, Collective::AllGather);
     tape.cast_normed(Pass::Forward, &["mlp-norm"], ffn.gate_up, false);
     ffn.forward(&mut tape);
-    tape.residual("mlp-residual", own, 2);
+    tape.residual("mlp-residual", MemoryOp::Residual, own, 2);
 
     tape.again_if_full();
     tape.residual_gradient("mlp-residual", own);
@@ -31,7 +32,7 @@ pub(super) fn dense(model: &Model, shape: &Shape) -> Passes {
         tape.norm(Pass::Recompute, "mlp-norm", own);
     }
     ffn.input_again(&mut tape, again);
-    tape.norm_gradient("mlp-norm", own, true);
+    tape.norm_gradient("mlp-norm", own, Some("mlp-gradient-sum"));
     ffn.weight_gradient(&mut tape);
     tape.finish()
 }
@@ -91,7 +92,7 @@ impl FeedForward {
 
     /// From the cast input to the output on the rank's own tokens.
     pub(super) fn forward(&self, tape: &mut Tape<'_>) {
-        tape.product(Pass::Forward, self.gate_up);
+        self.up(tape, Pass::Forward);
         activate(tape, self.activation, self.names.activation, self.down.input_elements());
         tape.product(Pass::Forward, self.down);
         self.scatter(tape, Pass::Forward);
@@ -102,7 +103,7 @@ impl FeedForward {
         tape.product(Pass::InputGradient, self.down);
         activate_again(tape, self.activation, self.names.activation, self.down);
         activation_gradient(tape, self.activation, self.names.activation, self.down.input_elements());
-        tape.product(Pass::InputGradient, self.gate_up);
+        self.up(tape, Pass::InputGradient);
         self.scatter(tape, Pass::InputGradient);
     }
 
@@ -118,7 +119,23 @@ impl FeedForward {
 
     pub(super) fn weight_gradient(&self, tape: &mut Tape<'_>) {
         tape.product(Pass::WeightGradient, self.down);
-        tape.product(Pass::WeightGradient, self.gate_up);
+        self.up(tape, Pass::WeightGradient);
+    }
+
+    /// The product of gate and up, or both products where the stack keeps them apart; in the backward pass the gradients they give
+    /// one input are summed.
+    fn up(&self, tape: &mut Tape<'_>, pass: Pass) {
+        let parts = self.activation.inputs();
+        if parts == 1 || tape.shape.recipe.projections == Projections::Joint {
+            return tape.product(pass, self.gate_up);
+        }
+        let half = Linear { outputs: self.gate_up.outputs / parts, ..self.gate_up };
+        for _ in 0..parts {
+            tape.product(pass, half);
+        }
+        if pass == Pass::InputGradient {
+            tape.sum(pass, "mlp-input-sum", self.gate_up.input_elements(), parts);
+        }
     }
 
     pub(super) fn gather(&self, tape: &mut Tape<'_>, pass: Pass, what: Collective) {

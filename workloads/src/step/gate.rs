@@ -1,9 +1,10 @@
 //! The gate: what stands between attention and the dispatch.
 
-use super::tape::{ACCUMULATE, BF16, FP32, Linear, Tape};
+use super::tape::{BF16, FP32, Linear, Tape};
 use super::{LayerKind, Shape};
 use crate::model::Model;
-use crate::op::{Output, Pass, Precision, Stream};
+use crate::op::{Output, Pass, Precision};
+use crate::recipe::MemoryOp;
 
 /// The norm before the experts, the gate, and the cast of what is dispatched.
 pub(super) struct Router {
@@ -30,7 +31,7 @@ impl Router {
         // Scores in; out, for each pick, its index (8 bytes) and its weight.
         let picks = (self.top_k * 8 + self.top_k * 4) as f64;
         let widths = [self.gate.outputs as f64 * FP32, picks];
-        tape.stream(Pass::Forward, "top-k", Stream::Gate, self.gate.tokens, widths);
+        tape.stream(Pass::Forward, "top-k", MemoryOp::Gate, self.gate.tokens, widths);
         if tape.shape.sends_fp8() || (self.shared && tape.shape.tp == 1) {
             tape.cast_normed(Pass::Forward, &["mlp-norm"], self.gate, true);
         }
@@ -42,10 +43,11 @@ impl Router {
         let pass = Pass::InputGradient;
         let scores = self.gate.outputs as f64 * FP32;
         let widths = [scores + (self.top_k * 12) as f64, self.gate.outputs as f64 * BF16];
-        tape.stream(pass, "top-k", Stream::Gate, self.gate.tokens, widths);
+        tape.stream(pass, "top-k", MemoryOp::GateGradient, self.gate.tokens, widths);
         tape.gemm(pass, self.gate, Precision::Bf16, Output::Bf16);
         tape.sum(pass, "mlp-input-sum", self.gate.input_elements(), if self.shared { 3 } else { 2 });
-        tape.norm_gradient("mlp-norm", self.gate.input_elements(), true);
-        tape.gemm(Pass::WeightGradient, self.gate, Precision::Bf16, ACCUMULATE);
+        tape.norm_gradient("mlp-norm", self.gate.input_elements(), Some("mlp-gradient-sum"));
+        tape.gemm(Pass::WeightGradient, self.gate, Precision::Bf16, tape.shape.gradients.output());
+        tape.add_gradient(Pass::WeightGradient, self.gate.inputs * self.gate.outputs);
     }
 }

@@ -28,6 +28,9 @@ fn shape(tp: u64, sequence_parallel: bool, recompute: Recompute) -> Shape {
         sequence_parallel,
         attention: AttentionKernel::Unfused,
         dropout: true,
+        gradients: Gradients::Fp32,
+        accumulates: true,
+        recipe: crate::recipe::Recipe::default(),
     }
 }
 

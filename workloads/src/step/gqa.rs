@@ -5,10 +5,11 @@ use super::attention_core::{Core, input_norm};
 use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use crate::model::{Attention, Model};
-use crate::op::{Axis, Collective, Pass, Stream};
+use crate::op::{Axis, Collective, Pass};
+use crate::recipe::{MemoryOp, Projections};
 
-/// Grouped attention on this rank; queries, keys and values come from one product. Biases and query-key norms are left
-/// out: they are under a thousandth of a layer's bytes.
+/// Grouped attention on this rank; queries, keys and values come from one product, or from three where the stack keeps them apart.
+/// Biases and query-key norms are left out: they are under a thousandth of a layer's bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Grouped {
     hidden: u64,
@@ -42,7 +43,7 @@ impl Grouped {
         input_norm(tape, pass, self.hidden);
         self.gather(tape, pass, Collective::AllGather);
         tape.cast_normed(pass, &["attention-norm"], self.project, false);
-        tape.product(pass, self.project);
+        self.products(tape, pass);
         self.rope(tape, pass);
         self.core.forward(tape);
     }
@@ -52,7 +53,7 @@ impl Grouped {
         self.core.backward_core(tape);
         self.rope(tape, Pass::InputGradient);
         tape.cast_gradient(self.project);
-        tape.product(Pass::InputGradient, self.project);
+        self.products(tape, Pass::InputGradient);
         self.gather(tape, Pass::InputGradient, Collective::ReduceScatter);
         let own = tape.shape.tokens_sequence_parallel() * self.hidden;
         if tape.shape.pieces_again().norm {
@@ -64,9 +65,28 @@ impl Grouped {
             self.gather(tape, Pass::Recompute, Collective::AllGather);
             tape.transpose_kept(self.project);
         }
-        tape.norm_gradient("attention-norm", own, true);
+        tape.norm_gradient("attention-norm", own, Some("attention-gradient-sum"));
         self.core.weight_gradient(tape);
-        tape.product(Pass::WeightGradient, self.project);
+        self.products(tape, Pass::WeightGradient);
+    }
+
+    /// The products of queries, keys and values; in the backward pass the gradients they give one input are summed.
+    fn products(&self, tape: &mut Tape<'_>, pass: Pass) {
+        match tape.shape.recipe.projections {
+            Projections::Joint => tape.product(pass, self.project),
+            Projections::Apart => {
+                let Core { heads, kv_heads, qk, .. } = self.core;
+                let parts = [("query", heads), ("key", kv_heads), ("value", kv_heads)];
+                let [_, input, gradient] = self.project.names;
+                for (name, heads) in parts {
+                    let linear = Linear { names: [name, input, gradient], outputs: heads * qk, ..self.project };
+                    tape.product(pass, linear);
+                }
+                if pass == Pass::InputGradient {
+                    tape.sum(pass, "attention-input-sum", self.project.input_elements(), parts.len() as u64);
+                }
+            }
+        }
     }
 
     fn gather(&self, tape: &mut Tape<'_>, pass: Pass, what: Collective) {
@@ -79,6 +99,7 @@ impl Grouped {
             return;
         }
         let elements = tape.shape.tokens() * (self.core.heads + self.core.kv_heads) * self.core.qk;
-        tape.stream(pass, "rope", Stream::Rope, elements, [BF16, BF16]);
+        let what = if pass == Pass::InputGradient { MemoryOp::RopeGradient } else { MemoryOp::Rope };
+        tape.stream(pass, "rope", what, elements, [BF16, BF16]);
     }
 }

@@ -5,7 +5,8 @@ use super::attention_core::{Core, input_norm};
 use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use crate::model::{Attention, Model};
-use crate::op::{Axis, Collective, Pass, Stream};
+use crate::op::{Axis, Collective, Pass};
+use crate::recipe::{MemoryOp, Projections};
 
 /// Latent attention's linear layers on this rank. Without a query latent `query_down` is absent and `query_up` reads
 /// the residual stream.
@@ -63,6 +64,9 @@ impl Latent {
         let pass = Pass::Forward;
         input_norm(tape, pass, self.hidden);
         tape.cast_normed(pass, &["attention-norm"], self.kv_down, false);
+        if self.query_down.is_some() && tape.shape.recipe.projections == Projections::Apart {
+            tape.cast_input(pass, self.kv_down, Copies::Rows);
+        }
         if let Some(down) = self.query_down {
             tape.product(pass, down);
         }
@@ -122,6 +126,9 @@ impl Latent {
         if tape.shape.pieces_again().norm {
             input_norm(tape, Pass::Recompute, self.hidden);
             tape.cast_input(Pass::Recompute, self.kv_down, copies);
+            if self.query_down.is_some() && tape.shape.recipe.projections == Projections::Apart {
+                tape.cast_input(Pass::Recompute, self.kv_down, copies);
+            }
         } else {
             tape.transpose_kept(self.kv_down);
         }
@@ -140,18 +147,18 @@ impl Latent {
     fn backward_down(&self, tape: &mut Tape<'_>) {
         let own = tape.shape.tokens_sequence_parallel();
         if let Some(down) = self.query_down {
-            tape.norm_gradient("query-norm", own * down.outputs, false);
+            tape.norm_gradient("query-norm", own * down.outputs, None);
             tape.cast_gradient(down);
             tape.product(Pass::InputGradient, down);
         }
-        tape.norm_gradient("key-value-norm", own * self.kv_up.inputs, false);
+        tape.norm_gradient("key-value-norm", own * self.kv_up.inputs, None);
         tape.cast_gradient(self.kv_down);
         tape.product(Pass::InputGradient, self.kv_down);
         tape.sum(Pass::InputGradient, "attention-input-sum", own * self.hidden, 2);
         if self.query_down.is_some() {
             self.input_again(tape, Copies::Columns);
         }
-        tape.norm_gradient("attention-norm", own * self.hidden, true);
+        tape.norm_gradient("attention-norm", own * self.hidden, Some("attention-gradient-sum"));
     }
 
     fn latent_norms(&self, tape: &mut Tape<'_>, pass: Pass) {
@@ -208,8 +215,10 @@ impl Latent {
     }
 
     fn rope_stream(&self, tape: &mut Tape<'_>, pass: Pass, reads: u64, writes: u64) {
-        let widths = [reads as f64 * BF16, writes as f64 * BF16];
-        tape.stream(pass, "rope", Stream::Rope, tape.shape.tokens(), widths);
+        let tokens = tape.shape.tokens();
+        let whole = [reads, writes].map(|width| (tokens * width) as f64 * BF16);
+        let what = if pass == Pass::InputGradient { MemoryOp::RopeGradient } else { MemoryOp::Rope };
+        tape.stream_bytes(pass, "rope", what, tokens * self.core.heads * self.core.qk, whole);
     }
 }
 

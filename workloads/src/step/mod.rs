@@ -50,9 +50,9 @@ pub(crate) use attention_core::kept_core_width;
 pub use ends::{embedding, head, mtp};
 pub use exchange::{Exchange, exchange, handed_over, point_to_point};
 pub use mlp::mlp;
-pub use shape::{AttentionKernel, Casting, Recompute, Shape, ShapeError};
+pub use shape::{AttentionKernel, Casting, Gradients, Recompute, Shape, ShapeError};
 pub(crate) use update::weight_copy_width;
-pub use update::{HeldParams, Moments, ReduceClass, Update, Weights, held_params, update};
+pub use update::{HeldParams, Moments, OptimizerState, ReduceClass, Update, Weights, held_params, update};
 
 pub use crate::model::LayerKind;
 use crate::model::Model;

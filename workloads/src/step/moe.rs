@@ -6,7 +6,8 @@ use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use super::{Load, Passes, Shape};
 use crate::model::{Activation, Experts, Model};
-use crate::op::{Collective, Pass, Stream};
+use crate::op::{Collective, Pass};
+use crate::recipe::MemoryOp;
 
 /// Experts are gated.
 const GATED: Activation = Activation::SwiGlu;
@@ -72,7 +73,7 @@ impl<'a> Layer<'a> {
         self.unpermute(tape, pass, "expert-sum");
         let own = tape.shape.tokens_sequence_parallel() * self.hidden;
         // Combined routed experts, shared experts where there are any, and the stream itself.
-        tape.residual("mlp-residual", own, if self.shared.is_some() { 3 } else { 2 });
+        tape.residual("mlp-residual", MemoryOp::ExpertResidual, own, if self.shared.is_some() { 3 } else { 2 });
     }
 
     /// The first cast belongs to the dispatch of the gradient, which the trace counts there; the norm runs again here
@@ -131,13 +132,13 @@ impl<'a> Layer<'a> {
     /// Received tokens into rows, in the dispatch's format.
     fn permute(&self, tape: &mut Tape<'_>, pass: Pass, name: &'static str) {
         let [tokens, rows] = self.token_and_row_bytes(tape.shape.sent_width());
-        tape.stream_bytes(pass, name, Stream::Permute, [tokens, rows]);
+        tape.stream_bytes(pass, name, MemoryOp::Permute, self.load.n_rows() * self.hidden, [tokens, rows]);
     }
 
     /// Rows summed per received token, in BF16.
     fn unpermute(&self, tape: &mut Tape<'_>, pass: Pass, name: &'static str) {
         let [tokens, rows] = self.token_and_row_bytes(BF16);
-        tape.stream_bytes(pass, name, Stream::Unpermute, [rows, tokens]);
+        tape.stream_bytes(pass, name, MemoryOp::Unpermute, self.load.n_rows() * self.hidden, [rows, tokens]);
     }
 
     fn token_and_row_bytes(&self, width: f64) -> [f64; 2] {

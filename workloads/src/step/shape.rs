@@ -1,7 +1,8 @@
 //! How one micro-batch lies on one rank, and what is kept of it.
 
 use crate::model::{Attention, Model};
-use crate::op::LinearPrecision;
+use crate::op::{LinearPrecision, Output};
+use crate::recipe::Recipe;
 
 /// How one micro-batch lies on one rank, and what is kept of it for the backward pass.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,47 @@ pub struct Shape {
     pub attention: AttentionKernel,
     /// Whether attention scores and both residual branches pass through dropout, with a mask of a byte an element.
     pub dropout: bool,
+    /// What gradients of weights are summed in.
+    pub gradients: Gradients,
+    /// Whether a step has several micro-batches, whose gradients are added up.
+    pub accumulates: bool,
+    /// Which kernels the stack runs.
+    pub recipe: Recipe,
+}
+
+/// What gradients of weights are summed in over the micro-batches of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gradients {
+    /// FP32: the product of the weight gradient adds into it.
+    #[default]
+    Fp32,
+    /// BF16: the product writes its result, and a kernel adds it where there are earlier ones.
+    Bf16,
+}
+
+impl Gradients {
+    /// Bytes of one.
+    #[must_use]
+    pub fn width(self) -> f64 {
+        match self {
+            Self::Fp32 => super::element::FP32,
+            Self::Bf16 => super::element::BF16,
+        }
+    }
+
+    /// What a weight gradient's product does with its result.
+    #[must_use]
+    pub fn output(self) -> Output {
+        match self {
+            Self::Fp32 => Output::AccumulateFp32,
+            Self::Bf16 => Output::Bf16,
+        }
+    }
+
+    /// Bytes per element read and written where something `width` wide is added.
+    pub(super) fn added(self, width: f64) -> [f64; 2] {
+        [width + self.width(), self.width()]
+    }
 }
 
 /// How the core of attention is computed.

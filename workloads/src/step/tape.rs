@@ -6,8 +6,9 @@ use units::Bytes;
 
 pub(super) use super::element::{BF16, FP32, MASK};
 use super::shape::Copies;
-use super::{Casting, Passes, Shape};
-use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision, Stream};
+use super::{Casting, Gradients, Passes, Shape};
+use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision};
+use crate::recipe::MemoryOp;
 
 /// The three lists of a segment while they are written.
 pub(super) struct Tape<'a> {
@@ -61,42 +62,67 @@ impl<'a> Tape<'a> {
         }
     }
 
-    /// A memory-bound op over `elements`, `reads` and `writes` bytes of each.
-    pub(super) fn stream(&mut self, pass: Pass, name: &'static str, what: Stream, elements: u64, widths: [f64; 2]) {
-        self.stream_bytes(pass, name, what, widths.map(|width| elements as f64 * width));
+    /// A memory-bound op over `elements`, `reads` and `writes` bytes of each, as the kernels of the recipe.
+    pub(super) fn stream(&mut self, pass: Pass, name: &'static str, what: MemoryOp, elements: u64, widths: [f64; 2]) {
+        self.stream_bytes(pass, name, what, elements, widths.map(|width| elements as f64 * width));
     }
 
-    /// A memory-bound op that reads and writes so many bytes.
-    pub(super) fn stream_bytes(&mut self, pass: Pass, name: &'static str, what: Stream, bytes: [f64; 2]) {
-        let [reads, writes] = bytes.map(Bytes::new);
-        self.push(pass, name, OpKind::Stream { what, reads, writes });
+    /// A memory-bound op over `elements` that reads and writes so many bytes where one kernel does it all.
+    pub(super) fn stream_bytes(
+        &mut self,
+        pass: Pass,
+        name: &'static str,
+        what: MemoryOp,
+        elements: u64,
+        whole: [f64; 2],
+    ) {
+        let shape = self.shape;
+        self.list(pass).extend(shape.recipe.kernels_of(what, elements, whole).map(|kind| Op::new(name, pass, kind)));
+    }
+
+    /// A cast of `elements` that leaves `widths` to a kernel, of the `whole` that it has where the machine helps nowhere.
+    pub(super) fn cast_left(
+        &mut self,
+        (pass, name): (Pass, &'static str),
+        what: MemoryOp,
+        elements: u64,
+        [left, whole]: [[f64; 2]; 2],
+    ) {
+        let shape = self.shape;
+        let [left, whole] = [left, whole].map(|widths| widths.map(|width| elements as f64 * width));
+        let kernels = shape.recipe.kernels_left(what, elements, left, whole);
+        self.list(pass).extend(kernels.map(|kind| Op::new(name, pass, kind)));
     }
 
     /// Gradients to be summed: `terms` read, one written.
     pub(super) fn sum(&mut self, pass: Pass, name: &'static str, elements: u64, terms: u64) {
-        self.stream(pass, name, Stream::Residual, elements, [terms as f64 * BF16, BF16]);
+        let whole = [terms as f64 * BF16, BF16].map(|width| elements as f64 * width);
+        self.stream_bytes(pass, name, MemoryOp::GradientSum, elements * terms.saturating_sub(1), whole);
     }
 
     pub(super) fn norm(&mut self, pass: Pass, name: &'static str, elements: u64) {
-        self.stream(pass, name, Stream::Norm, elements, [BF16, BF16]);
+        self.stream(pass, name, MemoryOp::Norm, elements, [BF16, BF16]);
     }
 
-    /// Reads the norm's input and the gradient of its output; `residual` adds the gradient that went around it.
-    pub(super) fn norm_gradient(&mut self, name: &'static str, elements: u64, residual: bool) {
-        let reads = if residual { 3.0 * BF16 } else { 2.0 * BF16 };
-        self.stream(Pass::InputGradient, name, Stream::Norm, elements, [reads, BF16]);
+    /// Reads the norm's input and the gradient of its output; `around` names the sum with the gradient that went around it.
+    pub(super) fn norm_gradient(&mut self, name: &'static str, elements: u64, around: Option<&'static str>) {
+        self.stream(Pass::InputGradient, name, MemoryOp::NormGradient, elements, [2.0 * BF16, BF16]);
+        if let Some(sum) = around {
+            self.stream(Pass::InputGradient, sum, MemoryOp::ResidualGradient, elements, [2.0 * BF16, BF16]);
+        }
     }
 
     /// A branch joins the residual stream: `terms` read, the sum written, and a mask where there is dropout.
-    pub(super) fn residual(&mut self, name: &'static str, elements: u64, terms: u64) {
+    pub(super) fn residual(&mut self, name: &'static str, what: MemoryOp, elements: u64, terms: u64) {
         let mask = if self.shape.dropout { MASK } else { 0.0 };
-        self.stream(Pass::Forward, name, Stream::Residual, elements, [terms as f64 * BF16, BF16 + mask]);
+        let whole = [terms as f64 * BF16, BF16 + mask].map(|width| elements as f64 * width);
+        self.stream_bytes(Pass::Forward, name, what, elements * terms.saturating_sub(1), whole);
     }
 
     /// The gradient of the branch, through its mask; nothing without dropout.
     pub(super) fn residual_gradient(&mut self, name: &'static str, elements: u64) {
         if self.shape.dropout {
-            self.stream(Pass::InputGradient, name, Stream::Dropout, elements, [BF16 + MASK, BF16]);
+            self.stream(Pass::InputGradient, name, MemoryOp::DropoutGradient, elements, [BF16 + MASK, BF16]);
         }
     }
 
@@ -147,7 +173,13 @@ impl<'a> Tape<'a> {
 
     fn cast_kernel(&mut self, pass: Pass, name: &'static str, elements: u64, copies: Copies) {
         let width = self.shape.fp8_width() * copies.count();
-        self.stream(pass, name, Stream::Cast, elements, self.shape.across_memory([BF16, width]));
+        let what = match copies {
+            Copies::Rows => MemoryOp::Cast,
+            Copies::Columns => MemoryOp::CastColumns,
+            Copies::Both => MemoryOp::CastBoth,
+        };
+        let whole = [BF16, width];
+        self.cast_left((pass, name), what, elements, [self.shape.across_memory(whole), whole]);
     }
 
     /// The cast of a norm's output that no gather stands before, by `norms` themselves where they can; `shared` where others
@@ -172,9 +204,9 @@ impl<'a> Tape<'a> {
     /// An FP8 tensor read back and written anew with 128x1 tiles; nothing where products read it transposed.
     pub(super) fn transpose(&mut self, name: &'static str, elements: u64) {
         if self.shape.fp8() && !self.shape.transposed_reads {
-            let width = self.shape.fp8_width();
-            let widths = self.shape.across_memory([width, width]);
-            self.stream(Pass::InputGradient, name, Stream::CastTranspose, elements, widths);
+            let whole = [self.shape.fp8_width(); 2];
+            let left = self.shape.across_memory(whole);
+            self.cast_left((Pass::InputGradient, name), MemoryOp::CastTranspose, elements, [left, whole]);
         }
     }
 
@@ -217,9 +249,30 @@ impl<'a> Tape<'a> {
 
     /// The product itself, in the pass asked for, with the linear layers' arithmetic.
     pub(super) fn product(&mut self, pass: Pass, linear: Linear) {
-        let output = if pass == Pass::WeightGradient { ACCUMULATE } else { Output::Bf16 };
-        let kind = linear.gemm(pass, self.precision(pass), output);
+        if pass == Pass::InputGradient && self.shape.fp8() {
+            self.stream(
+                pass,
+                MemoryOp::WeightTranspose.name(),
+                MemoryOp::WeightTranspose,
+                linear.inputs * linear.outputs,
+                [1.0, 1.0],
+            );
+        }
+        let kind = linear.gemm(pass, self.precision(pass), self.output(pass));
         self.push_op(Op { widened: self.widened(pass, linear), ..Op::new(linear.names[0], pass, kind) });
+        self.add_gradient(pass, linear.inputs * linear.outputs);
+    }
+
+    /// What a product of the linear layers writes.
+    fn output(&self, pass: Pass) -> Output {
+        if pass == Pass::WeightGradient { self.shape.gradients.output() } else { Output::Bf16 }
+    }
+
+    /// A weight gradient that its product did not add to that of earlier micro-batches.
+    pub(super) fn add_gradient(&mut self, pass: Pass, params: u64) {
+        if pass == Pass::WeightGradient && self.shape.gradients == Gradients::Bf16 && self.shape.accumulates {
+            self.stream(pass, MemoryOp::GradientAdd.name(), MemoryOp::GradientAdd, params, [2.0 * BF16, BF16]);
+        }
     }
 
     /// A product in an arithmetic of its own.
@@ -238,18 +291,20 @@ impl<'a> Tape<'a> {
             Pass::InputGradient => (linear.inputs, linear.outputs),
             Pass::Forward | Pass::Recompute | Pass::WeightGradient | Pass::Update => (linear.outputs, linear.inputs),
         };
-        let output = if pass == Pass::WeightGradient { ACCUMULATE } else { Output::Bf16 };
-        let kind = OpKind::GroupedGemm { tokens: rows.to_vec(), n, k, precision: self.precision(pass), output };
+        let params = linear.inputs * linear.outputs * rows.len() as u64;
+        if pass == Pass::Forward && self.shape.fp8() {
+            self.stream(pass, MemoryOp::WeightTranspose.name(), MemoryOp::WeightTranspose, params, [1.0, 1.0]);
+        }
+        let (precision, output) = (self.precision(pass), self.output(pass));
+        let kind = OpKind::GroupedGemm { tokens: rows.to_vec(), n, k, precision, output };
         self.push(pass, linear.names[0], kind);
+        self.add_gradient(pass, params);
     }
 
     fn precision(&self, pass: Pass) -> Precision {
         self.shape.linear.product(pass, self.shape.forward_left)
     }
 }
-
-/// Weight gradients are added into FP32: 8 bytes moved a weight and micro-batch.
-pub(super) const ACCUMULATE: Output = Output::AccumulateFp32;
 
 impl Linear {
     /// The input gradient swaps inner dimension and columns; the weight gradient is `D[outputs, inputs] += dY^T X` with

@@ -4,9 +4,11 @@ use units::Bytes;
 
 use super::*;
 use crate::fixtures::{deepseek_v2, deepseek_v3, llama_405b};
+use crate::kernel::StreamKernel as Stream;
 use crate::model::Attention;
-use crate::op::{Axis, Collective, LinearPrecision, OpKind, Output, Pass, Precision, Stream};
+use crate::op::{Axis, Collective, LinearPrecision, OpKind, Output, Pass, Precision};
 use crate::parallel::{Parallelism, default_stages, stage_layers};
+use crate::recipe::{MemoryOp, Projections, Recipe};
 
 const T: u64 = 4096;
 const D: u64 = 7168;
@@ -29,6 +31,9 @@ fn published() -> Shape {
         sequence_parallel: true,
         attention: AttentionKernel::Fused,
         dropout: false,
+        gradients: Gradients::Fp32,
+        accumulates: true,
+        recipe: Recipe::default(),
     }
 }
 
@@ -64,7 +69,7 @@ fn sizes(ops: &[Op], name: &str, pass: Pass) -> (u64, u64, u64, Precision, Outpu
 
 fn bytes(ops: &[Op], name: &str, pass: Pass, kind: Stream) -> (f64, f64) {
     let found = ops.iter().filter(|op| op.name == name && op.pass == pass).find_map(|op| match op.kind {
-        OpKind::Stream { what, reads, writes } if what == kind => Some((reads.get(), writes.get())),
+        OpKind::Stream { kernel, reads, writes } if kernel == kind => Some((reads.get(), writes.get())),
         _ => None,
     });
     found.unwrap_or_else(|| panic!("no {kind:?} `{name}`"))
@@ -192,8 +197,12 @@ fn casts_move_the_bytes_of_tiles() {
 }
 
 #[test]
-fn the_core_backward_is_prepared_and_finished_as_flash_attention_does() {
-    let passes = attention(&deepseek_v3(), &published(), LayerKind::Moe);
+fn the_core_backward_is_prepared_and_finished_as_flash_attention_does_where_its_time_has_neither() {
+    let whole = attention(&deepseek_v3(), &published(), LayerKind::Moe);
+    assert_eq!(streams(&whole, "attention-row-sums").0 + streams(&whole, "attention-query-gradient").0, 0);
+    let around = [(MemoryOp::CoreBefore, &["copy"][..]), (MemoryOp::CoreAfter, &["copy"])];
+    let apart = Shape { recipe: recipe(&around, Projections::Joint), ..published() };
+    let passes = attention(&deepseek_v3(), &apart, LayerKind::Moe);
     let back = |name| bytes(&passes.input_gradient, name, Pass::InputGradient, Stream::Copy);
     let (queries, values, rows) = ((T * 128 * 192) as f64, (T * 128 * 128) as f64, (T * 128) as f64);
     assert_eq!(back("attention-row-sums"), (values * 4.0, rows * 4.0 + queries * 4.0));
@@ -206,7 +215,7 @@ fn bf16_has_no_casts() {
     for kind in [LayerKind::Dense, LayerKind::Moe] {
         let passes = layer(&deepseek_v3(), &shape, kind);
         for op in [passes.forward, passes.input_gradient, passes.weight_gradient].concat() {
-            let cast = matches!(op.kind, OpKind::Stream { what: Stream::Cast | Stream::CastTranspose, .. });
+            let cast = matches!(op.kind, OpKind::Stream { kernel: Stream::Cast | Stream::CastTranspose, .. });
             assert!(!cast, "{} {kind:?}", op.name);
         }
     }
@@ -275,7 +284,7 @@ fn every_fp8_product_has_its_inputs_cast() {
 /// FP8 elements a cast, transpose or activation of the backward pass writes at most.
 fn fp8_written(op: &Op, shape: &Shape) -> f64 {
     match op.kind {
-        OpKind::Stream { what: Stream::Cast | Stream::CastTranspose | Stream::SwiGlu, writes, .. } => {
+        OpKind::Stream { kernel: Stream::Cast | Stream::CastTranspose | Stream::SwiGlu, writes, .. } => {
             writes.get() / shape.fp8_width()
         }
         _ => 0.0,
@@ -386,13 +395,20 @@ fn the_optimizer_shards_experts_by_four_and_the_rest_by_256() {
     let held = stage_layers(&model, &stages);
     let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages };
     // Ranks 7 and 8 hold the two middle stages of four layers of experts each, once in each direction.
-    let update = update(&model, &parallel, LinearPrecision::Fp8Block, Moments::Bf16, &held[7..9], 2);
+    let update = update(
+        &model,
+        &parallel,
+        &published(),
+        OptimizerState { moments: Moments::Bf16, master_weights: true },
+        &held[7..9],
+        2,
+    );
     assert_eq!(update.classes.len(), 2);
     let [common, experts] = [&update.classes[0], &update.classes[1]];
     assert_eq!((common.replicas, experts.replicas), (256, 4));
     assert_eq!(experts.params, 8 * 4 * 3 * D * 2048);
     assert_eq!(common.params + 64 * experts.params, 8 * model.layer_params(LayerKind::Moe));
-    assert_eq!(experts.reduce_scatter(), Bytes::new(4.0 * experts.params as f64));
+    assert_eq!(experts.reduce_scatter(Gradients::Fp32), Bytes::new(4.0 * experts.params as f64));
     // All stages together hold the model once, MTP module and all.
     let all = held_params(&model, &Parallelism { ep: 1, ..parallel }, &held);
     assert_eq!(all.common + all.experts, model.params() + model.mtp_params());
@@ -413,7 +429,7 @@ fn cast_bytes(shape: &Shape) -> (f64, f64) {
     let passes = layer(&deepseek_v3(), shape, LayerKind::Moe);
     let ops = [passes.forward, passes.input_gradient, passes.weight_gradient].concat();
     let casts = ops.iter().map(|op| match op.kind {
-        OpKind::Stream { what: Stream::Cast | Stream::CastTranspose, reads, writes } => (reads + writes).get(),
+        OpKind::Stream { kernel: Stream::Cast | Stream::CastTranspose, reads, writes } => (reads + writes).get(),
         _ => 0.0,
     });
     (casts.sum(), ops.iter().map(|op| op.widened.get()).sum())
@@ -465,4 +481,56 @@ fn a_norm_that_casts_writes_fp8_in_place_of_bf16() {
     // The gate reads BF16 beside the dispatch's FP8.
     let (_, writes) = bytes(&passes.forward, "mlp-norm", Pass::Forward, Stream::Norm);
     assert!((writes - rows * (2.0 + width)).abs() < 1e-3);
+}
+
+fn recipe(kernels: &[(MemoryOp, &[&str])], projections: Projections) -> Recipe {
+    let parsed = |pieces: &[&str]| pieces.iter().map(|piece| piece.parse().expect("a piece")).collect();
+    Recipe { kernels: kernels.iter().map(|(op, pieces)| (*op, parsed(pieces))).collect(), projections }
+}
+
+/// Bytes of the memory-bound kernels of a name, and how many there are.
+fn streams(passes: &Passes, name: &str) -> (usize, f64) {
+    let all = passes.forward.iter().chain(&passes.input_gradient).filter(|op| op.name == name);
+    all.fold((0, 0.0), |(count, sum), op| match op.kind {
+        OpKind::Stream { reads, writes, .. } => (count + 1, sum + (reads + writes).get()),
+        _ => (count, sum),
+    })
+}
+
+#[test]
+fn a_stack_moves_bytes_and_kernels_and_no_arithmetic() {
+    let dense = Shape { ep: 1, linear: LinearPrecision::Bf16, ..published() };
+    let model = llama_405b();
+    let with = |recipe: Recipe| layer(&model, &Shape { recipe, ..dense.clone() }, LayerKind::Dense);
+    let whole = with(Recipe::default());
+    let seven = ["elementwise 2 -> 4", "reduce 4 -> 0", "2 x elementwise 4 -> 4"];
+    let apart = with(recipe(&[(MemoryOp::Norm, &seven), (MemoryOp::Residual, &[])], Projections::Apart));
+    for (a, b) in [
+        (&whole.forward, &apart.forward),
+        (&whole.input_gradient, &apart.input_gradient),
+        (&whole.weight_gradient, &apart.weight_gradient),
+    ] {
+        let flops = |ops: &[Op]| ops.iter().map(|op| op.flops().get()).sum::<f64>();
+        assert_eq!(flops(a), flops(b));
+    }
+    // Six bytes, four, and twice eight per element, forward and again in the backward pass.
+    let elements = (T * model.hidden) as f64;
+    assert_eq!(streams(&whole, "attention-norm").0, 3);
+    assert_eq!(streams(&apart, "attention-norm"), (4 + 4 + 1, elements * (2.0 * 26.0 + 6.0)));
+    assert_eq!(streams(&apart, "mlp-residual").0, 0, "an op without kernels is fused into others");
+    // Three projections give their input three gradients, two additions of six bytes each per element in one kernel that reads all.
+    assert_eq!(streams(&apart, "attention-input-sum"), (1, elements * 8.0));
+    assert_eq!(streams(&whole, "attention-input-sum").0, 0);
+}
+
+#[test]
+fn gradients_in_bf16_are_added_by_kernels_where_there_are_several_micro_batches() {
+    let shape = |gradients, accumulates| Shape { gradients, accumulates, ..published() };
+    let added = |shape: &Shape| {
+        let ops = layer(&deepseek_v3(), shape, LayerKind::Moe).weight_gradient;
+        ops.iter().filter(|op| op.name == MemoryOp::GradientAdd.name()).count()
+    };
+    let products = layer(&deepseek_v3(), &published(), LayerKind::Moe).weight_gradient.len();
+    assert_eq!(added(&shape(Gradients::Bf16, true)), products);
+    assert_eq!(added(&shape(Gradients::Bf16, false)) + added(&shape(Gradients::Fp32, true)), 0);
 }

@@ -2,10 +2,13 @@
 
 use units::Bytes;
 
+use super::Shape;
+use super::shape::Gradients;
 use super::tape::{BF16, FP32};
 use crate::model::Model;
-use crate::op::{LinearPrecision, Op, OpKind, Pass, Stream};
+use crate::op::{LinearPrecision, Op, Pass};
 use crate::parallel::{Parallelism, Stage};
+use crate::recipe::{MemoryOp, Recipe};
 
 /// Parameters that the same ranks hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +31,10 @@ pub struct ReduceClass {
 }
 
 impl ReduceClass {
-    /// The FP32 gradients, as the input of a reduce-scatter: 4 bytes a parameter.
+    /// The gradients, as the input of a reduce-scatter.
     #[must_use]
-    pub fn reduce_scatter(&self) -> Bytes {
-        Bytes::new(self.params as f64 * FP32)
+    pub fn reduce_scatter(&self, gradients: Gradients) -> Bytes {
+        Bytes::new(self.params as f64 * gradients.width())
     }
 
     /// The BF16 weights, as the output of an all-gather: 2 bytes a parameter.
@@ -67,6 +70,29 @@ impl Moments {
     }
 }
 
+/// What the optimizer keeps of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptimizerState {
+    /// Both moments.
+    pub moments: Moments,
+    /// Whether it keeps an FP32 copy of the BF16 weight; else it updates the weight itself.
+    pub master_weights: bool,
+}
+
+impl OptimizerState {
+    /// Bytes of a parameter.
+    #[must_use]
+    pub fn width(self) -> f64 {
+        self.moments.width() + if self.master_weights { FP32 } else { 0.0 }
+    }
+
+    /// Bytes that an update reads and writes per parameter: the gradient, the state, the BF16 weight.
+    fn update(self, gradients: Gradients) -> [f64; 2] {
+        let weight_read = if self.master_weights { 0.0 } else { BF16 };
+        [gradients.width() + self.width() + weight_read, self.width() + BF16]
+    }
+}
+
 /// The optimizer's part of a step: reduce-scatter of every class, [`Update::sharded`], all-gather of every class,
 /// [`Update::whole`].
 #[derive(Clone, Debug, PartialEq)]
@@ -81,10 +107,9 @@ pub struct Update {
 
 /// The update of a rank that holds the stages `held`.
 ///
-/// AdamW with FP32 gradients and master weights, sharded over replicas (ZeRO-1; arXiv:2412.19437
-/// section 3.3.3). Bytes a parameter of the shard: the gradient once for its norm (4); gradient, master and moments
-/// read (8 and the moments), master, moments and BF16 weight written (6 and the moments). Then, on all the rank holds: where `linear` is FP8, linear
-/// weights read in BF16 and written in FP8 128x128 blocks in both layouts; gradients cleared (4).
+/// AdamW, sharded over replicas (ZeRO-1; arXiv:2412.19437 section 3.3.3). Of a parameter of the shard, the gradient is read once for
+/// its norm; then gradient and state are read, state and BF16 weight written. Then, on all the rank holds: where linear layers are FP8, their
+/// weights are read in BF16 and written in FP8 128x128 blocks in both layouts; gradients are cleared.
 ///
 /// `copies` is how many pipeline ranks hold each stage: 2 for DualPipe's mirror, else 1. What tensor parallelism
 /// replicates (norms, latent down-projections) is not reduced over `tp` here, nor a table that first and last stage
@@ -93,8 +118,8 @@ pub struct Update {
 pub fn update(
     model: &Model,
     parallel: &Parallelism,
-    linear: LinearPrecision,
-    moments: Moments,
+    shape: &Shape,
+    state: OptimizerState,
     held: &[Stage],
     copies: u32,
 ) -> Update {
@@ -109,16 +134,16 @@ pub fn update(
     .filter(|class| class.params > 0)
     .collect();
     let shard: u64 = classes.iter().map(ReduceClass::shard).sum();
-    let sharded = vec![
-        stream("gradient-norm", Stream::Copy, shard, [FP32, 0.0]),
-        stream("update", Stream::Update, shard, [2.0 * FP32 + moments.width(), FP32 + BF16 + moments.width()]),
-    ];
+    let (gradients, recipe) = (shape.gradients, &shape.recipe);
+    let mut sharded = streams(recipe, MemoryOp::GradientNorm, shard, [gradients.width(), 0.0]);
+    sharded.extend(streams(recipe, MemoryOp::Update, shard, state.update(gradients)));
     let mut whole = Vec::new();
-    if linear != LinearPrecision::Bf16 {
-        let width = 2.0 * weight_copy_width(linear);
-        whole.push(stream("weight-cast", Stream::CastTranspose, params.linear, [BF16, width]));
+    if shape.fp8() {
+        let width = 2.0 * weight_copy_width(shape.linear);
+        whole.extend(streams(recipe, MemoryOp::WeightCast, params.linear, [BF16, width]));
     }
-    whole.push(stream("gradient-clear", Stream::Copy, params.common + params.experts, [0.0, FP32]));
+    let held = params.common + params.experts;
+    whole.extend(streams(recipe, MemoryOp::GradientClear, held, [0.0, gradients.width()]));
     Update { classes, sharded, whole }
 }
 
@@ -127,9 +152,10 @@ pub(crate) fn weight_copy_width(linear: LinearPrecision) -> f64 {
     if linear == LinearPrecision::Fp8Block { 1.0 + 4.0 / (128.0 * 128.0) } else { 1.0 }
 }
 
-fn stream(name: &'static str, what: Stream, elements: u64, widths: [f64; 2]) -> Op {
-    let [reads, writes] = widths.map(|width| Bytes::new(elements as f64 * width));
-    Op::new(name, Pass::Update, OpKind::Stream { what, reads, writes })
+/// The kernels of an op of the update, named like it.
+fn streams(recipe: &Recipe, what: MemoryOp, elements: u64, widths: [f64; 2]) -> Vec<Op> {
+    let whole = widths.map(|width| elements as f64 * width);
+    recipe.kernels_of(what, elements, whole).map(|kind| Op::new(what.name(), Pass::Update, kind)).collect()
 }
 
 /// Parameters on one rank.

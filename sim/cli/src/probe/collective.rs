@@ -122,6 +122,7 @@ impl NodeArgs {
                 "`--hardware` is one node and `--cluster` has many: take one of them\n{FORMS}"
             ))),
             (_, None) => Ok(CollectivePlace::Node(DeviceQuery {
+                framework: None,
                 hardware: needed(hardware.clone(), "--hardware")?,
                 profiles: profile.clone(),
                 implementation: implementation.clone(),

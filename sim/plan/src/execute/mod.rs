@@ -23,7 +23,8 @@ use crate::{PlanError, Recording};
 pub use driver::run_gangs;
 pub use gang::{Address, Call, CallId, Gang, GangId, Lane, Next, PooledPorts, Tabulated};
 pub use outcome::{
-    Beside, ChunkSpan, ExchangeTotal, GangsOutcome, OpTotal, Outcome, Ports, Ran, RankTotals, StreamSpan,
+    Beside, ChunkSpan, ExchangeTotal, GangsOutcome, OpTotal, Outcome, OverlappedTotals, Ports, Ran, RankTotals,
+    StreamSpan,
 };
 pub use routines::Routines;
 pub use sequencer::{CallPart, Commands, Event, Sequencer};

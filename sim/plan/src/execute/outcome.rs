@@ -2,6 +2,7 @@
 
 use engine::Laws;
 use units::{SimSpan, SimTime};
+use workloads::op::Category;
 use workloads::schedule::Slot;
 
 use crate::label::{LabelName, PhaseSpans, TRAIN_LABELS};
@@ -49,10 +50,39 @@ pub struct RankTotals {
     pub waited: SimSpan,
     /// From there to its end.
     pub transferred: SimSpan,
+    /// What ran in overlapped pairs.
+    pub overlapped: OverlappedTotals,
     /// When the last call ended; over several ranks the latest.
     pub last: SimTime,
     /// What hides beside chunks, and when; none where nothing does.
     pub beside: Option<Beside>,
+}
+
+/// What ran in the calls that overlap a forward with a backward chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OverlappedTotals {
+    /// Kernels by [`Category`], in its order.
+    pub kernels: [(u64, SimSpan); 4],
+    /// Dispatches and combines from the last rank's arrival to their end.
+    pub exchanges: [SimSpan; 2],
+}
+
+impl OverlappedTotals {
+    pub(super) fn add(&mut self, category: Category, took: SimSpan) {
+        let (count, span) = &mut self.kernels[category as usize];
+        *count += 1;
+        *span += took;
+    }
+
+    fn add_all(&mut self, other: &Self) {
+        for (total, (count, span)) in self.kernels.iter_mut().zip(other.kernels) {
+            total.0 += count;
+            total.1 += span;
+        }
+        for (total, span) in self.exchanges.iter_mut().zip(other.exchanges) {
+            *total += span;
+        }
+    }
 }
 
 /// When gradients may be reduced and weights must have come, where that hides beside chunks; over several ranks what all of
@@ -234,6 +264,7 @@ impl RankTotals {
         self.loaded += other.loaded;
         self.waited += other.waited;
         self.transferred += other.transferred;
+        self.overlapped.add_all(&other.overlapped);
         self.last = self.last.max(other.last);
         self.beside = match (self.beside, other.beside) {
             (Some(a), Some(b)) => {

@@ -18,9 +18,9 @@ use workloads::step::{self, ReduceClass, Weights};
 
 use super::Context;
 use super::kernels::{Kernels, ring};
-use crate::DataParallel;
 use crate::program::{Ending, Hiding, SlotPlan};
 use crate::routine::Instruction;
+use crate::{DataParallel, Train};
 
 /// Beside which slots the rings of each pipeline rank run; empty where they run after the last.
 pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hiding> {
@@ -77,13 +77,13 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Result<Ve
     let held: Vec<Stage> =
         schedule.held(plan.job.parallel.pp, rank).iter().map(|&stage| context.stages[stage as usize].clone()).collect();
     let copies = schedule.n_weight_copies();
-    let update =
-        step::update(&plan.job.model, &plan.job.parallel, context.shape.linear, plan.job.policy.moments, &held, copies);
+    let Train { model, parallel, policy, .. } = plan.job;
+    let update = step::update(model, parallel, &context.shape, policy.optimizer, &held, copies);
     let all = plan.site.machine.device.sms;
     let n_layers = n_layers(held.iter());
     let mut ending = Vec::new();
     for class in &update.classes {
-        let call = CollectiveCall::new(Collective::ReduceScatter, class.reduce_scatter());
+        let call = CollectiveCall::new(Collective::ReduceScatter, class.reduce_scatter(context.shape.gradients));
         ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
     ending.push(Ending::Barrier);

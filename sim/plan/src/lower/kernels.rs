@@ -66,7 +66,7 @@ impl Kernels {
 
     fn kernel(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Result<OpKernel, CannotRun> {
         let kernel = context.platform.kernel(op, sms)?;
-        Ok(OpKernel { op: self.name(op, sms), loaded: false, kernel })
+        Ok(OpKernel { op: self.name(op, sms), category: op.category(), loaded: false, kernel })
     }
 
     /// Instructions of a segment whose sizes follow the load: one list of ops for every batch and member.

@@ -3,7 +3,7 @@
 use topology::{Cast, TransposedReads};
 use workloads::step::{Casting, Shape};
 
-use crate::{DispatchFormat, ForwardSums, KeepActivations, TrainPlan};
+use crate::{DispatchFormat, ForwardSums, KeepActivations, Train, TrainPlan};
 
 /// The shape of a plan's micro-batch on one rank.
 #[must_use]
@@ -33,5 +33,13 @@ pub fn shape(plan: TrainPlan<'_>) -> Shape {
         sequence_parallel: plan.job.policy.sequence_parallel,
         attention: plan.job.policy.attention,
         dropout: plan.job.policy.dropout,
+        gradients: plan.job.policy.gradients,
+        accumulates: accumulates(plan.job),
+        recipe: plan.job.recipe.clone(),
     }
+}
+
+/// Whether a replica runs several micro-batches in a step.
+fn accumulates(job: &Train) -> bool {
+    job.global_batch > job.micro_batch.saturating_mul(u64::from(job.parallel.dp))
 }

@@ -3,6 +3,7 @@
 use calibrate::{Algorithm, Basis, Departure, EstimateKey, Profile, Question};
 use scenario::{Library, LoadedDevice};
 use serde_json::{Value, json};
+use workloads::op::{Op, OpKind};
 
 use crate::error::TunnelError;
 use crate::sourced::{Sourced, sources};
@@ -19,6 +20,8 @@ pub struct DeviceQuery {
     pub profiles: Vec<String>,
     /// Whose kernels; none: those that the profiles measured.
     pub implementation: Option<String>,
+    /// The software stack; none: each op as one kernel, as it was measured.
+    pub framework: Option<String>,
     /// Patches, `KEY=VALUE`.
     pub sets: Vec<String>,
 }
@@ -78,7 +81,8 @@ impl DeviceQuery {
     /// Every mistake in them, at once.
     pub fn load(&self, library: &Library) -> Result<LoadedDevice, TunnelError> {
         let implementations: Vec<String> = self.implementation.clone().into_iter().collect();
-        Ok(scenario::load_device(&self.hardware, &self.profiles, &implementations, &self.sets, library)?)
+        let software = scenario::Software { implementations: &implementations, framework: self.framework.as_deref() };
+        Ok(scenario::load_device(&self.hardware, &self.profiles, software, &self.sets, library)?)
     }
 }
 
@@ -104,6 +108,8 @@ fn on_sms(mut question: Question, n: u32) -> Question {
         | Question::CastTransposed { .. }
         | Question::Permute { .. }
         | Question::Unpermute { .. }
+        | Question::IndexAdd { .. }
+        | Question::Rows { .. }
         | Question::Launch
         | Question::GraphLaunch
         | Question::Together { .. }
@@ -137,7 +143,31 @@ fn check(question: &Question, all: u32) -> Result<(), TunnelError> {
 fn busy(known: &LoadedDevice, question: &Question) -> Result<KernelReply, TunnelError> {
     let device = &known.machine.device;
     let (op, sms) = question.op(device.sms).ok_or_else(|| TunnelError::NotModeled(question.clone()))?;
-    Ok(plan::kernel(device, &known.profile, &op, sms)?.into())
+    let mut replies = Vec::new();
+    for op in as_run(known, question, op) {
+        replies.push(KernelReply::from(plan::kernel(device, &known.profile, &op, sms)?));
+    }
+    in_turn(replies).ok_or_else(|| TunnelError::NotModeled(question.clone()))
+}
+
+/// The kernels that the software stack runs for an op.
+fn as_run(known: &LoadedDevice, question: &Question, op: Op) -> Vec<Op> {
+    match (question.memory_op(), &op.kind) {
+        (Some((what, elements)), OpKind::Stream { reads, writes, .. }) if known.recipe.kernels.contains_key(&what) => {
+            let whole = [reads.get(), writes.get()];
+            known.recipe.kernels_of(what, elements, whole).map(|kind| Op { kind, ..op.clone() }).collect()
+        }
+        _ => vec![op],
+    }
+}
+
+/// One kernel after another; the longest names what sets it. None of none.
+fn in_turn(replies: Vec<KernelReply>) -> Option<KernelReply> {
+    let sum = |of: fn(&KernelReply) -> f64| replies.iter().map(of).sum::<f64>();
+    let [seconds, low, high] = [sum(|reply| reply.seconds), sum(|reply| reply.low), sum(|reply| reply.high)];
+    let basis = replies.iter().map(|reply| reply.basis).max()?;
+    let longest = replies.into_iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
+    Some(KernelReply { seconds, low, high, basis, ..longest })
 }
 
 /// The same call with nothing before it in its stream: what the host's launch takes comes on top.

@@ -200,7 +200,7 @@ mod tests {
     fn fitted(value: f64, spread: f64) -> Fitted {
         let (basis, source) = (Basis::Measured, "a test".to_owned());
         let departures = Vec::new();
-        let estimate = Estimate { value, spread, basis, implementation: None, source, departures };
+        let estimate = Estimate { value, spread, basis, implementation: None, source, stands_for: None, departures };
         let estimates = BTreeMap::from([(EstimateKey::KernelLatency, estimate)]);
         Fitted { name: "kernel", implementation: "mine".to_owned(), estimates, misses: Vec::new() }
     }

@@ -5,6 +5,7 @@
 //! running chunk has nothing to run.
 
 mod bounds;
+mod categories;
 mod expenses;
 mod imported;
 mod notes;
@@ -103,6 +104,7 @@ fn step_result(run: &FinishedRun<'_>, shares: &Shares, rates: &Rates) -> StepRes
         tflops_per_gpu: rates.tflops_per_gpu,
         mfu: rates.mfu,
         gpu_hours_per_trillion_tokens: rates.gpu_hours,
+        categories: categories::rows(run),
         exposed_communication_seconds: shares.exposed,
         all_to_all_waited_seconds: waited(run),
         all_to_all_transferred_seconds: run.mean(transferred),

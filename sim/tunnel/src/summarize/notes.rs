@@ -127,18 +127,12 @@ fn moving_average(run: &FinishedRun<'_>) -> Option<String> {
     }
     let schedule = plan.job.policy.schedule;
     let stages = workloads::parallel::stage_layers(&plan.job.model, &plan.job.parallel.stages);
-    let linear = plan::shape(plan).linear;
+    let shape = plan::shape(plan);
     let shard = |rank| {
         let held: Vec<_> =
             schedule.held(plan.job.parallel.pp, rank).iter().map(|&stage| stages[stage as usize].clone()).collect();
-        let update = step::update(
-            &plan.job.model,
-            &plan.job.parallel,
-            linear,
-            plan.job.policy.moments,
-            &held,
-            schedule.n_weight_copies(),
-        );
+        let (job, copies) = (plan.job, schedule.n_weight_copies());
+        let update = step::update(&job.model, &job.parallel, &shape, job.policy.optimizer, &held, copies);
         update.classes.iter().map(step::ReduceClass::shard).sum::<u64>()
     };
     let size = (0..plan.job.parallel.pp).map(shard).max().unwrap_or(0) as f64 * FP32;

@@ -34,6 +34,9 @@ pub(crate) struct DeviceArgs {
     /// Whose kernel; without it, the one the profile measured
     #[arg(long, value_name = "NAME")]
     pub(crate) implementation: Option<String>,
+    /// The software stack whose kernels run; without it, each op is one kernel as it was measured
+    #[arg(long, value_name = "NAME")]
+    pub(crate) framework: Option<String>,
     /// One call alone, from the host's launch on, in place of one among many
     #[arg(long)]
     pub(crate) launch: bool,
@@ -98,6 +101,32 @@ pub(crate) enum KernelKind {
         /// Copies of each row
         #[arg(long)]
         top_k: u32,
+    },
+    /// Layer norm, BF16 in and out
+    LayerNorm(RowsArgs),
+    /// Softmax of each row, BF16
+    Softmax(RowsArgs),
+    /// GELU, BF16
+    Gelu(RowsArgs),
+    /// Dropout with its mask, BF16
+    Dropout(RowsArgs),
+    /// A matrix transposed, BF16
+    Transpose(RowsArgs),
+    /// Rows added to the rows that an index names, BF16
+    IndexAdd {
+        #[command(flatten)]
+        rows: RowsArgs,
+        /// Rows added to each
+        #[arg(long)]
+        top_k: u32,
+    },
+    /// Optimizer update of BF16 parameters, gradients and moments
+    Adam {
+        #[command(flatten)]
+        device: DeviceArgs,
+        /// Parameters
+        #[arg(long)]
+        params: u64,
     },
     /// Weighted rows summed back, BF16
     Unpermute {
@@ -209,17 +238,34 @@ impl KernelKind {
             | Self::Rope(_)
             | Self::Cast { .. }
             | Self::Permute { .. }
-            | Self::Unpermute { .. } => None,
+            | Self::Unpermute { .. }
+            | Self::LayerNorm(_)
+            | Self::Softmax(_)
+            | Self::Gelu(_)
+            | Self::Dropout(_)
+            | Self::Transpose(_)
+            | Self::IndexAdd { .. }
+            | Self::Adam { .. } => None,
         }
     }
 
     pub(crate) fn device(&self) -> &DeviceArgs {
         match self {
-            Self::Gemm { device, .. } | Self::GroupedGemm { device, .. } => device,
+            Self::Gemm { device, .. } | Self::GroupedGemm { device, .. } | Self::Adam { device, .. } => device,
             Self::Attention(attention) => &attention.device,
             Self::Copy(bytes) | Self::Read(bytes) | Self::Write(bytes) => &bytes.device,
-            Self::Rmsnorm(rows) | Self::Swiglu(rows) | Self::Rope(rows) => &rows.device,
-            Self::Cast { rows, .. } | Self::Permute { rows, .. } | Self::Unpermute { rows, .. } => &rows.device,
+            Self::Rmsnorm(rows)
+            | Self::Swiglu(rows)
+            | Self::Rope(rows)
+            | Self::LayerNorm(rows)
+            | Self::Softmax(rows)
+            | Self::Gelu(rows)
+            | Self::Dropout(rows)
+            | Self::Transpose(rows)
+            | Self::Cast { rows, .. }
+            | Self::Permute { rows, .. }
+            | Self::Unpermute { rows, .. }
+            | Self::IndexAdd { rows, .. } => &rows.device,
         }
     }
 }

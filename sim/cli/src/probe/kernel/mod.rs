@@ -2,7 +2,7 @@
 
 pub(crate) mod args;
 
-use calibrate::Question;
+use calibrate::{Question, StreamKernel};
 use report::format::seconds;
 use tunnel::ask::{self, DeviceQuery, KernelQuery, KernelReply};
 
@@ -33,11 +33,12 @@ pub(crate) fn show(reply: &KernelReply, as_json: bool) -> String {
 impl KernelArgs {
     /// What the arguments ask.
     pub(crate) fn query(&self) -> Result<KernelQuery, Failure> {
-        let DeviceArgs { hardware, profile, implementation, launch, layers, .. } = self.kind.device();
+        let DeviceArgs { hardware, profile, implementation, framework, launch, layers, .. } = self.kind.device();
         let device = DeviceQuery {
             hardware: hardware.clone(),
             profiles: profile.clone(),
             implementation: implementation.clone(),
+            framework: framework.clone(),
             sets: layers.sets.clone(),
         };
         Ok(KernelQuery { device, question: question(&self.kind)?, sms: self.kind.sms(), launch: *launch })
@@ -69,10 +70,23 @@ fn question(kind: &KernelKind) -> Result<Question, Failure> {
         KernelKind::Cast { rows, transposed: false } => Question::Cast { tokens: rows.tokens, dim: rows.dim },
         KernelKind::Cast { rows, transposed: true } => Question::CastTransposed { tokens: rows.tokens, dim: rows.dim },
         KernelKind::Permute { rows, top_k } => Question::Permute { tokens: rows.tokens, dim: rows.dim, top_k: *top_k },
+        KernelKind::LayerNorm(rows) => of_rows(StreamKernel::LayerNorm, rows),
+        KernelKind::Softmax(rows) => of_rows(StreamKernel::Softmax, rows),
+        KernelKind::Gelu(rows) => of_rows(StreamKernel::Gelu, rows),
+        KernelKind::Dropout(rows) => of_rows(StreamKernel::Dropout, rows),
+        KernelKind::Transpose(rows) => of_rows(StreamKernel::Transpose, rows),
+        KernelKind::Adam { params, .. } => Question::Rows { what: StreamKernel::Adam, tokens: *params, dim: 1 },
+        KernelKind::IndexAdd { rows, top_k } => {
+            Question::IndexAdd { tokens: rows.tokens, dim: rows.dim, top_k: *top_k }
+        }
         KernelKind::Unpermute { rows, top_k } => {
             Question::Unpermute { tokens: rows.tokens, dim: rows.dim, top_k: *top_k }
         }
     })
+}
+
+const fn of_rows(what: StreamKernel, rows: &RowsArgs) -> Question {
+    Question::Rows { what, tokens: rows.tokens, dim: rows.dim }
 }
 
 fn groups_of(tokens: &[u64], groups: Option<u32>) -> Result<Vec<u64>, Failure> {

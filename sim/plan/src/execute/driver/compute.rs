@@ -6,6 +6,8 @@ use units::SimSpan;
 use super::{At, Listed, RoutineDriver, Tag};
 use crate::execute::outcome::Ran;
 use crate::execute::sequencer::Sequencer;
+use crate::execute::state::RankState;
+use crate::label::Label;
 use crate::program::OpKernel;
 use crate::routine::{COMPUTE, Instruction};
 
@@ -55,7 +57,7 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
     }
 
     fn kernel_ended(&mut self, at: At, index: u32, turn: &Turn) {
-        let OpKernel { op, loaded, kernel } = &self.routines.kernels[index as usize];
+        let OpKernel { op, category, loaded, kernel } = &self.routines.kernels[index as usize];
         let took = turn.end.since(turn.start);
         let tensor = match turn.bound {
             Bound::Latency => false,
@@ -63,8 +65,11 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
             Bound::Capacity(id) => id == self.resources(at.rank).tensor,
         };
         self.outcome.ops[usize::from(*op)].add_kernel(kernel, took, tensor);
+        let RankState { totals, label, .. } = &mut self.ranks[at.rank as usize];
+        if *label == Label::OVERLAPPED {
+            totals.overlapped.add(*category, took);
+        }
         if usize::from(at.stream) == COMPUTE {
-            let totals = &mut self.ranks[at.rank as usize].totals;
             totals.compute += took;
             totals.loaded += if *loaded { took } else { SimSpan::ZERO };
         }

@@ -9,6 +9,7 @@ use crate::execute::meet::Arrival;
 use crate::execute::outcome::Ran;
 use crate::execute::sequencer::Sequencer;
 use crate::execute::state::RankState;
+use crate::label::Label;
 use platform::{ExchangeKind, ExchangeTemplate};
 
 impl<'a, S: Sequencer> RoutineDriver<'a, S> {
@@ -94,6 +95,9 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
         let state = &mut self.ranks[met.at.rank as usize];
         state.totals.waited += met.last.since(met.arrived);
         state.totals.transferred += now.since(met.last);
+        if state.label == Label::OVERLAPPED {
+            state.totals.overlapped.exchanges[met.kind as usize] += now.since(met.last);
+        }
         let total = &mut self.outcome.exchanges[met.kind as usize];
         total.count += 1;
         total.waited += met.last.since(met.arrived);

@@ -1,0 +1,631 @@
+// Stand-ins for the memory-bound kernels of a published training trace, whose code is not public. Each has the grid, the
+// block and the shared memory that the trace names, and about its registers; the access pattern follows from them and
+// from the name. One launch a call, no libraries. Widths are multiples of 64, groups of scales 128 wide.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+constexpr u32 ALL = 0xffffffffu;
+constexpr float FP8_MAX = 448.0f, E5M6_MAX = 57344.0f, TINY = 1e-10f;
+// A row of a 128x128 tile in shared memory, with its padding.
+constexpr u32 TILE = 128, PITCH = 132;
+
+__device__ float2 unpack(u32 x) { return {__uint_as_float(x << 16), __uint_as_float(x & 0xffff0000u)}; }
+
+__device__ void unpack(uint4 v, float* x) {
+    u32 w[4] = {v.x, v.y, v.z, v.w};
+    #pragma unroll
+    for (int i = 0; i < 4; i++) { float2 p = unpack(w[i]); x[2 * i] = p.x; x[2 * i + 1] = p.y; }
+}
+
+__device__ void unpack(uint2 v, float* x) {
+    float2 a = unpack(v.x), b = unpack(v.y);
+    x[0] = a.x; x[1] = a.y; x[2] = b.x; x[3] = b.y;
+}
+
+__device__ u32 pack(float a, float b) {
+    u32 r;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(b), "f"(a));
+    return r;
+}
+
+__device__ uint4 pack(const float* x) { return {pack(x[0], x[1]), pack(x[2], x[3]), pack(x[4], x[5]), pack(x[6], x[7])}; }
+
+__device__ u32 pack_fp8(float a, float b, float c, float d) {
+    u16 low, high;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(low) : "f"(b), "f"(a));
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(high) : "f"(d), "f"(c));
+    return low | (u32)high << 16;
+}
+
+__device__ float from_half(u16 x) {
+    float r;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(x));
+    return r;
+}
+
+__device__ float2 unpack_fp8(u16 x) {
+    u32 r;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(r) : "h"(x));
+    return {from_half(r & 0xffff), from_half(r >> 16)};
+}
+
+__device__ float max_of(float amax, const float* x, int n) {
+    for (int i = 0; i < n; i++) amax = fmaxf(amax, fabsf(x[i]));
+    return amax;
+}
+
+template <int LANES> __device__ float max_over(float x) {
+    #pragma unroll
+    for (int step = LANES / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(ALL, x, step));
+    return x;
+}
+
+__device__ float sum_over_warp(float x) {
+    #pragma unroll
+    for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(ALL, x, step);
+    return x;
+}
+
+__device__ float silu(float x) { return x / (1.0f + __expf(-x)); }
+
+// Eight numbers of a 16-lane group of 128: its scale and its FP8.
+__device__ void store_fp8(const float* x, bool inside, u64 row, u32 width, u32 at, u8* out, float* scales) {
+    float scale = fmaxf(max_over<16>(inside ? max_of(0.0f, x, 8) : 0.0f), TINY) / FP8_MAX;
+    if (!inside) return;
+    float back = 1.0f / scale;
+    *(uint2*)(out + row * width + at) = {pack_fp8(x[0] * back, x[1] * back, x[2] * back, x[3] * back),
+                                         pack_fp8(x[4] * back, x[5] * back, x[6] * back, x[7] * back)};
+    if (threadIdx.x % 16 == 0) scales[row * ((width + 127) / 128) + at / 128] = scale;
+}
+
+// BF16 to FP8, a row a block of 128 threads, 16 bytes read at once.
+extern "C" __global__ void cast_rows(const u16* in, u8* out, float* scales, u32 width) {
+    u64 row = blockIdx.x;
+    #pragma unroll 1
+    for (u32 base = 0; base < width; base += 1024) {
+        u32 at = base + threadIdx.x * 8;
+        bool inside = at < width;
+        float x[8] = {};
+        if (inside) unpack(*(const uint4*)(in + row * width + at), x);
+        store_fp8(x, inside, row, width, at, out, scales);
+    }
+}
+
+// The same with 8 bytes read at once: a warp a group of scales.
+extern "C" __global__ void cast_rows_narrow(const u16* in, u8* out, float* scales, u32 width) {
+    u64 row = blockIdx.x;
+    #pragma unroll 1
+    for (u32 at = threadIdx.x * 4; at < (width + 127) / 128 * 128; at += 512) {
+        float x[4] = {};
+        bool inside = at < width;
+        if (inside) unpack(*(const uint2*)(in + row * width + at), x);
+        float scale = fmaxf(max_over<32>(max_of(0.0f, x, 4)), TINY) / FP8_MAX, back = 1.0f / scale;
+        if (!inside) continue;
+        *(u32*)(out + row * width + at) = pack_fp8(x[0] * back, x[1] * back, x[2] * back, x[3] * back);
+        if (threadIdx.x % 32 == 0) scales[row * ((width + 127) / 128) + at / 128] = scale;
+    }
+}
+
+// BF16 to 12 bits (5 of exponent, 6 of mantissa) and a scale, a row a block of 128 threads.
+extern "C" __global__ void cast_e5m6(const u16* in, u32* out, float* scales, u32 width) {
+    u64 row = blockIdx.x;
+    #pragma unroll 1
+    for (u32 base = 0; base < width; base += 1024) {
+        u32 at = base + threadIdx.x * 8;
+        float x[8];
+        unpack(*(const uint4*)(in + row * width + at), x);
+        float scale = fmaxf(max_over<16>(max_of(0.0f, x, 8)), TINY) / E5M6_MAX, back = 1.0f / scale;
+        u32 bits[8];
+        #pragma unroll
+        for (int i = 0; i < 8; i++) {
+            u16 half;
+            asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(x[i] * back));
+            bits[i] = (half + 7u + (half >> 4 & 1u)) >> 4;
+        }
+        u32* to = out + (row * width + at) / 8 * 3;
+        to[0] = bits[0] | bits[1] << 12 | bits[2] << 24;
+        to[1] = bits[2] >> 8 | bits[3] << 4 | bits[4] << 16 | bits[5] << 28;
+        to[2] = bits[5] >> 4 | bits[6] << 8 | bits[7] << 20;
+        if (threadIdx.x % 16 == 0) scales[(row * width + at) / 128] = scale;
+    }
+}
+
+// And back, over the whole tensor.
+extern "C" __global__ void cast_back_e5m6(const u32* in, const float* scales, u16* out, u64 elements) {
+    #pragma unroll 1
+    for (u64 at = ((u64)blockIdx.x * blockDim.x + threadIdx.x) * 8; at < elements; at += (u64)gridDim.x * blockDim.x * 8) {
+        const u32* from = in + at / 8 * 3;
+        u32 a = from[0], b = from[1], c = from[2];
+        u32 bits[8] = {a, a >> 12, a >> 24 | b << 8, b >> 4, b >> 16, b >> 28 | c << 4, c >> 8, c >> 20};
+        float scale = scales[at / 128], x[8];
+        #pragma unroll
+        for (int i = 0; i < 8; i++) x[i] = from_half((u16)(bits[i] << 4)) * scale;
+        *(uint4*)(out + at) = pack(x);
+    }
+}
+
+// FP8 to BF16 over the whole tensor, one block of 1024 an SM.
+extern "C" __global__ void __launch_bounds__(1024, 2)
+cast_back(const u8* in, const float* scales, u16* out, u64 elements) {
+    #pragma unroll 1
+    for (u64 at = ((u64)blockIdx.x * 1024 + threadIdx.x) * 8; at < elements; at += (u64)gridDim.x * 1024 * 8) {
+        uint2 v = *(const uint2*)(in + at);
+        float scale = scales[at / 128], x[8];
+        u32 w[2] = {v.x, v.y};
+        #pragma unroll
+        for (int i = 0; i < 4; i++) {
+            float2 p = unpack_fp8((u16)(w[i / 2] >> 16 * (i % 2)));
+            x[2 * i] = p.x * scale; x[2 * i + 1] = p.y * scale;
+        }
+        *(uint4*)(out + at) = pack(x);
+    }
+}
+
+// FP32 scales [rows, width] to [width, rows], 128x128 a block of 512 threads.
+extern "C" __global__ void transpose_scales(const float* in, float* out, u32 rows, u32 width) {
+    extern __shared__ float scale_tile[];
+    u32 row = blockIdx.x * TILE, column = blockIdx.y * TILE, n = min(TILE, width - column);
+    for (u32 at = threadIdx.x * 4; at < TILE * TILE; at += 2048) {
+        u32 r = at / TILE, c = at % TILE;
+        if (c < n) *(float4*)(scale_tile + r * PITCH + c) = *(const float4*)(in + (u64)(row + r) * width + column + c);
+    }
+    __syncthreads();
+    for (u32 at = threadIdx.x; at < n * TILE; at += 512) {
+        u32 c = at / TILE, r = at % TILE;
+        out[(u64)(column + c) * rows + row + r] = scale_tile[r * PITCH + c];
+    }
+}
+
+// FP8 [rows, width] to [width, rows], 128x128 a block of 512 threads; z counts matrices.
+extern "C" __global__ void transpose_fp8(const u8* in, u8* out, u32 rows, u32 width) {
+    __shared__ __align__(16) u8 tile[TILE * PITCH];
+    u32 n = width / TILE, row = blockIdx.x / n * TILE, column = blockIdx.x % n * TILE;
+    #pragma unroll
+    for (int turn = 0; turn < 2; turn++) {
+        u32 r = threadIdx.x / 8 + turn * 64, c = threadIdx.x % 8 * 16;
+        uint4 v = *(const uint4*)(in + (u64)(row + r) * width + column + c);
+        u32* to = (u32*)(tile + r * PITCH + c);
+        to[0] = v.x; to[1] = v.y; to[2] = v.z; to[3] = v.w;
+    }
+    __syncthreads();
+    // Eight lanes write a line; a lane gathers 16 rows of its column.
+    #pragma unroll
+    for (int turn = 0; turn < 2; turn++) {
+        u32 c = threadIdx.x / 8 + turn * 64, r = threadIdx.x % 8 * 16;
+        u32 w[4];
+        #pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const u8* from = tile + (r + 4 * i) * PITCH + c;
+            w[i] = from[0] | from[PITCH] << 8 | from[2 * PITCH] << 16 | from[3 * PITCH] << 24;
+        }
+        *(uint4*)(out + (u64)(column + c) * rows + row + r) = {w[0], w[1], w[2], w[3]};
+    }
+}
+
+// The second half of every cast with transpose: a thread has half a column of the tile in BF16 or FP8.
+template <typename Read> __device__ void store_columns(Read read, float (*amax)[TILE], u8* out, float* scales, u32 rows) {
+    u32 c = threadIdx.x % TILE, half = threadIdx.x / TILE;
+    float most = 0.0f;
+    #pragma unroll 8
+    for (u32 i = 0; i < 64; i++) most = fmaxf(most, fabsf(read(half * 64 + i, c)));
+    amax[half][c] = most;
+    __syncthreads();
+    float scale = fmaxf(fmaxf(amax[0][c], amax[1][c]), TINY) / FP8_MAX, back = 1.0f / scale;
+    u64 column = blockIdx.x * TILE + c;
+    if (half == 0) scales[(u64)blockIdx.y * gridDim.x * TILE + column] = scale;
+    #pragma unroll
+    for (u32 i = 0; i < 4; i++) {
+        u32 w[4];
+        #pragma unroll
+        for (u32 j = 0; j < 4; j++) {
+            u32 r = half * 64 + i * 16 + j * 4;
+            w[j] = pack_fp8(read(r, c) * back, read(r + 1, c) * back, read(r + 2, c) * back, read(r + 3, c) * back);
+        }
+        *(uint4*)(out + column * rows + blockIdx.y * TILE + half * 64 + i * 16) = {w[0], w[1], w[2], w[3]};
+    }
+}
+
+// BF16 [rows, width] to FP8 [width, rows] with a scale each 128 rows: 128x128 a block of 256 threads.
+extern "C" __global__ void __launch_bounds__(256) cast_columns(const u16* in, u8* out, float* scales, u32 rows, u32 width) {
+    __shared__ __align__(16) u16 tile[TILE * PITCH];
+    __shared__ float amax[2][TILE];
+    #pragma unroll 4
+    for (u32 turn = 0; turn < 8; turn++) {
+        u32 r = threadIdx.x / 16 + turn * 16, c = threadIdx.x % 16 * 8;
+        uint4 v = *(const uint4*)(in + (u64)(blockIdx.y * TILE + r) * width + blockIdx.x * TILE + c);
+        *(uint2*)(tile + r * PITCH + c) = {v.x, v.y};
+        *(uint2*)(tile + r * PITCH + c + 4) = {v.z, v.w};
+    }
+    __syncthreads();
+    store_columns([&](u32 r, u32 c) { return __uint_as_float((u32)tile[r * PITCH + c] << 16); }, amax, out, scales, rows);
+}
+
+// The same from FP8 with scales along the rows; with `from`, row r is read at from[r].
+extern "C" __global__ void __launch_bounds__(256)
+recast_columns(const u8* in, const float* in_scales, const int* from, u8* out, float* scales, u32 rows, u32 width) {
+    __shared__ __align__(16) u8 tile[TILE * PITCH];
+    __shared__ float amax[2][TILE], row_scales[TILE];
+    #pragma unroll
+    for (u32 turn = 0; turn < 4; turn++) {
+        u32 r = threadIdx.x / 8 + turn * 32, c = threadIdx.x % 8 * 16, row = blockIdx.y * TILE + r;
+        u64 source = from ? from[row] : row;
+        uint4 v = *(const uint4*)(in + source * width + blockIdx.x * TILE + c);
+        u32* to = (u32*)(tile + r * PITCH + c);
+        to[0] = v.x; to[1] = v.y; to[2] = v.z; to[3] = v.w;
+        if (c == 0) row_scales[r] = in_scales[source * (width / 128) + blockIdx.x];
+    }
+    __syncthreads();
+    store_columns([&](u32 r, u32 c) { return unpack_fp8(tile[r * PITCH + c]).x * row_scales[r]; }, amax, out, scales, rows);
+}
+
+// SwiGLU of gate and up (halves of a row of `2 width`), weighted a row, to FP8: a row a block of 128 threads.
+extern "C" __global__ void swiglu_cast(const u16* in, const float* weights, u8* out, float* scales, u32 width) {
+    u64 row = blockIdx.x;
+    float weight = weights[row];
+    #pragma unroll 1
+    for (u32 base = 0; base < width; base += 1024) {
+        u32 at = base + threadIdx.x * 8;
+        bool inside = at < width;
+        float g[8] = {}, u[8] = {};
+        if (inside) {
+            unpack(*(const uint4*)(in + row * 2 * width + at), g);
+            unpack(*(const uint4*)(in + row * 2 * width + width + at), u);
+        }
+        #pragma unroll
+        for (int i = 0; i < 8; i++) g[i] = silu(g[i]) * u[i] * weight;
+        store_fp8(g, inside, row, width, at, out, scales);
+    }
+}
+
+// SwiGLU to FP8 [width, rows]: 128x128 a block of 256 threads.
+extern "C" __global__ void __launch_bounds__(256)
+swiglu_cast_columns(const u16* in, u8* out, float* scales, u32 rows, u32 width) {
+    __shared__ __align__(16) u16 tile[TILE * PITCH];
+    __shared__ float amax[2][TILE];
+    #pragma unroll 2
+    for (u32 turn = 0; turn < 8; turn++) {
+        u32 r = threadIdx.x / 16 + turn * 16, c = threadIdx.x % 16 * 8;
+        const u16* at = in + (u64)(blockIdx.y * TILE + r) * 2 * width + blockIdx.x * TILE + c;
+        float g[8], u[8];
+        unpack(*(const uint4*)at, g);
+        unpack(*(const uint4*)(at + width), u);
+        #pragma unroll
+        for (int i = 0; i < 8; i++) g[i] = silu(g[i]) * u[i];
+        uint4 v = pack(g);
+        *(uint2*)(tile + r * PITCH + c) = {v.x, v.y};
+        *(uint2*)(tile + r * PITCH + c + 4) = {v.z, v.w};
+    }
+    __syncthreads();
+    store_columns([&](u32 r, u32 c) { return __uint_as_float((u32)tile[r * PITCH + c] << 16); }, amax, out, scales, rows);
+}
+
+// Eight numbers of SwiGLU's gradient, in place of gate and up; `y` becomes the output.
+__device__ void swiglu_gradient(float* g, float* u, const float* d, float* y) {
+    #pragma unroll
+    for (int i = 0; i < 8; i++) {
+        float s = 1.0f / (1.0f + __expf(-g[i])), a = g[i] * s;
+        y[i] = a * u[i];
+        g[i] = d[i] * u[i] * (s + a * (1.0f - s));
+        u[i] = d[i] * a;
+    }
+}
+
+// Gate-up and the output's gradient in, gate-up gradient out: one block of 1024 an SM over the whole tensor.
+extern "C" __global__ void __launch_bounds__(1024)
+swiglu_backward(const u16* in, const u16* gradient, u16* out, u32 rows, u32 width) {
+    u64 elements = (u64)rows * width;
+    #pragma unroll 1
+    for (u64 at = ((u64)blockIdx.x * 1024 + threadIdx.x) * 8; at < elements; at += (u64)gridDim.x * 1024 * 8) {
+        u64 gate = at / width * 2 * width + at % width;
+        float g[8], u[8], d[8], y[8];
+        unpack(*(const uint4*)(in + gate), g);
+        unpack(*(const uint4*)(in + gate + width), u);
+        unpack(*(const uint4*)(gradient + at), d);
+        swiglu_gradient(g, u, d, y);
+        *(uint4*)(out + gate) = pack(g);
+        *(uint4*)(out + gate + width) = pack(u);
+    }
+}
+
+// The same, weighted, with output and weighted output beside: two rows a block of 128 threads.
+extern "C" __global__ void __launch_bounds__(128)
+swiglu_both(const u16* in, const u16* gradient, const float* weights, u16* out, u16* plain, u16* weighted, u32 width) {
+    u64 row = blockIdx.x * 2 + threadIdx.x / 64;
+    float weight = weights[row];
+    #pragma unroll 4
+    for (u32 at = threadIdx.x % 64 * 8; at < width; at += 512) {
+        u64 gate = row * 2 * width + at, one = row * width + at;
+        float g[8], u[8], d[8], y[8];
+        unpack(*(const uint4*)(in + gate), g);
+        unpack(*(const uint4*)(in + gate + width), u);
+        unpack(*(const uint4*)(gradient + one), d);
+        #pragma unroll
+        for (int i = 0; i < 8; i++) d[i] *= weight;
+        swiglu_gradient(g, u, d, y);
+        *(uint4*)(out + gate) = pack(g);
+        *(uint4*)(out + gate + width) = pack(u);
+        *(uint4*)(plain + one) = pack(y);
+        #pragma unroll
+        for (int i = 0; i < 8; i++) y[i] *= weight;
+        *(uint4*)(weighted + one) = pack(y);
+    }
+}
+
+// Gradient of the weights: a row's output times its gradient. A warp a token and pick; picks elsewhere have row -1.
+extern "C" __global__ void swiglu_weights(float* out, const u16* a, const u16* b, const int* rows, u32 width) {
+    u32 pick = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+    int row = rows[pick];
+    float sum = 0.0f;
+    if (row >= 0) {
+        #pragma unroll 2
+        for (u32 at = lane * 8; at < width; at += 256) {
+            float x[8], y[8];
+            unpack(*(const uint4*)(a + (u64)row * width + at), x);
+            unpack(*(const uint4*)(b + (u64)row * width + at), y);
+            #pragma unroll
+            for (int i = 0; i < 8; i++) sum = fmaf(x[i], y[i], sum);
+        }
+        sum = sum_over_warp(sum);
+    }
+    if (lane == 0) out[pick] = sum;
+}
+
+// Received tokens to rows, FP8 and scales: a warp a row, 16 rows a block of 512 threads.
+extern "C" __global__ void __launch_bounds__(512)
+expand(const u8* in, const float* in_scales, const int* from, u8* out, float* scales, u32 width) {
+    u64 row = blockIdx.x * 16 + threadIdx.x / 32;
+    u32 lane = threadIdx.x % 32, groups = width / 128;
+    u64 source = from[row];
+    #pragma unroll 4
+    for (u32 at = lane * 16; at < width; at += 512) {
+        *(uint4*)(out + row * width + at) = *(const uint4*)(in + source * width + at);
+    }
+    for (u32 at = lane; at < groups; at += 32) scales[row * groups + at] = in_scales[source * groups + at];
+}
+
+// Rows summed a received token: a token a block of 128 threads, 8 picks of which some have row -1.
+extern "C" __global__ void __launch_bounds__(128) reduce(const u16* in, const int* rows, u16* out, u32 width) {
+    u64 token = blockIdx.x;
+    int picks[8];
+    #pragma unroll
+    for (int i = 0; i < 8; i++) picks[i] = rows[token * 8 + i];
+    #pragma unroll 1
+    for (u32 at = threadIdx.x * 8; at < width; at += 1024) {
+        float sum[8] = {};
+        #pragma unroll
+        for (int i = 0; i < 8; i++) {
+            if (picks[i] < 0) continue;
+            float x[8];
+            unpack(*(const uint4*)(in + (u64)picks[i] * width + at), x);
+            #pragma unroll
+            for (int j = 0; j < 8; j++) sum[j] += x[j];
+        }
+        *(uint4*)(out + token * width + at) = pack(sum);
+    }
+}
+
+// Norm of rows of VECTORS x 8 x 32 x WARPS, the weight kept in registers; persistent blocks of 128 threads, 4 / WARPS rows
+// at once. With `residual`, its sum with the input is normed and stored too.
+template <int VECTORS, int WARPS> __device__ void ln_forward(const u16* in, const u16* residual, const u16* weight, u16* out,
+                                                             u16* stream, float* kept, u32 tokens) {
+    constexpr u32 WIDTH = VECTORS * 8 * 32 * WARPS;
+    __shared__ float partial[2][4];
+    u32 lane = threadIdx.x % (32 * WARPS), warp = threadIdx.x / 32;
+    uint4 w[VECTORS];
+    #pragma unroll
+    for (int j = 0; j < VECTORS; j++) w[j] = ((const uint4*)weight)[lane + j * 32 * WARPS];
+    u32 step = gridDim.x * (4 / WARPS), turn = 0;
+    for (u32 row = blockIdx.x * (4 / WARPS) + threadIdx.x / (32 * WARPS); row < tokens; row += step, turn ^= 1) {
+        u64 base = (u64)row * (WIDTH / 8);
+        float x[VECTORS * 8];
+        float sum = 0.0f;
+        #pragma unroll
+        for (int j = 0; j < VECTORS; j++) {
+            u64 at = base + lane + j * 32 * WARPS;
+            unpack(((const uint4*)in)[at], x + 8 * j);
+            if (residual) {
+                float r[8];
+                unpack(((const uint4*)residual)[at], r);
+                #pragma unroll
+                for (int i = 0; i < 8; i++) x[8 * j + i] += r[i];
+                ((uint4*)stream)[at] = pack(x + 8 * j);
+            }
+        }
+        #pragma unroll
+        for (int i = 0; i < VECTORS * 8; i++) sum = fmaf(x[i], x[i], sum);
+        sum = sum_over_warp(sum);
+        if (WARPS > 1) {
+            if (threadIdx.x % 32 == 0) partial[turn][warp] = sum;
+            __syncthreads();
+            sum = 0.0f;
+            for (int i = 0; i < WARPS; i++) sum += partial[turn][i];
+        }
+        float scale = rsqrtf(sum / WIDTH + 1e-6f);
+        if (lane == 0) kept[row] = scale;
+        #pragma unroll
+        for (int j = 0; j < VECTORS; j++) {
+            float g[8];
+            unpack(w[j], g);
+            #pragma unroll
+            for (int i = 0; i < 8; i++) g[i] *= x[8 * j + i] * scale;
+            ((uint4*)out)[base + lane + j * 32 * WARPS] = pack(g);
+        }
+    }
+}
+
+#define LN_FORWARD(width, vectors, warps)                                                                               \
+    extern "C" __global__ void __launch_bounds__(128) ln_forward_##width(                                               \
+        const u16* in, const u16* residual, const u16* weight, u16* out, u16* stream, float* kept, u32 tokens) {        \
+        ln_forward<vectors, warps>(in, residual, weight, out, stream, kept, tokens);                                    \
+    }
+LN_FORWARD(7168, 7, 4)
+LN_FORWARD(1536, 6, 1)
+LN_FORWARD(512, 2, 1)
+LN_FORWARD(4096, 4, 4)
+
+// Gradient of that norm and of its weight; persistent blocks of 256 threads, a row at once, 8 bytes read at once.
+template <int VECTORS> __device__ void ln_backward(const u16* in, const u16* gradient, const u16* around, const u16* weight,
+                                                   const float* kept, u16* out, float* partial_weight, u32 tokens) {
+    constexpr u32 WIDTH = VECTORS * 4 * 256;
+    __shared__ float partial[2][8];
+    uint2 w[VECTORS];
+    float dw[VECTORS * 4] = {};
+    #pragma unroll
+    for (int j = 0; j < VECTORS; j++) w[j] = ((const uint2*)weight)[threadIdx.x + j * 256];
+    u32 turn = 0;
+    for (u32 row = blockIdx.x; row < tokens; row += gridDim.x, turn ^= 1) {
+        u64 base = (u64)row * (WIDTH / 4) + threadIdx.x;
+        float x[VECTORS * 4], d[VECTORS * 4], sum = 0.0f, scale = kept[row];
+        uint2 skipped[VECTORS] = {};
+        #pragma unroll
+        for (int j = 0; j < VECTORS; j++) {
+            unpack(((const uint2*)in)[base + j * 256], x + 4 * j);
+            unpack(((const uint2*)gradient)[base + j * 256], d + 4 * j);
+            if (around) skipped[j] = ((const uint2*)around)[base + j * 256];
+        }
+        #pragma unroll
+        for (int j = 0; j < VECTORS; j++) {
+            float g[4];
+            unpack(w[j], g);
+            #pragma unroll
+            for (int i = 0; i < 4; i++) {
+                int at = 4 * j + i;
+                x[at] *= scale;
+                dw[at] = fmaf(d[at], x[at], dw[at]);
+                d[at] *= g[i];
+                sum = fmaf(d[at], x[at], sum);
+            }
+        }
+        sum = sum_over_warp(sum);
+        if (threadIdx.x % 32 == 0) partial[turn][threadIdx.x / 32] = sum;
+        __syncthreads();
+        sum = 0.0f;
+        #pragma unroll
+        for (int i = 0; i < 8; i++) sum += partial[turn][i];
+        sum /= WIDTH;
+        #pragma unroll
+        for (int j = 0; j < VECTORS; j++) {
+            float r[4];
+            unpack(skipped[j], r);
+            #pragma unroll
+            for (int i = 0; i < 4; i++) r[i] += (d[4 * j + i] - x[4 * j + i] * sum) * scale;
+            ((uint2*)out)[base + j * 256] = {pack(r[0], r[1]), pack(r[2], r[3])};
+        }
+    }
+    #pragma unroll
+    for (int j = 0; j < VECTORS; j++) {
+        float4 v = {dw[4 * j], dw[4 * j + 1], dw[4 * j + 2], dw[4 * j + 3]};
+        ((float4*)partial_weight)[(u64)blockIdx.x * (WIDTH / 4) + threadIdx.x + j * 256] = v;
+    }
+}
+
+#define LN_BACKWARD(width, vectors)                                                                                     \
+    extern "C" __global__ void __launch_bounds__(256)                                                                   \
+    ln_backward_##width(const u16* in, const u16* gradient, const u16* around, const u16* weight, const float* kept,    \
+                        u16* out, float* partial_weight, u32 tokens) {                                                  \
+        ln_backward<vectors>(in, gradient, around, weight, kept, out, partial_weight, tokens);                          \
+    }
+LN_BACKWARD(7168, 7)
+LN_BACKWARD(4096, 4)
+
+// 128 numbers of each head from rows with one pitch to rows with another: a token a block of 128 threads, all heads at
+// once in registers for 128 heads.
+extern "C" __global__ void __launch_bounds__(128)
+copy_heads(const u16* in, u16* out, u32 heads, u32 in_pitch, u32 out_pitch) {
+    u64 token = blockIdx.x;
+    for (u32 base = 0; base < heads; base += 128) {
+        uint4 v[16];
+        u32 lane = threadIdx.x % 16 * 8, first = base + threadIdx.x / 16;
+        #pragma unroll
+        for (int i = 0; i < 16; i++) {
+            u32 head = first + i * 8;
+            if (head < heads) v[i] = *(const uint4*)(in + (token * heads + head) * in_pitch + lane);
+        }
+        #pragma unroll
+        for (int i = 0; i < 16; i++) {
+            u32 head = first + i * 8;
+            if (head < heads) *(uint4*)(out + (token * heads + head) * out_pitch + lane) = v[i];
+        }
+    }
+}
+
+// 64 numbers of each head turned in place, pairs beside each other: four tokens of a head a block of 128 threads.
+extern "C" __global__ void rotate(u16* x, const float* cosine, const float* sine, u32 heads, u32 pitch, u32 offset) {
+    u32 token = blockIdx.x * 4 + threadIdx.x / 32, pair = threadIdx.x % 32;
+    u32* at = (u32*)(x + ((u64)token * heads + blockIdx.z) * pitch + offset) + pair;
+    float2 v = unpack(*at);
+    float c = cosine[token * 32 + pair], s = sine[token * 32 + pair];
+    *at = pack(v.x * c - v.y * s, v.x * s + v.y * c);
+}
+
+// Row sums of output and its gradient, and FP32 query gradients cleared: 64 tokens of a head a block of 256 threads.
+extern "C" __global__ void __launch_bounds__(256)
+attention_row_sums(const u16* output, const u16* gradient, float* sums, float* cleared, u32 tokens, u32 heads) {
+    u32 head = blockIdx.y, token = blockIdx.x * 64 + threadIdx.x / 16, lane = threadIdx.x % 16;
+    #pragma unroll
+    for (u32 turn = 0; turn < 4; turn++, token += 16) {
+        u64 at = ((u64)token * heads + head) * 128 + lane * 8;
+        float x[8], y[8], sum = 0.0f;
+        unpack(*(const uint4*)(output + at), x);
+        unpack(*(const uint4*)(gradient + at), y);
+        #pragma unroll
+        for (int i = 0; i < 8; i++) sum = fmaf(x[i], y[i], sum);
+        #pragma unroll
+        for (int step = 8; step > 0; step /= 2) sum += __shfl_xor_sync(ALL, sum, step);
+        if (lane == 0) sums[(u64)head * tokens + token] = sum;
+    }
+    float4* to = (float4*)(cleared + ((u64)head * tokens + blockIdx.x * 64) * 192);
+    #pragma unroll
+    for (u32 at = 0; at < 12; at++) to[threadIdx.x + at * 256] = {0.0f, 0.0f, 0.0f, 0.0f};
+}
+
+// FP32 query gradients to BF16 rows of all heads: 64 tokens of a head a block of 256 threads.
+extern "C" __global__ void __launch_bounds__(256)
+attention_query_gradient(const float* in, u16* out, u32 tokens, u32 heads) {
+    const float4* from = (const float4*)(in + ((u64)blockIdx.y * tokens + blockIdx.x * 64) * 192);
+    float4 v[12];
+    #pragma unroll
+    for (u32 i = 0; i < 12; i++) v[i] = from[threadIdx.x + i * 256];
+    #pragma unroll
+    for (u32 i = 0; i < 12; i++) {
+        u32 at = threadIdx.x + i * 256, token = blockIdx.x * 64 + at / 48;
+        u64 to = ((u64)token * heads + blockIdx.y) * 192 + at % 48 * 4;
+        *(uint2*)(out + to) = {pack(v[i].x, v[i].y), pack(v[i].z, v[i].w)};
+    }
+}
+
+// Does nothing: what a launch in a graph takes.
+extern "C" __global__ void empty() {}
+
+// Writes which SM each block ran on, and waits, so that blocks spread over all SMs that are free.
+extern "C" __global__ void where(u32* sms, u64 nanoseconds) {
+    if (threadIdx.x) return;
+    u64 start, now;
+    asm volatile("mov.u32 %0, %smid;" : "=r"(sms[blockIdx.x]));
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(start));
+    do asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now)); while (now - start < nanoseconds);
+}
+
+// Holds one SM a block until `*done` or for `limit` nanoseconds: 1024 threads with every register of the SM, so that no
+// other block fits. The numbers kept across the wait are there to need those registers.
+extern "C" __global__ void __launch_bounds__(1024)
+hold(volatile int* running, volatile int* done, volatile int* numbers, u64 limit) {
+    int kept[50];
+    #pragma unroll
+    for (int i = 0; i < 50; i++) kept[i] = numbers[i];
+    if (threadIdx.x == 0) {
+        u64 start, now;
+        asm volatile("mov.u64 %0, %globaltimer;" : "=l"(start));
+        atomicAdd((int*)running, 1);
+        do {
+            __nanosleep(2000);
+            asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+        } while (!*done && now - start < limit);
+    }
+    __syncthreads();
+    #pragma unroll
+    for (int i = 0; i < 50; i++) numbers[50 + i] = kept[i];
+}

@@ -1,0 +1,90 @@
+//! The software stack: `framework.*`.
+
+use workloads::kernel::StreamKernel;
+use workloads::recipe::{MemoryOp, Piece, PieceError, Projections, Recipe};
+
+use crate::families::is_of;
+use crate::reader::Reader;
+use crate::tree::{list, nearest};
+
+/// Families of estimates whose kernels are of one implementation or another.
+const FAMILIES: [&str; 3] = ["attention", "gemm", "stream"];
+
+/// A software stack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Framework {
+    pub(crate) name: String,
+    pub(crate) recipe: Recipe,
+    pub(crate) kernels_of: KernelsOf,
+}
+
+/// Whose kernels a stack runs, by family of estimates; a family without a list takes what was measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct KernelsOf {
+    by_family: Vec<(&'static str, Vec<String>)>,
+    /// Those that the user prefers, of any family.
+    preferred: Vec<String>,
+}
+
+impl KernelsOf {
+    /// Those that an estimate should be of; none where any will do.
+    pub(crate) fn asked(&self, estimate: &str) -> Option<&[String]> {
+        let family = estimate.split('.').next().unwrap_or(estimate);
+        self.by_family.iter().find(|(name, _)| *name == family).map(|(_, asked)| asked.as_slice())
+    }
+
+    /// Whether an estimate of `own` is of the kernels that the stack runs.
+    pub(crate) fn holds(&self, estimate: &str, own: &str) -> bool {
+        let is_one = |names: &[String]| names.iter().any(|name| is_of(own, name));
+        is_one(&self.preferred) || self.asked(estimate).is_none_or(is_one)
+    }
+}
+
+/// The stack of a scenario.
+pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Framework {
+    let name = reader.text("framework.name");
+    let choices = [("joint", Projections::Joint), ("apart", Projections::Apart)];
+    let projections = reader.choice("framework.projections", &choices);
+    let kernels = MemoryOp::ALL.iter().filter_map(|op| Some((*op, pieces(reader, *op)?))).collect();
+    let of_family = |family| {
+        let key = format!("framework.implementations.{family}");
+        reader.expect(&key);
+        reader.has(&key).then(|| (family, reader.texts(&key)))
+    };
+    let by_family = FAMILIES.into_iter().filter_map(of_family).collect();
+    let kernels_of = KernelsOf { by_family, preferred };
+    Framework { name, recipe: Recipe { kernels, projections }, kernels_of }
+}
+
+/// The kernels of one op; none where it runs as one.
+fn pieces(reader: &mut Reader<'_>, op: MemoryOp) -> Option<Vec<Piece>> {
+    let key = format!("framework.kernels.{}", op.name());
+    reader.expect(&key);
+    if !reader.has(&key) {
+        return None;
+    }
+    let mut pieces = Vec::new();
+    for text in reader.texts(&key) {
+        match text.parse() {
+            Ok(piece) => pieces.push(piece),
+            Err(error) => {
+                let hint = hint(&error);
+                reader.refuse(&key, format!("`{text}`: {error}"), Some(hint));
+            }
+        }
+    }
+    Some(pieces)
+}
+
+fn hint(error: &PieceError) -> String {
+    let names = || StreamKernel::ALL.iter().map(|kernel| kernel.name());
+    match error {
+        PieceError::Kernel(name) => match nearest(name, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("kernels are {}", list(names())),
+        },
+        PieceError::Widths(_) | PieceError::Count(_) => {
+            "write `KERNEL`, `KERNEL READ -> WRITTEN` or `N x KERNEL READ -> WRITTEN`, bytes per element".to_owned()
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Which kernels a software stack runs for mathematics that memory bounds.
+//!
+//! [`crate::step`] writes down mathematics: a norm over so many elements, the gradient of a gated activation. One stack runs it as one
+//! kernel, another as seven that pass it through memory again and again. A [`Recipe`] has, for each [`MemoryOp`], the kernels in
+//! their order with the bytes each reads and writes per element. Where it has nothing, one kernel reads every operand and
+//! writes every result once.
+
+mod memory_op;
+mod piece;
+
+use std::collections::BTreeMap;
+
+use units::Bytes;
+
+use crate::op::OpKind;
+
+pub use memory_op::MemoryOp;
+pub use piece::{Piece, PieceError};
+
+/// How a software stack runs the mathematics of a layer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recipe {
+    /// The kernels of each op that does not run as one.
+    pub kernels: BTreeMap<MemoryOp, Vec<Piece>>,
+    /// How many products the projections of one input are.
+    pub projections: Projections,
+}
+
+/// How many products the projections of one input are: queries, keys and values; gate and up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Projections {
+    /// One, of weights side by side.
+    #[default]
+    Joint,
+    /// One per projection; the gradients of the input are then summed.
+    Apart,
+}
+
+impl Recipe {
+    /// The kernels of an op over `elements`, in their order; `whole` are the bytes read and written by one that does it all.
+    pub fn kernels_of(&self, op: MemoryOp, elements: u64, whole: [f64; 2]) -> impl Iterator<Item = OpKind> + '_ {
+        self.kernels_left(op, elements, whole, whole)
+    }
+
+    /// The kernels of an op of which an ability of the machine leaves `left` to do, of the bytes that one kernel reads and writes without it
+    /// (`whole`): each kernel has that share left of its own.
+    pub fn kernels_left(
+        &self,
+        op: MemoryOp,
+        elements: u64,
+        left: [f64; 2],
+        whole: [f64; 2],
+    ) -> impl Iterator<Item = OpKind> + '_ {
+        let [some, all] = [left, whole].map(|[reads, writes]| reads + writes);
+        let share = if all > 0.0 { some / all } else { 0.0 };
+        self.pieces(op).iter().flat_map(move |piece| {
+            let bytes = piece.widths.map_or(left, |widths| widths.map(|width| elements as f64 * share * width));
+            let [reads, writes] = bytes.map(Bytes::new);
+            let kernel = piece.kernel.unwrap_or_else(|| op.kernel(reads, writes));
+            (0..piece.n).map(move |_| OpKind::Stream { kernel, reads, writes })
+        })
+    }
+
+    fn pieces(&self, op: MemoryOp) -> &[Piece] {
+        let whole: &[Piece] = if op.is_extra() { &[] } else { &[Piece::WHOLE] };
+        self.kernels.get(&op).map_or(whole, Vec::as_slice)
+    }
+}
