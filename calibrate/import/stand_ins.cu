@@ -136,7 +136,7 @@ extern "C" __global__ void cast_e5m6(const u16* in, u32* out, float* scales, u32
 // And back, over the whole tensor.
 extern "C" __global__ void cast_back_e5m6(const u32* in, const float* scales, u16* out, u64 elements) {
     #pragma unroll 1
-    for (u64 at = ((u64)blockIdx.x * blockDim.x + threadIdx.x) * 8; at < elements; at += (u64)gridDim.x * blockDim.x * 8) {
+    for (u64 at = ((u64)blockIdx.x * 128 + threadIdx.x) * 8; at < elements; at += (u64)gridDim.x * 128 * 8) {
         const u32* from = in + at / 8 * 3;
         u32 a = from[0], b = from[1], c = from[2];
         u32 bits[8] = {a, a >> 12, a >> 24 | b << 8, b >> 4, b >> 16, b >> 28 | c << 4, c >> 8, c >> 20};
@@ -205,8 +205,10 @@ extern "C" __global__ void transpose_fp8(const u8* in, u8* out, u32 rows, u32 wi
     }
 }
 
-// The second half of every cast with transpose: a thread has half a column of the tile in BF16 or FP8.
-template <typename Read> __device__ void store_columns(Read read, float (*amax)[TILE], u8* out, float* scales, u32 rows) {
+// The second half of every cast with transpose: a thread has half a column of the tile in BF16 or FP8. It writes its 64
+// bytes itself, or (STAGED) through the tile, so that eight lanes write a line together.
+template <bool STAGED, typename Read>
+__device__ void store_columns(Read read, float (*amax)[TILE], void* tile, u8* out, float* scales, u32 rows) {
     u32 c = threadIdx.x % TILE, half = threadIdx.x / TILE;
     float most = 0.0f;
     #pragma unroll 8
@@ -216,20 +218,34 @@ template <typename Read> __device__ void store_columns(Read read, float (*amax)[
     float scale = fmaxf(fmaxf(amax[0][c], amax[1][c]), TINY) / FP8_MAX, back = 1.0f / scale;
     u64 column = blockIdx.x * TILE + c;
     if (half == 0) scales[(u64)blockIdx.y * gridDim.x * TILE + column] = scale;
-    #pragma unroll
-    for (u32 i = 0; i < 4; i++) {
-        u32 w[4];
+    auto word = [&](u32 i) {
+        u32 r = half * 64 + i * 4;
+        return pack_fp8(read(r, c) * back, read(r + 1, c) * back, read(r + 2, c) * back, read(r + 3, c) * back);
+    };
+    if constexpr (!STAGED) {
+        uint4* to = (uint4*)(out + column * rows + blockIdx.y * TILE + half * 64);
+        #pragma unroll 2
+        for (u32 i = 0; i < 4; i++) to[i] = {word(4 * i), word(4 * i + 1), word(4 * i + 2), word(4 * i + 3)};
+    } else {
+        u32 w[16], *words = (u32*)tile;
         #pragma unroll
-        for (u32 j = 0; j < 4; j++) {
-            u32 r = half * 64 + i * 16 + j * 4;
-            w[j] = pack_fp8(read(r, c) * back, read(r + 1, c) * back, read(r + 2, c) * back, read(r + 3, c) * back);
+        for (u32 i = 0; i < 16; i++) w[i] = word(i);
+        __syncthreads();
+        #pragma unroll
+        for (u32 i = 0; i < 16; i++) words[c * (PITCH / 4) + half * 16 + i] = w[i];
+        __syncthreads();
+        #pragma unroll
+        for (u32 turn = 0; turn < 4; turn++) {
+            u32 mine = threadIdx.x / 8 + turn * 32, at = threadIdx.x % 8 * 4;
+            const u32* from = words + mine * (PITCH / 4) + at;
+            uint4* to = (uint4*)(out + (u64)(blockIdx.x * TILE + mine) * rows + blockIdx.y * TILE + at * 4);
+            *to = {from[0], from[1], from[2], from[3]};
         }
-        *(uint4*)(out + column * rows + blockIdx.y * TILE + half * 64 + i * 16) = {w[0], w[1], w[2], w[3]};
     }
 }
 
 // BF16 [rows, width] to FP8 [width, rows] with a scale each 128 rows: 128x128 a block of 256 threads.
-extern "C" __global__ void __launch_bounds__(256) cast_columns(const u16* in, u8* out, float* scales, u32 rows, u32 width) {
+template <bool STAGED> __device__ void cast_tile(const u16* in, u8* out, float* scales, u32 rows, u32 width) {
     __shared__ __align__(16) u16 tile[TILE * PITCH];
     __shared__ float amax[2][TILE];
     #pragma unroll 4
@@ -240,12 +256,23 @@ extern "C" __global__ void __launch_bounds__(256) cast_columns(const u16* in, u8
         *(uint2*)(tile + r * PITCH + c + 4) = {v.z, v.w};
     }
     __syncthreads();
-    store_columns([&](u32 r, u32 c) { return __uint_as_float((u32)tile[r * PITCH + c] << 16); }, amax, out, scales, rows);
+    auto read = [&](u32 r, u32 c) { return __uint_as_float((u32)tile[r * PITCH + c] << 16); };
+    store_columns<STAGED>(read, amax, tile, out, scales, rows);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+cast_columns(const u16* in, u8* out, float* scales, u32 rows, u32 width) {
+    cast_tile<false>(in, out, scales, rows, width);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+cast_columns_staged(const u16* in, u8* out, float* scales, u32 rows, u32 width) {
+    cast_tile<true>(in, out, scales, rows, width);
 }
 
 // The same from FP8 with scales along the rows; with `from`, row r is read at from[r].
-extern "C" __global__ void __launch_bounds__(256)
-recast_columns(const u8* in, const float* in_scales, const int* from, u8* out, float* scales, u32 rows, u32 width) {
+template <bool STAGED> __device__ void recast_tile(const u8* in, const float* in_scales, const int* from, u8* out,
+                                                   float* scales, u32 rows, u32 width) {
     __shared__ __align__(16) u8 tile[TILE * PITCH];
     __shared__ float amax[2][TILE], row_scales[TILE];
     #pragma unroll
@@ -258,7 +285,19 @@ recast_columns(const u8* in, const float* in_scales, const int* from, u8* out, f
         if (c == 0) row_scales[r] = in_scales[source * (width / 128) + blockIdx.x];
     }
     __syncthreads();
-    store_columns([&](u32 r, u32 c) { return unpack_fp8(tile[r * PITCH + c]).x * row_scales[r]; }, amax, out, scales, rows);
+    auto read = [&](u32 r, u32 c) { return unpack_fp8(tile[r * PITCH + c]).x * row_scales[r]; };
+    store_columns<STAGED>(read, amax, tile, out, scales, rows);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+recast_columns(const u8* in, const float* in_scales, const int* from, u8* out, float* scales, u32 rows, u32 width) {
+    recast_tile<false>(in, in_scales, from, out, scales, rows, width);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+recast_columns_staged(const u8* in, const float* in_scales, const int* from, u8* out, float* scales, u32 rows,
+                      u32 width) {
+    recast_tile<true>(in, in_scales, from, out, scales, rows, width);
 }
 
 // SwiGLU of gate and up (halves of a row of `2 width`), weighted a row, to FP8: a row a block of 128 threads.
@@ -299,7 +338,8 @@ swiglu_cast_columns(const u16* in, u8* out, float* scales, u32 rows, u32 width) 
         *(uint2*)(tile + r * PITCH + c + 4) = {v.z, v.w};
     }
     __syncthreads();
-    store_columns([&](u32 r, u32 c) { return __uint_as_float((u32)tile[r * PITCH + c] << 16); }, amax, out, scales, rows);
+    auto read = [&](u32 r, u32 c) { return __uint_as_float((u32)tile[r * PITCH + c] << 16); };
+    store_columns<false>(read, amax, tile, out, scales, rows);
 }
 
 // Eight numbers of SwiGLU's gradient, in place of gate and up; `y` becomes the output.

@@ -315,7 +315,10 @@ impl Question {
     #[must_use]
     pub fn op(&self, sms_all: u32) -> Option<(Op, u32)> {
         let rows = |tokens: u64, dim: u64| Bytes::new(tokens as f64 * dim as f64);
-        let stream = |what, reads: Bytes, writes: Bytes| (OpKind::Stream { kernel: what, reads, writes }, sms_all);
+        let of_rows = |what, rows: u64, reads: Bytes, writes: Bytes| {
+            (OpKind::Stream { kernel: what, rows, reads, writes }, sms_all)
+        };
+        let stream = |what, reads, writes| of_rows(what, 0, reads, writes);
         let size = |bytes: u64| Bytes::new(bytes as f64);
         let (kind, sms) = match self {
             Self::Copy { bytes, sms } => (stream(Stream::Copy, size(*bytes), size(*bytes)).0, *sms),
@@ -341,7 +344,9 @@ impl Question {
                 };
                 (kind, sms_all)
             }
-            Self::Rmsnorm { tokens, dim } => stream(Stream::Norm, rows(*tokens, *dim) * 2.0, rows(*tokens, *dim) * 2.0),
+            Self::Rmsnorm { tokens, dim } => {
+                of_rows(Stream::Norm, *tokens, rows(*tokens, *dim) * 2.0, rows(*tokens, *dim) * 2.0)
+            }
             Self::Swiglu { tokens, dim } => {
                 stream(Stream::SwiGlu, rows(*tokens, *dim) * 4.0, rows(*tokens, *dim) * 2.0)
             }
@@ -368,7 +373,7 @@ impl Question {
             Self::Rows { what, tokens, dim } => {
                 let elements = rows(*tokens, *dim);
                 let [reads, writes] = what.widths()?;
-                stream(*what, elements * reads, elements * writes)
+                of_rows(*what, *tokens, elements * reads, elements * writes)
             }
             Self::PromotedGemm { .. }
             | Self::TensorLoop { .. }

@@ -14,6 +14,10 @@ pub enum StreamKernel {
     Elementwise,
     /// Element by element where rows are apart, or an operand is spread over several.
     Strided,
+    /// From a format to a wider one.
+    Widen,
+    /// Two tensors joined within each row.
+    Concat,
     /// One number per row.
     Reduce,
     /// Root-mean-square norm.
@@ -73,6 +77,8 @@ impl StreamKernel {
         Self::Unpermute,
         Self::Elementwise,
         Self::Strided,
+        Self::Widen,
+        Self::Concat,
         Self::Reduce,
         Self::NormGradient,
         Self::LayerNorm,
@@ -98,6 +104,8 @@ impl StreamKernel {
             Self::Write => "write",
             Self::Elementwise => "elementwise",
             Self::Strided => "strided",
+            Self::Widen => "widen",
+            Self::Concat => "concat",
             Self::Reduce => "reduce",
             Self::Norm => "norm",
             Self::NormGradient => "norm-gradient",
@@ -136,7 +144,10 @@ impl StreamKernel {
             Self::Elementwise | Self::NormGradient | Self::LayerNormGradient | Self::SoftmaxGradient => {
                 Some([4.0, 2.0])
             }
-            Self::Strided | Self::LayerNorm | Self::Softmax | Self::Gelu | Self::Transpose => Some([2.0, 2.0]),
+            Self::Strided | Self::Concat | Self::LayerNorm | Self::Softmax | Self::Gelu | Self::Transpose => {
+                Some([2.0, 2.0])
+            }
+            Self::Widen => Some([2.0, 4.0]),
             Self::Reduce | Self::TopK => Some([4.0, 0.0]),
             Self::LogSoftmax => Some([4.0, 4.0]),
             Self::LogSoftmaxGradient => Some([8.0, 4.0]),
@@ -156,12 +167,49 @@ impl StreamKernel {
         }
     }
 
+    /// Whether a block works on a row at a time, so that it matters how many rows there are and how long they are.
+    #[must_use]
+    pub const fn is_by_rows(self) -> bool {
+        match self {
+            Self::Norm
+            | Self::NormGradient
+            | Self::LayerNorm
+            | Self::LayerNormGradient
+            | Self::Softmax
+            | Self::SoftmaxGradient
+            | Self::LogSoftmax
+            | Self::LogSoftmaxGradient
+            | Self::Reduce
+            | Self::TopK => true,
+            Self::Copy
+            | Self::Read
+            | Self::Write
+            | Self::Elementwise
+            | Self::Strided
+            | Self::Widen
+            | Self::Concat
+            | Self::Gelu
+            | Self::SwiGlu
+            | Self::Dropout
+            | Self::Rope
+            | Self::Cast
+            | Self::CastTranspose
+            | Self::Transpose
+            | Self::Permute
+            | Self::Unpermute
+            | Self::IndexAdd
+            | Self::Adam => false,
+        }
+    }
+
     /// The kernel whose rate stands in where nobody measured this one: the nearest in what it reads, writes and computes.
     /// None for what must be known.
     #[must_use]
     pub const fn like(self) -> Option<Self> {
         match self {
-            Self::Elementwise | Self::Strided | Self::Dropout | Self::Adam => Some(Self::Copy),
+            Self::Elementwise | Self::Dropout | Self::Adam => Some(Self::Copy),
+            Self::Strided | Self::Widen => Some(Self::Elementwise),
+            Self::Concat => Some(Self::Strided),
             Self::Reduce => Some(Self::Read),
             Self::LayerNorm | Self::NormGradient | Self::Softmax | Self::TopK => Some(Self::Norm),
             Self::LayerNormGradient => Some(Self::NormGradient),

@@ -189,6 +189,8 @@ pub enum OpKind {
     Stream {
         /// Which kind of kernel it is.
         kernel: StreamKernel,
+        /// Rows, for a kernel that works on one at a time; 0 where they do not matter.
+        rows: u64,
         /// Bytes read.
         reads: Bytes,
         /// Bytes written.

@@ -37,9 +37,14 @@ pub enum Projections {
 }
 
 impl Recipe {
-    /// The kernels of an op over `elements`, in their order; `whole` are the bytes read and written by one that does it all.
-    pub fn kernels_of(&self, op: MemoryOp, elements: u64, whole: [f64; 2]) -> impl Iterator<Item = OpKind> + '_ {
-        self.kernels_left(op, elements, whole, whole)
+    /// The kernels of an op over so many rows and elements, in their order; `whole` are the bytes read and written by one that does it all.
+    pub fn kernels_of(
+        &self,
+        op: MemoryOp,
+        [rows, elements]: [u64; 2],
+        whole: [f64; 2],
+    ) -> impl Iterator<Item = OpKind> + '_ {
+        self.kernels_left(op, [rows, elements], whole, whole)
     }
 
     /// The kernels of an op of which an ability of the machine leaves `left` to do, of the bytes that one kernel reads and writes without it
@@ -47,7 +52,7 @@ impl Recipe {
     pub fn kernels_left(
         &self,
         op: MemoryOp,
-        elements: u64,
+        [rows, elements]: [u64; 2],
         left: [f64; 2],
         whole: [f64; 2],
     ) -> impl Iterator<Item = OpKind> + '_ {
@@ -57,7 +62,7 @@ impl Recipe {
             let bytes = piece.widths.map_or(left, |widths| widths.map(|width| elements as f64 * share * width));
             let [reads, writes] = bytes.map(Bytes::new);
             let kernel = piece.kernel.unwrap_or_else(|| op.kernel(reads, writes));
-            (0..piece.n).map(move |_| OpKind::Stream { kernel, reads, writes })
+            (0..piece.n).map(move |_| OpKind::Stream { kernel, rows, reads, writes })
         })
     }
 

@@ -85,7 +85,7 @@ impl<'a> Estimator<'a> {
                 self.products(op.pass, tokens, *n, *k, *precision, *output, sms)
             }
             OpKind::Attention { .. } => self.attention(op, sms).ok_or(CannotRun::Collective(op.name))?,
-            OpKind::Stream { kernel, reads, writes } => self.stream(*kernel, *reads + *writes, sms),
+            OpKind::Stream { kernel, rows, reads, writes } => self.stream(*kernel, *rows, *reads + *writes, sms),
             OpKind::Collective { .. } => return Err(CannotRun::Collective(op.name)),
         };
         let Asked { power, memory, shortest, limit, latency } = asked;

@@ -5,6 +5,9 @@
 //!
 //! `B g(N) / (F peak g(n))` seconds, `g(n) = ((n r)^-p + peak^-p)^(-1/p)`:
 //!
+//! A kernel that works on a row at a time (`StreamKernel::is_by_rows`) moves `R` bytes' worth more per row (`row-bytes`), and ends no sooner than a block has
+//! passed one row at `row-rate`: few long rows are slow, and so are many short ones.
+//!
 //! few SMs wait for latency, many for the memory, and between them latency grows with the queue; `p` (`memory.sharpness`) says
 //! how sharply the one turns into the other. Source of the form: Little's law with a queue; `r` and `p` are fitted to copies on 1
 //! to all SMs and taken for every kernel. Breaks for data that stays in L2.
@@ -15,14 +18,27 @@ use super::{Asked, Estimator};
 use crate::{EstimateKey, StreamKernel, StreamTerm as Term};
 
 impl Estimator<'_> {
-    pub(super) fn stream(&self, kernel: StreamKernel, memory: Bytes, sms: u32) -> Asked {
+    pub(super) fn stream(&self, kernel: StreamKernel, rows: u64, memory: Bytes, sms: u32) -> Asked {
         let [fraction, latency] = [Term::Fraction, Term::Latency].map(|term| EstimateKey::Stream(kernel, term));
-        let on_all = memory / (self.device.memory_rate() * self.profile.value(fraction));
+        let (of_rows, row) = self.rows(kernel, rows, memory);
+        let on_all = (memory + of_rows) / (self.device.memory_rate() * self.profile.value(fraction));
         let slower = self.bend(sms) / self.bend(self.device.sms);
         let shortest = on_all * slower;
         let limit = if sms < self.device.sms { EstimateKey::MemoryRatePerSm } else { fraction };
-        let latency = Seconds::new(self.profile.value(latency));
+        let latency = Seconds::new(self.profile.value(latency)) + row;
         Asked { power: self.memory_power(memory), memory, shortest, limit, latency }
+    }
+
+    /// What rows cost a kernel that works on one at a time: bytes in whose time all of them begin and end, and the time in which a block
+    /// passes one.
+    fn rows(&self, kernel: StreamKernel, rows: u64, memory: Bytes) -> (Bytes, Seconds) {
+        if !kernel.is_by_rows() || rows == 0 {
+            return (Bytes::ZERO, Seconds::ZERO);
+        }
+        let [bytes, rate] =
+            [Term::RowBytes, Term::RowRate].map(|term| self.profile.value(EstimateKey::Stream(kernel, term)));
+        let rows = rows as f64;
+        (Bytes::new(bytes * rows), memory / rows / BytesPerSec::new(rate))
     }
 
     /// `1 / g(n)`: seconds a byte on some SMs.

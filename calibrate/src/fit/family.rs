@@ -146,6 +146,10 @@ pub fn families() -> Vec<Family> {
 fn stream(kernel: StreamKernel) -> Family {
     let [fraction, latency] = [StreamTerm::Fraction, StreamTerm::Latency].map(|term| EstimateKey::Stream(kernel, term));
     let mut keys = vec![(fraction, Some(0.85)), (latency, Some(2e-6))];
+    if kernel.is_by_rows() {
+        let [rate, bytes] = [StreamTerm::RowRate, StreamTerm::RowBytes].map(|term| EstimateKey::Stream(kernel, term));
+        keys.extend([(rate, Some(4e9)), (bytes, Some(500.0))]);
+    }
     if kernel == StreamKernel::Copy {
         keys.extend([(EstimateKey::MemoryRatePerSm, None), (EstimateKey::MemorySharpness, Some(1.5))]);
     }

@@ -249,8 +249,18 @@ impl EstimateKey {
         ["stream.", "memory."].iter().any(|family| name.starts_with(family)) || name.ends_with(".memory-fraction")
     }
 
-    /// Sums that nobody promotes have no number of products between promotions.
+    /// Sums that nobody promotes have no number of products between promotions, and rows matter to some kernels alone.
     const fn exists(self) -> bool {
-        if let Self::Gemm(precision, GemmTerm::PromoteEvery) = self { gemm::is_promoted(precision) } else { true }
+        match self {
+            Self::Gemm(precision, GemmTerm::PromoteEvery) => gemm::is_promoted(precision),
+            Self::Stream(kernel, term) => term.exists_for(kernel),
+            _ => true,
+        }
+    }
+
+    /// The value that stands where a profile leaves the estimate out; none for what must be there.
+    #[must_use]
+    pub const fn neutral(self) -> Option<f64> {
+        if let Self::Stream(_, term) = self { term.neutral() } else { None }
     }
 }

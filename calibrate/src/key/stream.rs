@@ -12,6 +12,28 @@ terms! {
     Fraction = "peak-fraction", Fraction;
     /// Time beyond that of every kernel before {it} runs at full speed, and after.
     Latency = "latency", Seconds;
+    /// Bytes of one row that {it} passes in a second, in the block that has it.
+    RowRate = "row-rate", BytesPerSec;
+    /// Bytes in whose time {it} begins and ends a row.
+    RowBytes = "row-bytes", Count;
+}
+
+impl StreamTerm {
+    /// The value of a term that a profile may leave out: rows that cost nothing of their own.
+    pub(super) const fn neutral(self) -> Option<f64> {
+        match self {
+            Self::Fraction | Self::Latency => None,
+            Self::RowRate => Some(f64::MAX),
+            Self::RowBytes => Some(0.0),
+        }
+    }
+
+    pub(super) const fn exists_for(self, kernel: StreamKernel) -> bool {
+        match self {
+            Self::Fraction | Self::Latency => true,
+            Self::RowRate | Self::RowBytes => kernel.is_by_rows(),
+        }
+    }
 }
 
 impl Terms<StreamTerm> for StreamKernel {
@@ -28,6 +50,8 @@ impl Terms<StreamTerm> for StreamKernel {
             | Self::Write
             | Self::Elementwise
             | Self::Strided
+            | Self::Widen
+            | Self::Concat
             | Self::Reduce
             | Self::NormGradient
             | Self::LayerNorm
@@ -62,6 +86,8 @@ const fn phrase(kernel: StreamKernel) -> &'static str {
         StreamKernel::Write => "writing",
         StreamKernel::Elementwise => "an op on each element",
         StreamKernel::Strided => "an op on each element of rows apart",
+        StreamKernel::Widen => "a copy to a wider format",
+        StreamKernel::Concat => "a joint of tensors within rows",
         StreamKernel::Reduce => "a sum over each row",
         StreamKernel::Norm => "a norm",
         StreamKernel::NormGradient => "the gradient of a norm",

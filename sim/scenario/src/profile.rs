@@ -40,6 +40,9 @@ pub(crate) fn profile(
                 reader.decide(&basis, format!("\"{}\"", estimate.basis));
             }
             estimates.insert(key, estimate);
+        } else if let Some(value) = key.neutral() {
+            reader.expect(&name);
+            estimates.insert(key, neutral(value));
         } else if is_nowhere(reader, key) {
             reader.expect(&name);
         } else {
@@ -50,6 +53,13 @@ pub(crate) fn profile(
     refuse_missing(reader, &missing, named);
     stand_in(reader, &mut estimates, kernels_of);
     Profile::new(estimates).ok()
+}
+
+/// A value that changes nothing, where a profile says nothing.
+fn neutral(value: f64) -> Estimate {
+    let source = "none of its own: the profile leaves it out".to_owned();
+    let basis = Basis::Measured;
+    Estimate { value, spread: 0.0, basis, implementation: None, source, stands_for: None, departures: Vec::new() }
 }
 
 /// Whether no profile has anything of a kernel that another one may stand in for.
@@ -70,6 +80,9 @@ fn stand_in(reader: &mut Reader<'_>, estimates: &mut BTreeMap<EstimateKey, Estim
     }
     for key in EstimateKey::ALL.iter().copied() {
         let EstimateKey::Stream(kernel, term) = key else { continue };
+        if key.neutral().is_some() {
+            continue;
+        }
         let mut like = kernel.like();
         while let Some(near) = like.filter(|_| !estimates.contains_key(&key)) {
             if let Some(estimate) = estimates.get(&EstimateKey::Stream(near, term)) {

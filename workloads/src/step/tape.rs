@@ -76,8 +76,9 @@ impl<'a> Tape<'a> {
         elements: u64,
         whole: [f64; 2],
     ) {
-        let shape = self.shape;
-        self.list(pass).extend(shape.recipe.kernels_of(what, elements, whole).map(|kind| Op::new(name, pass, kind)));
+        let (shape, rows) = (self.shape, self.rows(what, elements));
+        self.list(pass)
+            .extend(shape.recipe.kernels_of(what, [rows, elements], whole).map(|kind| Op::new(name, pass, kind)));
     }
 
     /// A cast of `elements` that leaves `widths` to a kernel, of the `whole` that it has where the machine helps nowhere.
@@ -90,8 +91,21 @@ impl<'a> Tape<'a> {
     ) {
         let shape = self.shape;
         let [left, whole] = [left, whole].map(|widths| widths.map(|width| elements as f64 * width));
-        let kernels = shape.recipe.kernels_left(what, elements, left, whole);
+        let kernels = shape.recipe.kernels_left(what, [self.rows(what, elements), elements], left, whole);
         self.list(pass).extend(kernels.map(|kind| Op::new(name, pass, kind)));
+    }
+
+    /// Rows of what kernels work on row by row; 0 of what they do not.
+    fn rows(&self, what: MemoryOp, elements: u64) -> u64 {
+        match what {
+            MemoryOp::Norm | MemoryOp::NormGradient => self.shape.tokens_sequence_parallel(),
+            MemoryOp::Softmax | MemoryOp::SoftmaxGradient => elements / self.shape.sequence.max(1),
+            MemoryOp::CrossEntropy | MemoryOp::CrossEntropyGradient => {
+                self.shape.tokens() / self.shape.logit_pieces.max(1)
+            }
+            MemoryOp::Gate | MemoryOp::GateGradient => elements,
+            _ => 0,
+        }
     }
 
     /// Gradients to be summed: `terms` read, one written.

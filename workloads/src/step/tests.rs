@@ -69,7 +69,7 @@ fn sizes(ops: &[Op], name: &str, pass: Pass) -> (u64, u64, u64, Precision, Outpu
 
 fn bytes(ops: &[Op], name: &str, pass: Pass, kind: Stream) -> (f64, f64) {
     let found = ops.iter().filter(|op| op.name == name && op.pass == pass).find_map(|op| match op.kind {
-        OpKind::Stream { kernel, reads, writes } if kernel == kind => Some((reads.get(), writes.get())),
+        OpKind::Stream { kernel, reads, writes, .. } if kernel == kind => Some((reads.get(), writes.get())),
         _ => None,
     });
     found.unwrap_or_else(|| panic!("no {kind:?} `{name}`"))
@@ -429,7 +429,7 @@ fn cast_bytes(shape: &Shape) -> (f64, f64) {
     let passes = layer(&deepseek_v3(), shape, LayerKind::Moe);
     let ops = [passes.forward, passes.input_gradient, passes.weight_gradient].concat();
     let casts = ops.iter().map(|op| match op.kind {
-        OpKind::Stream { kernel: Stream::Cast | Stream::CastTranspose, reads, writes } => (reads + writes).get(),
+        OpKind::Stream { kernel: Stream::Cast | Stream::CastTranspose, reads, writes, .. } => (reads + writes).get(),
         _ => 0.0,
     });
     (casts.sum(), ops.iter().map(|op| op.widened.get()).sum())

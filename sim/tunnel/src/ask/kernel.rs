@@ -153,9 +153,11 @@ fn busy(known: &LoadedDevice, question: &Question) -> Result<KernelReply, Tunnel
 /// The kernels that the software stack runs for an op.
 fn as_run(known: &LoadedDevice, question: &Question, op: Op) -> Vec<Op> {
     match (question.memory_op(), &op.kind) {
-        (Some((what, elements)), OpKind::Stream { reads, writes, .. }) if known.recipe.kernels.contains_key(&what) => {
+        (Some((what, elements)), OpKind::Stream { rows, reads, writes, .. })
+            if known.recipe.kernels.contains_key(&what) =>
+        {
             let whole = [reads.get(), writes.get()];
-            known.recipe.kernels_of(what, elements, whole).map(|kind| Op { kind, ..op.clone() }).collect()
+            known.recipe.kernels_of(what, [*rows, elements], whole).map(|kind| Op { kind, ..op.clone() }).collect()
         }
         _ => vec![op],
     }
