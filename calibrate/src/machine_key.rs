@@ -176,6 +176,8 @@ pub(crate) fn values(device: &Device, node: &Node) -> [(MachineKey, MachineValue
         comm_engine,
         cast,
         expense: _,
+        // What it limits follows it by a formula of its own.
+        power_limit: _,
     } = device;
     let Tensor { bf16_flops_per_sm_clock, fp8, transposed_reads } = tensor;
     let Fp8 { flops_per_sm_clock, accumulate, block_scaling } = fp8;

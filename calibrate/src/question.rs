@@ -236,6 +236,11 @@ pub enum Question {
         /// Of the operands.
         distribution: Distribution,
     },
+    /// The same on a device that has rested, before its mean power comes to the limit.
+    Burst {
+        /// What is timed.
+        of: Box<Question>,
+    },
     /// `tokens x top-k` rows added to the `tokens` rows that an index names, BF16.
     IndexAdd {
         /// Rows added to.
@@ -375,6 +380,7 @@ impl Question {
                 let [reads, writes] = what.widths()?;
                 of_rows(*what, *tokens, elements * reads, elements * writes)
             }
+            Self::Burst { of } => return of.op(sms_all),
             Self::PromotedGemm { .. }
             | Self::TensorLoop { .. }
             | Self::Launch

@@ -1,6 +1,6 @@
 //! One accelerator, as independent primitives. Peaks are derived here and nowhere else.
 
-use units::{Bytes, BytesPerSec, FlopsPerSec, Hertz, Seconds};
+use units::{Bytes, BytesPerSec, FlopsPerSec, Hertz, Seconds, Watts};
 
 use crate::Expense;
 
@@ -25,8 +25,10 @@ pub struct Device {
     pub comm_engine: CommEngine,
     /// Where BF16 becomes FP8.
     pub cast: Cast,
-    /// What one costs, and draws at full load.
+    /// What one costs, and draws at full load: its rated power.
     pub expense: Expense,
+    /// What it may draw; zero where nobody says.
+    pub power_limit: Watts,
 }
 
 /// Tensor-core rates in operations per SM and clock.

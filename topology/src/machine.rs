@@ -1,6 +1,6 @@
 //! How many nodes of one kind on which network.
 
-use units::{Bytes, BytesPerSec, Hertz, Seconds};
+use units::{Bytes, BytesPerSec, Hertz, Seconds, Watts};
 
 use crate::{
     BlockScaling, Cast, CommEngine, Compression, Device, Expense, Fabric, FabricKind, Forwarding, Fp8, Host, InNetwork,
@@ -113,5 +113,6 @@ fn bare_device(scale_up: BytesPerSec) -> Device {
         comm_engine: CommEngine::None,
         cast: Cast::Kernel,
         expense: Expense::ZERO,
+        power_limit: Watts::ZERO,
     }
 }

@@ -17,6 +17,8 @@ pub struct Op {
     pub kind: OpKind,
     /// Bytes it reads beyond its operands in their own format: those of an operand that is cast while it is read.
     pub widened: Bytes,
+    /// Whether it is a further kernel of the op before it, which runs as several.
+    pub continues: bool,
 }
 
 /// Which part of training an op belongs to.
@@ -286,7 +288,16 @@ impl Op {
     /// An op whose operands are read in their own format.
     #[must_use]
     pub fn new(name: &'static str, pass: Pass, kind: OpKind) -> Self {
-        Self { name, pass, kind, widened: Bytes::ZERO }
+        Self { name, pass, kind, widened: Bytes::ZERO, continues: false }
+    }
+
+    /// An op that runs as several kernels, in their order.
+    pub(crate) fn in_turn(
+        name: &'static str,
+        pass: Pass,
+        kernels: impl Iterator<Item = OpKind>,
+    ) -> impl Iterator<Item = Self> {
+        kernels.enumerate().map(move |(index, kind)| Self { continues: index > 0, ..Self::new(name, pass, kind) })
     }
 
     /// Useful arithmetic on the tensor cores; a multiply-add is two operations.

@@ -24,6 +24,18 @@ pub struct Recipe {
     pub kernels: BTreeMap<MemoryOp, Vec<Piece>>,
     /// How many products the projections of one input are.
     pub projections: Projections,
+    /// How often the input of the two down-projections of latent attention is cast.
+    pub input_casts: InputCasts,
+}
+
+/// How often an input that several products read is cast to FP8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputCasts {
+    /// Once for all.
+    #[default]
+    Once,
+    /// For each product anew.
+    Each,
 }
 
 /// How many products the projections of one input are: queries, keys and values; gate and up.

@@ -9,7 +9,7 @@
 //!
 //! with the width `qk + value` forward and `3 qk + 2 value` backward. Memory alone is held to `memory-fraction`. Source of the
 //! form: the tiling of FlashAttention; its numbers are fitted. Breaks for shapes that leave most SMs without a tile and whose keys
-//! are not split, and does not know power: softmax keeps the tensor cores below the limit.
+//! are not split. Power holds the useful products to `sustained-fraction` of the peak.
 
 use topology::Device;
 use units::{Bytes, Seconds};
@@ -42,7 +42,7 @@ impl Estimator<'_> {
         let streamed = memory / (self.device.memory_rate() * estimate(Term::Memory));
         let (shortest, limit) =
             if streamed > products { (streamed, key(Term::Memory)) } else { (products, key(Term::Fraction)) };
-        let power = op.flops() / self.device.peak_bf16() + self.memory_power(memory);
+        let power = op.flops() / (self.device.peak_bf16() * estimate(Term::Sustained)) + self.memory_power(memory);
         Some(Asked { power, memory, shortest, limit, latency: Seconds::new(estimate(Term::Latency)) })
     }
 }

@@ -36,6 +36,12 @@ pub struct Demand {
 }
 
 impl Demand {
+    /// The demand while the device's mean power is far from its limit.
+    #[must_use]
+    pub fn burst(self) -> Self {
+        Self { power: Seconds::ZERO, ..self }
+    }
+
     /// The time it takes with the device to itself, and what sets it; `memory` is what kernels bound by memory reach together.
     #[must_use]
     pub fn alone(&self, memory: BytesPerSec) -> (Seconds, EstimateKey) {
@@ -97,7 +103,18 @@ impl<'a> Estimator<'a> {
         let (shortest, limit) =
             if in_flight > shortest { (in_flight, EstimateKey::MemoryRatePerSm) } else { (shortest, limit) };
         let latency = latency + Seconds::new(self.profile.value(EstimateKey::KernelLatency));
+        let power = power * self.power_scale();
         cannot::counted(op, Demand { power, memory, shortest, latency, limit })
+    }
+}
+
+impl Estimator<'_> {
+    /// How much longer the same energy takes than at the rated power that the estimates were measured at; what a device draws at rest is
+    /// drawn in any case.
+    fn power_scale(&self) -> f64 {
+        let idle = self.profile.value(EstimateKey::PowerIdle);
+        let (limit, rated) = (self.device.power_limit.get(), self.device.expense.power.get());
+        if limit > 0.0 && rated > 0.0 { (1.0 - idle) / (limit / rated - idle).max(f64::MIN_POSITIVE) } else { 1.0 }
     }
 }
 

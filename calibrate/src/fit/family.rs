@@ -191,7 +191,13 @@ fn gemm(precision: Precision) -> Family {
 fn attention(direction: Direction) -> Family {
     use AttentionTerm as Term;
     let key = |term| EstimateKey::Attention(direction, term);
-    let starts = [(Term::Fraction, 0.65), (Term::Overhead, 100.0), (Term::Memory, 0.9), (Term::Latency, 5e-6)];
+    let starts = [
+        (Term::Fraction, 0.65),
+        (Term::Sustained, 0.6),
+        (Term::Overhead, 100.0),
+        (Term::Memory, 0.9),
+        (Term::Latency, 5e-6),
+    ];
     Family {
         name: table(key(Term::Fraction)),
         keys: starts.into_iter().map(|(term, start)| (key(term), Some(start))).collect(),
@@ -244,6 +250,7 @@ impl Of {
             Question::CastTransposed { .. } => Self::Stream(StreamKernel::CastTranspose),
             Question::Permute { .. } => Self::Stream(StreamKernel::Permute),
             Question::Unpermute { .. } => Self::Stream(StreamKernel::Unpermute),
+            Question::Burst { of } => return Self::question(of),
             Question::IndexAdd { .. } => Self::Stream(StreamKernel::IndexAdd),
             Question::Rows { what, .. } => Self::Stream(*what),
             Question::Gemm { dtype, .. } => Self::Gemm(*dtype),

@@ -80,7 +80,8 @@ pub fn predict(device: &Device, profile: &Profile, question: &Question) -> Optio
     }
     let (op, sms) = question.op(device.sms)?;
     let demand = estimator.demand(&op, sms).ok()?;
-    Some(demand.alone(device.memory_rate() * profile.value(EstimateKey::MemoryFraction)))
+    let memory = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
+    Some(if matches!(question, Question::Burst { .. }) { demand.burst() } else { demand }.alone(memory))
 }
 
 /// Whether a sample is kept out of every fit: one in five, by what was asked alone, so a second run keeps out the same.

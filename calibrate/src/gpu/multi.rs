@@ -34,6 +34,7 @@ pub(crate) fn n_gpus(question: &Question) -> usize {
             (*ranks as usize).max(2)
         }
         Question::Together { of, beside } => n_gpus(of).max(n_gpus(beside)),
+        Question::Burst { of } => n_gpus(of),
         Question::Copy { .. }
         | Question::Read { .. }
         | Question::Write { .. }

@@ -9,6 +9,8 @@ terms! {
     AttentionTerm:
     /// Share of the BF16 tensor peak of the SMs held that attention keeps in its main loop, {it}.
     Fraction = "peak-fraction", Fraction;
+    /// Share of the BF16 tensor peak that attention would sustain within the power limit of the device, {it}.
+    Sustained = "sustained-fraction", Fraction;
     /// Queries' and keys' worth of work that each tile row of attention costs at its start and end, {it}.
     Overhead = "key-overhead", Count;
     /// Queries of a tile of attention, {it}.

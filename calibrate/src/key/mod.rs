@@ -176,6 +176,10 @@ estimate_keys! {
     MemorySharpness = "memory.sharpness", CountAboveZero, Memory;
     /// Times the memory peak that traffic alone could move within the power limit of the device.
     MemoryPower = "memory.power-rate", CountAboveZero, Memory;
+    /// Share of its rated power that a device draws at rest.
+    PowerIdle = "power.idle", Share, Start;
+    /// The power of the clock with which the energy of a product falls.
+    PowerClock = "power.clock-exponent", Count, Start;
     /// Time between the end of one kernel of a busy stream and the start of the next.
     KernelLatency = "kernel.latency", Seconds, Start;
     /// What an isolated call takes more: from the launch by the host to the end as the host sees it, of a kernel that does nothing.
@@ -261,6 +265,10 @@ impl EstimateKey {
     /// The value that stands where a profile leaves the estimate out; none for what must be there.
     #[must_use]
     pub const fn neutral(self) -> Option<f64> {
-        if let Self::Stream(_, term) = self { term.neutral() } else { None }
+        match self {
+            Self::Stream(_, term) => term.neutral(),
+            Self::Attention(_, AttentionTerm::Sustained) => Some(1.0),
+            _ => None,
+        }
     }
 }

@@ -37,9 +37,19 @@ pub struct TimeAlone {
 ///
 /// # Errors
 /// Where the op is no kernel, `sms` is none or more than the device has, or the device cannot do the arithmetic.
-pub fn kernel(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<TimeAlone, PlanError> {
+pub fn kernel(device: &Device, profile: &Profile, op: &Op, sms: u32, clock: Clock) -> Result<TimeAlone, PlanError> {
     check_sms(device, sms)?;
-    answer(profile, &|profile| alone(device, profile, op, sms))
+    answer(profile, &|profile| alone(device, profile, op, sms, clock))
+}
+
+/// The clock of a kernel that is asked for alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// That of a device that has rested, before its mean power comes to the limit.
+    Burst,
+    /// That which the power limit leaves where the kernel runs again and again.
+    #[default]
+    Sustained,
 }
 
 /// A collective alone, and the algorithm that it runs by.
@@ -107,8 +117,18 @@ fn answer(profile: &Profile, asked: Asked<'_>) -> Result<TimeAlone, PlanError> {
 }
 
 /// Runs the kernel as a step would: SMs held, memory and tensor array drawn from.
-fn alone(device: &Device, profile: &Profile, op: &Op, sms: u32) -> Result<(Seconds, EstimateKey), PlanError> {
+fn alone(
+    device: &Device,
+    profile: &Profile,
+    op: &Op,
+    sms: u32,
+    clock: Clock,
+) -> Result<(Seconds, EstimateKey), PlanError> {
     let demand = Estimator::new(device, profile).demand(op, sms)?;
+    let demand = match clock {
+        Clock::Burst => demand.burst(),
+        Clock::Sustained => demand,
+    };
     let rate = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
     let (seconds, limit) = demand.alone(rate);
     countable(seconds.get())?;

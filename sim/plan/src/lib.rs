@@ -65,7 +65,7 @@ pub use execute::{
     Keep, Lane, Next, OpTotal, Outcome, OverlappedTotals, PooledPorts, Ports, Progress, Ran, RankTotals, Routines,
     Sequencer, StreamSpan, Tabulated, run, run_gangs,
 };
-pub use kernel::{CollectiveAlone, TimeAlone, collective_alone, kernel};
+pub use kernel::{Clock, CollectiveAlone, TimeAlone, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
 pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};

@@ -86,6 +86,8 @@ pub struct OpKernel {
     pub op: u16,
     /// What it spends its time on.
     pub category: Category,
+    /// Whether it is a further kernel of the op before it.
+    pub continues: bool,
     /// Whether its size follows the load.
     pub loaded: bool,
     /// What it costs.

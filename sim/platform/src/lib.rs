@@ -41,6 +41,7 @@ mod message;
 mod placement;
 mod platform;
 mod ports;
+mod power;
 mod trunks;
 mod way;
 
@@ -56,4 +57,5 @@ pub use message::Message;
 pub use placement::Placement;
 pub use platform::Platform;
 pub use ports::{PortRates, RankResources};
+pub use power::Throttle;
 pub use trunks::Trunks;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use calibrate::{CannotRun, CollectiveCall, Estimator, Profile};
+use calibrate::{CannotRun, CollectiveCall, EstimateKey, Estimator, Profile};
 use topology::{Machine, Network, Routing};
 
 use crate::ports::PortRates;
-use crate::{ExchangeGroup, ExchangeSetup, Group, Kernel, Leg, Message, Placement, PlatformError};
+use crate::{ExchangeGroup, ExchangeSetup, Group, Kernel, Leg, Message, Placement, PlatformError, Throttle};
 use units::{Bytes, Flops};
 use workloads::op::Op;
 
@@ -82,6 +82,23 @@ impl<'a> Platform<'a> {
     /// For a collective, for arithmetic that the device lacks, and where the demand is no number that can be counted.
     pub fn kernel(&self, op: &Op, sms: u32) -> Result<Kernel, CannotRun> {
         Ok(Kernel::from_demand(&self.estimator().demand(op, sms)?, sms))
+    }
+
+    /// How far power slows kernels that follow each other again and again.
+    #[must_use]
+    pub fn throttle(&self, kernels: &[Kernel]) -> Throttle {
+        Throttle::of(kernels, self.memory_together(), self.profile.value(EstimateKey::PowerClock))
+    }
+
+    /// A kernel at the clock that power leaves.
+    #[must_use]
+    pub fn throttled(&self, kernel: Kernel, throttle: Throttle) -> Kernel {
+        throttle.slowed(kernel, self.memory_together())
+    }
+
+    /// Bytes per second of the device memory that kernels reach together.
+    fn memory_together(&self) -> f64 {
+        self.machine.device.memory_rate().get() * self.profile.value(EstimateKey::MemoryFraction)
     }
 
     /// Work of which only arithmetic and bytes are known: BF16 products in their main loop, and kernels bound by memory.

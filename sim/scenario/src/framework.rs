@@ -1,7 +1,7 @@
 //! The software stack: `framework.*`.
 
 use workloads::kernel::StreamKernel;
-use workloads::recipe::{MemoryOp, Piece, PieceError, Projections, Recipe};
+use workloads::recipe::{InputCasts, MemoryOp, Piece, PieceError, Projections, Recipe};
 
 use crate::families::is_of;
 use crate::reader::Reader;
@@ -45,6 +45,8 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
     let name = reader.text("framework.name");
     let choices = [("joint", Projections::Joint), ("apart", Projections::Apart)];
     let projections = reader.choice("framework.projections", &choices);
+    let choices = [("once", InputCasts::Once), ("each", InputCasts::Each)];
+    let input_casts = reader.choice("framework.input-casts", &choices);
     let kernels = MemoryOp::ALL.iter().filter_map(|op| Some((*op, pieces(reader, *op)?))).collect();
     let of_family = |family| {
         let key = format!("framework.implementations.{family}");
@@ -53,7 +55,7 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
     };
     let by_family = FAMILIES.into_iter().filter_map(of_family).collect();
     let kernels_of = KernelsOf { by_family, preferred };
-    Framework { name, recipe: Recipe { kernels, projections }, kernels_of }
+    Framework { name, recipe: Recipe { kernels, projections, input_casts }, kernels_of }
 }
 
 /// The kernels of one op; none where it runs as one.

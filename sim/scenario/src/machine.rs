@@ -5,6 +5,8 @@ use topology::{
     Host, InNetwork, Machine, Memory, Nic, Node, Ordering, ScaleUp, Tensor, TransposedReads,
 };
 
+use units::Watts;
+
 use crate::reader::Reader;
 
 /// Namespaces of a machine.
@@ -60,7 +62,17 @@ pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
         comm_engine: reader.choice("gpu.comm-engine", &CommEngine::WORDS),
         cast: reader.choice("gpu.cast", &Cast::WORDS),
         expense: expense(reader, "gpu.price", "gpu.power"),
+        power_limit: power_limit(reader),
     }
+}
+
+/// What a device may draw; its rated power where the hardware has no limit of its own.
+fn power_limit(reader: &mut Reader<'_>) -> Watts {
+    reader.expect("gpu.power-limit");
+    if !reader.has("gpu.power-limit") {
+        return reader.quantity_or_zero("gpu.power");
+    }
+    reader.quantity("gpu.power-limit")
 }
 
 fn flops_per_sm_clock(reader: &mut Reader<'_>, key: &str, min: f64) -> f64 {

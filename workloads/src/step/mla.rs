@@ -6,7 +6,7 @@ use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
 use crate::model::{Attention, Model};
 use crate::op::{Axis, Collective, Pass};
-use crate::recipe::{MemoryOp, Projections};
+use crate::recipe::{InputCasts, MemoryOp};
 
 /// Latent attention's linear layers on this rank. Without a query latent `query_down` is absent and `query_up` reads
 /// the residual stream.
@@ -64,7 +64,7 @@ impl Latent {
         let pass = Pass::Forward;
         input_norm(tape, pass, self.hidden);
         tape.cast_normed(pass, &["attention-norm"], self.kv_down, false);
-        if self.query_down.is_some() && tape.shape.recipe.projections == Projections::Apart {
+        if self.query_down.is_some() && tape.shape.recipe.input_casts == InputCasts::Each {
             tape.cast_input(pass, self.kv_down, Copies::Rows);
         }
         if let Some(down) = self.query_down {
@@ -126,7 +126,7 @@ impl Latent {
         if tape.shape.pieces_again().norm {
             input_norm(tape, Pass::Recompute, self.hidden);
             tape.cast_input(Pass::Recompute, self.kv_down, copies);
-            if self.query_down.is_some() && tape.shape.recipe.projections == Projections::Apart {
+            if self.query_down.is_some() && tape.shape.recipe.input_casts == InputCasts::Each {
                 tape.cast_input(Pass::Recompute, self.kv_down, copies);
             }
         } else {

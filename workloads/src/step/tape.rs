@@ -77,8 +77,8 @@ impl<'a> Tape<'a> {
         whole: [f64; 2],
     ) {
         let (shape, rows) = (self.shape, self.rows(what, elements));
-        self.list(pass)
-            .extend(shape.recipe.kernels_of(what, [rows, elements], whole).map(|kind| Op::new(name, pass, kind)));
+        let kernels = shape.recipe.kernels_of(what, [rows, elements], whole);
+        self.list(pass).extend(Op::in_turn(name, pass, kernels));
     }
 
     /// A cast of `elements` that leaves `widths` to a kernel, of the `whole` that it has where the machine helps nowhere.
@@ -92,7 +92,7 @@ impl<'a> Tape<'a> {
         let shape = self.shape;
         let [left, whole] = [left, whole].map(|widths| widths.map(|width| elements as f64 * width));
         let kernels = shape.recipe.kernels_left(what, [self.rows(what, elements), elements], left, whole);
-        self.list(pass).extend(kernels.map(|kind| Op::new(name, pass, kind)));
+        self.list(pass).extend(Op::in_turn(name, pass, kernels));
     }
 
     /// Rows of what kernels work on row by row; 0 of what they do not.

@@ -485,7 +485,11 @@ fn a_norm_that_casts_writes_fp8_in_place_of_bf16() {
 
 fn recipe(kernels: &[(MemoryOp, &[&str])], projections: Projections) -> Recipe {
     let parsed = |pieces: &[&str]| pieces.iter().map(|piece| piece.parse().expect("a piece")).collect();
-    Recipe { kernels: kernels.iter().map(|(op, pieces)| (*op, parsed(pieces))).collect(), projections }
+    Recipe {
+        kernels: kernels.iter().map(|(op, pieces)| (*op, parsed(pieces))).collect(),
+        projections,
+        ..Recipe::default()
+    }
 }
 
 /// Bytes of the memory-bound kernels of a name, and how many there are.

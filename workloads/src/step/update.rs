@@ -155,7 +155,7 @@ pub(crate) fn weight_copy_width(linear: LinearPrecision) -> f64 {
 /// The kernels of an op of the update, named like it.
 fn streams(recipe: &Recipe, what: MemoryOp, elements: u64, widths: [f64; 2]) -> Vec<Op> {
     let whole = widths.map(|width| elements as f64 * width);
-    recipe.kernels_of(what, [0, elements], whole).map(|kind| Op::new(what.name(), Pass::Update, kind)).collect()
+    Op::in_turn(what.name(), Pass::Update, recipe.kernels_of(what, [0, elements], whole)).collect()
 }
 
 /// Parameters on one rank.

@@ -7,10 +7,9 @@ use super::outcome::{OpTotal, Ports};
 use super::routines::Routines;
 
 impl OpTotal {
-    /// Adds a run, which arithmetic bound or not.
+    /// Adds a kernel, which arithmetic bound or not; who counts ops knows whether it is their first.
     #[inline]
     pub(super) fn add_kernel(&mut self, kernel: &Kernel, took: SimSpan, tensor: bool) {
-        self.count += 1;
         self.span += took;
         self.latency += kernel.latency;
         let drawn = took - kernel.latency;

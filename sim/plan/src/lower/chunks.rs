@@ -128,6 +128,7 @@ struct Fixed([Vec<Instruction>; 3]);
 impl Segments {
     fn new(context: &Context<'_>, kernels: &mut Kernels, sms: u32) -> Result<Self, CannotRun> {
         let (model, shape) = (&context.plan.job.model, &context.shape);
+        kernels.follow_each_other(context, Some(&layer(context)), sms)?;
         let mut fixed = |passes: &Passes| -> Result<Fixed, CannotRun> {
             let mut list = |ops: &[Op]| kernels.fixed(context, ops, sms);
             Ok(Fixed([list(&passes.forward)?, list(&passes.input_gradient)?, list(&passes.weight_gradient)?]))
@@ -145,8 +146,19 @@ impl Segments {
         let attention = if is_moe { fixed(&step::attention(model, shape, LayerKind::Moe))? } else { Fixed::default() };
         let loads = load::loads(context);
         let experts = kernels.loaded(context, &loads, |load| step::mlp(model, shape, LayerKind::Moe, load), sms)?;
+        kernels.follow_each_other(context, None, sms)?;
         Ok(Self { handed, embedding, mtp, head, dense, attention, experts })
     }
+}
+
+/// What a device runs again and again: all passes of the layer that most stages hold.
+fn layer(context: &Context<'_>) -> Vec<Op> {
+    let (model, shape) = (&context.plan.job.model, &context.shape);
+    let kind = if model.experts.is_some() { LayerKind::Moe } else { LayerKind::Dense };
+    let load = step::Load::balanced(model, shape);
+    let segments = [step::attention(model, shape, kind), step::mlp(model, shape, kind, &load)];
+    let lists = segments.into_iter().flat_map(|passes| [passes.forward, passes.input_gradient, passes.weight_gradient]);
+    lists.flatten().collect()
 }
 
 /// One part of a chunk.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use calibrate::{CannotRun, CollectiveCall};
+use platform::Throttle;
 use workloads::op::{Op, OpKind};
 use workloads::step::{Load, Passes};
 
@@ -20,6 +21,8 @@ pub(crate) struct Kernels {
     pub(super) kernels: Vec<OpKernel>,
     pub(super) tables: Vec<LoadTable>,
     pub(super) rings: Vec<Ring>,
+    /// What power leaves the kernels that are made now; none: each draws its power for itself.
+    throttle: Option<Throttle>,
 }
 
 impl Kernels {
@@ -31,7 +34,21 @@ impl Kernels {
             kernels: Vec::new(),
             tables: Vec::new(),
             rings: Vec::new(),
+            throttle: None,
         }
+    }
+
+    /// From here on kernels have the clock that these ops, one after another, leave them; `None`: each draws its power for itself.
+    pub(crate) fn follow_each_other(
+        &mut self,
+        context: &Context<'_>,
+        ops: Option<&[Op]>,
+        sms: u32,
+    ) -> Result<(), CannotRun> {
+        let kernels = ops.unwrap_or_default().iter().filter(|op| !matches!(op.kind, OpKind::Collective { .. }));
+        let kernels: Vec<_> = kernels.map(|op| context.platform.kernel(op, sms)).collect::<Result<_, _>>()?;
+        self.throttle = ops.map(|_| context.platform.throttle(&kernels));
+        Ok(())
     }
 
     fn name(&mut self, op: &Op, sms: u32) -> u16 {
@@ -66,7 +83,8 @@ impl Kernels {
 
     fn kernel(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Result<OpKernel, CannotRun> {
         let kernel = context.platform.kernel(op, sms)?;
-        Ok(OpKernel { op: self.name(op, sms), category: op.category(), loaded: false, kernel })
+        let kernel = self.throttle.map_or(kernel, |throttle| context.platform.throttled(kernel, throttle));
+        Ok(OpKernel { op: self.name(op, sms), category: op.category(), continues: op.continues, loaded: false, kernel })
     }
 
     /// Instructions of a segment whose sizes follow the load: one list of ops for every batch and member.

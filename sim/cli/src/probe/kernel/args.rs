@@ -2,6 +2,7 @@
 
 use calibrate::Direction;
 use clap::{Args, Subcommand, ValueEnum};
+use plan::Clock;
 use workloads::op::Precision;
 
 use crate::layers::Layers;
@@ -37,6 +38,9 @@ pub(crate) struct DeviceArgs {
     /// The software stack whose kernels run; without it, each op is one kernel as it was measured
     #[arg(long, value_name = "NAME")]
     pub(crate) framework: Option<String>,
+    /// Before or after the device's mean power comes to its limit, which takes some tens of milliseconds
+    #[arg(long, value_name = "WHEN", default_value = "sustained")]
+    pub(crate) clock: ClockWord,
     /// One call alone, from the host's launch on, in place of one among many
     #[arg(long)]
     pub(crate) launch: bool,
@@ -218,6 +222,23 @@ pub(crate) enum Arithmetic {
     Fp8Tensor,
     /// E4M3, scales per 1x128 and 128x128
     Fp8Block,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClockWord {
+    /// A device that has rested
+    Burst,
+    /// The kernel again and again
+    Sustained,
+}
+
+impl From<ClockWord> for Clock {
+    fn from(word: ClockWord) -> Self {
+        match word {
+            ClockWord::Burst => Self::Burst,
+            ClockWord::Sustained => Self::Sustained,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

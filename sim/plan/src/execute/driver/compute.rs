@@ -57,14 +57,16 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
     }
 
     fn kernel_ended(&mut self, at: At, index: u32, turn: &Turn) {
-        let OpKernel { op, category, loaded, kernel } = &self.routines.kernels[index as usize];
+        let OpKernel { op, category, continues, loaded, kernel } = &self.routines.kernels[index as usize];
         let took = turn.end.since(turn.start);
         let tensor = match turn.bound {
             Bound::Latency => false,
             Bound::Limit => !self.of_memory[index as usize],
             Bound::Capacity(id) => id == self.resources(at.rank).tensor,
         };
-        self.outcome.ops[usize::from(*op)].add_kernel(kernel, took, tensor);
+        let total = &mut self.outcome.ops[usize::from(*op)];
+        total.count += u64::from(!continues);
+        total.add_kernel(kernel, took, tensor);
         let RankState { totals, label, .. } = &mut self.ranks[at.rank as usize];
         if *label == Label::OVERLAPPED {
             totals.overlapped.add(*category, took);
