@@ -9,6 +9,7 @@ use topology::Device;
 use units::{Seconds, SimTime};
 use workloads::op::Op;
 
+use crate::neighbor::NeighborOn;
 use crate::{Contradiction, PlanError};
 
 /// Draws from the spreads behind an interval.
@@ -37,9 +38,22 @@ pub struct TimeAlone {
 ///
 /// # Errors
 /// Where the op is no kernel, `sms` is none or more than the device has, or the device cannot do the arithmetic.
-pub fn kernel(device: &Device, profile: &Profile, op: &Op, sms: u32, clock: Clock) -> Result<TimeAlone, PlanError> {
+pub fn kernel(device: &Device, profile: &Profile, op: &Op, sms: u32, when: When) -> Result<TimeAlone, PlanError> {
+    let sms = match when.beside {
+        Some(beside) => sms.min(beside.left(device)?),
+        None => sms,
+    };
     check_sms(device, sms)?;
-    answer(profile, &|profile| alone(device, profile, op, sms, clock))
+    answer(profile, &|profile| alone(device, profile, op, sms, when))
+}
+
+/// When a kernel runs that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct When {
+    /// Before or after the device's mean power comes to its limit.
+    pub clock: Clock,
+    /// What goes on all the while.
+    pub beside: Option<NeighborOn>,
 }
 
 /// The clock of a kernel that is asked for alone.
@@ -122,17 +136,21 @@ fn alone(
     profile: &Profile,
     op: &Op,
     sms: u32,
-    clock: Clock,
+    when: When,
 ) -> Result<(Seconds, EstimateKey), PlanError> {
     let demand = Estimator::new(device, profile).demand(op, sms)?;
-    let demand = match clock {
+    let rate = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
+    let (demand, left) = match when.beside {
+        Some(beside) => beside.lengthen(demand, sms, device, profile),
+        None => (demand, rate),
+    };
+    let demand = match when.clock {
         Clock::Burst => demand.burst(),
         Clock::Sustained => demand,
     };
-    let rate = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
-    let (seconds, limit) = demand.alone(rate);
+    let (seconds, limit) = demand.alone(left);
     countable(seconds.get())?;
-    let rates = PortRates { memory: rate.get(), copy: 0.0, up: 0.0, out: 0.0, sms: device.sms };
+    let rates = PortRates { memory: left.get(), copy: 0.0, up: 0.0, out: 0.0, sms: device.sms };
     let mut resources = Resources::default();
     let on = rates.add_to(&mut resources);
     let task = Kernel::from_demand(&demand, sms).task((), &on);

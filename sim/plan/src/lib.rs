@@ -48,6 +48,7 @@ mod label;
 mod layout;
 mod lower;
 mod memory;
+mod neighbor;
 mod plan;
 mod program;
 mod rank_memory;
@@ -65,11 +66,12 @@ pub use execute::{
     Keep, Lane, Next, OpTotal, Outcome, OverlappedTotals, PooledPorts, Ports, Progress, Ran, RankTotals, Routines,
     Sequencer, StreamSpan, Tabulated, run, run_gangs,
 };
-pub use kernel::{Clock, CollectiveAlone, TimeAlone, collective_alone, kernel};
+pub use kernel::{Clock, CollectiveAlone, TimeAlone, When, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
 pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};
 pub use memory::{check_memory, memory, sample};
+pub use neighbor::{Neighbor, NeighborOn};
 pub use plan::{
     DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Imported, Job, KeepActivations, Plan, PointToPoint,
     Policies, Recording, Simulation, Site, Train, TrainPlan,

@@ -115,6 +115,8 @@ pub struct ImportedRank {
 /// What a training step came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepResult {
+    /// The software stack that ran (`use.framework`).
+    pub framework: String,
     /// Duration of one optimizer step.
     pub step_seconds: f64,
     /// Tokens trained on in 24 hours.

@@ -64,7 +64,8 @@ fn headline(screen: &mut Screen, common: &Common, result: &StepResult) {
     } else {
         format!("{} ranks, every one simulated", count(common.n_ranks.into()))
     };
-    screen.line(&screen.dim(&format!("{ranks}, {} tasks", count(common.n_tasks))));
+    let framework = one_line(&result.framework);
+    screen.line(&screen.dim(&format!("{ranks}, {} tasks, software stack `{framework}`", count(common.n_tasks))));
 }
 
 fn phases(screen: &mut Screen, summary: &Summary, published: &[Comparison]) {

@@ -178,6 +178,7 @@ fn result(step_seconds: f64) -> StepResult {
         tflops_per_gpu: Counted { causal: 393.0, non_causal: 441.0 },
         mfu: Counted { causal: 0.397, non_causal: 0.446 },
         gpu_hours_per_trillion_tokens: 176_400.0,
+        framework: "megatron".to_owned(),
         categories: Vec::new(),
         exposed_communication_seconds: 0.91,
         all_to_all_waited_seconds: 0.62,

@@ -1,7 +1,7 @@
 //! One kernel alone on a device.
 
 use calibrate::{Algorithm, Basis, Departure, EstimateKey, Profile, Question};
-use plan::Clock;
+use plan::When;
 use scenario::{Library, LoadedDevice};
 use serde_json::{Value, json};
 use workloads::op::{Op, OpKind};
@@ -36,8 +36,8 @@ pub struct KernelQuery {
     pub question: Question,
     /// SMs left to it; none: all of the device.
     pub sms: Option<u32>,
-    /// Before or after the device's mean power comes to its limit.
-    pub clock: Clock,
+    /// Before or after the device's mean power comes to its limit, and beside what.
+    pub when: When,
     /// One call alone, from the host's launch on, in place of one among many.
     pub launch: bool,
 }
@@ -72,7 +72,7 @@ pub fn kernel(query: &KernelQuery, library: &Library) -> Result<Sourced<KernelRe
     let all = known.machine.device.sms;
     let question = on_sms(query.question.clone(), query.sms.unwrap_or(all));
     check(&question, all)?;
-    let busy = busy(&known, &question, query.clock)?;
+    let busy = busy(&known, &question, query.when)?;
     let reply = if query.launch { launched(busy, &known.profile) } else { busy };
     Ok(Sourced { reply, sources: sources(&known.leaves) })
 }
@@ -144,12 +144,12 @@ fn check(question: &Question, all: u32) -> Result<(), TunnelError> {
 }
 
 /// The question as an op of the model, on the device alone, in a stream that never runs dry.
-fn busy(known: &LoadedDevice, question: &Question, clock: Clock) -> Result<KernelReply, TunnelError> {
+fn busy(known: &LoadedDevice, question: &Question, when: When) -> Result<KernelReply, TunnelError> {
     let device = &known.machine.device;
     let (op, sms) = question.op(device.sms).ok_or_else(|| TunnelError::NotModeled(question.clone()))?;
     let mut replies = Vec::new();
     for op in as_run(known, question, op) {
-        replies.push(KernelReply::from(plan::kernel(device, &known.profile, &op, sms, clock)?));
+        replies.push(KernelReply::from(plan::kernel(device, &known.profile, &op, sms, when)?));
     }
     in_turn(replies).ok_or_else(|| TunnelError::NotModeled(question.clone()))
 }

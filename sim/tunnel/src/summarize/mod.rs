@@ -99,6 +99,7 @@ pub fn summary(run: &FinishedRun<'_>) -> Result<Summary, PlanError> {
 fn step_result(run: &FinishedRun<'_>, shares: &Shares, rates: &Rates) -> StepResult {
     let transferred = run.outcome.ranks.iter().map(|rank| rank.transferred).sum();
     StepResult {
+        framework: run.plan.job.framework.clone(),
         step_seconds: run.step(),
         tokens_per_day: rates.tokens_per_day,
         tflops_per_gpu: rates.tflops_per_gpu,

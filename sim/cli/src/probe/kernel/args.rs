@@ -2,7 +2,7 @@
 
 use calibrate::Direction;
 use clap::{Args, Subcommand, ValueEnum};
-use plan::Clock;
+use plan::{Clock, Neighbor, NeighborOn, When};
 use workloads::op::Precision;
 
 use crate::layers::Layers;
@@ -41,6 +41,12 @@ pub(crate) struct DeviceArgs {
     /// Before or after the device's mean power comes to its limit, which takes some tens of milliseconds
     #[arg(long, value_name = "WHEN", default_value = "sustained")]
     pub(crate) clock: ClockWord,
+    /// What goes on beside it all the while
+    #[arg(long, value_name = "WHAT", requires = "beside_sms")]
+    pub(crate) beside: Option<BesideWord>,
+    /// SMs that what goes on beside it holds
+    #[arg(long, value_name = "N", requires = "beside")]
+    pub(crate) beside_sms: Option<u32>,
     /// One call alone, from the host's launch on, in place of one among many
     #[arg(long)]
     pub(crate) launch: bool,
@@ -222,6 +228,34 @@ pub(crate) enum Arithmetic {
     Fp8Tensor,
     /// E4M3, scales per 1x128 and 128x128
     Fp8Block,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BesideWord {
+    /// A copy within the device
+    Copy,
+    /// An all-to-all in the scale-up domain
+    AllToAll,
+    /// An all-reduce in the scale-up domain
+    AllReduce,
+}
+
+impl From<BesideWord> for Neighbor {
+    fn from(word: BesideWord) -> Self {
+        match word {
+            BesideWord::Copy => Self::Copy,
+            BesideWord::AllToAll => Self::AllToAll,
+            BesideWord::AllReduce => Self::AllReduce,
+        }
+    }
+}
+
+impl DeviceArgs {
+    /// When the kernel runs.
+    pub(crate) fn when(&self) -> When {
+        let on = |(what, sms): (BesideWord, u32)| NeighborOn { what: what.into(), sms };
+        When { clock: self.clock.into(), beside: self.beside.zip(self.beside_sms).map(on) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

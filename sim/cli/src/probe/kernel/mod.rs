@@ -33,7 +33,7 @@ pub(crate) fn show(reply: &KernelReply, as_json: bool) -> String {
 impl KernelArgs {
     /// What the arguments ask.
     pub(crate) fn query(&self) -> Result<KernelQuery, Failure> {
-        let DeviceArgs { hardware, profile, implementation, framework, clock, launch, layers, .. } = self.kind.device();
+        let DeviceArgs { hardware, profile, implementation, framework, launch, layers, .. } = self.kind.device();
         let device = DeviceQuery {
             hardware: hardware.clone(),
             profiles: profile.clone(),
@@ -45,7 +45,7 @@ impl KernelArgs {
             device,
             question: question(&self.kind)?,
             sms: self.kind.sms(),
-            clock: (*clock).into(),
+            when: self.kind.device().when(),
             launch: *launch,
         })
     }
