@@ -26,8 +26,7 @@ enum Fate {
 /// Keys that say how sure we are and not what is: a result does not move with them, its interval and its basis do.
 fn is_about_sureness(key: &str) -> bool {
     let ends = [".spread", ".basis", ".measured-with"];
-    key == "profile.elsewhere.exponent.value"
-        || (key.starts_with("profile.") && ends.iter().any(|end| key.ends_with(end)))
+    key.starts_with("profile.elsewhere.") || (key.starts_with("profile.") && ends.iter().any(|end| key.ends_with(end)))
 }
 
 /// All keys that scenes have, and what became of each.
