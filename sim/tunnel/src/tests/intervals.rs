@@ -31,7 +31,7 @@ fn step(plan: &Plan, traffic: &Traffic) -> StepResult {
 /// Draws are slow and shares are first order: so near to each other are the two widths, whatever the job.
 const FACTOR: f64 = 1.6;
 
-/// Over the training presets the interval from shares is 0.79 to 1.35 times as wide as that of 64 draws. It is wide where a share of a
+/// Over fifteen training presets the interval from shares is 0.79 to 1.35 times as wide as that of 64 draws. It is wide where a share of a
 /// rate stands near one and a draw cannot raise it, and narrow where draws make another estimate the one that binds.
 #[test]
 fn shares_give_about_the_width_that_draws_give() {
