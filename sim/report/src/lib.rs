@@ -60,6 +60,6 @@ pub use table::{Column, Row, Table};
 pub use terminal::terminal;
 pub use timeline::{Span, SpanKind, Timeline, Track};
 pub use validation::{
-    Case, FamilyOf, Score, Uncovered, Validation, Worst, validation_json, validation_markdown, validation_page,
-    validation_text,
+    Case, Coverage, FamilyOf, Score, Uncovered, Validation, Worst, validation_json, validation_markdown,
+    validation_page, validation_text,
 };

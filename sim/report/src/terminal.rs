@@ -128,6 +128,11 @@ fn facts(screen: &mut Screen, common: &Common, result: &StepResult) {
     screen.fact("links in use", &links.collect::<Vec<_>>().join(", "));
     screen.fact("memory", &fullest(common));
     screen.fact("evidence", &evidence(&common.basis_shares));
+    let [low, high] = result.interval;
+    if low < high {
+        let ends = format!("{} to {} (5 to 95 %)", seconds(low), seconds(high));
+        screen.fact("interval", &format!("{ends}, from the spreads of the estimates that bind it"));
+    }
     if result.sampling_error > 0.0 {
         screen.fact("sampling", &format!("standard error of the mean step {:.2} %", result.sampling_error * 100.0));
     }
@@ -363,6 +368,14 @@ mod tests {
         has("cost", &["$66.90 million", "$32,680 per GPU", "$338,000 owned", "$327,124 rented"]);
         has("energy", &["2.840 MW", "267.5 MWh", "PUE of 1.18"]);
         assert!(!terminal(&summary(), &[], false).contains("cost "), "a machine without prices has no line");
+    }
+
+    #[test]
+    fn an_interval_stands_in_one_line_where_there_is_one() {
+        let step = StepResult { step_seconds: 19.0, interval: [17.1, 20.3], ..StepResult::default() };
+        let text = terminal(&Summary { result: JobResult::Step(step), ..summary() }, &[], false);
+        assert!(text.contains("17.10 s to 20.30 s (5 to 95 %)"), "{text}");
+        assert!(!terminal(&summary(), &[], false).contains("interval"), "nothing unsure, no line");
     }
 
     #[test]

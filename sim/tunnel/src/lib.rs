@@ -37,6 +37,7 @@ pub mod ask;
 mod error;
 pub mod fabric;
 pub mod fit;
+mod interval;
 pub mod networks;
 pub mod panics;
 mod prepare;

@@ -125,6 +125,35 @@ fn answers_are_those_of_the_commands() {
     });
 }
 
+/// A time has the interval of what answers it, a rate the same turned over, an op of a step none.
+#[test]
+fn intervals_are_those_of_the_answers() {
+    with_facts(FACTS, |path| {
+        let validation = json(&["validate", "--published", path, "--json"]);
+        let run = json(&["run", "tiny-moe", "--json"]);
+        let product = "probe kernel gemm --hardware h100-sxm5 --m 4096 --n 4096 --k 4096 --dtype bf16 --json";
+        let product = json(&product.split(' ').collect::<Vec<_>>());
+        let rate = |end: &str| 2.0 * 4096_f64.powi(3) / number(&product, end) / 1e12;
+        let step = [number(&run, "/interval/0"), number(&run, "/interval/1")];
+        for (id, expected) in [("one.step", step), ("one.product", [rate("/high"), rate("/low")])] {
+            let row = case(&validation, "cases", id);
+            for (place, expected) in ["/interval/0", "/interval/1"].into_iter().zip(expected) {
+                let actual = number(row, place);
+                assert!((actual / expected - 1.0).abs() < 1e-9, "{id}{place}: expected {expected}, actual {actual}");
+            }
+        }
+        assert!(case(&validation, "cases", "one.query_up")["interval"].is_null());
+        assert_eq!(validation["n_with_interval"], 2);
+        let cases = validation["cases"].as_array().expect("cases");
+        let is_inside = |row: &&serde_json::Value| {
+            let published = number(row, "/published");
+            number(row, "/interval/0") <= published && published <= number(row, "/interval/1")
+        };
+        let n_inside = cases.iter().filter(|row| !row["interval"].is_null()).filter(is_inside).count();
+        assert_eq!(number(&validation, "/coverage"), n_inside as f64 / 2.0);
+    });
+}
+
 #[test]
 fn a_family_narrows_the_question() {
     with_facts(FACTS, |path| {

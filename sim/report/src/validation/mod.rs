@@ -43,6 +43,8 @@ pub struct Case {
     pub row: Comparison,
     /// Simulated less published, over published; none where zero was published.
     pub error: Option<f64>,
+    /// Where ours lies from 5 to 95 %, in the unit of both; none of an answer without an interval.
+    pub interval: Option<[f64; 2]>,
     /// Where and how the published figure holds.
     pub conditions: String,
     /// Command lines of the program; what several of them answer adds up.
@@ -61,7 +63,7 @@ pub struct Uncovered {
 }
 
 /// Errors of some cases; those that an input rests on are counted apart and judge nothing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Score {
     /// Cases that judge.
     pub n: usize,
@@ -75,6 +77,21 @@ pub struct Score {
     pub bias: Option<f64>,
     /// The case that is farthest off.
     pub worst: Option<Worst>,
+    /// Whether the published figures lie in the intervals of ours.
+    #[serde(flatten)]
+    pub coverage: Coverage,
+}
+
+/// Whether published figures lie in the intervals, 5 to 95 %, of ours, over the cases that judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Cases whose answer has an interval.
+    pub n_with_interval: usize,
+    /// Share of those whose published figure lies inside; none of nothing, as the next. Honest spreads have 0.9.
+    #[serde(rename = "coverage")]
+    pub share: Option<f64>,
+    /// Median of half the relative widths of their intervals, `(high / low - 1) / 2`.
+    pub median_half_width: Option<f64>,
 }
 
 /// The case that is farthest off.
@@ -90,11 +107,18 @@ impl Case {
     /// A comparison as a case.
     #[must_use]
     pub fn new(row: Comparison, conditions: String, commands: Vec<String>) -> Self {
-        Self { error: row.error(), row, conditions, commands }
+        Self { error: row.error(), row, interval: None, conditions, commands }
     }
 
     fn judges(&self) -> bool {
         !self.row.used && self.error.is_some()
+    }
+
+    /// Whether the published figure lies inside the interval, and half its relative width; none without an interval.
+    fn held(&self) -> Option<(bool, f64)> {
+        let [low, high] = self.interval?;
+        let is_inside = low <= self.row.published && self.row.published <= high;
+        (low > 0.0).then(|| (is_inside, (high / low - 1.0) / 2.0))
     }
 }
 
@@ -102,13 +126,14 @@ impl Score {
     /// Of these cases.
     #[must_use]
     pub fn of<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Self {
-        let mut score =
-            Self { n: 0, n_used: 0, median_absolute_error: None, p90_absolute_error: None, bias: None, worst: None };
+        let mut score = Self::default();
         let mut errors: Vec<(f64, &str)> = Vec::new();
+        let mut held: Vec<(bool, f64)> = Vec::new();
         for case in cases {
             score.n_used += usize::from(case.row.used);
             if let Some(error) = case.error.filter(|_| case.judges()) {
                 errors.push((error, &case.row.id));
+                held.extend(case.held());
             }
         }
         score.n = errors.len();
@@ -121,7 +146,22 @@ impl Score {
         let absolute: Vec<f64> = errors.iter().map(|(error, _)| error.abs()).collect();
         let quantiles = units::quantiles(&absolute, [0.5, 0.9]);
         [score.median_absolute_error, score.p90_absolute_error] = quantiles.map_or([None; 2], |both| both.map(Some));
+        score.coverage = Coverage::of(&held);
         score
+    }
+}
+
+impl Coverage {
+    /// Of cases, each by whether it lies inside and half its width.
+    fn of(held: &[(bool, f64)]) -> Self {
+        let n = held.len();
+        let n_inside = held.iter().filter(|(is_inside, _)| *is_inside).count();
+        let widths: Vec<f64> = held.iter().map(|(_, width)| *width).collect();
+        Self {
+            n_with_interval: n,
+            share: (n > 0).then(|| n_inside as f64 / n as f64),
+            median_half_width: units::median(&widths),
+        }
     }
 }
 
@@ -181,6 +221,8 @@ struct AsJson<'a> {
     median_absolute_error: Option<f64>,
     p90_absolute_error: Option<f64>,
     bias: Option<f64>,
+    #[serde(flatten)]
+    coverage: Coverage,
     groups: Vec<Named<'a>>,
     families: Vec<Named<'a>>,
     cases: &'a [Case],
@@ -194,7 +236,7 @@ struct AsJson<'a> {
 /// [`ReportError::NotFinite`] with the path of a number that JSON cannot hold.
 pub fn validation_json(validation: &Validation) -> Result<String, ReportError> {
     check(validation)?;
-    let Score { n, n_used, median_absolute_error, p90_absolute_error, bias, .. } = validation.score();
+    let Score { n, n_used, median_absolute_error, p90_absolute_error, bias, coverage, .. } = validation.score();
     let groups = validation.groups().into_iter();
     let families = validation.scores();
     let json = AsJson {
@@ -203,6 +245,7 @@ pub fn validation_json(validation: &Validation) -> Result<String, ReportError> {
         median_absolute_error,
         p90_absolute_error,
         bias,
+        coverage,
         groups: groups.map(|(group, score)| Named { family: None, group: Some(group), about: None, score }).collect(),
         families: families
             .map(|(family, score)| Named {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::text::{cases_table, headline, scores_table, uncovered_table, worst_table};
+use super::text::{cases_table, heading, scores_table, uncovered_table, worst_table};
 use super::{Validation, check};
 use crate::error::ReportError;
 use crate::figures;
@@ -16,7 +16,7 @@ use crate::table::Table;
 pub fn validation_page(validation: &Validation, command: &str) -> Result<String, ReportError> {
     check(validation)?;
     let page = Page {
-        headline: headline(validation),
+        headline: heading(validation, ". "),
         command,
         parity: shown(figures::parity(validation)?),
         scores: scores_table(validation),

@@ -57,6 +57,37 @@ fn families_and_groups_have_scores_of_their_own() {
     assert_eq!(Score::of([]).median_absolute_error, None);
 }
 
+/// What is published lies inside of one interval of two: used cases, and those without an interval, count in neither.
+#[test]
+fn coverage_counts_cases_that_judge_and_have_an_interval() {
+    let mut validation = validation();
+    let intervals = [Some([100.0, 121.0]), Some([70.0, 90.0]), Some([1.0, 1000.0]), Some([0.5, 2.0]), None];
+    for (case, interval) in validation.cases.iter_mut().zip(intervals) {
+        case.interval = interval;
+    }
+    let Coverage { n_with_interval, share, median_half_width } = validation.score().coverage;
+    assert_eq!((n_with_interval, share), (2, Some(0.5)));
+    let expected = (0.105 + 1.0 / 7.0) / 2.0;
+    assert!((median_half_width.expect("widths") - expected).abs() < 1e-12, "{median_half_width:?}");
+    let of_families: Vec<Option<f64>> = validation.scores().map(|(_, score)| score.coverage.share).collect();
+    assert_eq!(of_families, [Some(0.5), None]);
+    let json = validation_json(&validation).expect("finite");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    for (place, expected) in [("", 0.5), ("/families/0", 0.5), ("/groups/0", 0.5)] {
+        assert_eq!(json.pointer(&format!("{place}/coverage")), Some(&expected.into()), "{place}");
+    }
+    assert_eq!(json["cases"][0]["interval"], serde_json::json!([100.0, 121.0]));
+    assert!(validation_text(&validation, false).contains("50.0 % of 2"));
+    assert!(validation_page(&validation, "windtunnel validate").expect("a page").contains("lies inside 50.0 %"));
+}
+
+#[test]
+fn without_an_interval_nothing_is_covered() {
+    let coverage = validation().score().coverage;
+    assert_eq!(coverage, Coverage { n_with_interval: 0, share: None, median_half_width: None });
+    assert!(!validation_text(&validation(), false).contains("median half-width"));
+}
+
 #[test]
 fn json_has_the_promised_keys() {
     let text = validation_json(&validation()).expect("finite");

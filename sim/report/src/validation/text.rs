@@ -1,6 +1,6 @@
 //! A validation as text: for the terminal, and as Markdown for a report.
 
-use super::{Case, Score, Uncovered, Validation};
+use super::{Case, Coverage, Score, Uncovered, Validation};
 use crate::format::{percent, percent_signed, significant};
 use crate::table::{Column, Row, Table};
 
@@ -10,7 +10,7 @@ const N_WORST: usize = 12;
 /// The tables of a validation, one below the other; `with_cases` adds every case.
 #[must_use]
 pub fn validation_text(validation: &Validation, with_cases: bool) -> String {
-    let mut parts = vec![headline(validation), scores_table(validation).to_string()];
+    let mut parts = vec![heading(validation, "\n"), scores_table(validation).to_string()];
     if with_cases {
         parts.push(cases_table(validation, &validation.cases, false).to_string());
         if !validation.repeats.is_empty() {
@@ -33,10 +33,10 @@ pub fn validation_text(validation: &Validation, with_cases: bool) -> String {
 pub fn validation_markdown(validation: &Validation, command: &str) -> String {
     let table = |table: &Table| markdown(table);
     format!(
-        "# Every case, as `{command}` writes it\n\n{}\n\nErrors are simulated less published, over published. *Used* facts are named as a source by an input of their \
+        "# Every case, as `{command}` writes it\n\n{}.\n\nErrors are simulated less published, over published. *Used* facts are named as a source by an input of their \
          own prediction: agreement there proves nothing, and no count or median has them.\n\n{}\n\n![Simulated against published](parity.svg)\n\n## Farthest off\n\n{}\n\n## Not compared\n\n{}\n\n## \
          Cases\n\n{}\n\n## The same measurements in other units, counted nowhere\n\n{}\n",
-        headline(validation),
+        heading(validation, ". "),
         table(&scores_table(validation)),
         table(&worst_table(validation)),
         table(&uncovered_table(&validation.uncovered)),
@@ -45,23 +45,40 @@ pub fn validation_markdown(validation: &Validation, command: &str) -> String {
     )
 }
 
-pub(super) fn headline(validation: &Validation) -> String {
+/// Errors and intervals of all cases together, with `between` the two.
+pub(super) fn heading(validation: &Validation, between: &str) -> String {
+    let of_intervals = coverage(&validation.score().coverage);
+    let all: Vec<String> = [Some(headline(validation)), of_intervals].into_iter().flatten().collect();
+    all.join(between)
+}
+
+/// None where no answer has an interval.
+fn coverage(coverage: &Coverage) -> Option<String> {
+    let (inside, half_width) = (coverage.share?, coverage.median_half_width?);
+    Some(format!(
+        "{} of our figures have an interval from 5 to 95 %: the published figure lies inside {} of them, median half-width {}",
+        coverage.n_with_interval,
+        percent(inside),
+        percent(half_width)
+    ))
+}
+
+fn headline(validation: &Validation) -> String {
     let score = validation.score();
-    let share = |value: Option<f64>, spell: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), spell);
     format!(
         "{} published figures beside ours, {} more used as inputs: median |error| {}, 90th percentile {}, bias {}",
         score.n,
         score.n_used,
-        share(score.median_absolute_error, percent),
-        share(score.p90_absolute_error, percent),
-        share(score.bias, percent_signed)
+        spelled(score.median_absolute_error, percent),
+        spelled(score.p90_absolute_error, percent),
+        spelled(score.bias, percent_signed)
     )
 }
 
 /// Errors by family and by group.
 pub(super) fn scores_table(validation: &Validation) -> Table {
-    let mut table =
-        columns(&["family"], &["n", "used", "median |error|", "90th percentile", "bias"], &["farthest off"]);
+    let numbers = ["n", "used", "median |error|", "90th percentile", "bias", "inside", "half-width"];
+    let mut table = columns(&["family"], &numbers, &["farthest off"]);
     let groups = validation.groups();
     for (group, score) in &groups {
         let families = validation.scores().filter(|(family, _)| family.group == *group);
@@ -78,17 +95,23 @@ pub(super) fn scores_table(validation: &Validation) -> Table {
 }
 
 fn score_cells(name: &str, score: &Score) -> Vec<String> {
-    let share = |value: Option<f64>, spell: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), spell);
+    let Coverage { n_with_interval, share, median_half_width } = score.coverage;
     let worst = score.worst.as_ref().map(|worst| format!("{} {}", percent_signed(worst.error), worst.id));
     vec![
         name.to_owned(),
         score.n.to_string(),
         score.n_used.to_string(),
-        share(score.median_absolute_error, percent),
-        share(score.p90_absolute_error, percent),
-        share(score.bias, percent_signed),
+        spelled(score.median_absolute_error, percent),
+        spelled(score.p90_absolute_error, percent),
+        spelled(score.bias, percent_signed),
+        share.map_or_else(|| "-".to_owned(), |share| format!("{} of {n_with_interval}", percent(share))),
+        spelled(median_half_width, percent),
         worst.unwrap_or_default(),
     ]
+}
+
+fn spelled(value: Option<f64>, spell: fn(f64) -> String) -> String {
+    value.map_or_else(|| "-".to_owned(), spell)
 }
 
 /// The cases that are farthest off.

@@ -7,10 +7,8 @@ use serde_json::{Value, json};
 use workloads::op::{Op, OpKind};
 
 use crate::error::TunnelError;
+use crate::interval::interval;
 use crate::sourced::{Sourced, sources};
-
-/// Deviations of a normal beyond which a twentieth lies.
-const DEVIATIONS: f64 = 1.645;
 
 /// Which device, and what is known of its kernels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -182,12 +180,12 @@ fn in_turn(replies: Vec<KernelReply>) -> Option<KernelReply> {
 fn launched(busy: KernelReply, profile: &Profile) -> KernelReply {
     let launch = profile.get(EstimateKey::KernelLaunch);
     let spread = profile.spread(EstimateKey::KernelLaunch);
-    let end = |deviations: f64| launch.value * (spread * deviations).exp();
+    let [low, high] = interval(launch.value, spread);
     let limit = if launch.value > busy.seconds { EstimateKey::KernelLaunch.name().to_owned() } else { busy.limit };
     KernelReply {
         seconds: busy.seconds + launch.value,
-        low: busy.low + end(-DEVIATIONS),
-        high: busy.high + end(DEVIATIONS),
+        low: busy.low + low,
+        high: busy.high + high,
         basis: busy.basis.max(launch.basis),
         limit,
         ..busy

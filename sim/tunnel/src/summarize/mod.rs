@@ -17,6 +17,8 @@ use plan::{Folding, Label, Outcome, PlanError, Program, RankMemory, TrainPlan};
 use report::{Common, Counted, JobResult, LinkRow, MemoryRow, Phase, Phases, SpanKind, StepResult, Summary};
 use units::SimSpan;
 
+use crate::interval::interval;
+
 pub use imported::imported;
 pub use ops::IN_PAIRS;
 pub use timeline::{Recorded, timeline};
@@ -101,6 +103,7 @@ fn step_result(run: &FinishedRun<'_>, shares: &Shares, rates: &Rates) -> StepRes
     StepResult {
         framework: run.plan.job.framework.clone(),
         step_seconds: run.step(),
+        interval: interval(run.step(), shares.deviation(run)),
         tokens_per_day: rates.tokens_per_day,
         tflops_per_gpu: rates.tflops_per_gpu,
         mfu: rates.mfu,

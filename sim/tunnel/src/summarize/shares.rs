@@ -27,8 +27,8 @@ pub(super) struct Shares {
     binding: BTreeMap<&'static str, f64>,
     /// Seconds of kernels, collectives and exposed communication by what they rest on.
     basis: BTreeMap<Basis, f64>,
-    /// Those that rest on an estimate of another machine, by it.
-    elsewhere: BTreeMap<EstimateKey, f64>,
+    /// The same by the estimate that bound them.
+    estimates: BTreeMap<EstimateKey, f64>,
 }
 
 impl Shares {
@@ -41,7 +41,7 @@ impl Shares {
             step: run.step(),
             binding: BTreeMap::from([(super::BUBBLE, bubble), (super::OPTIMIZER, optimizer)]),
             basis: BTreeMap::new(),
-            elsewhere: BTreeMap::new(),
+            estimates: BTreeMap::new(),
         };
         let collectives = shares.add_ops(run);
         shares.add_all_to_alls(run, (shares.exposed - collectives).max(0.0));
@@ -105,11 +105,8 @@ impl Shares {
     }
 
     fn rest_on(&mut self, profile: &Profile, key: EstimateKey, seconds: f64) {
-        let estimate = profile.get(key);
-        *self.basis.entry(estimate.basis).or_default() += seconds;
-        if estimate.basis == Basis::Extrapolated && !estimate.departures.is_empty() {
-            *self.elsewhere.entry(key).or_default() += seconds;
-        }
+        *self.basis.entry(profile.get(key).basis).or_default() += seconds;
+        *self.estimates.entry(key).or_default() += seconds;
     }
 
     /// Shares of the time that is kernels, collectives or exposed communication, by basis; they add up to one.
@@ -126,9 +123,32 @@ impl Shares {
     /// The share of that time that rests on estimates of another machine, and in what the machine here departs from it; `None` where nothing does.
     pub(super) fn elsewhere(&self, profile: &Profile) -> Option<(f64, Vec<Departure>)> {
         let all: f64 = self.basis.values().sum();
-        let seconds: f64 = self.elsewhere.values().sum();
-        let departures = Departure::union(self.elsewhere.keys().map(|key| profile.get(*key)));
+        let is_elsewhere = |key: EstimateKey| {
+            let estimate = profile.get(key);
+            estimate.basis == Basis::Extrapolated && !estimate.departures.is_empty()
+        };
+        let there = || self.estimates.iter().filter(|(key, _)| is_elsewhere(**key));
+        let seconds: f64 = there().map(|(_, seconds)| seconds).sum();
+        let departures = Departure::union(there().map(|(key, _)| profile.get(*key)));
         (seconds > 0.0).then(|| (seconds / all, departures))
+    }
+
+    /// Standard deviation of the logarithm of the step that the spreads of its estimates make, the sampling error beside them:
+    ///
+    /// `sd^2 = sum_k (t_k / t)^2 spread_k^2 + sampling^2`
+    ///
+    /// `t_k` are the seconds that rest on estimate `k`, and `t` all that rest on one. What rests on none, such as the bubble and messages between
+    /// stages, waits for the work of other ranks and moves as that does, so it is in no sum: a pipeline of twice the bubble is as unsure.
+    ///
+    /// First order, in seconds that move in proportion to their estimate, or inversely: estimates depart each by themselves, as in
+    /// [`Profile::drawn`]. It leaves out an estimate that binds nothing now and would after a draw, so a step whose bounds lie near each other is
+    /// less sure than this, and one of many alike, of which the longest counts, is longer on average. It breaks where a kernel's time is no power of
+    /// the estimate that bound it: there the power is taken for one.
+    pub(super) fn deviation(&self, run: &FinishedRun<'_>) -> f64 {
+        let all: f64 = self.estimates.values().sum();
+        let profile = &run.plan.site.profile;
+        let parts = self.estimates.iter().map(|(key, seconds)| seconds / all * profile.spread(*key));
+        parts.fold(self.sampling_error(run), f64::hypot)
     }
 
     fn shares_of_bases(&self) -> impl Iterator<Item = (Basis, f64)> {

@@ -26,8 +26,7 @@ enum Fate {
 /// Keys that say how sure we are and not what is: a result does not move with them, its interval and its basis do.
 fn is_about_sureness(key: &str) -> bool {
     let ends = [".spread", ".basis", ".measured-with"];
-    key == "profile.elsewhere.exponent.value"
-        || (key.starts_with("profile.") && ends.iter().any(|end| key.ends_with(end)))
+    key.starts_with("profile.elsewhere.") || (key.starts_with("profile.") && ends.iter().any(|end| key.ends_with(end)))
 }
 
 /// All keys that scenes have, and what became of each.
@@ -61,8 +60,9 @@ fn fate(scenes: &[Scene], key: &str) -> Fate {
 }
 
 fn differ(a: &Numbers, b: &Numbers) -> bool {
-    // Bits, so that what is no number on both sides is no difference.
-    let bits = |numbers: &Numbers| numbers.iter().map(|(place, n)| (place.clone(), n.to_bits())).collect::<Vec<_>>();
+    // Bits, so that what is no number on both sides is no difference. How sure a result is does not make a knob alive.
+    let results = |numbers: &Numbers| numbers.clone().into_iter().filter(|(place, _)| !place.starts_with(".interval"));
+    let bits = |numbers: &Numbers| results(numbers).map(|(place, n)| (place, n.to_bits())).collect::<Vec<_>>();
     bits(a) != bits(b)
 }
 

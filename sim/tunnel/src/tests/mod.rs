@@ -1,6 +1,7 @@
 //! Tests that need a run from file to summary.
 
 mod edges;
+mod intervals;
 mod knobs;
 mod measured;
 mod page;

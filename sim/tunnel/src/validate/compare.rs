@@ -45,14 +45,33 @@ pub(super) fn validation(facts: &FactBook, asker: &Asker<'_>) -> Result<Validati
 
 fn case(fact: &Fact, ask: &Ask, facts: &FactBook, asker: &Asker<'_>) -> Result<Case, TunnelError> {
     let mut sum = 0.0;
+    // What takes long takes long in all commands: the ends add up, and the interval is wide rather than narrow.
+    let mut ends = Some([0.0; 2]);
     let mut used = false;
     for command in &ask.commands {
         let answered = asker.answer(command).map_err(|error| error.within(&format!("`{}`", fact.id)))?;
         sum += figure(fact, ask, &answered.observed)?;
+        let interval = answered.observed.interval(&ask.figure);
+        ends = ends.zip(interval).map(|([low, high], more)| [low + more[0], high + more[1]]);
         used |= answered.sources.contains(&fact.id);
     }
-    let row = row(fact, ask, sum, used, facts)?;
-    Ok(Case::new(row, fact.conditions.clone(), ask.commands.clone()))
+    let scale = facts.scale(&fact.unit)?;
+    let case = Case::new(row(fact, ask, sum, used, facts)?, fact.conditions.clone(), ask.commands.clone());
+    Ok(Case { interval: ends.map(|ends| interval(ask, ends, scale)), ..case })
+}
+
+/// The ends of a fact's figure in its unit, the lower one first.
+fn interval(ask: &Ask, ends: [f64; 2], scale: f64) -> [f64; 2] {
+    let [a, b] = ends.map(|end| predicted(ask, end) * scale);
+    [a.min(b), a.max(b)]
+}
+
+/// What a fact asks, of an answer that came to `sum`, base units.
+fn predicted(ask: &Ask, sum: f64) -> f64 {
+    match ask.over {
+        Some(work) => work / sum,
+        None => sum * ask.times,
+    }
 }
 
 pub(super) fn figure(fact: &Fact, ask: &Ask, observed: &Observed) -> Result<f64, FactsError> {
@@ -61,17 +80,13 @@ pub(super) fn figure(fact: &Fact, ask: &Ask, observed: &Observed) -> Result<f64,
 
 /// A row of a fact whose answer came to `sum`, base units.
 pub(super) fn row(fact: &Fact, ask: &Ask, sum: f64, used: bool, facts: &FactBook) -> Result<Comparison, FactsError> {
-    let value = match ask.over {
-        Some(work) => work / sum,
-        None => sum * ask.times,
-    };
     Ok(Comparison {
         id: fact.id.clone(),
         family: fact.family.clone(),
         quantity: fact.quantity.clone(),
         unit: fact.unit.clone(),
         published: fact.value,
-        simulated: value * facts.scale(&fact.unit)?,
+        simulated: predicted(ask, sum) * facts.scale(&fact.unit)?,
         source: fact.source.clone(),
         key: match &ask.figure {
             FactFigure::Key(key) if ask.times == 1.0 && ask.over.is_none() => Some(key.clone()),

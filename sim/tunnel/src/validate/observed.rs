@@ -1,6 +1,6 @@
 //! Figures of what a command came to, by the names that facts use.
 
-use report::OpRow;
+use report::{JobResult, OpRow};
 use scenario::FactFigure;
 use serde_json::Value;
 
@@ -13,6 +13,18 @@ use crate::summarize::IN_PAIRS;
 pub(super) struct Observed {
     json: Value,
     run: Option<OfRun>,
+    /// The ends of its duration over the duration, 5 to 95 %; none of an answer that has no interval.
+    ends: Option<[f64; 2]>,
+}
+
+/// How a figure moves with the duration that has the interval.
+enum Moves {
+    /// In proportion.
+    With,
+    /// Inversely.
+    Against,
+    /// Otherwise, or nobody knows how.
+    Unknown,
 }
 
 /// What only a run has.
@@ -25,17 +37,24 @@ struct OfRun {
 impl Observed {
     pub(super) fn of(reply: &Reply) -> Result<Self, TunnelError> {
         let json = reply.json()?;
+        let over = |[low, high]: [f64; 2], seconds: f64| (low > 0.0).then(|| [low / seconds, high / seconds]);
         Ok(match reply {
-            Reply::Run(run) => Self { json, run: Some(OfRun { ops: run.summary.common.ops.clone(), pair: run.pair }) },
+            Reply::Run(run) => {
+                let ends = match &run.summary.result {
+                    JobResult::Step(step) => over(step.interval, step.step_seconds),
+                    JobResult::Imported(_) => None,
+                };
+                Self { json, run: Some(OfRun { ops: run.summary.common.ops.clone(), pair: run.pair }), ends }
+            }
+            Reply::Kernel(kernel) => Self { json, run: None, ends: over([kernel.low, kernel.high], kernel.seconds) },
             Reply::Check(_)
             | Reply::Machine(_)
             | Reply::Networks(_)
             | Reply::AllToAll(_)
-            | Reply::Kernel(_)
             | Reply::Links(_)
             | Reply::Model(_)
             | Reply::Schedule(_)
-            | Reply::Accumulate(_) => Self { json, run: None },
+            | Reply::Accumulate(_) => Self { json, run: None, ends: None },
         })
     }
 
@@ -52,8 +71,31 @@ impl Observed {
         }
     }
 
+    /// The interval of a figure, 5 to 95 %, from that of the duration: a time moves in proportion, a phase as the whole step does, a rate
+    /// inversely. None of a figure of which nobody knows how it moves, such as the time of one op in a step.
+    pub(super) fn interval(&self, figure: &FactFigure) -> Option<[f64; 2]> {
+        let [low, high] = self.ends?;
+        let value = self.figure(figure).ok()?;
+        match Moves::of(figure) {
+            Moves::With => Some([value * low, value * high]),
+            Moves::Against => Some([value / high, value / low]),
+            Moves::Unknown => None,
+        }
+    }
+
     fn key(&self, key: &str) -> Result<f64, String> {
         number(&self.json, key).ok_or_else(|| format!("the answer has no number `{key}`"))
+    }
+}
+
+impl Moves {
+    fn of(figure: &FactFigure) -> Self {
+        let FactFigure::Key(key) = figure else { return Self::Unknown };
+        match key.split('.').next().unwrap_or_default() {
+            "seconds" | "step_seconds" | "phases" | "gpu_hours_per_trillion_tokens" => Self::With,
+            "tokens_per_day" | "tflops_per_gpu" | "mfu" => Self::Against,
+            _ => Self::Unknown,
+        }
     }
 }
 
