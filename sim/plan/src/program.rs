@@ -55,8 +55,6 @@ pub struct Program {
     pub comm_sms: u32,
     /// Whether those SMs could copy more slowly than the ports send; if not, [`RankResources::copy`] is left out of flows.
     pub copy_binds: bool,
-    /// How much less than a group's fullest rank its mean rank computes on, a share: 0 in balanced traffic.
-    pub load_excess: f64,
 }
 
 impl Program {

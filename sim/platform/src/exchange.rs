@@ -332,6 +332,7 @@ impl ExchangeGroup {
             memory,
             alone,
             latency: self.latency,
+            late: SimSpan::ZERO,
             up_bytes,
             out_bytes,
         })

@@ -97,7 +97,8 @@ impl<'a> Platform<'a> {
     }
 
     /// Bytes per second of the device memory that kernels reach together.
-    fn memory_together(&self) -> f64 {
+    #[must_use]
+    pub fn memory_together(&self) -> f64 {
         self.machine.device.memory_rate().get() * self.profile.value(EstimateKey::MemoryFraction)
     }
 

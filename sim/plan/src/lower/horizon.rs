@@ -81,7 +81,7 @@ impl<'a> Alone<'a> {
             let of_kind = program.exchanges.iter().map(|kinds| &kinds[kind as usize]);
             of_kind.fold(0.0_f64, |longest, template| {
                 let most = template.memory.iter().copied().fold(0.0, f64::max) / memory;
-                larger(longest, template.latency.seconds() + larger(template.alone.get(), most))
+                larger(longest, template.delay().seconds() + larger(template.alone.get(), most))
             })
         };
         Self {

@@ -24,6 +24,7 @@ use engine::Resources;
 use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Placement, Platform, RankResources};
 use rayon::prelude::*;
 use topology::{CommEngine, Network};
+use units::SimSpan;
 use workloads::parallel::Stage;
 use workloads::traffic::{ExpertLayout, PicksPool, Router, Sampler, TrafficError, TrafficSpec};
 
@@ -132,7 +133,6 @@ pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, P
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
     let copy_binds = copy_binds(&context, &exchanges);
-    let load_excess = context.pool.as_ref().map_or(0.0, |pool| 1.0 - 1.0 / pool.max_over_mean().mean);
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
     let program = Program {
@@ -156,7 +156,6 @@ pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, P
         n_micro_batches,
         comm_sms,
         copy_binds,
-        load_excess,
     };
     horizon::check(plan, &program)?;
     Ok(program)
@@ -259,8 +258,13 @@ fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 2]>, PlanEr
         if context.folded() { group.folded(&whole, balanced) } else { Ok(whole) }
     };
     let mut templates = Vec::with_capacity(pool.batches().len());
-    for batch in pool.batches() {
-        templates.push([template(batch, ExchangeKind::Dispatch)?, template(batch, ExchangeKind::Combine)?]);
+    let late = load::late(context)?;
+    for (index, batch) in pool.batches().iter().enumerate() {
+        let late = late.get(index).copied().map_or(SimSpan::ZERO, SimSpan::from);
+        // Both wait for the fullest rank: a combine for its results, the next dispatch because it has fallen behind.
+        let mut kinds = [template(batch, ExchangeKind::Dispatch)?, template(batch, ExchangeKind::Combine)?];
+        kinds.iter_mut().for_each(|kind| kind.late = late);
+        templates.push(kinds);
     }
     has_sms(context, &templates)?;
     Ok(templates)

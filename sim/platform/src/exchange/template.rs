@@ -52,10 +52,20 @@ pub struct ExchangeTemplate {
     pub alone: Seconds,
     /// Counts, barriers and the way through the network.
     pub latency: SimSpan,
+    /// What it waits for ranks that come later than the one simulated for all of them; none where every rank is simulated.
+    pub late: SimSpan,
     /// Bytes over the scale-up fabric, own copies excluded, all members together.
     pub up_bytes: f64,
     /// Bytes over the network, all members together.
     pub out_bytes: f64,
+}
+
+impl ExchangeTemplate {
+    /// From the arrival of the ranks simulated until data moves.
+    #[must_use]
+    pub fn delay(&self) -> SimSpan {
+        self.latency + self.late
+    }
 }
 
 impl Flow {

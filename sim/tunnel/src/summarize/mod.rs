@@ -13,7 +13,7 @@ mod ops;
 mod shares;
 mod timeline;
 
-use plan::{Folding, Label, Outcome, PlanError, Program, RankMemory, TrainPlan};
+use plan::{Label, Outcome, PlanError, Program, RankMemory, TrainPlan};
 use report::{Common, Counted, JobResult, LinkRow, MemoryRow, Phase, Phases, SpanKind, StepResult, Summary};
 use units::SimSpan;
 
@@ -118,14 +118,9 @@ fn step_result(run: &FinishedRun<'_>, shares: &Shares, rates: &Rates) -> StepRes
     }
 }
 
-/// Time the mean rank waits in all-to-alls for the last of its group, seconds. A folded rank computes on the fullest
-/// load and waits for nobody: the mean rank of its group would wait for what its kernels take longer than their own.
+/// Time the mean rank waits in all-to-alls for the last of its group, seconds; of a folded rank what the fullest of the group comes later.
 fn waited(run: &FinishedRun<'_>) -> f64 {
-    let ranks = run.outcome.ranks.iter();
-    match run.plan.simulation.folding {
-        Folding::None => run.mean(ranks.map(|rank| rank.waited).sum()),
-        Folding::Auto => run.mean(ranks.map(|rank| rank.loaded).sum()) * run.program.load_excess,
-    }
+    run.mean(run.outcome.ranks.iter().map(|rank| rank.waited).sum())
 }
 
 /// Where the step of each pipeline rank goes, mean over the ranks simulated of it; the six add up to the step.

@@ -89,8 +89,8 @@ fn folding(run: &FinishedRun<'_>) -> Option<String> {
     );
     Some(match &run.program.pool {
         Some(pool) if run.plan.job.traffic.router != Router::Balanced => format!(
-            "{ranks}; each simulated rank carries the load of its group's busiest rank ({:.3} of the mean), so it never \
-             waits in an all-to-all; the waiting time is an estimate for a mean rank and is counted as compute here",
+            "{ranks}; each carries the load of its group's mean rank, and each combine ends as much later as the busiest rank \
+             ({:.3} of the mean) computes longer",
             pool.max_over_mean().mean
         ),
         _ => format!("{ranks}; the other ranks do the same work at the same time"),

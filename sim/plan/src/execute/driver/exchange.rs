@@ -67,7 +67,7 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
                 .demand(resources.memory, bytes)
                 .weight(f64::from(sms.max(1)))
                 .no_faster_than(template.alone.get())
-                .latency(template.latency)
+                .latency(template.delay())
                 .claim(resources.sms, sms);
             let copying = actions.submit(task);
             self.exchanges.runs(id, Some(copying));
@@ -86,22 +86,25 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
         let template = self.template(id);
         let flow = &template.flows[index as usize];
         let ends = [flow.from, flow.to].map(|member| self.resources(exchange.first + u32::from(member)));
-        flow.task((), ends, exchange.copied, template.latency)
+        flow.task((), ends, exchange.copied, template.delay())
     }
 
     /// Something a member waits for has ended.
     pub(super) fn part_done(&mut self, id: u32, member: u32, now: SimTime, actions: &mut Actions<Tag>) {
+        let late = self.template(id).late;
         let Some(met) = self.exchanges.part_done(id, member) else { return };
         let state = &mut self.ranks[met.at.rank as usize];
-        state.totals.waited += met.last.since(met.arrived);
-        state.totals.transferred += now.since(met.last);
+        let waited = met.last.since(met.arrived) + late;
+        let transferred = now.since(met.last) - late;
+        state.totals.waited += waited;
+        state.totals.transferred += transferred;
         if state.label == Label::OVERLAPPED {
             state.totals.overlapped.exchanges[met.kind as usize] += now.since(met.last);
         }
         let total = &mut self.outcome.exchanges[met.kind as usize];
         total.count += 1;
-        total.waited += met.last.since(met.arrived);
-        total.transferred += now.since(met.last);
+        total.waited += waited;
+        total.transferred += transferred;
         let what = if met.kind == ExchangeKind::Dispatch { Ran::Dispatch } else { Ran::Combine };
         self.span(met.at, Ran::Wait, met.arrived, met.last);
         self.span(met.at, what, met.last, now);
