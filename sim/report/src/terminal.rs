@@ -8,6 +8,8 @@ use crate::shares::{evidence, shares};
 use crate::summary::{Common, Comparison, JobResult, StepResult, Summary};
 use crate::table::{Table, one_line, ops_table, ratio};
 
+/// What figures of the first pipeline rank's phases begin with.
+const FIRST_RANK: &str = "phases_by_rank.0.";
 /// Columns of the screen.
 const WIDTH: usize = 100;
 /// Columns of the widest bar.
@@ -69,16 +71,22 @@ fn headline(screen: &mut Screen, common: &Common, result: &StepResult) {
 }
 
 fn phases(screen: &mut Screen, summary: &Summary, published: &[Comparison]) {
-    const TITLE: &str = "Where the step goes (mean over pipeline ranks)";
+    let is_of_rank = |row: &Comparison| row.key.as_deref().is_some_and(|key| key.starts_with(FIRST_RANK));
+    let title = if published.iter().any(is_of_rank) {
+        "Where the step goes (mean over pipeline ranks; error: that of pipeline rank 0)"
+    } else {
+        "Where the step goes (mean over pipeline ranks)"
+    };
     let step = of(published, summary.objective().name);
-    screen.heading(&step.map_or(TITLE.to_owned(), |_| format!("{TITLE:<81}{:>10}{:>9}", "published", "error")));
+    screen.heading(&step.map_or(title.to_owned(), |_| format!("{title:<81}{:>10}{:>9}", "published", "error")));
     let phases = &summary.common.phases;
     let largest = phases.0.iter().map(|phase| phase.seconds).fold(0.0, f64::max);
     for phase in &phases.0 {
         let (name, value) = (words(phase.name), phase.seconds);
         let share = percent(ratio(value, summary.seconds()));
         let bar = bar(ratio(value, largest));
-        let beside = beside(of(published, &format!("phases.{}", phase.name)));
+        let of_rank = of(published, &format!("{FIRST_RANK}{}", phase.name));
+        let beside = beside(of_rank.or_else(|| of(published, &format!("phases.{}", phase.name))));
         screen.line(&format!("  {name:<16} {value:>8.3} s  {share:>7}  {bar:<BAR$} {beside}"));
     }
     let sum = phases.sum();

@@ -51,7 +51,7 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
     let of_family = |family| {
         let key = format!("framework.implementations.{family}");
         reader.expect(&key);
-        reader.has(&key).then(|| (family, reader.texts(&key)))
+        reader.has(&key).then(|| (family, reader.texts(&key))).filter(|(_, names)| !names.is_empty())
     };
     let by_family = FAMILIES.into_iter().filter_map(of_family).collect();
     let kernels_of = KernelsOf { by_family, preferred };

@@ -58,7 +58,7 @@ pub(crate) fn profile(
 /// A value that changes nothing, where a profile says nothing.
 fn neutral(value: f64) -> Estimate {
     let source = "none of its own: the profile leaves it out".to_owned();
-    let basis = Basis::Measured;
+    let basis = Basis::Assumed;
     Estimate { value, spread: 0.0, basis, implementation: None, source, stands_for: None, departures: Vec::new() }
 }
 

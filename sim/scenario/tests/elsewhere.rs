@@ -95,6 +95,7 @@ fn prices_power_and_sizes_lower_nothing() {
         "gpu.l2",
         "gpu.memory.capacity-per-stack",
         "gpu.power",
+        "gpu.power-limit",
         "gpu.price",
         "node.host.memory-capacity",
         "node.host.memory-rate",

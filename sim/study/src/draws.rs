@@ -81,7 +81,7 @@ mod tests {
         let deviations = Draws { seed: 1, n: 512 }.deviations(&profile);
         assert!(!deviations.is_empty());
         for (name, mut deviations) in deviations {
-            let spread = profile.get(EstimateKey::from_name(&name).expect("a key")).spread;
+            let spread = profile.spread(EstimateKey::from_name(&name).expect("a key"));
             deviations.sort_by(f64::total_cmp);
             let median = deviations[deviations.len() / 2];
             assert!(median.abs() < 0.2 * spread, "{name}: expectation 0, actual {median}");

@@ -12,12 +12,14 @@ use workloads::schedule::{Slot, replay};
 use crate::flight::{BALANCED, Flight, TINY, V3, fly, plan};
 
 /// One device, one micro-batch, one stage of a dense model.
-const ALONE: [&str; 9] = [
+const ALONE: [&str; 11] = [
     "cluster.nodes=8",
     "cluster.nodes=1",
     "use.model=llama-3.1-8b",
     // Round estimates: one tile, no limit of power.
     "use.profiles=['h100-published']",
+    "framework.implementations.stream=[]",
+    "framework.implementations.gemm=[]",
     "model.layers=2",
     "parallel.pp=1",
     "parallel.tp=1",

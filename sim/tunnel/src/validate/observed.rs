@@ -92,7 +92,7 @@ impl Moves {
     fn of(figure: &FactFigure) -> Self {
         let FactFigure::Key(key) = figure else { return Self::Unknown };
         match key.split('.').next().unwrap_or_default() {
-            "seconds" | "step_seconds" | "phases" | "gpu_hours_per_trillion_tokens" => Self::With,
+            "seconds" | "step_seconds" | "phases" | "phases_by_rank" | "gpu_hours_per_trillion_tokens" => Self::With,
             "tokens_per_day" | "tflops_per_gpu" | "mfu" => Self::Against,
             _ => Self::Unknown,
         }
