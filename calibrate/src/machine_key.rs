@@ -17,6 +17,8 @@ pub enum MachinePart {
     Fp8,
     /// The FP32 lanes.
     Vector,
+    /// What the device may draw.
+    Power,
     /// Device memory.
     Memory,
     /// The links of the scale-up domain, and how many devices it has.
@@ -31,7 +33,7 @@ pub enum MachinePart {
 
 macro_rules! machine_keys {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $part:ident;)+) => {
-        /// A key of `gpu.*` or `node.*` on which a time depends. Sizes, prices and power are none: no time follows from them.
+        /// A key of `gpu.*` or `node.*` on which a time depends. Sizes, prices and rated power are none: no time follows from them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum MachineKey {
             $($(#[doc = $doc])+ $variant,)+
@@ -67,6 +69,8 @@ machine_keys! {
     Fp8Rate = "gpu.tensor.fp8.flops-per-sm-clock", Fp8;
     /// FP32 operations of an SM per clock outside the tensor cores.
     VectorRate = "gpu.vector.flops-per-sm-clock", Vector;
+    /// What it may draw, over what it is rated at.
+    PowerLimit = "gpu.power-limit", Power;
     /// Stacks of device memory.
     Stacks = "gpu.memory.stacks", Memory;
     /// Rate of one stack.
@@ -129,6 +133,7 @@ impl MachineKey {
         };
         match self {
             Self::Clock => Hertz::new(number).to_string(),
+            Self::PowerLimit => format!("{number:.3} of `gpu.power`"),
             Self::StackRate | Self::ScaleUpRate | Self::NicRate | Self::PcieRate => {
                 BytesPerSec::new(number).to_string()
             }
@@ -175,9 +180,8 @@ pub(crate) fn values(device: &Device, node: &Node) -> [(MachineKey, MachineValue
         scale_up,
         comm_engine,
         cast,
-        expense: _,
-        // What it limits follows it by a formula of its own.
-        power_limit: _,
+        expense,
+        power_limit,
     } = device;
     let Tensor { bf16_flops_per_sm_clock, fp8, transposed_reads } = tensor;
     let Fp8 { flops_per_sm_clock, accumulate, block_scaling } = fp8;
@@ -185,6 +189,7 @@ pub(crate) fn values(device: &Device, node: &Node) -> [(MachineKey, MachineValue
     let ScaleUp { links, rate_per_link, latency, in_network } = scale_up;
     let Node { devices, nic, host, expense: _ } = node;
     let Nic { count, rate, forwarding, ordering, compression, expense: _ } = nic;
+    let rated = expense.power.get();
     let Host { pcie_rate, pcie_latency, memory_rate: _, memory_capacity: _ } = host;
     [
         (MachineKey::Sms, whole(*sms)),
@@ -192,6 +197,7 @@ pub(crate) fn values(device: &Device, node: &Node) -> [(MachineKey, MachineValue
         (MachineKey::Bf16Rate, MachineValue::Number(*bf16_flops_per_sm_clock)),
         (MachineKey::Fp8Rate, MachineValue::Number(*flops_per_sm_clock)),
         (MachineKey::VectorRate, MachineValue::Number(*vector_flops_per_sm_clock)),
+        (MachineKey::PowerLimit, MachineValue::Number(if rated > 0.0 { power_limit.get() / rated } else { 1.0 })),
         (MachineKey::Stacks, whole(*stacks)),
         (MachineKey::StackRate, MachineValue::Number(rate_per_stack.get())),
         (MachineKey::ScaleUpLinks, whole(*links)),

@@ -96,9 +96,9 @@ impl Subject {
     fn parts(self) -> &'static [MachinePart] {
         use MachinePart as Part;
         match self {
-            Self::Fp8Scaled | Self::Fp8Tensor => &[Part::Cores, Part::Fp8, Part::Vector, Part::Memory],
-            Self::Fp8Fast => &[Part::Cores, Part::Fp8, Part::Memory],
-            Self::Bf16 | Self::Attention => &[Part::Cores, Part::Bf16, Part::Memory],
+            Self::Fp8Scaled | Self::Fp8Tensor => &[Part::Cores, Part::Fp8, Part::Vector, Part::Power, Part::Memory],
+            Self::Fp8Fast => &[Part::Cores, Part::Fp8, Part::Power, Part::Memory],
+            Self::Bf16 | Self::Attention => &[Part::Cores, Part::Bf16, Part::Power, Part::Memory],
             Self::Promotion => &[Part::Cores, Part::Fp8, Part::Vector],
             Self::Memory | Self::Norm | Self::Casts => &[Part::Cores, Part::Memory],
             Self::Start => &[Part::Cores],

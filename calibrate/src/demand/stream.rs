@@ -24,7 +24,8 @@ impl Estimator<'_> {
         let on_all = (memory + of_rows) / (self.device.memory_rate() * self.profile.value(fraction));
         let slower = self.bend(sms) / self.bend(self.device.sms);
         let shortest = on_all * slower;
-        let limit = if sms < self.device.sms { EstimateKey::MemoryRatePerSm } else { fraction };
+        // Of the two, what takes more of the time.
+        let limit = if slower > 2.0 { EstimateKey::MemoryRatePerSm } else { fraction };
         let latency = Seconds::new(self.profile.value(latency)) + row;
         Asked { power: self.memory_power(memory), memory, shortest, limit, latency }
     }

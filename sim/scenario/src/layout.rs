@@ -58,7 +58,7 @@ fn dp(reader: &mut Reader<'_>, machine: &Machine, per_node: u32, parallel: &Para
     let Parallelism { pp, cp, tp, .. } = *parallel;
     let others = u128::from(pp) * u128::from(cp) * u128::from(tp);
     match given {
-        WordOr::Count(dp) => {
+        WordOr::Given(dp) => {
             let n_ranks = others * u128::from(dp);
             if n_ranks > n_devices {
                 let message =

@@ -7,7 +7,7 @@ use topology::{
 
 use units::Watts;
 
-use crate::reader::Reader;
+use crate::reader::{Reader, WordOr};
 
 /// Namespaces of a machine.
 pub(crate) const NAMESPACES: [&str; 4] = ["gpu", "node", "fabric", "cluster"];
@@ -34,6 +34,7 @@ pub(crate) fn one_node(reader: &mut Reader<'_>) -> Machine {
 }
 
 pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
+    let expense = expense(reader, "gpu.price", "gpu.power");
     Device {
         sms: reader.count("gpu.sms", 1..=N_PARTS_MAX),
         clock: reader.quantity("gpu.clock"),
@@ -61,18 +62,25 @@ pub(crate) fn device(reader: &mut Reader<'_>) -> Device {
         },
         comm_engine: reader.choice("gpu.comm-engine", &CommEngine::WORDS),
         cast: reader.choice("gpu.cast", &Cast::WORDS),
-        expense: expense(reader, "gpu.price", "gpu.power"),
-        power_limit: power_limit(reader),
+        power_limit: power_limit(reader, expense.power),
+        expense,
     }
 }
 
-/// What a device may draw; its rated power where the hardware has no limit of its own.
-fn power_limit(reader: &mut Reader<'_>) -> Watts {
-    reader.expect("gpu.power-limit");
-    if !reader.has("gpu.power-limit") {
-        return reader.quantity_or_zero("gpu.power");
+/// What a device may draw. `auto`, and where the key is left out: its rated power.
+fn power_limit(reader: &mut Reader<'_>, rated: Watts) -> Watts {
+    const KEY: &str = "gpu.power-limit";
+    reader.expect(KEY);
+    if !reader.has(KEY) {
+        return rated;
     }
-    reader.quantity("gpu.power-limit")
+    match reader.word_or_quantity(KEY, &["auto"]) {
+        WordOr::Given(limit) => limit,
+        WordOr::Word(_) => {
+            reader.decide(KEY, format!("\"{rated}\""));
+            rated
+        }
+    }
 }
 
 fn flops_per_sm_clock(reader: &mut Reader<'_>, key: &str, min: f64) -> f64 {

@@ -68,7 +68,7 @@ fn experts(reader: &mut Reader<'_>) -> Option<Experts> {
     }
     let groups = reader.count("model.experts.groups", 1..=N_PARTS_MAX);
     let limit = match reader.word_or_count("model.node-limit", &["none"], 1..=N_PARTS_MAX) {
-        WordOr::Count(limit) => limit,
+        WordOr::Given(limit) => limit,
         WordOr::Word(_) => {
             reader.decide("model.node-limit", groups);
             groups

@@ -93,12 +93,12 @@ fn schedule(reader: &mut Reader<'_>) -> Schedule {
 fn devices_per_node(reader: &mut Reader<'_>, machine: &Machine) -> u32 {
     let all = machine.node.devices;
     match reader.word_or_count("policy.devices-per-node", &["auto"], 1..=N_PARTS_MAX) {
-        WordOr::Count(count) if reader.sound(&["node.devices", "policy.devices-per-node"]) && count > all => {
+        WordOr::Given(count) if reader.sound(&["node.devices", "policy.devices-per-node"]) && count > all => {
             let message = format!("{count} devices of a node that has {all}");
             reader.refuse("policy.devices-per-node", message, Some("give fewer, or \"auto\" for all".to_owned()));
             all
         }
-        WordOr::Count(count) => count,
+        WordOr::Given(count) => count,
         WordOr::Word(_) => {
             reader.decide("policy.devices-per-node", all);
             all
@@ -118,7 +118,7 @@ pub(crate) fn decide_comm_sms(
     let device = &machine.device;
     let software: u32 = reader.count("policy.comm-sms-software", 0..=N_PARTS_MAX);
     policy.comm_sms = match reader.word_or_count("policy.comm-sms", &["auto"], 0..=N_PARTS_MAX) {
-        WordOr::Count(count) => count,
+        WordOr::Given(count) => count,
         WordOr::Word(_) => {
             // What cannot be laid out is refused elsewhere.
             let keys = ["parallel.ep", "policy.devices-per-node", "policy.exchange", "policy.exchange-copies"];
@@ -170,7 +170,7 @@ fn refuse_no_sms(reader: &mut Reader<'_>, machine: &Machine, model: &Model, para
 /// `auto`: as many as in an overlapped pair.
 fn lone_comm_sms(reader: &mut Reader<'_>, device: &Device, comm_sms: u32) -> u32 {
     match reader.word_or_count("policy.lone-comm-sms", &["auto"], 0..=N_PARTS_MAX) {
-        WordOr::Count(count) => {
+        WordOr::Given(count) => {
             if reader.sound(&["gpu.sms", "policy.lone-comm-sms"]) && count > device.sms {
                 let message = format!("{count} SMs for communication, but the device has {} (`gpu.sms`)", device.sms);
                 reader.refuse("policy.lone-comm-sms", message, Some(format!("take {} at most", device.sms)));
@@ -200,7 +200,7 @@ fn promote(reader: &mut Reader<'_>, device: &Device) -> Option<u32> {
     let every: u32 = reader.count("policy.promote-every", 1..=N_PARTS_MAX);
     let below: u32 = reader.count("policy.promote-below", 0..=64);
     match reader.word_or_count("policy.promote", &["auto", "never"], 1..=N_PARTS_MAX) {
-        WordOr::Count(count) => Some(count),
+        WordOr::Given(count) => Some(count),
         WordOr::Word("auto") if device.tensor.fp8.accumulate < below => {
             reader.decide("policy.promote", every);
             Some(every)

@@ -33,7 +33,7 @@ quantities!(Bytes, BytesPerSec, Seconds, Hertz, Dollars, Watts, DollarsPerJoule,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WordOr<T> {
     Word(&'static str),
-    Count(T),
+    Given(T),
 }
 
 /// What a key was read as.
@@ -94,8 +94,8 @@ impl<'a> Reader<'a> {
         words: &[&'static str],
         range: RangeInclusive<u64>,
     ) -> WordOr<T> {
-        let Some(node) = self.node(key) else { return WordOr::Count(T::default()) };
-        let Value::String(text) = &node.value else { return WordOr::Count(self.count(key, range)) };
+        let Some(node) = self.node(key) else { return WordOr::Given(T::default()) };
+        let Value::String(text) = &node.value else { return WordOr::Given(self.count(key, range)) };
         match words.iter().find(|word| *word == text) {
             Some(word) => {
                 self.keep(key, node.value.to_string(), node);
@@ -103,8 +103,20 @@ impl<'a> Reader<'a> {
             }
             None => {
                 let expected = format!("a whole number or {}", list(words));
-                WordOr::Count(self.wrong(key, node, &expected, nearest(text, words.iter().copied())))
+                WordOr::Given(self.wrong(key, node, &expected, nearest(text, words.iter().copied())))
             }
+        }
+    }
+
+    /// A string with a unit, above zero, or one of `words`.
+    pub(crate) fn word_or_quantity<Q: Quantity>(&mut self, key: &str, words: &[&'static str]) -> WordOr<Q> {
+        let Some(node) = self.node(key) else { return WordOr::Given(Q::default()) };
+        match words.iter().find(|word| matches!(&node.value, Value::String(text) if text == *word)) {
+            Some(word) => {
+                self.keep(key, node.value.to_string(), node);
+                WordOr::Word(word)
+            }
+            None => WordOr::Given(self.quantity(key)),
         }
     }
 

@@ -95,7 +95,6 @@ fn prices_power_and_sizes_lower_nothing() {
         "gpu.l2",
         "gpu.memory.capacity-per-stack",
         "gpu.power",
-        "gpu.power-limit",
         "gpu.price",
         "node.host.memory-capacity",
         "node.host.memory-rate",
@@ -158,7 +157,7 @@ fn equal_values_are_one_machine_by_any_name_and_other_values_another_by_the_same
     assert_eq!(bases_on("h100-sxm5", &library), others, "a preset of the same name in another library");
     // An H800 is an H100 with 8 of its 18 links.
     let more = patched("deepseek-v3-2048", &["gpu.scale-up.links=18"]);
-    let key = EstimateKey::from_name("gemm.bf16.peak-fraction").expect("a key");
+    let key = EstimateKey::from_name("all-to-all.bulk-rate-per-sm").expect("a key");
     assert_eq!(more.plan.site.profile.get(key).basis, Basis::Measured);
 }
 

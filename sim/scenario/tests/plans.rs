@@ -80,18 +80,21 @@ fn the_canonical_text_changes_exactly_when_the_plan_does() {
     let values =
         ["0", "1", "2", "3", "0.25", "true", "false", "none", "1 GB/s", "1 GB", "1 us", "1 GHz", "bf16", "published"];
     let base = loaded("tiny-moe", &[]);
+    let text = canonical_text(&base);
     let mut moved = 0;
-    for leaf in base.leaves.iter().filter(|leaf| !leaf.is_label()) {
-        for value in values {
-            let set = format!("{}={value}", leaf.key);
-            if let Ok(other) = load("tiny-moe", std::slice::from_ref(&set), &Library::built_in()) {
-                let same = other.plan == base.plan;
-                assert_eq!(same, canonical_text(&other) == canonical_text(&base), "{set}");
-                moved += usize::from(!same);
-            }
+    // One estimate is read like another: of their hundreds every eighth.
+    let (estimates, others): (Vec<_>, Vec<_>) = base.leaves.iter().partition(|leaf| leaf.key.starts_with("profile."));
+    for leaf in others.into_iter().chain(estimates.into_iter().step_by(8)).filter(|leaf| !leaf.is_label()) {
+        let set = |value: &&str| format!("{}={value}", leaf.key);
+        let legal = |set: String| Some((load("tiny-moe", std::slice::from_ref(&set), &Library::built_in()).ok()?, set));
+        // Two values that a key may have are one that it had not.
+        for (other, set) in values.iter().map(set).filter_map(legal).take(2) {
+            let same = other.plan == base.plan;
+            assert_eq!(same, canonical_text(&other) == text, "{set}");
+            moved += usize::from(!same);
         }
     }
-    assert!(moved > base.leaves.len() / 2, "only {moved} values changed the plan");
+    assert!(moved > 150, "only {moved} values changed the plan");
 }
 
 #[test]
@@ -160,7 +163,8 @@ fn a_reference_can_be_patched() {
     let plan = loaded("tiny-moe", &["use.hardware=h200-sxm5", "use.fabric=rail-ft3"]).plan;
     assert_eq!(plan.site.machine.device.memory.stacks, 6);
     assert_eq!((plan.site.machine.fabric.tiers, plan.site.machine.fabric.planes), (3, 1));
-    // The estimates are of H800: on other hardware none of them is more than extrapolated.
+    // Nothing of the profile was measured on a B200: there no estimate is more than extrapolated.
+    let plan = loaded("tiny-moe", &["use.hardware=b200-sxm"]).plan;
     assert!(plan.site.profile.iter().all(|(_, estimate)| estimate.basis >= calibrate::Basis::Extrapolated));
 }
 

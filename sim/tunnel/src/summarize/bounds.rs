@@ -36,14 +36,10 @@ pub(super) fn bounds(program: &Program) -> Vec<Bounds> {
     bounds
 }
 
-/// A kernel bound by memory waits either for the memory or for its own SMs to ask.
+/// A kernel bound by memory waits either for the memory or for what its own code or its SMs ask of it.
 fn memory_key(program: &Program, on: &RankResources, kernel: &Kernel) -> EstimateKey {
     let memory = kernel.memory / program.resources.rate(on.memory);
-    if kernel.limit == EstimateKey::MemoryRatePerSm && kernel.shortest > memory {
-        EstimateKey::MemoryRatePerSm
-    } else {
-        EstimateKey::MemoryFraction
-    }
+    if kernel.limit.is_of_memory() && kernel.shortest > memory { kernel.limit } else { EstimateKey::MemoryFraction }
 }
 
 impl Bounds {

@@ -21,6 +21,7 @@ pub(super) fn notes(run: &FinishedRun<'_>, shares: &Shares, mfu: Counted) -> Res
     let notes = [
         utilization,
         elsewhere,
+        stand_ins(run, shares),
         folding(run),
         sampling(run),
         bf16_weights(run),
@@ -68,6 +69,17 @@ fn elsewhere(run: &FinishedRun<'_>, shares: &Shares) -> Option<String> {
         "extrapolated: {} of the time rests on estimates that were measured at other values: {}",
         percent(share),
         departures.join(", ")
+    ))
+}
+
+/// Which part of the evidence is of kernels that the software stack does not run, and in place of which.
+fn stand_ins(run: &FinishedRun<'_>, shares: &Shares) -> Option<String> {
+    let (share, pairs) = shares.stand_ins(&run.plan.site.profile)?;
+    let pairs: Vec<String> = pairs.into_iter().collect();
+    Some(format!(
+        "stand-ins: {} of the time rests on kernels that were measured in place of those of the software stack: {}",
+        percent(share),
+        pairs.join(", ")
     ))
 }
 

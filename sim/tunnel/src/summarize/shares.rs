@@ -4,7 +4,7 @@
 //! on the compute stream, a transfer of an all-to-all or waiting for its last rank; the optimizer; the bubble. What is
 //! exposed of all-to-alls is split as the totals of their transfers and waits are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use calibrate::{Basis, Departure, EstimateKey, Profile};
 use plan::{Policies, Program, TrainPlan};
@@ -131,6 +131,21 @@ impl Shares {
         let seconds: f64 = there().map(|(_, seconds)| seconds).sum();
         let departures = Departure::union(there().map(|(key, _)| profile.get(*key)));
         (seconds > 0.0).then(|| (seconds / all, departures))
+    }
+
+    /// The share of that time that rests on kernels which stand in for others, and which for which; `None` where nothing does.
+    pub(super) fn stand_ins(&self, profile: &Profile) -> Option<(f64, BTreeSet<String>)> {
+        let all: f64 = self.basis.values().sum();
+        let mut seconds = 0.0;
+        let mut pairs = BTreeSet::new();
+        for (key, own) in &self.estimates {
+            let estimate = profile.get(*key);
+            let Some(other) = &estimate.stands_for else { continue };
+            seconds += own;
+            let known = estimate.implementation.as_deref().unwrap_or("a profile");
+            pairs.insert(format!("`{known}` for `{other}`"));
+        }
+        (seconds > 0.0).then(|| (seconds / all, pairs))
     }
 
     /// Standard deviation of the logarithm of the step that the spreads of its estimates make, the sampling error beside them:

@@ -52,9 +52,12 @@ fn amount(text: &str) -> Option<(f64, &str)> {
     Some((number.parse().ok()?, unit.trim()))
 }
 
-/// The same items in another order, and one more here for one less there.
+/// The same items in another order, and one more here for one less there; of words, none and all twice.
 fn lists(items: &[Value]) -> Vec<Value> {
     let numbers: Vec<i64> = items.iter().filter_map(Value::as_integer).collect();
+    if items.iter().any(Value::is_str) {
+        return vec![Value::Array(Vec::new()), Value::Array([items, items].concat())];
+    }
     if numbers.len() < 2 {
         return Vec::new();
     }
