@@ -3,7 +3,7 @@
 
     python3 stand_ins.py --out stand_ins.csv
 
-The trace names its kernels with grid, block, registers and shapes, and their code is not public. `stand_ins.cu` has a
+The trace names its kernels with grid, block, registers and shapes, and their code is not public. `stand_ins.cu` and `stand_ins_rows.cu` have a
 kernel for each name with that grid, block and access pattern; where two patterns fit, both. PyTorch's own kernels of the
 trace are called by the operator that launches them. Every call is timed on the whole device and with 20, 66 and 112 SMs
 held by a kernel that keeps all their registers; 20 is what the trace's communication holds. Operands and results rotate
@@ -46,10 +46,11 @@ COLUMNS = (
 
 
 class Cuda:
-    """The kernels of `stand_ins.cu`, compiled here."""
+    """The kernels of `stand_ins.cu` and `stand_ins_rows.cu`, compiled here as one text."""
 
     def __init__(self):
-        source = (Path(__file__).parent / "stand_ins.cu").read_text(encoding="utf-8")
+        files = [Path(__file__).parent / name for name in ("stand_ins.cu", "stand_ins_rows.cu")]
+        source = "\n".join(file.read_text(encoding="utf-8") for file in files)
         self.module = cupy.RawModule(code=source, options=("--std=c++17",))
         self.functions: dict = {}
 

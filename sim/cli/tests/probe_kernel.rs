@@ -155,7 +155,7 @@ fn what_the_device_has_not_is_refused() {
     refused("probe kernel copy --bytes -1", &["-1"]);
     refused("probe kernel rmsnorm --tokens 0 --dim 128", &["`--tokens 0`"]);
     refused("probe kernel permute --tokens 8 --dim 128 --top-k 0", &["`--top-k 0`"]);
-    refused("probe kernel softmax --tokens 8 --dim 128", &["softmax"]);
+    refused("probe kernel sort --tokens 8 --dim 128", &["sort"]);
     refused("probe kernel copy --bytes 1024 --implementation cudnn", &["`cudnn`", "deepgemm"]);
     let ended = windtunnel("probe kernel copy --bytes 1024 --hardware h1000 --profile h100-published", &[]);
     assert_eq!(ended.code, 2, "{}", ended.err);

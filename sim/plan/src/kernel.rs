@@ -34,17 +34,28 @@ pub struct TimeAlone {
     pub departures: Vec<Departure>,
 }
 
-/// Asks for one op on `sms` SMs of a device.
+/// A kernel that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelCall<'a> {
+    /// What it computes.
+    pub op: &'a Op,
+    /// On how many SMs.
+    pub sms: u32,
+    /// At which clock, and beside what.
+    pub when: When,
+}
+
+/// Asks for one kernel alone on a device.
 ///
 /// # Errors
 /// Where the op is no kernel, `sms` is none or more than the device has, or the device cannot do the arithmetic.
-pub fn kernel(device: &Device, profile: &Profile, op: &Op, sms: u32, when: When) -> Result<TimeAlone, PlanError> {
-    let sms = match when.beside {
-        Some(beside) => sms.min(beside.left(device)?),
-        None => sms,
+pub fn kernel(device: &Device, profile: &Profile, call: KernelCall<'_>) -> Result<TimeAlone, PlanError> {
+    let sms = match call.when.beside {
+        Some(beside) => call.sms.min(beside.left(device)?),
+        None => call.sms,
     };
     check_sms(device, sms)?;
-    answer(profile, &|profile| alone(device, profile, op, sms, when))
+    answer(profile, &|profile| alone(device, profile, KernelCall { sms, ..call }))
 }
 
 /// When a kernel runs that is asked for.
@@ -131,13 +142,8 @@ fn answer(profile: &Profile, asked: Asked<'_>) -> Result<TimeAlone, PlanError> {
 }
 
 /// Runs the kernel as a step would: SMs held, memory and tensor array drawn from.
-fn alone(
-    device: &Device,
-    profile: &Profile,
-    op: &Op,
-    sms: u32,
-    when: When,
-) -> Result<(Seconds, EstimateKey), PlanError> {
+fn alone(device: &Device, profile: &Profile, call: KernelCall<'_>) -> Result<(Seconds, EstimateKey), PlanError> {
+    let KernelCall { op, sms, when } = call;
     let demand = Estimator::new(device, profile).demand(op, sms)?;
     let rate = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
     let (demand, left) = match when.beside {

@@ -66,7 +66,7 @@ pub use execute::{
     Keep, Lane, Next, OpTotal, Outcome, OverlappedTotals, PooledPorts, Ports, Progress, Ran, RankTotals, Routines,
     Sequencer, StreamSpan, Tabulated, run, run_gangs,
 };
-pub use kernel::{Clock, CollectiveAlone, TimeAlone, When, collective_alone, kernel};
+pub use kernel::{Clock, CollectiveAlone, KernelCall, TimeAlone, When, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
 pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};

@@ -77,7 +77,7 @@ fn power_limit(reader: &mut Reader<'_>, rated: Watts) -> Watts {
     match reader.word_or_quantity(KEY, &["auto"]) {
         WordOr::Given(limit) => limit,
         WordOr::Word(_) => {
-            reader.decide(KEY, format!("\"{rated}\""));
+            reader.decide_quantity(KEY, rated);
             rated
         }
     }

@@ -18,7 +18,6 @@ const N_PARTS_MAX: u64 = 1 << 20;
 
 /// All choices but the SMs of communication, which [`decide_comm_sms`] fills in once the layout is known.
 pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
-    let device = &machine.device;
     Policies {
         schedule: schedule(reader),
         devices_per_node: devices_per_node(reader, machine),
@@ -36,7 +35,7 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
         data_parallel: reader
             .choice("policy.data-parallel", &[("waited", DataParallel::Waited), ("hidden", DataParallel::Hidden)]),
         routing: reader.choice("policy.routing", &Routing::ALL.map(|routing| (routing.name(), routing))),
-        promote: promote(reader, device),
+        promote: promote(reader, &machine.device),
         forward_sums: reader
             .choice("policy.forward-sums", &[("promoted", ForwardSums::Promoted), ("left", ForwardSums::Left)]),
         recompute: Recompute {

@@ -286,6 +286,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The same of a quantity, which files write with its unit.
+    pub(crate) fn decide_quantity<Q: Quantity + std::fmt::Display>(&mut self, key: &str, quantity: Q) {
+        if let Some(decided) = self.decided.get_mut(key) {
+            *decided = Decided { canonical: format!("{:?}", quantity.base()), shown: format!("\"{quantity}\"") };
+        }
+    }
+
     /// Whether all of these keys were read without a mistake, so that a check between them makes sense.
     pub(crate) fn sound(&self, keys: &[&str]) -> bool {
         !keys.iter().any(|key| self.unsound.contains(*key))

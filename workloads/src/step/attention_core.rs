@@ -95,7 +95,7 @@ impl Core {
         let tokens = tape.shape.tokens();
         let (queries, values) = (tokens * self.heads * self.qk, tokens * self.heads * self.value);
         let sums = [values as f64 * 2.0 * BF16, (tokens * self.heads) as f64 * FP32 + queries as f64 * FP32];
-        tape.stream_bytes(Pass::InputGradient, MemoryOp::CoreBefore.name(), MemoryOp::CoreBefore, values, sums);
+        tape.stream_bytes((Pass::InputGradient, MemoryOp::CoreBefore.name()), MemoryOp::CoreBefore, values, sums);
         self.op(tape, Pass::InputGradient);
         tape.stream(Pass::InputGradient, MemoryOp::CoreAfter.name(), MemoryOp::CoreAfter, queries, [FP32, BF16]);
     }

@@ -218,7 +218,7 @@ impl Latent {
         let tokens = tape.shape.tokens();
         let whole = [reads, writes].map(|width| (tokens * width) as f64 * BF16);
         let what = if pass == Pass::InputGradient { MemoryOp::RopeGradient } else { MemoryOp::Rope };
-        tape.stream_bytes(pass, "rope", what, tokens * self.core.heads * self.core.qk, whole);
+        tape.stream_bytes((pass, "rope"), what, tokens * self.core.heads * self.core.qk, whole);
     }
 }
 

@@ -132,13 +132,13 @@ impl<'a> Layer<'a> {
     /// Received tokens into rows, in the dispatch's format.
     fn permute(&self, tape: &mut Tape<'_>, pass: Pass, name: &'static str) {
         let [tokens, rows] = self.token_and_row_bytes(tape.shape.sent_width());
-        tape.stream_bytes(pass, name, MemoryOp::Permute, self.load.n_rows() * self.hidden, [tokens, rows]);
+        tape.stream_bytes((pass, name), MemoryOp::Permute, self.load.n_rows() * self.hidden, [tokens, rows]);
     }
 
     /// Rows summed per received token, in BF16.
     fn unpermute(&self, tape: &mut Tape<'_>, pass: Pass, name: &'static str) {
         let [tokens, rows] = self.token_and_row_bytes(BF16);
-        tape.stream_bytes(pass, name, MemoryOp::Unpermute, self.load.n_rows() * self.hidden, [rows, tokens]);
+        tape.stream_bytes((pass, name), MemoryOp::Unpermute, self.load.n_rows() * self.hidden, [rows, tokens]);
     }
 
     fn token_and_row_bytes(&self, width: f64) -> [f64; 2] {

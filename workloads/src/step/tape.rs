@@ -64,14 +64,13 @@ impl<'a> Tape<'a> {
 
     /// A memory-bound op over `elements`, `reads` and `writes` bytes of each, as the kernels of the recipe.
     pub(super) fn stream(&mut self, pass: Pass, name: &'static str, what: MemoryOp, elements: u64, widths: [f64; 2]) {
-        self.stream_bytes(pass, name, what, elements, widths.map(|width| elements as f64 * width));
+        self.stream_bytes((pass, name), what, elements, widths.map(|width| elements as f64 * width));
     }
 
     /// A memory-bound op over `elements` that reads and writes so many bytes where one kernel does it all.
     pub(super) fn stream_bytes(
         &mut self,
-        pass: Pass,
-        name: &'static str,
+        (pass, name): (Pass, &'static str),
         what: MemoryOp,
         elements: u64,
         whole: [f64; 2],
@@ -111,7 +110,7 @@ impl<'a> Tape<'a> {
     /// Gradients to be summed: `terms` read, one written.
     pub(super) fn sum(&mut self, pass: Pass, name: &'static str, elements: u64, terms: u64) {
         let whole = [terms as f64 * BF16, BF16].map(|width| elements as f64 * width);
-        self.stream_bytes(pass, name, MemoryOp::GradientSum, elements * terms.saturating_sub(1), whole);
+        self.stream_bytes((pass, name), MemoryOp::GradientSum, elements * terms.saturating_sub(1), whole);
     }
 
     pub(super) fn norm(&mut self, pass: Pass, name: &'static str, elements: u64) {
@@ -130,7 +129,7 @@ impl<'a> Tape<'a> {
     pub(super) fn residual(&mut self, name: &'static str, what: MemoryOp, elements: u64, terms: u64) {
         let mask = if self.shape.dropout { MASK } else { 0.0 };
         let whole = [terms as f64 * BF16, BF16 + mask].map(|width| elements as f64 * width);
-        self.stream_bytes(Pass::Forward, name, what, elements * terms.saturating_sub(1), whole);
+        self.stream_bytes((Pass::Forward, name), what, elements * terms.saturating_sub(1), whole);
     }
 
     /// The gradient of the branch, through its mask; nothing without dropout.

@@ -14,11 +14,12 @@ fn noted<'a>(answer: &'a Value, part: &str) -> Option<&'a str> {
 
 #[test]
 fn another_machine_is_named_by_what_is_other() {
-    let base = json(&["run", "llama-3.1-8b-8", "--json"]);
+    let job = ["run", "llama-3.1-8b-8", "--json", "--set", "use.hardware=h200-sxm5", "--set", "use.profiles=h200-sxm5"];
+    let base = json(&job);
     assert!(number(&base["basis_shares"], "/measured") > 0.5);
     assert_eq!(noted(&base, "extrapolated"), None);
     let patch = ["--set", "gpu.sms=78", "--set", "gpu.price=1 USD"];
-    let fewer = json(&[&["run", "llama-3.1-8b-8", "--json"][..], &patch].concat());
+    let fewer = json(&[&job[..], &patch].concat());
     assert_eq!(fewer["basis_shares"].get("measured"), None);
     let note = noted(&fewer, "extrapolated").expect("a note");
     assert!(note.starts_with("extrapolated: ") && note.ends_with(": `gpu.sms` 132 -> 78"), "{note}");
@@ -28,7 +29,7 @@ fn another_machine_is_named_by_what_is_other() {
 fn a_kernel_and_a_collective_say_why_they_are_extrapolated() {
     let gemm = ["gemm", "--m", "4096", "--n", "4096", "--k", "4096", "--dtype", "bf16"];
     let of = |question: &[&str], sets: &[&str]| {
-        json(&[&["probe"][..], question, &["--hardware", "h100-sxm5", "--json"], sets].concat())
+        json(&[&["probe"][..], question, &["--hardware", "h200-sxm5", "--json"], sets].concat())
     };
     let kernel = [&["kernel"][..], &gemm].concat();
     let base = of(&kernel, &[]);
@@ -48,7 +49,7 @@ fn a_kernel_and_a_collective_say_why_they_are_extrapolated() {
     assert_eq!(of(&kernel, &network), base);
     let collective = ["collective", "all-reduce", "--ranks", "2", "--bytes", "1048576"];
     assert_eq!(of(&collective, &network)["basis"], "extrapolated");
-    let text = stdout(&[&["probe"][..], &kernel, &["--hardware", "h100-sxm5"], &["--set", "gpu.sms=120"]].concat());
+    let text = stdout(&[&["probe"][..], &kernel, &["--hardware", "h200-sxm5"], &["--set", "gpu.sms=120"]].concat());
     assert!(text.lines().nth(1).is_some_and(|line| line.ends_with("`gpu.sms` 132 -> 120")), "{text}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{CollectiveCall, CollectiveTerm, EstimateKey, GemmTerm};
+use calibrate::{CollectiveCall, CollectiveTerm, EstimateKey, GemmTerm, StreamKernel, StreamTerm};
 use plan::{Ending, Instruction, Keep, PlanError, Program, Ran, Recording};
 use platform::{ExchangeKind, Flow, Kernel, Placement, Platform};
 use units::Bytes;
@@ -80,15 +80,18 @@ fn a_product_takes_its_waves() {
 }
 
 #[test]
-fn a_norm_takes_its_bytes() {
+fn a_norm_takes_its_bytes_and_its_rows() {
     let flight = alone(&[]);
     let value = |key| flight.plan.site.profile.value(key);
-    let bytes = 2.0 * 2.0 * (flight.plan.job.sequence * flight.plan.job.model.hidden) as f64;
-    let device = &flight.plan.site.machine.device;
-    let together = device.memory_rate().get() * value(EstimateKey::MemoryFraction);
-    let rate = together.min(f64::from(device.sms) * value(EstimateKey::MemoryRatePerSm));
-    let expectation = value(EstimateKey::KernelLatency) + bytes / rate;
-    agree(expectation, mean_seconds(&flight, "mlp-norm"), 2e-8, "a norm, bound by memory");
+    let of_norm = |term| value(EstimateKey::Stream(StreamKernel::Norm, term));
+    let rows = flight.plan.job.sequence as f64;
+    let bytes = 2.0 * 2.0 * rows * flight.plan.job.model.hidden as f64;
+    let peak = flight.plan.site.machine.device.memory_rate().get();
+    let own = (bytes + rows * of_norm(StreamTerm::RowBytes)) / (peak * of_norm(StreamTerm::Fraction));
+    let together = bytes / (peak * value(EstimateKey::MemoryFraction));
+    let one_row = bytes / rows / of_norm(StreamTerm::RowRate);
+    let latency = value(EstimateKey::KernelLatency) + of_norm(StreamTerm::Latency) + one_row;
+    agree(latency + own.max(together), mean_seconds(&flight, "mlp-norm"), 2e-8, "a norm, bound by memory");
 }
 
 /// Mean duration of an op in the forward pass.

@@ -1,7 +1,7 @@
 //! One kernel alone on a device.
 
 use calibrate::{Algorithm, Basis, Departure, EstimateKey, Profile, Question};
-use plan::When;
+use plan::{KernelCall, When};
 use scenario::{Library, LoadedDevice};
 use serde_json::{Value, json};
 use workloads::op::{Op, OpKind};
@@ -147,7 +147,7 @@ fn busy(known: &LoadedDevice, question: &Question, when: When) -> Result<KernelR
     let (op, sms) = question.op(device.sms).ok_or_else(|| TunnelError::NotModeled(question.clone()))?;
     let mut replies = Vec::new();
     for op in as_run(known, question, op) {
-        replies.push(KernelReply::from(plan::kernel(device, &known.profile, &op, sms, when)?));
+        replies.push(KernelReply::from(plan::kernel(device, &known.profile, KernelCall { op: &op, sms, when })?));
     }
     in_turn(replies).ok_or_else(|| TunnelError::NotModeled(question.clone()))
 }

@@ -130,7 +130,7 @@ fn a_spread_moves_an_interval_and_a_basis_what_results_rest_on() {
     let carries = "profile.elsewhere.exponent.value";
     let (narrow, wide) = (width(&format!("{carries}=0.0")), width(&format!("{carries}=0.4")));
     assert!(narrow < wide, "{carries}: {narrow} s and {wide} s");
-    let other = scene.with(&format!("{key}.basis=assumed")).expect("a basis");
+    let other = scene.with("profile.gemm.bf16.peak-fraction.basis=assumed").expect("a basis");
     assert!(differ(&numbers(&other.plan).expect("it runs"), &scene.numbers), "the shares of bases move");
 }
 
