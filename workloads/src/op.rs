@@ -271,6 +271,9 @@ pub enum Category {
     Collectives,
 }
 
+/// Bytes that matrix kernels load at once.
+pub const VECTOR: u64 = 16;
+
 impl Op {
     /// What its kernel spends its time on.
     #[must_use]
@@ -283,6 +286,18 @@ impl Op {
             OpKind::Stream { .. } => Category::MemoryBound,
             OpKind::Collective { .. } => Category::Collectives,
         }
+    }
+
+    /// Whether it is a product with columns or an inner side whose rows do not begin at whole vectors of [`VECTOR`] bytes. Libraries then fall back to
+    /// kernels that are several times slower; rows of the output are free.
+    #[must_use]
+    pub fn is_misaligned(&self) -> bool {
+        let (n, k, precision) = match self.kind {
+            OpKind::Gemm { n, k, precision, .. } | OpKind::GroupedGemm { n, k, precision, .. } => (n, k, precision),
+            OpKind::Attention { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => return false,
+        };
+        let elements = VECTOR / if precision == Precision::Bf16 { 2 } else { 1 };
+        !n.is_multiple_of(elements) || !k.is_multiple_of(elements)
     }
 
     /// An op whose operands are read in their own format.

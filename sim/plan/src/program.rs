@@ -75,6 +75,8 @@ pub struct OpName {
     pub pass: Pass,
     /// Whether it ran on the SMs that an overlapped pair leaves to compute.
     pub overlapped: bool,
+    /// Whether it is a product of sides that libraries are slow at ([`Op::is_misaligned`](workloads::op::Op::is_misaligned)).
+    pub misaligned: bool,
 }
 
 /// A kernel of an op.

@@ -412,3 +412,21 @@ fn a_shape_that_does_not_fit_says_everything_that_is_wrong() {
     let zero = Shape { cp: 0, ..published() };
     assert_eq!(zero.check(&deepseek_v3()), [ShapeError::Zero("parallel.cp")]);
 }
+
+#[test]
+fn sides_of_whole_vectors_are_aligned_and_rows_are_free() {
+    let product = |[m, n, k]: [u64; 3], precision: Precision| {
+        let kind = OpKind::Gemm { m, n, k, precision, output: Output::Bf16 };
+        Op::new("product", Pass::Forward, kind).is_misaligned()
+    };
+    for (sizes, bf16, fp8) in [
+        ([64, 64, 64], false, false),
+        ([65, 64, 64], false, false),
+        ([64, 72, 64], false, true),
+        ([64, 64, 72], false, true),
+        ([64, 68, 64], true, true),
+        ([64, 64, 65], true, true),
+    ] {
+        assert_eq!((product(sizes, Precision::Bf16), product(sizes, Precision::Fp8Block)), (bf16, fp8), "{sizes:?}");
+    }
+}

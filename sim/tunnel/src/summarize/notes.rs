@@ -1,5 +1,7 @@
 //! What a reader must know before relying on a number.
 
+use std::collections::BTreeSet;
+
 use calibrate::EstimateKey;
 use plan::{DataParallel, Ema, Folding, PlanError};
 use report::Counted;
@@ -10,6 +12,7 @@ use workloads::traffic::Router;
 
 use super::FinishedRun;
 use super::shares::Shares;
+use crate::ask::MISALIGNED;
 use crate::fabric;
 
 /// The notes of a run.
@@ -22,6 +25,7 @@ pub(super) fn notes(run: &FinishedRun<'_>, shares: &Shares, mfu: Counted) -> Res
         utilization,
         elsewhere,
         stand_ins(run, shares),
+        misaligned(run),
         folding(run),
         sampling(run),
         bf16_weights(run),
@@ -81,6 +85,14 @@ fn stand_ins(run: &FinishedRun<'_>, shares: &Shares) -> Option<String> {
         percent(share),
         pairs.join(", ")
     ))
+}
+
+/// Products that are timed as if their sides were whole vectors.
+fn misaligned(run: &FinishedRun<'_>) -> Option<String> {
+    let names: BTreeSet<_> =
+        run.program.ops.iter().filter(|op| op.misaligned).map(|op| format!("`{}`", op.name)).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    (!names.is_empty()).then(|| format!("{MISALIGNED}: {}", names.join(", ")))
 }
 
 /// What hides costs the chunks nothing, which flatters a job whose chunks need the same ports.

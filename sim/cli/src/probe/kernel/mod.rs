@@ -26,7 +26,7 @@ pub(crate) fn show(reply: &KernelReply, as_json: bool) -> String {
     let kernel = implementation.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
     let by = algorithm.map(|algorithm| format!(", {}", algorithm.name())).unwrap_or_default();
     let [time, low, high] = [reply.seconds, reply.low, reply.high].map(seconds);
-    let note = reply.note().map(|note| note + "\n").unwrap_or_default();
+    let note: String = reply.notes().into_iter().map(|note| note + "\n").collect();
     format!("{time}   {low} to {high}   {basis}, limited by {limit}{by}{kernel}\n{note}")
 }
 
