@@ -123,6 +123,12 @@ fn play(ranks: &Ranks, resources: &Resources, in_turn: bool) -> (Record, Vec<(u3
     (record, ranks.ends)
 }
 
+/// What is left of a task is a sum that the two ways add up in different orders, so over tens of seconds its end may round to the next picosecond:
+/// 37.262026305832 and 37.262026305831 s were found once.
+fn is_near(one: SimTime, other: SimTime) -> bool {
+    one.picos().abs_diff(other.picos()) <= 1
+}
+
 fn kernel() -> impl Strategy<Value = Kernel> {
     let units = prop_oneof![Just(0.0), (1..40_u32).prop_map(f64::from)];
     let shortest = prop_oneof![Just(0.0), (1..9_u32).prop_map(f64::from)];
@@ -160,8 +166,16 @@ proptest! {
         };
         let (record, ends) = play(&ranks, &resources, true);
         let (plain, plain_ends) = play(&ranks, &resources, false);
-        prop_assert_eq!((record.end, record.n_tasks, record.n_copies), (plain.end, plain.n_tasks, plain.n_copies));
-        prop_assert_eq!(record.served, plain.served);
-        prop_assert_eq!(ends, plain_ends);
+        prop_assert_eq!((record.n_tasks, record.n_copies), (plain.n_tasks, plain.n_copies));
+        prop_assert!(is_near(record.end, plain.end), "{:?} and {:?}", record.end, plain.end);
+        prop_assert_eq!(record.served.len(), plain.served.len());
+        for (one, other) in record.served.iter().zip(&plain.served) {
+            prop_assert!((one - other).abs() <= 1e-12 * one.abs(), "{one} and {other} served");
+        }
+        prop_assert_eq!(ends.len(), plain_ends.len());
+        for ((tag, start, end, bound), other) in ends.into_iter().zip(plain_ends) {
+            prop_assert_eq!((tag, bound), (other.0, other.3));
+            prop_assert!(is_near(start, other.1) && is_near(end, other.2), "{tag}: {start:?} to {end:?}, and {other:?}");
+        }
     }
 }
