@@ -9,7 +9,7 @@ use topology::Device;
 use units::{Seconds, SimTime};
 use workloads::op::Op;
 
-use crate::neighbor::NeighborOn;
+use crate::companion::CompanionOn;
 use crate::{Contradiction, PlanError};
 
 /// Draws from the spreads behind an interval.
@@ -61,10 +61,10 @@ pub fn kernel(device: &Device, profile: &Profile, call: KernelCall<'_>) -> Resul
 /// When a kernel runs that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct When {
-    /// Before or after the device's mean power comes to its limit.
+    /// Before or after the device's mean power reaches its limit.
     pub clock: Clock,
     /// What goes on all the while.
-    pub beside: Option<NeighborOn>,
+    pub beside: Option<CompanionOn>,
 }
 
 /// The clock of a kernel that is asked for alone.

@@ -39,6 +39,7 @@
 //! not give.
 
 mod collective;
+mod companion;
 mod contradiction;
 mod cost;
 mod error;
@@ -48,7 +49,6 @@ mod label;
 mod layout;
 mod lower;
 mod memory;
-mod neighbor;
 mod plan;
 mod program;
 mod rank_memory;
@@ -58,6 +58,7 @@ mod sums;
 mod token_limit;
 
 pub use collective::{CollectiveAnswer, CollectiveQuestion, collective};
+pub use companion::{Companion, CompanionOn};
 pub use contradiction::Contradiction;
 pub use cost::{CostTerms, JobCost};
 pub use error::PlanError;
@@ -71,7 +72,6 @@ pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use layout::Layout;
 pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};
 pub use memory::{check_memory, memory, sample};
-pub use neighbor::{Neighbor, NeighborOn};
 pub use plan::{
     DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Imported, Job, KeepActivations, Plan, PointToPoint,
     Policies, Recording, Simulation, Site, Train, TrainPlan,

@@ -32,19 +32,19 @@ pub(crate) struct Layers {
     pub(crate) implementations: Vec<String>,
 }
 
-/// What a scenario file may hold.
-const SCENARIO: [&str; 12] = [
+/// Every namespace of a scenario, in the order of `plan.toml`: what its file may hold.
+pub(crate) const NAMESPACES: [&str; 12] = [
+    "cluster",
+    "gpu",
+    "node",
+    "fabric",
+    "model",
     "framework",
     "parallel",
     "job",
     "policy",
     "traffic",
     "cost",
-    "cluster",
-    "gpu",
-    "node",
-    "fabric",
-    "model",
     "profile",
 ];
 
@@ -256,7 +256,7 @@ impl<'a> Builder<'a> {
     fn scenario(&mut self, mut file: Table) {
         self.defaults();
         let used = self.take_scenario_use(&mut file);
-        self.keep_only(Kind::Scenario, &mut file, &SCENARIO);
+        self.keep_only(Kind::Scenario, &mut file, &NAMESPACES);
         self.refuse_both(&file, &used);
         self.framework(&used);
         self.lay(file);

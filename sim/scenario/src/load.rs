@@ -13,7 +13,7 @@ use crate::diagnostic::Mistakes;
 use crate::framework::{self, Framework, KernelsOf};
 use crate::job::{self, JobKeys};
 use crate::kind::Kind;
-use crate::layers::{self, DeviceNames};
+use crate::layers::{self, DeviceNames, NAMESPACES};
 use crate::layout;
 use crate::library::Library;
 use crate::machine;
@@ -23,22 +23,6 @@ use crate::policy;
 use crate::profile;
 use crate::reader::{Decided, Reader, each_leaf};
 use crate::tree::Table;
-
-/// Every namespace of a scenario, in the order of `plan.toml`.
-const NAMESPACES: [&str; 12] = [
-    "cluster",
-    "gpu",
-    "node",
-    "fabric",
-    "model",
-    "framework",
-    "parallel",
-    "job",
-    "policy",
-    "traffic",
-    "cost",
-    "profile",
-];
 
 /// A scenario that became a plan.
 #[derive(Clone, Debug, PartialEq)]

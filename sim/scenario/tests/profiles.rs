@@ -4,7 +4,7 @@ mod memory;
 
 use calibrate::{Basis, Dimension, EstimateKey};
 use memory::Memory;
-use scenario::{Library, LoadedDevice, Software, load_device};
+use scenario::{Library, LoadedDevice, Mistakes, Software, load_device};
 
 const FAMILY: &str = "gemm.bf16";
 
@@ -60,26 +60,17 @@ fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
+fn device(library: &Library, profiles: &[&str], implementations: &[&str]) -> Result<LoadedDevice, Mistakes> {
+    let software = Software { implementations: &strings(implementations), framework: None };
+    load_device("h800-sxm5", &strings(profiles), software, &[], library)
+}
+
 fn load(library: &Library, profiles: &[&str], implementations: &[&str]) -> LoadedDevice {
-    let loaded = load_device(
-        "h800-sxm5",
-        &strings(profiles),
-        Software { implementations: &strings(implementations), framework: None },
-        &[],
-        library,
-    );
-    loaded.unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    device(library, profiles, implementations).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 fn refused(library: &Library, profiles: &[&str], implementations: &[&str]) -> String {
-    let loaded = load_device(
-        "h800-sxm5",
-        &strings(profiles),
-        Software { implementations: &strings(implementations), framework: None },
-        &[],
-        library,
-    );
-    loaded.expect_err("it should be refused").to_string()
+    device(library, profiles, implementations).expect_err("it should be refused").to_string()
 }
 
 /// Whose estimate of a key is taken.

@@ -34,7 +34,7 @@ pub struct KernelQuery {
     pub question: Question,
     /// SMs left to it; none: all of the device.
     pub sms: Option<u32>,
-    /// Before or after the device's mean power comes to its limit, and beside what.
+    /// Before or after the device's mean power reaches its limit, and beside what.
     pub when: When,
     /// One call alone, from the host's launch on, in place of one among many.
     pub launch: bool,
@@ -59,13 +59,16 @@ pub struct KernelReply {
     pub algorithm: Option<Algorithm>,
     /// In what the machine departs from that of the estimates.
     pub departures: Vec<Departure>,
-    /// Whether it is a product whose sides libraries are slow at, which its time leaves out.
-    pub misaligned: bool,
+    /// What the time leaves out, and what its interval does.
+    pub left_out: Vec<&'static str>,
 }
 
 /// What the model leaves out of products with such sides. Measured on an H200 with 4,096 on the other sides: 1.4 ms in place of 0.18 with 4,097
 /// columns, 0.49 with 4,100.
 pub(crate) const MISALIGNED: &str = "misaligned: products with columns or an inner side that are no multiple of 16 bytes take up to 8 times as long in libraries, which no time here holds";
+
+/// What the interval of a kernel beside another leaves out.
+const BESIDE: &str = "beside: what the other traffic costs is known more roughly than the interval shows; book/accuracy.md has its errors";
 
 /// How long a kernel takes.
 ///
@@ -153,9 +156,10 @@ fn busy(known: &LoadedDevice, question: &Question, when: When) -> Result<KernelR
     let (op, sms) = question.op(device.sms).ok_or_else(|| TunnelError::NotModeled(question.clone()))?;
     let mut replies = Vec::new();
     for op in as_run(known, question, op) {
-        let misaligned = op.is_misaligned();
+        let misaligned = op.is_misaligned().then_some(MISALIGNED);
+        let left_out = misaligned.into_iter().chain(when.beside.map(|_| BESIDE)).collect();
         let answer = plan::kernel(device, &known.profile, KernelCall { op: &op, sms, when })?;
-        replies.push(KernelReply { misaligned, ..KernelReply::from(answer) });
+        replies.push(KernelReply { left_out, ..KernelReply::from(answer) });
     }
     in_turn(replies).ok_or_else(|| TunnelError::NotModeled(question.clone()))
 }
@@ -208,7 +212,7 @@ impl KernelReply {
         let departures = departures.join(", ");
         let extrapolated = (!departures.is_empty())
             .then(|| format!("extrapolated: it rests on estimates that were measured at other values: {departures}"));
-        extrapolated.into_iter().chain(self.misaligned.then(|| MISALIGNED.to_owned())).collect()
+        extrapolated.into_iter().chain(self.left_out.iter().map(|&note| note.to_owned())).collect()
     }
 
     /// By the names that files and facts use.
@@ -237,7 +241,7 @@ impl From<plan::TimeAlone> for KernelReply {
         let plan::TimeAlone { time, low, high, basis, limit, implementation, departures } = answer;
         let limit = limit.name().to_owned();
         let [seconds, low, high] = [time, low, high].map(units::Seconds::get);
-        Self { seconds, low, high, basis, limit, implementation, algorithm: None, departures, misaligned: false }
+        Self { seconds, low, high, basis, limit, implementation, algorithm: None, departures, left_out: Vec::new() }
     }
 }
 

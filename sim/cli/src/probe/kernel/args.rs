@@ -2,7 +2,7 @@
 
 use calibrate::Direction;
 use clap::{Args, Subcommand, ValueEnum};
-use plan::{Clock, Neighbor, NeighborOn, When};
+use plan::{Clock, Companion, CompanionOn, When};
 use workloads::op::Precision;
 
 use crate::layers::Layers;
@@ -38,7 +38,7 @@ pub(crate) struct DeviceArgs {
     /// The software stack whose kernels run; without it, each op is one kernel as it was measured
     #[arg(long, value_name = "NAME")]
     pub(crate) framework: Option<String>,
-    /// Before or after the device's mean power comes to its limit, which takes some tens of milliseconds
+    /// Before or after the device's mean power reaches its limit, which takes some tens of milliseconds
     #[arg(long, value_name = "WHEN", default_value = "sustained")]
     pub(crate) clock: ClockWord,
     /// What goes on beside it all the while
@@ -240,7 +240,7 @@ pub(crate) enum BesideWord {
     AllReduce,
 }
 
-impl From<BesideWord> for Neighbor {
+impl From<BesideWord> for Companion {
     fn from(word: BesideWord) -> Self {
         match word {
             BesideWord::Copy => Self::Copy,
@@ -253,7 +253,7 @@ impl From<BesideWord> for Neighbor {
 impl DeviceArgs {
     /// When the kernel runs.
     pub(crate) fn when(&self) -> When {
-        let on = |(what, sms): (BesideWord, u32)| NeighborOn { what: what.into(), sms };
+        let on = |(what, sms): (BesideWord, u32)| CompanionOn { what: what.into(), sms };
         When { clock: self.clock.into(), beside: self.beside.zip(self.beside_sms).map(on) }
     }
 }

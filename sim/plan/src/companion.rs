@@ -14,7 +14,7 @@ use crate::Contradiction;
 
 /// What goes on beside a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Neighbor {
+pub enum Companion {
     /// A copy within the device.
     Copy,
     /// An all-to-all in the scale-up domain.
@@ -25,14 +25,14 @@ pub enum Neighbor {
 
 /// What goes on beside a kernel, and on how many SMs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NeighborOn {
+pub struct CompanionOn {
     /// What.
-    pub what: Neighbor,
+    pub what: Companion,
     /// SMs that it holds.
     pub sms: u32,
 }
 
-impl NeighborOn {
+impl CompanionOn {
     /// SMs that are left of those of a device.
     ///
     /// # Errors
@@ -53,9 +53,9 @@ impl NeighborOn {
             BytesPerSec::new(2.0 * carried.min(copied))
         };
         let asked = match self.what {
-            Neighbor::Copy => per_sm(EstimateKey::MemoryRatePerSm),
-            Neighbor::AllToAll => port(Collective::AllToAll),
-            Neighbor::AllReduce => port(Collective::AllReduce),
+            Companion::Copy => per_sm(EstimateKey::MemoryRatePerSm),
+            Companion::AllToAll => port(Collective::AllToAll),
+            Companion::AllReduce => port(Collective::AllReduce),
         };
         let most = (device.memory_rate() * profile.value(EstimateKey::MemoryFraction)).get();
         BytesPerSec::new(asked.get().min(most))
