@@ -273,6 +273,28 @@ pub enum Category {
 
 /// Bytes that matrix kernels load at once.
 pub const VECTOR: u64 = 16;
+/// Bytes that they load at once where that does not do.
+pub const WORD: u64 = 4;
+
+/// Where the rows of a product's operands and result begin in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Alignment {
+    /// At multiples of [`VECTOR`] bytes, as the copy units of an SM need it.
+    Vectors,
+    /// At multiples of [`WORD`].
+    Words,
+    /// Anywhere.
+    Halves,
+}
+
+/// What comes of a product whose rows begin at no whole vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Misaligned {
+    /// Libraries take slower kernels, which its time holds.
+    Slower,
+    /// No library multiplies it: its time is that of a product as large whose rows do.
+    Unsupported,
+}
 
 impl Op {
     /// What its kernel spends its time on.
@@ -288,16 +310,34 @@ impl Op {
         }
     }
 
-    /// Whether it is a product with columns or an inner side whose rows do not begin at whole vectors of [`VECTOR`] bytes. Libraries then fall back to
-    /// kernels that are several times slower; rows of the output are free.
+    /// Where the rows of a product's operands and result begin in memory: what the worst of them is a multiple of. [`Alignment::Vectors`] for other ops.
+    ///
+    /// Tensors lie as a layer has them: tokens by width, weights by outputs and inputs. So the columns and the inner side count forward and
+    /// for the gradient of the input, both sides of the result for the gradient of the weights; the number of tokens is free.
     #[must_use]
-    pub fn is_misaligned(&self) -> bool {
-        let (n, k, precision) = match self.kind {
-            OpKind::Gemm { n, k, precision, .. } | OpKind::GroupedGemm { n, k, precision, .. } => (n, k, precision),
-            OpKind::Attention { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => return false,
+    pub fn alignment(&self) -> Alignment {
+        let (sides, precision) = match self.kind {
+            OpKind::Gemm { m, n, precision, .. } if self.pass == Pass::WeightGradient => ([m, n], precision),
+            OpKind::Gemm { n, k, precision, .. } | OpKind::GroupedGemm { n, k, precision, .. } => ([n, k], precision),
+            OpKind::Attention { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => return Alignment::Vectors,
         };
-        let elements = VECTOR / if precision == Precision::Bf16 { 2 } else { 1 };
-        !n.is_multiple_of(elements) || !k.is_multiple_of(elements)
+        let width = if precision == Precision::Bf16 { 2 } else { 1 };
+        let all = |of: u64| sides.iter().all(|side| (side * width).is_multiple_of(of));
+        if all(VECTOR) {
+            Alignment::Vectors
+        } else if all(WORD) {
+            Alignment::Words
+        } else {
+            Alignment::Halves
+        }
+    }
+
+    /// What comes of it where its rows begin at no whole vector; `None` where they do.
+    #[must_use]
+    pub fn misaligned(&self) -> Option<Misaligned> {
+        let (OpKind::Gemm { precision, .. } | OpKind::GroupedGemm { precision, .. }) = self.kind else { return None };
+        let comes = if precision == Precision::Bf16 { Misaligned::Slower } else { Misaligned::Unsupported };
+        (self.alignment() != Alignment::Vectors).then_some(comes)
     }
 
     /// An op whose operands are read in their own format.

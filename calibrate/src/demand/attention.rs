@@ -7,7 +7,8 @@
 //!
 //! `2 R (width) (keys seen + K0) x tiles / (f P n)` seconds on `n` SMs of peak `P`, `f` the main loop's share,
 //!
-//! with the width `qk + value` forward and `3 qk + 2 value` backward. Memory alone is held to `memory-fraction`. Source of the
+//! with the width `qk + value` forward and `3 qk + 2 value` backward, each rounded up to multiples of `width-step`, and the exponential of a
+//! score as much as `score-width` of it. Values wider than `narrow-width` leave room for smaller tiles alone and take `wide-slowdown` times as long. Memory alone is held to `memory-fraction`. Source of the
 //! form: the tiling of FlashAttention; its numbers are fitted. Breaks for shapes that leave most SMs without a tile and whose keys
 //! are not split. Power holds the useful products to `sustained-fraction` of the peak.
 
@@ -32,7 +33,11 @@ impl Estimator<'_> {
         } else {
             (heads * (queries as f64 / rows).ceil(), seen.walked(queries, keys, rows))
         };
-        let width = if backward { 3 * qk + 2 * value } else { qk + value } as f64;
+        let step = estimate(Term::Step);
+        let [padded_qk, padded_value] = [qk, value].map(|width| (width as f64 / step).ceil() * step);
+        let products = if backward { 3.0 * padded_qk + 2.0 * padded_value } else { padded_qk + padded_value };
+        let slowdown = if value as f64 > estimate(Term::Narrow) { estimate(Term::Wide) } else { 1.0 };
+        let width = (products + estimate(Term::Scores)) * slowdown;
         let flops = 2.0 * rows * width * (walked + estimate(Term::Overhead)) * n_tiles;
         let products = Seconds::new(flops / (per_sm(self.device) * estimate(Term::Fraction) * f64::from(sms)));
         // Queries, output and their gradients once a query head, keys and values once a key-value head.

@@ -27,53 +27,48 @@
 //! hold it for the `N` of their kernels (`promote-every`) and the `t / v` of their hardware (`tensor-to-vector`); other lanes, another
 //! `N`, or none where the tensor core keeps bits enough and applies scales itself, change `1/f` by the difference, down to 1.
 //!
+//! **Alignment.** Where rows of a BF16 tensor begin at no multiple of 16 bytes, the copy units of an SM cannot load them, and libraries
+//! take kernels of which each tile takes `words-slowdown` times as long (multiples of 4 bytes) or `halves-slowdown` times.
+//!
 //! Memory traffic counts each operand once (tiles that meet in L2 are read once), right while a wave's operands fit there.
 //! Source of the form: how tiled kernels run on such devices; all its numbers are fitted to rates, published or
 //! measured. It breaks where a library changes its kernel for reasons of its own, and for operands that are not random.
 
 use topology::BlockScaling;
 use units::{Bytes, BytesPerSec, FlopsPerSec, Seconds};
-use workloads::op::{Output, Pass, Precision};
+use workloads::op::{Alignment, Op, OpKind, Output, Pass, Precision};
 
 use super::{Asked, Estimator};
 use crate::{EstimateKey, GemmTerm as Term};
 
 impl Estimator<'_> {
-    pub(super) fn product(&self, m: u64, n: u64, k: u64, precision: Precision, output: Output, sms: u32) -> Asked {
-        let family = self.family(precision);
+    pub(super) fn product(&self, op: &Op, sms: u32) -> Option<Asked> {
+        let OpKind::Gemm { m, n, k, precision, output } = op.kind else { return None };
+        let family = self.family(precision, op.alignment());
         let quickest = family.quickest(sms, output, k as f64, |rows, columns| tiles(m, n, rows, columns));
         let bytes = gemm_bytes(m, n, k, precision, output);
-        family.asked(2.0 * m as f64 * n as f64 * k as f64, bytes, quickest, sms)
+        Some(family.asked(2.0 * m as f64 * n as f64 * k as f64, bytes, quickest, sms))
     }
 
     /// All groups share the waves. In the weight gradient groups differ in their inner dimension, so the waves are those of
     /// the mean tile. Groups are never split: their kernels have tiles enough.
-    #[expect(clippy::too_many_arguments, reason = "the sizes of a grouped product")]
-    pub(super) fn products(
-        &self,
-        pass: Pass,
-        tokens: &[u64],
-        n: u64,
-        k: u64,
-        precision: Precision,
-        output: Output,
-        sms: u32,
-    ) -> Asked {
-        let family = Family { split_max: 1.0, ..self.family(precision) };
+    pub(super) fn products(&self, op: &Op, sms: u32) -> Option<Asked> {
+        let OpKind::GroupedGemm { ref tokens, n, k, precision, output } = op.kind else { return None };
+        let family = Family { split_max: 1.0, ..self.family(precision, op.alignment()) };
         let total = tokens.iter().sum::<u64>() as f64;
         let flops = 2.0 * total * n as f64 * k as f64;
-        if pass == Pass::WeightGradient {
+        if op.pass == Pass::WeightGradient {
             let inner = total / tokens.len().max(1) as f64;
             let all = |rows, columns| tiles(n, k, rows, columns) * tokens.len() as f64;
             let bytes = tokens.iter().map(|&rows| gemm_bytes(n, k, rows, precision, output)).sum();
-            return family.asked(flops, bytes, family.quickest(sms, output, inner, all), sms);
+            return Some(family.asked(flops, bytes, family.quickest(sms, output, inner, all), sms));
         }
         let all = |rows, columns| tokens.iter().map(|&group| tiles(group, n, rows, columns)).sum();
         let bytes = tokens.iter().map(|&rows| gemm_bytes(rows, n, k, precision, output)).sum();
-        family.asked(flops, bytes, family.quickest(sms, output, k as f64, all), sms)
+        Some(family.asked(flops, bytes, family.quickest(sms, output, k as f64, all), sms))
     }
 
-    fn family(&self, precision: Precision) -> Family {
+    fn family(&self, precision: Precision, alignment: Alignment) -> Family {
         let peak = match precision {
             Precision::Fp8Block | Precision::Fp8Tile | Precision::Fp8Tensor | Precision::Fp8TensorFast => {
                 self.device.peak_fp8()
@@ -89,6 +84,13 @@ impl Estimator<'_> {
             limit: key(Term::Fraction),
             sm_peak: per_sm,
             fraction,
+            slowdown: match alignment {
+                // No library multiplies FP8 that does not lie in whole vectors.
+                _ if precision != Precision::Bf16 => 1.0,
+                Alignment::Vectors => 1.0,
+                Alignment::Words => value(Term::Words),
+                Alignment::Halves => value(Term::Halves),
+            },
             sustained: peak * value(Term::Sustained),
             power_memory: self.device.memory_rate() * value(Term::MemoryPower),
             exponent: value(Term::Exponent),
@@ -131,6 +133,8 @@ struct Family {
     limit: EstimateKey,
     sm_peak: FlopsPerSec,
     fraction: f64,
+    /// Of kernels that cannot load whole vectors.
+    slowdown: f64,
     sustained: FlopsPerSec,
     power_memory: BytesPerSec,
     exponent: f64,
@@ -154,8 +158,8 @@ impl Family {
         let mut best = f64::INFINITY;
         for rows in doublings(self.rows.0, self.rows.1) {
             for columns in multiples(self.columns.0, self.columns.1) {
-                let products = 2.0 * rows * columns / (self.fraction * peak);
-                let loads = self.load * (rows + columns) / peak;
+                let products = self.slowdown * 2.0 * rows * columns / (self.fraction * peak);
+                let loads = self.slowdown * self.load * (rows + columns) / peak;
                 let n_tiles = tiles(rows, columns);
                 for split in doublings(1.0, self.split_max) {
                     let waves = (n_tiles * split / f64::from(sms)).ceil();

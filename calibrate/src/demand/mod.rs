@@ -86,10 +86,8 @@ impl<'a> Estimator<'a> {
     pub fn demand(&self, op: &Op, sms: u32) -> Result<Demand, CannotRun> {
         cannot::has_arithmetic(self.device, op)?;
         let asked = match &op.kind {
-            OpKind::Gemm { m, n, k, precision, output } => self.product(*m, *n, *k, *precision, *output, sms),
-            OpKind::GroupedGemm { tokens, n, k, precision, output } => {
-                self.products(op.pass, tokens, *n, *k, *precision, *output, sms)
-            }
+            OpKind::Gemm { .. } => self.product(op, sms).ok_or(CannotRun::Collective(op.name))?,
+            OpKind::GroupedGemm { .. } => self.products(op, sms).ok_or(CannotRun::Collective(op.name))?,
             OpKind::Attention { .. } => self.attention(op, sms).ok_or(CannotRun::Collective(op.name))?,
             OpKind::Stream { kernel, rows, reads, writes } => self.stream(*kernel, *rows, *reads + *writes, sms),
             OpKind::Collective { .. } => return Err(CannotRun::Collective(op.name)),

@@ -1,7 +1,7 @@
 //! Which samples speak of which estimates, and how a family is fitted.
 
 use topology::Device;
-use workloads::op::{Collective, Precision};
+use workloads::op::{Collective, Misaligned, Precision};
 
 use super::errors::{Errors, Miss};
 use super::fitted::{Fitted, SPREAD_MIN, implementation};
@@ -138,6 +138,7 @@ pub fn families() -> Vec<Family> {
     // First, for the others bend with it.
     let mut all: Vec<Family> = StreamKernel::ALL.iter().copied().map(stream).collect();
     all.extend([Precision::Fp8Block, Precision::Fp8Tensor, Precision::Fp8TensorFast, Precision::Bf16].map(gemm));
+    all.push(misaligned());
     all.extend(Direction::ALL.map(attention));
     all.extend(Collective::ALL.map(collective));
     all
@@ -188,6 +189,17 @@ fn gemm(precision: Precision) -> Family {
     }
 }
 
+/// Of BF16, after its products of whole vectors.
+fn misaligned() -> Family {
+    let [words, halves] = [GemmTerm::Words, GemmTerm::Halves].map(|term| EstimateKey::Gemm(Precision::Bf16, term));
+    Family {
+        name: "gemm.misaligned",
+        keys: vec![(words, Some(3.0)), (halves, Some(6.0))],
+        choices: Vec::new(),
+        of: Of::Misaligned,
+    }
+}
+
 fn attention(direction: Direction) -> Family {
     use AttentionTerm as Term;
     let key = |term| EstimateKey::Attention(direction, term);
@@ -195,13 +207,19 @@ fn attention(direction: Direction) -> Family {
         (Term::Fraction, 0.65),
         (Term::Sustained, 0.6),
         (Term::Overhead, 100.0),
+        (Term::Scores, 50.0),
+        (Term::Wide, 1.2),
         (Term::Memory, 0.9),
         (Term::Latency, 5e-6),
     ];
     Family {
         name: table(key(Term::Fraction)),
         keys: starts.into_iter().map(|(term, start)| (key(term), Some(start))).collect(),
-        choices: vec![(key(Term::Rows), vec![64.0, 128.0, 256.0])],
+        choices: vec![
+            (key(Term::Rows), vec![64.0, 128.0, 256.0]),
+            (key(Term::Step), vec![1.0, 16.0, 32.0, 64.0]),
+            (key(Term::Narrow), vec![128.0]),
+        ],
         of: Of::Attention(direction),
     }
 }
@@ -232,6 +250,8 @@ fn table(key: EstimateKey) -> &'static str {
 enum Of {
     Stream(StreamKernel),
     Gemm(Precision),
+    /// Products whose rows begin at no whole vector.
+    Misaligned,
     Attention(Direction),
     Collective(Collective),
 }
@@ -253,6 +273,7 @@ impl Of {
             Question::Burst { of } => return Self::question(of),
             Question::IndexAdd { .. } => Self::Stream(StreamKernel::IndexAdd),
             Question::Rows { what, .. } => Self::Stream(*what),
+            Question::Gemm { .. } if is_slower(question) => Self::Misaligned,
             Question::Gemm { dtype, .. } => Self::Gemm(*dtype),
             Question::Attention { direction, .. } => Self::Attention(*direction),
             Question::Collective { what, sms: None, ranks: 2, .. } => Self::Collective(*what),
@@ -272,4 +293,9 @@ impl Of {
             | Question::Accumulate { .. } => return None,
         })
     }
+}
+
+/// Whether libraries take their slower kernels for it.
+fn is_slower(question: &Question) -> bool {
+    question.op(1).is_some_and(|(op, _)| op.misaligned() == Some(Misaligned::Slower))
 }

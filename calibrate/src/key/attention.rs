@@ -15,10 +15,29 @@ terms! {
     Overhead = "key-overhead", Count;
     /// Queries of a tile of attention, {it}.
     Rows = "tile-queries", Tile;
+    /// Widths of heads are computed on as multiples of this, {it}.
+    Step = "width-step", Tile;
+    /// Width's worth of work that the exponential of each score adds to its products, {it}.
+    Scores = "score-width", Count;
+    /// Widest values that attention computes at its full share, {it}.
+    Narrow = "narrow-width", Tile;
+    /// Times as long as attention takes for wider values, {it}.
+    Wide = "wide-slowdown", CountFromOne;
     /// Share of the memory peak that attention reaches where memory binds it, {it}.
     Memory = "memory-fraction", Fraction;
     /// Time beyond that of every kernel before attention runs at full speed, and after, {it}.
     Latency = "latency", Seconds;
+}
+
+impl AttentionTerm {
+    /// The value that stands where a profile leaves it out.
+    pub(super) const fn neutral(self) -> Option<f64> {
+        match self {
+            Self::Sustained | Self::Step | Self::Narrow | Self::Wide => Some(1.0),
+            Self::Scores => Some(0.0),
+            Self::Fraction | Self::Overhead | Self::Rows | Self::Memory | Self::Latency => None,
+        }
+    }
 }
 
 impl Terms<AttentionTerm> for Direction {

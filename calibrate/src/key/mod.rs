@@ -256,7 +256,7 @@ impl EstimateKey {
     /// Sums that nobody promotes have no number of products between promotions, and rows matter to some kernels alone.
     const fn exists(self) -> bool {
         match self {
-            Self::Gemm(precision, GemmTerm::PromoteEvery) => gemm::is_promoted(precision),
+            Self::Gemm(precision, term) => term.exists_for(precision),
             Self::Stream(kernel, term) => term.exists_for(kernel),
             _ => true,
         }
@@ -267,7 +267,8 @@ impl EstimateKey {
     pub const fn neutral(self) -> Option<f64> {
         match self {
             Self::Stream(_, term) => term.neutral(),
-            Self::Attention(_, AttentionTerm::Sustained) => Some(1.0),
+            Self::Gemm(_, GemmTerm::Words | GemmTerm::Halves) => Some(1.0),
+            Self::Attention(_, term) => term.neutral(),
             _ => None,
         }
     }

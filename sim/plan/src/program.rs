@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::Resources;
 use platform::{ExchangeTemplate, Kernel, Leg, Message, RankResources};
 use topology::Network;
-use workloads::op::{Category, Pass};
+use workloads::op::{Category, Misaligned, Pass};
 use workloads::schedule::{Chunk, Slot};
 use workloads::traffic::PicksPool;
 
@@ -75,8 +75,8 @@ pub struct OpName {
     pub pass: Pass,
     /// Whether it ran on the SMs that an overlapped pair leaves to compute.
     pub overlapped: bool,
-    /// Whether it is a product of sides that libraries are slow at ([`Op::is_misaligned`](workloads::op::Op::is_misaligned)).
-    pub misaligned: bool,
+    /// What comes of it where its rows begin at no whole vector.
+    pub misaligned: Option<Misaligned>,
 }
 
 /// A kernel of an op.

@@ -8,7 +8,7 @@ use super::*;
 use crate::fixtures::{deepseek_v2, deepseek_v3, llama_405b};
 use crate::kernel::StreamKernel as Stream;
 use crate::model::Attention;
-use crate::op::{Axis, Collective, LinearPrecision, OpKind, Output, Pass, Precision};
+use crate::op::{Alignment, Axis, Collective, LinearPrecision, OpKind, Output, Pass, Precision};
 use crate::parallel::{Parallelism, default_stages, stage_layers};
 use crate::recipe::{MemoryOp, Projections, Recipe};
 
@@ -414,19 +414,23 @@ fn a_shape_that_does_not_fit_says_everything_that_is_wrong() {
 }
 
 #[test]
-fn sides_of_whole_vectors_are_aligned_and_rows_are_free() {
-    let product = |[m, n, k]: [u64; 3], precision: Precision| {
-        let kind = OpKind::Gemm { m, n, k, precision, output: Output::Bf16 };
-        Op::new("product", Pass::Forward, kind).is_misaligned()
+fn the_number_of_tokens_is_free_of_alignment() {
+    use Alignment::{Halves, Vectors, Words};
+    let product = |[m, n, k]: [u64; 3], pass, precision| {
+        Op::new("product", pass, OpKind::Gemm { m, n, k, precision, output: Output::Bf16 }).alignment()
     };
-    for (sizes, bf16, fp8) in [
-        ([64, 64, 64], false, false),
-        ([65, 64, 64], false, false),
-        ([64, 72, 64], false, true),
-        ([64, 64, 72], false, true),
-        ([64, 68, 64], true, true),
-        ([64, 64, 65], true, true),
+    // Rows, columns, inner side; forward in BF16 and FP8, the gradient of weights in BF16.
+    for (sizes, bf16, fp8, weights) in [
+        ([64, 64, 64], Vectors, Vectors, Vectors),
+        ([65, 64, 64], Vectors, Vectors, Halves),
+        ([64, 64, 65], Halves, Halves, Vectors),
+        ([64, 72, 64], Vectors, Words, Vectors),
+        ([64, 68, 64], Words, Words, Words),
+        ([64, 66, 64], Words, Halves, Words),
+        ([64, 66, 65], Halves, Halves, Words),
     ] {
-        assert_eq!((product(sizes, Precision::Bf16), product(sizes, Precision::Fp8Block)), (bf16, fp8), "{sizes:?}");
+        assert_eq!(product(sizes, Pass::Forward, Precision::Bf16), bf16, "{sizes:?}");
+        assert_eq!(product(sizes, Pass::Forward, Precision::Fp8Block), fp8, "{sizes:?}");
+        assert_eq!(product(sizes, Pass::WeightGradient, Precision::Bf16), weights, "{sizes:?}");
     }
 }

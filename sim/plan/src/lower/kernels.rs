@@ -52,8 +52,7 @@ impl Kernels {
     }
 
     fn name(&mut self, op: &Op, sms: u32) -> u16 {
-        let name =
-            OpName { name: op.name, pass: op.pass, overlapped: sms < self.sms_all, misaligned: op.is_misaligned() };
+        let name = OpName { name: op.name, pass: op.pass, overlapped: sms < self.sms_all, misaligned: op.misaligned() };
         let next = self.ops.len() as u16;
         *self.index.entry(name.clone()).or_insert_with(|| {
             self.ops.push(name);

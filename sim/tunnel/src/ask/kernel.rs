@@ -4,7 +4,7 @@ use calibrate::{Algorithm, Basis, Departure, EstimateKey, Profile, Question};
 use plan::{KernelCall, When};
 use scenario::{Library, LoadedDevice};
 use serde_json::{Value, json};
-use workloads::op::{Op, OpKind};
+use workloads::op::{Misaligned, Op, OpKind};
 
 use crate::error::TunnelError;
 use crate::interval::interval;
@@ -63,9 +63,17 @@ pub struct KernelReply {
     pub left_out: Vec<&'static str>,
 }
 
-/// What the model leaves out of products with such sides. Measured on an H200 with 4,096 on the other sides: 1.4 ms in place of 0.18 with 4,097
-/// columns, 0.49 with 4,100.
-pub(crate) const MISALIGNED: &str = "misaligned: products with columns or an inner side that are no multiple of 16 bytes take up to 8 times as long in libraries, which no time here holds";
+/// What a product costs whose rows begin at no whole vector of 16 bytes.
+pub(crate) const fn misaligned(comes: Misaligned) -> &'static str {
+    match comes {
+        Misaligned::Slower => {
+            "misaligned: libraries multiply BF16 rows that begin at no multiple of 16 bytes several times slower, as the time holds; columns and inner sides of multiples of 8 are quick"
+        }
+        Misaligned::Unsupported => {
+            "misaligned: no library multiplies FP8 rows that begin at no multiple of 16 bytes; the time is that of a product as large whose rows do"
+        }
+    }
+}
 
 /// What the interval of a kernel beside another leaves out.
 const BESIDE: &str = "beside: what the other traffic costs is known more roughly than the interval shows; book/accuracy.md has its errors";
@@ -156,7 +164,7 @@ fn busy(known: &LoadedDevice, question: &Question, when: When) -> Result<KernelR
     let (op, sms) = question.op(device.sms).ok_or_else(|| TunnelError::NotModeled(question.clone()))?;
     let mut replies = Vec::new();
     for op in as_run(known, question, op) {
-        let misaligned = op.is_misaligned().then_some(MISALIGNED);
+        let misaligned = op.misaligned().map(misaligned);
         let left_out = misaligned.into_iter().chain(when.beside.map(|_| BESIDE)).collect();
         let answer = plan::kernel(device, &known.profile, KernelCall { op: &op, sms, when })?;
         replies.push(KernelReply { left_out, ..KernelReply::from(answer) });

@@ -39,7 +39,7 @@ pub use accumulate::{AccumulateReply, accumulate};
 pub use all_to_all::{AllToAllReply, ExchangeReply, all_to_all};
 pub use checked::{CheckReply, checked};
 pub use collective::{CollectivePlace, CollectiveQuery, LinksReply, collective, links};
-pub(crate) use kernel::MISALIGNED;
+pub(crate) use kernel::misaligned;
 pub use kernel::{DeviceQuery, KernelQuery, KernelReply, kernel};
 pub use machine::{MachineQuery, MachineReply, machine};
 pub use model::{DecodeQuery, ModelQuery, ModelReply, model};

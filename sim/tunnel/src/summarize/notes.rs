@@ -6,13 +6,13 @@ use calibrate::EstimateKey;
 use plan::{DataParallel, Ema, Folding, PlanError};
 use report::Counted;
 use report::format::{bytes, count, percent, seconds};
-use workloads::op::LinearPrecision;
+use workloads::op::{LinearPrecision, Misaligned};
 use workloads::step;
 use workloads::traffic::Router;
 
 use super::FinishedRun;
 use super::shares::Shares;
-use crate::ask::MISALIGNED;
+use crate::ask;
 use crate::fabric;
 
 /// The notes of a run.
@@ -25,7 +25,8 @@ pub(super) fn notes(run: &FinishedRun<'_>, shares: &Shares, mfu: Counted) -> Res
         utilization,
         elsewhere,
         stand_ins(run, shares),
-        misaligned(run),
+        misaligned(run, Misaligned::Slower),
+        misaligned(run, Misaligned::Unsupported),
         folding(run),
         sampling(run),
         bf16_weights(run),
@@ -87,12 +88,12 @@ fn stand_ins(run: &FinishedRun<'_>, shares: &Shares) -> Option<String> {
     ))
 }
 
-/// Products that are timed as if their sides were whole vectors.
-fn misaligned(run: &FinishedRun<'_>) -> Option<String> {
-    let names: BTreeSet<_> =
-        run.program.ops.iter().filter(|op| op.misaligned).map(|op| format!("`{}`", op.name)).collect();
+/// Products whose rows begin at no whole vector, with what that costs.
+fn misaligned(run: &FinishedRun<'_>, comes: Misaligned) -> Option<String> {
+    let ops = run.program.ops.iter().filter(|op| op.misaligned == Some(comes));
+    let names: BTreeSet<_> = ops.map(|op| format!("`{}`", op.name)).collect();
     let names: Vec<String> = names.into_iter().collect();
-    (!names.is_empty()).then(|| format!("{MISALIGNED}: {}", names.join(", ")))
+    (!names.is_empty()).then(|| format!("{}: {}", ask::misaligned(comes), names.join(", ")))
 }
 
 /// What hides costs the chunks nothing, which flatters a job whose chunks need the same ports.
