@@ -26,6 +26,20 @@ pub struct Recipe {
     pub projections: Projections,
     /// How often the input of the two down-projections of latent attention is cast.
     pub input_casts: InputCasts,
+    /// Which stream gradients of weights run on.
+    pub weight_gradients: GradientStream,
+}
+
+/// Which stream gradients of weights run on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GradientStream {
+    /// The one that computes.
+    #[default]
+    Compute,
+    /// Of a layer's experts every second one's on a stream beside it, which is waited for before anything else runs.
+    Alternating,
+    /// All on a stream beside it; a chunk ends when both have.
+    Side,
 }
 
 /// How often an input that several products read is cast to FP8.

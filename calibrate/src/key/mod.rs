@@ -182,6 +182,8 @@ estimate_keys! {
     PowerClock = "power.clock-exponent", Count, Start;
     /// Time between the end of one kernel of a busy stream and the start of the next.
     KernelLatency = "kernel.latency", Seconds, Start;
+    /// What lies between two kernels of a stream more where they are launched one by one, however early, and not as a graph.
+    KernelGap = "kernel.gap", Seconds, Start;
     /// What an isolated call takes more: from the launch by the host to the end as the host sees it, of a kernel that does nothing.
     KernelLaunch = "kernel.launch", Seconds, Start;
     /// Of a kernel that memory bounds, by its mix of reads and writes.
@@ -222,6 +224,12 @@ estimate_keys! {
     PointToPointFraction = "point-to-point.scale-out-fraction", Fraction, CollectiveOut;
     /// Share of the PCIe rate that copies to the host reach.
     HostFraction = "host.pcie-fraction", Fraction, Host;
+    /// What the host needs to launch a kernel that memory bounds, with the Python and the bookkeeping of gradients before it.
+    HostLaunch = "host.launch", Seconds, Host;
+    /// What it needs to launch a matrix product or the core of attention.
+    HostProduct = "host.product-launch", Seconds, Host;
+    /// What it needs to launch a collective, a dispatch or a combine.
+    HostCollective = "host.collective-launch", Seconds, Host;
     /// Standard deviation of the power of a rate, clock or count by which an estimate is off on a machine that has another of it than the one it was measured on.
     ElsewhereExponent = "elsewhere.exponent", Count, Elsewhere;
     /// Standard deviation of the logarithm of the factor by which an estimate is off where it stands in for a kernel that nobody measured.
@@ -269,6 +277,7 @@ impl EstimateKey {
             Self::Stream(_, term) => term.neutral(),
             Self::Gemm(_, GemmTerm::Words | GemmTerm::Halves) => Some(1.0),
             Self::Attention(_, term) => term.neutral(),
+            Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective => Some(0.0),
             _ => None,
         }
     }

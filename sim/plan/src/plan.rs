@@ -69,6 +69,8 @@ pub struct Train {
     pub framework: String,
     /// Which kernels the software stack runs (`framework.*`).
     pub recipe: Recipe,
+    /// How its host launches them (`framework.host.*`).
+    pub host: Host,
     /// How tokens pick experts; unused for a dense model.
     pub traffic: TrafficSpec,
 }
@@ -218,6 +220,27 @@ pub struct Policies {
     pub logit_pieces: u32,
     /// Where the exponential moving average of the weights lives (`policy.ema`): `host` or `none`.
     pub ema: Ema,
+}
+
+/// How the host of a software stack launches kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// How kernels are launched (`framework.host.launches`).
+    pub launches: Launches,
+    /// Whether it waits for the device where a message between stages goes or comes (`framework.host.waits-for-messages`).
+    pub waits_for_messages: bool,
+    /// Whether it waits for the counts of a dispatch before it launches what follows (`framework.host.waits-for-counts`).
+    pub waits_for_counts: bool,
+}
+
+/// How kernels are launched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Launches {
+    /// Each by itself.
+    #[default]
+    Each,
+    /// As CUDA graphs, which cost the host nothing that counts.
+    Graphs,
 }
 
 /// Where forward products with one scale a tensor leave their sums.

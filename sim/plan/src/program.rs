@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine::Resources;
 use platform::{ExchangeTemplate, Kernel, Leg, Message, RankResources};
 use topology::Network;
+use units::SimSpan;
 use workloads::op::{Category, Misaligned, Pass};
 use workloads::schedule::{Chunk, Slot};
 use workloads::traffic::PicksPool;
@@ -53,6 +54,8 @@ pub struct Program {
     pub n_micro_batches: u32,
     /// SMs of a communication kernel in a pair, which the capacity of [`RankResources::copy`] is of.
     pub comm_sms: u32,
+    /// What the host waits for, and what a collective costs it.
+    pub host: HostWaits,
     /// Whether those SMs could copy more slowly than the ports send; if not, [`RankResources::copy`] is left out of flows.
     pub copy_binds: bool,
 }
@@ -92,6 +95,8 @@ pub struct OpKernel {
     pub loaded: bool,
     /// What it costs.
     pub kernel: Kernel,
+    /// What it costs the host to launch it.
+    pub launch: SimSpan,
 }
 
 /// Kernels of one op for every batch and member: `first + batch x n_members + member`.
@@ -140,6 +145,17 @@ pub struct HalfPlan {
     pub receives: bool,
     /// Pipeline rank and virtual stage that its result goes to.
     pub sends_to: Option<(u32, u8)>,
+}
+
+/// What the host waits for before it launches more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostWaits {
+    /// Calls that take or send a message begin with a host that has nothing ahead.
+    pub messages: bool,
+    /// What follows a forward dispatch is launched after it.
+    pub counts: bool,
+    /// What a collective or an exchange costs it.
+    pub launch: SimSpan,
 }
 
 /// Messages between neighboring stages.

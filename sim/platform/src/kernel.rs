@@ -56,10 +56,10 @@ impl Kernel {
     #[inline]
     #[must_use]
     pub fn task<T>(&self, tag: T, on: &RankResources) -> Task<T> {
-        Task::drawing(tag, [(on.memory, self.memory), (on.tensor, self.tensor)])
+        let task = Task::drawing(tag, [(on.memory, self.memory), (on.tensor, self.tensor)])
             .weight(f64::from(self.sms.max(1)))
             .no_faster_than(self.shortest)
-            .latency(self.latency)
-            .claim(on.sms, self.sms)
+            .latency(self.latency);
+        on.turn.into_iter().fold(task, |task, turn| task.claim(turn, 1)).claim(on.sms, self.sms)
     }
 }

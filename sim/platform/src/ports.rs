@@ -23,6 +23,17 @@ pub struct RankResources {
     pub out_receive: CapacityId,
     /// SMs.
     pub sms: PoolId,
+    /// The turn of one stream to compute; none where one stream computes. Kernels of two streams wait for each other here and not for SMs, in
+    /// whose queue they would hold up a communication kernel that needs fewer.
+    pub turn: Option<PoolId>,
+}
+
+impl RankResources {
+    /// With several streams that compute in turn.
+    #[must_use]
+    pub fn in_turn(self, resources: &mut Resources) -> Self {
+        Self { turn: Some(resources.add_pool(Pool { count: 1 })), ..self }
+    }
 }
 
 /// Rates of the capacities of one rank, and its SMs.
@@ -72,6 +83,7 @@ impl PortRates {
             out_send: add(self.out),
             out_receive: add(self.out),
             sms: resources.add_pool(Pool { count: self.sms }),
+            turn: None,
         }
     }
 }

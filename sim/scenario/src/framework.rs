@@ -1,7 +1,8 @@
 //! The software stack: `framework.*`.
 
+use plan::{Host, Launches};
 use workloads::kernel::StreamKernel;
-use workloads::recipe::{InputCasts, MemoryOp, Piece, PieceError, Projections, Recipe};
+use workloads::recipe::{GradientStream, InputCasts, MemoryOp, Piece, PieceError, Projections, Recipe};
 
 use crate::families::is_of;
 use crate::reader::Reader;
@@ -15,6 +16,7 @@ const FAMILIES: [&str; 3] = ["attention", "gemm", "stream"];
 pub(crate) struct Framework {
     pub(crate) name: String,
     pub(crate) recipe: Recipe,
+    pub(crate) host: Host,
     pub(crate) kernels_of: KernelsOf,
 }
 
@@ -47,6 +49,13 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
     let projections = reader.choice("framework.projections", &choices);
     let choices = [("once", InputCasts::Once), ("each", InputCasts::Each)];
     let input_casts = reader.choice("framework.input-casts", &choices);
+    let choices = [
+        ("compute", GradientStream::Compute),
+        ("alternating", GradientStream::Alternating),
+        ("side", GradientStream::Side),
+    ];
+    let weight_gradients = reader.choice("framework.streams.weight-gradients", &choices);
+    let host = host(reader);
     let kernels = MemoryOp::ALL.iter().filter_map(|op| Some((*op, pieces(reader, *op)?))).collect();
     let of_family = |family| {
         let key = format!("framework.implementations.{family}");
@@ -55,7 +64,17 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
     };
     let by_family = FAMILIES.into_iter().filter_map(of_family).collect();
     let kernels_of = KernelsOf { by_family, preferred };
-    Framework { name, recipe: Recipe { kernels, projections, input_casts }, kernels_of }
+    let recipe = Recipe { kernels, projections, input_casts, weight_gradients };
+    Framework { name, recipe, host, kernels_of }
+}
+
+fn host(reader: &mut Reader<'_>) -> Host {
+    let choices = [("each", Launches::Each), ("graphs", Launches::Graphs)];
+    Host {
+        launches: reader.choice("framework.host.launches", &choices),
+        waits_for_messages: reader.flag("framework.host.waits-for-messages"),
+        waits_for_counts: reader.flag("framework.host.waits-for-counts"),
+    }
 }
 
 /// The kernels of one op; none where it runs as one.

@@ -124,7 +124,8 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);
     let traffic = job::traffic(&mut reader, &model);
     let cost = cost::terms(&mut reader);
-    let Framework { name: framework, recipe, kernels_of } = framework::framework(&mut reader, layers.implementations);
+    let Framework { name: framework, recipe, host, kernels_of } =
+        framework::framework(&mut reader, layers.implementations);
     let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures, &kernels_of);
     let decided = reader.finish(&NAMESPACES).map_err(Mistakes::new)?;
     let leaves = leaves(&layers.root, &NAMESPACES, &decided);
@@ -132,8 +133,19 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
     let JobKeys { sequence, global_batch, micro_batch, precision } = job;
-    let train =
-        Train { model, parallel, sequence, global_batch, micro_batch, precision, framework, recipe, policy, traffic };
+    let train = Train {
+        model,
+        parallel,
+        sequence,
+        global_batch,
+        micro_batch,
+        precision,
+        framework,
+        recipe,
+        host,
+        policy,
+        traffic,
+    };
     let (site, job) = (Site { machine, profile }, Job::Train(Box::new(train)));
     Ok(Loaded { plan: Plan { name: layers.name, site, job, simulation, cost }, leaves, origins })
 }

@@ -8,7 +8,7 @@ pub(super) use super::element::{BF16, FP32, MASK};
 use super::shape::Copies;
 use super::{Casting, Gradients, Passes, Shape};
 use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision};
-use crate::recipe::MemoryOp;
+use crate::recipe::{GradientStream, MemoryOp};
 
 /// The three lists of a segment while they are written.
 pub(super) struct Tape<'a> {
@@ -33,7 +33,10 @@ impl<'a> Tape<'a> {
         Self { shape, passes: Passes::default(), wide: BTreeSet::new() }
     }
 
-    pub(super) fn finish(self) -> Passes {
+    pub(super) fn finish(mut self) -> Passes {
+        if self.shape.recipe.weight_gradients == GradientStream::Side {
+            self.passes.weight_gradient.iter_mut().for_each(|op| op.beside = true);
+        }
         self.passes
     }
 
@@ -309,8 +312,16 @@ impl<'a> Tape<'a> {
             self.stream(pass, MemoryOp::WeightTranspose.name(), MemoryOp::WeightTranspose, params, [1.0, 1.0]);
         }
         let (precision, output) = (self.precision(pass), self.output(pass));
-        let kind = OpKind::GroupedGemm { tokens: rows.to_vec(), n, k, precision, output };
-        self.push(pass, linear.names[0], kind);
+        let whole = |tokens| OpKind::GroupedGemm { tokens, n, k, precision, output };
+        let alternates = self.shape.recipe.weight_gradients == GradientStream::Alternating && rows.len() > 1;
+        if pass == Pass::WeightGradient && alternates {
+            let half = |odd: usize| rows.iter().copied().skip(odd).step_by(2).collect();
+            self.push(pass, linear.names[0], whole(half(0)));
+            let beside = Op::new(linear.names[0], pass, whole(half(1)));
+            self.push_op(Op { beside: true, continues: true, ..beside });
+        } else {
+            self.push(pass, linear.names[0], whole(rows.to_vec()));
+        }
         self.add_gradient(pass, params);
     }
 

@@ -86,6 +86,10 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
         state.call = call;
         state.label = call.label;
         state.began = now;
+        let meets = call.lanes.iter().flatten().any(|lane| lane.needs.is_some() || lane.sends.is_some());
+        if self.routines.host.messages && meets {
+            state.host = state.host.max(now);
+        }
         state.reached.clear();
         state.reached.resize(usize::from(n_events).div_ceil(64), 0);
         self.rewind(rank);

@@ -6,8 +6,8 @@
 //! when the last of its ranks arrives.
 
 use engine::{Actions, Driver, Finished, Handle, List, Task, Turn};
-use platform::{Message, RankResources};
-use units::SimTime;
+use platform::{Kernel, Message, RankResources};
+use units::{SimSpan, SimTime};
 
 use super::Keep;
 use super::gang::CallId;
@@ -97,6 +97,8 @@ pub(super) struct StreamState {
     n_exchanges_before: u32,
     /// The kernels that it runs now.
     kernels: Vec<u32>,
+    /// How late the host launches each of them; none where it is in time for all.
+    delays: Vec<SimSpan>,
     /// They, or its part in a collective.
     task: Option<Handle>,
 }
@@ -114,6 +116,8 @@ pub(super) struct RoutineDriver<'a, S> {
     here: Vec<u64>,
     /// By kernel: whether its shortest time is that of its memory traffic.
     of_memory: Vec<bool>,
+    /// By kernel: what it takes alone.
+    alone: Vec<SimSpan>,
     pub(super) exchanges: Exchanges,
     rings: Rings,
     pub(super) commands: Commands,
@@ -140,6 +144,7 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
             streams: (0..n_ranks * n_streams).map(|_| StreamState::default()).collect(),
             n_streams,
             here: vec![0; (n_ranks * routines.n_keys as usize).div_ceil(64)],
+            alone: routines.alone(),
             of_memory: routines.kernels.iter().map(|kernel| kernel.kernel.limit.is_of_memory()).collect(),
             exchanges: Exchanges::new(routines.group_size, n_groups * n_streams),
             rings: Rings::default(),
@@ -263,7 +268,9 @@ impl<S: Sequencer> Driver for RoutineDriver<'_, S> {
             Listed::Kernels { stream } => {
                 let kernel = self.streams[stream as usize].kernels[index as usize];
                 let rank = stream as usize / self.n_streams;
-                self.routines.kernels[kernel as usize].kernel.task((), &self.routines.ranks[rank])
+                let kernel = self.routines.kernels[kernel as usize].kernel;
+                let kernel = Kernel { latency: kernel.latency + self.delay(stream, index), ..kernel };
+                kernel.task((), &self.routines.ranks[rank])
             }
             Listed::Messages { exchange } => self.message_of(exchange, index),
         }

@@ -46,6 +46,10 @@ pub struct RankTotals {
     pub compute: SimSpan,
     /// Those of them whose size follows the load.
     pub loaded: SimSpan,
+    /// Kernels on streams beside them. They hold their SMs as others do, so none of it runs at the same time.
+    pub side: SimSpan,
+    /// Compute streams with nothing to run, since the host had not launched it.
+    pub unlaunched: SimSpan,
     /// From arrival at an all-to-all to the last rank's arrival.
     pub waited: SimSpan,
     /// From there to its end.
@@ -63,6 +67,8 @@ pub struct RankTotals {
 pub struct OverlappedTotals {
     /// Kernels by [`Category`], in its order.
     pub kernels: [(u64, SimSpan); 4],
+    /// Kernels that ran on a stream beside the one that computes.
+    pub side: SimSpan,
     /// Dispatches and combines from the last rank's arrival to their end.
     pub exchanges: [SimSpan; 2],
 }
@@ -79,6 +85,7 @@ impl OverlappedTotals {
             total.0 += count;
             total.1 += span;
         }
+        self.side += other.side;
         for (total, span) in self.exchanges.iter_mut().zip(other.exchanges) {
             *total += span;
         }
@@ -262,6 +269,8 @@ impl RankTotals {
         self.phases += &other.phases;
         self.compute += other.compute;
         self.loaded += other.loaded;
+        self.side += other.side;
+        self.unlaunched += other.unlaunched;
         self.waited += other.waited;
         self.transferred += other.transferred;
         self.overlapped.add_all(&other.overlapped);

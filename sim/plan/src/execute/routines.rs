@@ -1,11 +1,12 @@
 //! What a run of gangs reads.
 
 use engine::Resources;
-use platform::{ExchangeTemplate, Message, RankResources};
+use platform::{ExchangeTemplate, Kernel, Message, RankResources};
+use units::{Seconds, SimSpan};
 use workloads::traffic::PicksPool;
 
 use super::gang::{Call, Gang, GangId, Tabulated};
-use crate::program::{LoadTable, OpKernel, Ring};
+use crate::program::{HostWaits, LoadTable, OpKernel, Ring};
 use crate::routine::Routine;
 
 /// Gangs, the routines that they run, and the tables that routines draw from. A job has what its routines name; the rest is
@@ -44,6 +45,8 @@ pub struct Routines<'a> {
     pub message: Message,
     /// Whether a rank's next call waits until its messages have arrived.
     pub is_message_waited: bool,
+    /// What the host of every rank waits for.
+    pub host: HostWaits,
     /// Keys of messages, counted from 0.
     pub n_keys: u32,
     /// What the first member of every gang is called among recorded replicas.
@@ -71,9 +74,22 @@ impl<'a> Routines<'a> {
             copy_sms: None,
             message: Message::default(),
             is_message_waited: false,
+            host: HostWaits::default(),
             n_keys: 0,
             first_replica: 0,
         }
+    }
+
+    /// What each kernel takes alone.
+    pub(super) fn alone(&self) -> Vec<SimSpan> {
+        let Some(on) = self.ranks.first() else { return Vec::new() };
+        let alone = |of: &OpKernel| {
+            let Kernel { tensor, memory, shortest, latency, .. } = of.kernel;
+            let [tensor, memory] =
+                [(tensor, on.tensor), (memory, on.memory)].map(|(asked, of)| asked / self.resources.rate(of));
+            latency + SimSpan::from(Seconds::new(shortest.max(tensor).max(memory)))
+        };
+        self.kernels.iter().map(alone).collect()
     }
 
     /// What is wrong with the gangs; none where every rank belongs to one of them.

@@ -64,6 +64,10 @@ pub(super) struct RankState {
     pub(super) reached: Vec<u64>,
     /// Messages that the next call waits for because they must have left.
     pub(super) unsent: u32,
+    /// When its host has launched all that it has been asked for.
+    pub(super) host: SimTime,
+    /// It waits for the counts of a dispatch that is open.
+    pub(super) counts: bool,
     pub(super) totals: RankTotals,
 }
 
@@ -81,6 +85,8 @@ impl RankState {
             began: SimTime::ZERO,
             reached: Vec::new(),
             unsent: 0,
+            host: SimTime::ZERO,
+            counts: false,
             totals: RankTotals::new(routines.n_labels),
         };
         places.map(state).collect()

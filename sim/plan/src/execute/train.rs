@@ -77,6 +77,7 @@ fn routines<'a>(program: &'a Program, column: u32, gangs: &'a [Gang]) -> Routine
         copy_sms: program.copy_binds.then_some(program.comm_sms),
         message: program.messages.each,
         is_message_waited: program.messages.waited,
+        host: program.host,
         n_keys: n_virtual_stages * 2 * program.n_micro_batches,
         first_replica: column * n_members,
         ..Routines::none(&program.resources, &program.ranks, gangs)

@@ -1,4 +1,4 @@
-//! Chunks as routines of two streams.
+//! Chunks as routines of two streams, and a third where weight gradients run beside.
 //!
 //! A chunk is a list of units: layers, and what the first and the last stage do besides. Alone it runs them one after the
 //! other: attention, dispatch, MLP, combine. An overlapped pair zips the layers of its forward with those of its backward
@@ -17,10 +17,11 @@ use platform::ExchangeKind;
 use workloads::model::LayerKind;
 use workloads::op::Op;
 use workloads::parallel::Stage;
+use workloads::recipe::GradientStream;
 use workloads::schedule::{Chunk, Schedule, Slot};
 use workloads::step::{self, Passes};
 
-use super::kernels::{Kernels, Loaded};
+use super::kernels::{Kernels, Loaded, Placed};
 use super::{Context, load};
 use crate::PlanError;
 use crate::program::{HalfPlan, SlotPlan};
@@ -55,6 +56,7 @@ pub(super) fn chunks(
         has_experts: plan.job.model.experts.is_some(),
         exchanges: step::exchange(&plan.job.model, &context.shape).is_some(),
         again: context.shape.recompute.full,
+        gradients: plan.job.recipe.weight_gradients,
         neighbors: plan.job.parallel.pp > 1,
         routines: Vec::new(),
         index: BTreeMap::new(),
@@ -123,7 +125,7 @@ struct Segments {
 
 /// Instructions of a segment of fixed size, by pass.
 #[derive(Default)]
-struct Fixed([Vec<Instruction>; 3]);
+struct Fixed([Vec<Placed>; 3]);
 
 impl Segments {
     fn new(context: &Context<'_>, kernels: &mut Kernels, sms: u32) -> Result<Self, CannotRun> {
@@ -191,6 +193,7 @@ struct Library<'a> {
     has_experts: bool,
     exchanges: bool,
     again: bool,
+    gradients: GradientStream,
     /// Whether stages that follow each other are on different ranks.
     neighbors: bool,
     routines: Vec<Routine>,
@@ -243,7 +246,7 @@ impl Library<'_> {
             library: self,
             segments: if overlapped { &self.pair } else { &self.lone },
             comm_sms: if overlapped { self.comm_sms } else { self.lone_comm_sms },
-            routine: Routine::new(N_STREAMS),
+            routine: Routine::new(if self.gradients == GradientStream::Compute { SIDE } else { SIDE + 1 }),
         };
         match slot {
             Slot::Forward(_) => writer.forward(&forward),
@@ -282,7 +285,8 @@ impl Library<'_> {
 
 /// The stream beside the compute stream.
 const COMMUNICATION: usize = 1;
-const N_STREAMS: usize = 2;
+/// Where weight gradients run, if not on the compute stream.
+const SIDE: usize = 2;
 
 struct Writer<'a> {
     library: &'a Library<'a>,
@@ -408,17 +412,31 @@ impl Writer<'_> {
             Unit::Dense => &self.segments.dense[0],
             Unit::Moe(_) => &self.segments.attention,
         };
-        self.routine.streams[COMPUTE].extend_from_slice(&fixed.0[pass]);
+        self.place(&fixed.0[pass]);
     }
 
     /// The second segment of a layer.
     fn mlp(&mut self, unit: Unit, pass: usize, half: Half) {
         match unit {
-            Unit::Dense => self.routine.streams[COMPUTE].extend_from_slice(&self.segments.dense[1].0[pass]),
-            Unit::Moe(layer) => {
-                self.routine.streams[COMPUTE].extend(self.segments.experts.instructions(pass, half, layer));
-            }
+            Unit::Dense => self.place(&self.segments.dense[1].0[pass]),
+            Unit::Moe(layer) => self.place(&self.segments.experts.instructions(pass, half, layer)),
             Unit::Handed | Unit::Embedding | Unit::Mtp | Unit::Head => {}
+        }
+    }
+
+    /// Puts a segment on the compute stream, and what of it runs beside on the side stream, which begins when the segment does.
+    fn place(&mut self, segment: &[Placed]) {
+        let has_side = segment.iter().any(|placed| placed.beside);
+        if has_side {
+            let began = self.signal(COMPUTE);
+            self.routine.streams[SIDE].push(Instruction::Await(began));
+        }
+        for Placed { beside, instruction } in segment {
+            self.routine.streams[if *beside { SIDE } else { COMPUTE }].push(*instruction);
+        }
+        if has_side && self.library.gradients == GradientStream::Alternating {
+            let done = self.signal(SIDE);
+            self.wait(Some(done));
         }
     }
 

@@ -17,7 +17,7 @@ use workloads::schedule::{Chunk, Slot};
 use workloads::step::{self, ReduceClass, Weights};
 
 use super::Context;
-use super::kernels::{Kernels, ring};
+use super::kernels::{Kernels, Placed, ring};
 use crate::program::{Ending, Hiding, SlotPlan};
 use crate::routine::Instruction;
 use crate::{DataParallel, Train};
@@ -121,7 +121,7 @@ fn reduce(
 }
 
 fn kernels_of(context: &Context<'_>, kernels: &mut Kernels, ops: &[Op], sms: u32) -> Result<Vec<Ending>, CannotRun> {
-    let kernel = |instruction| match instruction {
+    let kernel = |placed: Placed| match placed.instruction {
         Instruction::Kernel(kernel) => Some(Ending::Kernel(kernel)),
         _ => None,
     };

@@ -2,15 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::{CannotRun, CollectiveCall};
-use platform::Throttle;
-use workloads::op::{Op, OpKind};
+use calibrate::{CannotRun, CollectiveCall, EstimateKey};
+use platform::{Kernel, Throttle};
+use units::{Seconds, SimSpan};
+use workloads::op::{Category, Op, OpKind};
 use workloads::step::{Load, Passes};
 
 use super::Context;
 use super::groups::Communicator;
-use crate::program::{LoadTable, OpKernel, OpName, Ring};
+use crate::plan::Launches;
+use crate::program::{HostWaits, LoadTable, OpKernel, OpName, Ring};
 use crate::routine::{Half, Instruction};
+
+/// An instruction, and whether it runs on the side stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    pub(crate) beside: bool,
+    pub(crate) instruction: Instruction,
+}
 
 /// Collects kernels while chunks are laid out.
 #[derive(Debug)]
@@ -66,8 +75,9 @@ impl Kernels {
     }
 
     /// Instructions of ops whose sizes are fixed.
-    pub(crate) fn fixed(&mut self, context: &Context<'_>, ops: &[Op], sms: u32) -> Result<Vec<Instruction>, CannotRun> {
-        ops.iter().map(|op| self.instruction(context, op, sms)).collect()
+    pub(crate) fn fixed(&mut self, context: &Context<'_>, ops: &[Op], sms: u32) -> Result<Vec<Placed>, CannotRun> {
+        let placed = |op: &Op| Ok(Placed { beside: op.beside, instruction: self.instruction(context, op, sms)? });
+        ops.iter().map(placed).collect()
     }
 
     fn instruction(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Result<Instruction, CannotRun> {
@@ -84,7 +94,10 @@ impl Kernels {
     fn kernel(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Result<OpKernel, CannotRun> {
         let kernel = context.platform.kernel(op, sms)?;
         let kernel = self.throttle.map_or(kernel, |throttle| context.platform.throttled(kernel, throttle));
-        Ok(OpKernel { op: self.name(op, sms), category: op.category(), continues: op.continues, loaded: false, kernel })
+        let (op, category, continues, launch) =
+            (self.name(op, sms), op.category(), op.continues, launch(context, op.category()));
+        let kernel = Kernel { latency: kernel.latency + gap(context), ..kernel };
+        Ok(OpKernel { op, category, continues, loaded: false, kernel, launch })
     }
 
     /// Instructions of a segment whose sizes follow the load: one list of ops for every batch and member.
@@ -102,7 +115,7 @@ impl Kernels {
             for i in 0..all.first().map_or(0, |passes| list(passes).len()) {
                 let op = &list(&all[0])[i];
                 if matches!(op.kind, OpKind::Collective { .. }) {
-                    steps.push(Step::Fixed(self.instruction(context, op, sms)?));
+                    steps.push((op.beside, Step::Fixed(self.instruction(context, op, sms)?)));
                     continue;
                 }
                 let first = self.kernels.len() as u32;
@@ -111,10 +124,42 @@ impl Kernels {
                     self.kernels.push(kernel);
                 }
                 self.tables.push(LoadTable { first });
-                steps.push(Step::Table(self.tables.len() as u32 - 1));
+                steps.push((op.beside, Step::Table(self.tables.len() as u32 - 1)));
             }
         }
         Ok(segment)
+    }
+}
+
+/// What the host of every rank waits for.
+pub(super) fn host(context: &Context<'_>) -> HostWaits {
+    let host = context.plan.job.host;
+    HostWaits {
+        messages: host.waits_for_messages,
+        counts: host.waits_for_counts,
+        launch: launch(context, Category::Collectives),
+    }
+}
+
+/// What the host needs for a kernel: nothing where graphs launch it.
+pub(super) fn launch(context: &Context<'_>, category: Category) -> SimSpan {
+    let key = match category {
+        Category::MemoryBound => EstimateKey::HostLaunch,
+        Category::Attention | Category::Products => EstimateKey::HostProduct,
+        Category::Collectives => EstimateKey::HostCollective,
+    };
+    one_by_one(context, key)
+}
+
+/// What lies between kernels that no graph holds together.
+fn gap(context: &Context<'_>) -> SimSpan {
+    one_by_one(context, EstimateKey::KernelGap)
+}
+
+fn one_by_one(context: &Context<'_>, key: EstimateKey) -> SimSpan {
+    match context.plan.job.host.launches {
+        Launches::Each => SimSpan::from(Seconds::new(context.plan.site.profile.value(key))),
+        Launches::Graphs => SimSpan::ZERO,
     }
 }
 
@@ -129,7 +174,7 @@ pub(super) fn ring(context: &Context<'_>, op: u16, among: &Communicator, call: &
 /// A segment whose sizes follow the load: forward, input gradient, weight gradient.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Loaded {
-    steps: [Vec<Step>; 3],
+    steps: [Vec<(bool, Step)>; 3],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -140,13 +185,11 @@ enum Step {
 
 impl Loaded {
     /// Instructions of one pass (0 forward, 1 input gradient, 2 weight gradient) of a layer.
-    pub(crate) fn instructions(&self, pass: usize, half: Half, layer: u16) -> Vec<Instruction> {
-        self.steps[pass]
-            .iter()
-            .map(|step| match *step {
-                Step::Fixed(instruction) => instruction,
-                Step::Table(table) => Instruction::Loaded { table, half, layer },
-            })
-            .collect()
+    pub(crate) fn instructions(&self, pass: usize, half: Half, layer: u16) -> Vec<Placed> {
+        let instruction = |step| match step {
+            Step::Fixed(instruction) => instruction,
+            Step::Table(table) => Instruction::Loaded { table, half, layer },
+        };
+        self.steps[pass].iter().map(|&(beside, step)| Placed { beside, instruction: instruction(step) }).collect()
     }
 }

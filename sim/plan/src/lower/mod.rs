@@ -26,6 +26,7 @@ use rayon::prelude::*;
 use topology::{CommEngine, Network};
 use units::SimSpan;
 use workloads::parallel::Stage;
+use workloads::recipe::GradientStream;
 use workloads::traffic::{ExpertLayout, PicksPool, Router, Sampler, TrafficError, TrafficSpec};
 
 use crate::layout::Layout;
@@ -132,7 +133,7 @@ pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, P
     let hiding = ending::hiding(&context, &slots);
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
-    let copy_binds = copy_binds(&context, &exchanges);
+    let (copy_binds, host) = (copy_binds(&context, &exchanges), kernels::host(&context));
     let n_columns = if context.folded() { 1 } else { context.layout.n_columns() };
     let (n_members, comm_sms) = (context.n_members, context.comm_sms());
     let program = Program {
@@ -155,6 +156,7 @@ pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, P
         hiding,
         n_micro_batches,
         comm_sms,
+        host,
         copy_binds,
     };
     horizon::check(plan, &program)?;
@@ -233,7 +235,12 @@ fn resources(context: &Context<'_>) -> (Resources, Vec<RankResources>) {
     let rates = context.platform.port_rates(f64::from(context.comm_sms().max(1)) * rate);
     let mut resources = Resources::default();
     let n_ranks = context.layout.pp * context.n_members;
-    let ranks = (0..n_ranks).map(|_| rates.add_to(&mut resources)).collect();
+    let has_side = context.plan.job.recipe.weight_gradients != GradientStream::Compute;
+    let ranks = (0..n_ranks).map(|_| {
+        let ports = rates.add_to(&mut resources);
+        if has_side { ports.in_turn(&mut resources) } else { ports }
+    });
+    let ranks = ranks.collect();
     (resources, ranks)
 }
 

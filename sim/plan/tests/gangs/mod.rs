@@ -22,7 +22,14 @@ pub(crate) fn at(after: f64) -> SimTime {
 pub(crate) fn kernel(shortest: f64) -> OpKernel {
     let limit = EstimateKey::KernelLatency;
     let kernel = Kernel { sms: 0, tensor: 0.0, memory: 0.0, shortest, latency: SimSpan::ZERO, limit };
-    OpKernel { op: 0, category: workloads::op::Category::MemoryBound, continues: false, loaded: false, kernel }
+    OpKernel {
+        op: 0,
+        category: workloads::op::Category::MemoryBound,
+        continues: false,
+        loaded: false,
+        kernel,
+        launch: SimSpan::ZERO,
+    }
 }
 
 /// Two gangs of two ranks each, with pooled ports.

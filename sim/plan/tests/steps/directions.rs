@@ -95,7 +95,9 @@ fn communication_wants_enough_sms_and_compute_the_rest() {
 fn lone_chunks_have_sms_of_their_own() {
     let [few, enough] = ["2", "20"].map(|sms| v3(&[&format!("policy.lone-comm-sms={sms}")]));
     assert!(few.mean(|p| p[Label::FORWARD]) > enough.mean(|p| p[Label::FORWARD]) * 1.2);
-    assert_eq!(few.phases()[3][Label::OVERLAPPED], enough.phases()[3][Label::OVERLAPPED]);
+    // The host comes to a pair at another moment: that moves a launch or two.
+    let overlapped = |flight: &Flight| flight.phases()[3][Label::OVERLAPPED].seconds();
+    close(overlapped(&few), overlapped(&enough), 1e-5, "pairs");
 }
 
 #[test]

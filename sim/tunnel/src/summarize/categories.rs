@@ -2,9 +2,8 @@
 //!
 //! Read on the middle pipeline rank, which holds layers alone, over all its pairs of two chunks: kernels by category whatever their stream, and
 //! what is left of the pair without a kernel on the compute stream. The gap that every kernel waits for the one before
-//! (`profile.kernel.latency`) counts as idle, as in a trace of a device; waiting for the last rank of an exchange is in none.
+//! (`profile.kernel.latency` and `profile.kernel.gap`) counts as idle, as in a trace of a device; waiting for the last rank of an exchange is in none.
 
-use calibrate::EstimateKey;
 use plan::{Label, OverlappedTotals};
 use report::CategoryRow;
 use workloads::model::LayerKind;
@@ -24,15 +23,16 @@ pub(super) fn rows(run: &FinishedRun<'_>) -> Vec<CategoryRow> {
         return Vec::new();
     }
     let totals = &run.outcome.ranks[rank as usize];
-    let OverlappedTotals { kernels, exchanges } = totals.overlapped;
-    let gap = run.plan.site.profile.value(EstimateKey::KernelLatency);
+    let OverlappedTotals { kernels, side, exchanges } = totals.overlapped;
+    let gap = run.gap();
     let of = |category: Category| {
         let (count, span) = kernels[category as usize];
         (span.seconds() - gap * count as f64).max(0.0)
     };
     let [memory, attention, products] = [Category::MemoryBound, Category::Attention, Category::Products].map(of);
     let collectives = of(Category::Collectives);
-    let idle = totals.phases[Label::OVERLAPPED].seconds() - memory - attention - products - collectives;
+    let busy = memory + attention + products + collectives - side.seconds();
+    let idle = totals.phases[Label::OVERLAPPED].seconds() - busy;
     let [dispatch, combine] = exchanges.map(units::SimSpan::seconds);
     let all = [
         ("memory-bound", memory),

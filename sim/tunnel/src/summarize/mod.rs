@@ -13,7 +13,8 @@ mod ops;
 mod shares;
 mod timeline;
 
-use plan::{Label, Outcome, PlanError, Program, RankMemory, TrainPlan};
+use calibrate::EstimateKey;
+use plan::{Label, Launches, Outcome, PlanError, Program, RankMemory, TrainPlan};
 use report::{Common, Counted, JobResult, LinkRow, MemoryRow, Phase, Phases, SpanKind, StepResult, Summary};
 use units::SimSpan;
 
@@ -53,6 +54,16 @@ impl FinishedRun<'_> {
     /// Ranks simulated, all pipeline ranks together.
     fn n_simulated(&self) -> u32 {
         self.outcome.n_simulated * self.program.layout.pp
+    }
+
+    /// Between the end of a kernel of a stream and the start of the next, seconds.
+    fn gap(&self) -> f64 {
+        let profile = &self.plan.site.profile;
+        let more = match self.plan.job.host.launches {
+            Launches::Each => profile.value(EstimateKey::KernelGap),
+            Launches::Graphs => 0.0,
+        };
+        profile.value(EstimateKey::KernelLatency) + more
     }
 
     /// Mean over the ranks simulated of something summed over them, seconds.

@@ -34,7 +34,7 @@ pub(super) fn notes(run: &FinishedRun<'_>, shares: &Shares, mfu: Counted) -> Res
         moving_average(run),
         replicas(run),
     ];
-    let left_out = "not modeled: failures, checkpoints, data loading, and gaps in which the host launches too late";
+    let left_out = "not modeled: failures, checkpoints and data loading";
     let fabric = fabric::notes(&run.plan.site.machine);
     Ok(notes.into_iter().flatten().chain(fabric).chain([left_out.to_owned()]).collect())
 }

@@ -1,7 +1,7 @@
 //! What binds a step, and what the answer rests on.
 //!
 //! Every second of a rank's step has one owner: a kernel, by what bound it; exposed communication, which is a collective
-//! on the compute stream, a transfer of an all-to-all or waiting for its last rank; the optimizer; the bubble. What is
+//! on the compute stream, a transfer of an all-to-all or waiting for its last rank; the host, where it has launched nothing to run; the optimizer; the bubble. What is
 //! exposed of all-to-alls is split as the totals of their transfers and waits are.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ impl Shares {
     pub(super) fn of(run: &FinishedRun<'_>, phases: &Phases) -> Self {
         let (bubble, optimizer) = (phases.of(super::BUBBLE), phases.of(super::OPTIMIZER));
         let chunks = run.step() - bubble - optimizer;
-        let compute = run.mean(run.outcome.ranks.iter().map(|rank| rank.compute).sum());
+        let compute = run.mean(run.outcome.ranks.iter().map(|rank| rank.compute + rank.side).sum());
         let mut shares = Self {
             exposed: (chunks - compute).max(0.0),
             step: run.step(),
@@ -44,7 +44,9 @@ impl Shares {
             estimates: BTreeMap::new(),
         };
         let collectives = shares.add_ops(run);
-        shares.add_all_to_alls(run, (shares.exposed - collectives).max(0.0));
+        let unlaunched = run.mean(run.outcome.ranks.iter().map(|rank| rank.unlaunched).sum()).min(shares.exposed);
+        shares.add_host(&run.plan.site.profile, unlaunched);
+        shares.add_all_to_alls(run, (shares.exposed - collectives - unlaunched).max(0.0));
         shares
     }
 
@@ -70,6 +72,14 @@ impl Shares {
             }
         }
         collectives
+    }
+
+    /// Adds what the compute stream waits for launches; what a collective costs the host is in it too.
+    fn add_host(&mut self, profile: &Profile, unlaunched: f64) {
+        if unlaunched > 0.0 {
+            *self.binding.entry("host").or_default() += unlaunched;
+            self.rest_on(profile, EstimateKey::HostLaunch, unlaunched);
+        }
     }
 
     fn add_all_to_alls(&mut self, run: &FinishedRun<'_>, exposed: f64) {

@@ -21,6 +21,7 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
         now: SimTime,
         actions: &mut Actions<Tag>,
     ) {
+        self.launch_collective(at.rank);
         let stream = self.stream(at);
         let sequence = stream.n_exchanges;
         stream.n_exchanges += 1;
@@ -91,9 +92,12 @@ impl<'a, S: Sequencer> RoutineDriver<'a, S> {
 
     /// Something a member waits for has ended.
     pub(super) fn part_done(&mut self, id: u32, member: u32, now: SimTime, actions: &mut Actions<Tag>) {
-        let late = self.template(id).late;
+        let (late, delay) = (self.template(id).late, self.template(id).delay());
         let Some(met) = self.exchanges.part_done(id, member) else { return };
         let state = &mut self.ranks[met.at.rank as usize];
+        if std::mem::take(&mut state.counts) {
+            state.host = state.host.max(met.last + delay);
+        }
         let waited = met.last.since(met.arrived) + late;
         let transferred = now.since(met.last) - late;
         state.totals.waited += waited;

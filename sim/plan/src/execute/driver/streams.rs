@@ -1,6 +1,7 @@
 //! The streams of a rank: instructions in order, as far as they get.
 
 use engine::{Actions, Finished};
+use platform::ExchangeKind;
 use units::SimTime;
 
 use super::{At, RoutineDriver, Tag};
@@ -77,10 +78,12 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
             Instruction::Await(event) => {
                 return (self.ranks[rank].reached[usize::from(event) / 64] >> (event % 64) & 1) as u32;
             }
-            Instruction::Kernel(_) | Instruction::Loaded { .. } => return self.kernels(at, open, actions),
+            Instruction::Kernel(_) | Instruction::Loaded { .. } => return self.kernels(at, open, now, actions),
             Instruction::Exchange { kind, half, layer, sms } => {
                 let batch = self.batch(at.rank, half, layer);
                 self.stream(at).busy = true;
+                let counts = self.routines.host.counts && (kind, half) == (ExchangeKind::Dispatch, Half::Forward);
+                self.ranks[rank].counts |= counts;
                 self.arrive(at, (batch, kind), sms, now, actions);
             }
             Instruction::Ring(ring) => {
@@ -111,6 +114,7 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
     }
 
     fn ring(&mut self, at: At, index: u32, actions: &mut Actions<Tag>) {
+        self.launch_collective(at.rank);
         let ring = &self.routines.rings[index as usize];
         let gang = &self.routines.gangs[self.ranks[at.rank as usize].gang.0 as usize];
         for rank in self.rings.arrive(at, ring, gang) {
@@ -118,6 +122,12 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
             let task = actions.submit(ring.leg.task(tag, self.resources(rank)));
             self.stream(At { rank, ..at }).task = Some(task);
         }
+    }
+
+    /// The host launches a collective or an exchange: what it launches afterwards is later by as much.
+    pub(super) fn launch_collective(&mut self, rank: u32) {
+        let host = &mut self.ranks[rank as usize].host;
+        *host = *host + self.routines.host.launch;
     }
 
     pub(super) fn ring_ended(&mut self, at: At, index: u32, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
