@@ -28,7 +28,7 @@ fn patches() -> impl Strategy<Value = Vec<String>> {
         })
     });
     let keys = vec![
-        any_of("policy.schedule", &["1f1b", "interleaved", "zb1p", "dual-pipe", "dual-pipe-v"]),
+        any_of("policy.schedule", &["1f1b", "gpipe", "interleaved", "zb1p", "zb2p", "dual-pipe", "dual-pipe-v"]),
         any_of("policy.point-to-point", &["hidden", "waited"]),
         any_of("policy.exchange-copies", &["buffered", "in-place"]),
         any_of("policy.exchange", &["forwarded", "forwarded", "direct"]),

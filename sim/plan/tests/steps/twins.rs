@@ -67,8 +67,10 @@ fn sound(outcome: &Outcome, what: &str) {
 fn schedules() -> impl Strategy<Value = Schedule> {
     prop_oneof![
         Just(Schedule::OneFOneB),
+        Just(Schedule::GPipe),
         Just(Schedule::Interleaved { virtual_stages: 2 }),
         Just(Schedule::Zb1p),
+        Just(Schedule::Zb2p),
         Just(Schedule::DualPipe),
         Just(Schedule::DualPipeV),
     ]
