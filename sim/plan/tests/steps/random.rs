@@ -41,7 +41,7 @@ fn patches() -> impl Strategy<Value = Vec<String>> {
         any_of("job.precision", &["fp8-block", "fp8-tensor", "bf16"]),
         any_of("job.micro-batch", &["1", "2"]),
         any_of("job.sequence", &["512", "2048"]),
-        any_of("traffic.router", &["balanced", "balanced", "skewed", "learned-bias"]),
+        any_of("traffic.router", &["balanced", "balanced", "skewed", "power-law", "learned-bias"]),
         any_of("gpu.comm-engine", &["none", "none", "copy", "full"]),
         any_of("gpu.scale-up.in-network", &["none", "none", "multicast", "reduce"]),
         any_of("node.nic.forwarding", &["kernel", "kernel", "hardware"]),
