@@ -148,7 +148,7 @@ pub(crate) enum Probe {
 
 #[derive(Debug, Args)]
 pub(crate) struct ScheduleArgs {
-    /// 1f1b, interleaved, zb1p, dual-pipe or dual-pipe-v
+    /// 1f1b, gpipe, interleaved, zb1p, zb2p, dual-pipe or dual-pipe-v
     #[arg(long)]
     pub(crate) schedule: String,
     /// Pipeline ranks; for dual-pipe-v, stages: two per rank

@@ -173,7 +173,7 @@ impl TrainPlan<'_> {
 /// What we choose, as against what hardware can do. The `policy.*` keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policies {
-    /// Order of chunks (`policy.schedule`): `1f1b`, `interleaved`, `zb1p`, `dual-pipe`, `dual-pipe-v`.
+    /// Order of chunks (`policy.schedule`): `1f1b`, `gpipe`, `interleaved`, `zb1p`, `zb2p`, `dual-pipe`, `dual-pipe-v`.
     pub schedule: Schedule,
     /// Devices of a node that the job uses (`policy.devices-per-node`); the rest is spare, and paid for.
     pub devices_per_node: u32,

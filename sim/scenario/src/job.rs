@@ -48,10 +48,17 @@ pub(crate) fn traffic(reader: &mut Reader<'_>, model: &Model) -> TrafficSpec {
     let spec = TrafficSpec {
         router: reader.choice(
             "traffic.router",
-            &[("balanced", Router::Balanced), ("skewed", Router::Skewed), ("learned-bias", Router::LearnedBias)],
+            &[
+                ("balanced", Router::Balanced),
+                ("skewed", Router::Skewed),
+                ("power-law", Router::PowerLaw),
+                ("learned-bias", Router::LearnedBias),
+            ],
         ),
         // Popularity beyond e^8 : 1 is a mistake, not a router.
         skew: reader.number("traffic.skew", 0.0..=8.0),
+        // Beyond it all tokens pick the same experts.
+        exponent: reader.number("traffic.exponent", 0.0..=4.0),
         seed: reader.count("traffic.seed", 0..=i64::MAX.unsigned_abs()),
         samples: reader.count("traffic.samples", 1..=N_PARTS_MAX),
         bias_speed: reader.number("traffic.bias-speed", 0.0..=1.0),

@@ -19,24 +19,36 @@
 //!
 //! | schedule | stages | bubble a rank | weights a rank | activation sets a rank |
 //! |---|---|---|---|---|
+//! | `gpipe` | R | (R-1)(F+B) | 1 stage | micro-batches |
 //! | `1f1b` | R | (R-1)(F+B) | 1 stage | R |
 //! | `interleaved` | R v | (R-1)(F+B) | v stages | R v + R - 1 |
 //! | `zb1p` | R | (R-1)(F+B-2W) | 1 stage | R |
+//! | `zb2p` | R | (R-1) max(F, F+B-3W) | 1 stage | 2R-1 |
 //! | `dual-pipe` | R | (R/2-1)(F&B+B-3W) | 2 stages | R+1 |
 //! | `dual-pipe-v` | 2R | (R-1)(F&B+B-3W) | 2 stages | 2R+1 |
 //!
-//! The dual-pipe rows are exact where F = B-W = W and F&B = F+B; `zb1p` is exact where B-W >= W. Elsewhere [`replay`]
-//! is the truth and the formula a guide. Activation sets are counted in chunks of one stage.
+//! The dual-pipe rows are exact where F = B-W = W and F&B = F+B; `zb1p` is exact where B-W >= W, `zb2p` where F >= W and
+//! there are 2R-1 micro-batches. Elsewhere [`replay`] is the truth and the formula a guide. Activation sets are counted in
+//! chunks of one stage.
+//!
+//! Bubbles are those of a step that ends on all ranks at once, as its optimizer needs it: rank r waits r F for its first
+//! forward, so no schedule whose stages begin at one rank idles less than F. Between its first slot and its last a
+//! rank of `zb2p` idles (R-1)(F+B-3W), which is the published formula and zero where F = B-W = W
+//! ([`Replay::without_barrier`]). Its authors come to that by steps that follow each other on every rank without a
+//! barrier: they check the norm of the gradients and for overflow after the update, and take it back where the check
+//! fails. That is not modeled.
 //!
 //! Sources: DeepSeek-V3 technical report, section 3.2.1; the README table and schedules of deepseek-ai/DualPipe;
-//! Qi et al., *Zero Bubble Pipeline Parallelism* (`zb1p` is their H1); Narayanan et al. 2021 (interleaved).
+//! Qi et al., *Zero Bubble Pipeline Parallelism*, arXiv:2401.10241 (`zb1p` is their H1, `zb2p` their H2); Narayanan et al.
+//! 2021 (interleaved); Huang et al., *GPipe*, arXiv:1811.06965.
 
 mod dual_pipe;
+mod gpipe;
 mod in_flight;
 mod interleaved;
 mod one_f_one_b;
 mod replay;
-mod zb1p;
+mod zero_bubble;
 
 pub use in_flight::{InFlight, in_flight, in_flight_max, memory_max};
 pub use replay::{Costs, CostsError, Replay, ReplayError, replay};
@@ -50,6 +62,8 @@ const N_SLOTS_MAX: u64 = 3 << 22;
 pub enum Schedule {
     /// One forward, one backward.
     OneFOneB,
+    /// All forwards, then all backwards.
+    GPipe,
     /// 1F1B with several stages a rank.
     Interleaved {
         /// Stages a rank holds, at least two.
@@ -57,6 +71,8 @@ pub enum Schedule {
     },
     /// Zero-bubble with 1F1B's memory.
     Zb1p,
+    /// Zero-bubble with nearly twice the activations of 1F1B.
+    Zb2p,
     /// Two directions at once, two copies of the weights.
     DualPipe,
     /// DualPipe cut in half: a V.
@@ -163,7 +179,9 @@ pub enum ScheduleError {
         n_micro_batches: u32,
     },
     /// No schedule has this name.
-    #[error("no schedule is called `{name}`; there are `1f1b`, `interleaved`, `zb1p`, `dual-pipe` and `dual-pipe-v`")]
+    #[error(
+        "no schedule is called `{name}`; there are `1f1b`, `gpipe`, `interleaved`, `zb1p`, `zb2p`, `dual-pipe` and `dual-pipe-v`"
+    )]
     UnknownName {
         /// What was asked for.
         name: String,
@@ -172,15 +190,17 @@ pub enum ScheduleError {
 
 impl Schedule {
     /// Names of all schedules, as [`Schedule::name`] gives them.
-    pub const NAMES: [&'static str; 5] = ["1f1b", "interleaved", "zb1p", "dual-pipe", "dual-pipe-v"];
+    pub const NAMES: [&'static str; 7] = ["1f1b", "gpipe", "interleaved", "zb1p", "zb2p", "dual-pipe", "dual-pipe-v"];
 
     /// The name in files (`policy.schedule`).
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Schedule::OneFOneB => "1f1b",
+            Schedule::GPipe => "gpipe",
             Schedule::Interleaved { .. } => "interleaved",
             Schedule::Zb1p => "zb1p",
+            Schedule::Zb2p => "zb2p",
             Schedule::DualPipe => "dual-pipe",
             Schedule::DualPipeV => "dual-pipe-v",
         }
@@ -193,9 +213,11 @@ impl Schedule {
     pub fn from_name(name: &str, virtual_stages: u8) -> Result<Schedule, ScheduleError> {
         match name {
             "1f1b" => Ok(Schedule::OneFOneB),
+            "gpipe" => Ok(Schedule::GPipe),
             "interleaved" if virtual_stages < 2 => Err(ScheduleError::VirtualStages { virtual_stages }),
             "interleaved" => Ok(Schedule::Interleaved { virtual_stages }),
             "zb1p" => Ok(Schedule::Zb1p),
+            "zb2p" => Ok(Schedule::Zb2p),
             "dual-pipe" => Ok(Schedule::DualPipe),
             "dual-pipe-v" => Ok(Schedule::DualPipeV),
             _ => Err(ScheduleError::UnknownName { name: name.to_owned() }),
@@ -206,7 +228,7 @@ impl Schedule {
     #[must_use]
     pub fn n_held(self) -> u8 {
         match self {
-            Schedule::OneFOneB | Schedule::Zb1p => 1,
+            Schedule::OneFOneB | Schedule::GPipe | Schedule::Zb1p | Schedule::Zb2p => 1,
             Schedule::Interleaved { virtual_stages } => virtual_stages,
             Schedule::DualPipe | Schedule::DualPipeV => 2,
         }
@@ -217,7 +239,12 @@ impl Schedule {
     pub fn n_weight_copies(self) -> u32 {
         match self {
             Schedule::DualPipe => 2,
-            Schedule::OneFOneB | Schedule::Interleaved { .. } | Schedule::Zb1p | Schedule::DualPipeV => 1,
+            Schedule::OneFOneB
+            | Schedule::GPipe
+            | Schedule::Interleaved { .. }
+            | Schedule::Zb1p
+            | Schedule::Zb2p
+            | Schedule::DualPipeV => 1,
         }
     }
 
@@ -237,7 +264,7 @@ impl Schedule {
     #[must_use]
     pub fn stage(self, pp: u32, rank: u32, virtual_stage: u8) -> u32 {
         match (self, virtual_stage) {
-            (Schedule::OneFOneB | Schedule::Zb1p, _) => rank,
+            (Schedule::OneFOneB | Schedule::GPipe | Schedule::Zb1p | Schedule::Zb2p, _) => rank,
             (Schedule::Interleaved { .. }, v) => rank + u32::from(v) * pp,
             (Schedule::DualPipe | Schedule::DualPipeV, 0) => rank,
             (Schedule::DualPipe, _) => pp - 1 - rank,
@@ -250,7 +277,7 @@ impl Schedule {
     #[must_use]
     pub fn place(self, pp: u32, stage: u32, direction: u8) -> (u32, u8) {
         match self {
-            Schedule::OneFOneB | Schedule::Zb1p => (stage, 0),
+            Schedule::OneFOneB | Schedule::GPipe | Schedule::Zb1p | Schedule::Zb2p => (stage, 0),
             Schedule::Interleaved { .. } => (stage % pp, (stage / pp) as u8),
             Schedule::DualPipe if direction == 0 => (stage, 0),
             Schedule::DualPipe => (pp - 1 - stage, 1),
@@ -285,7 +312,7 @@ impl Schedule {
             return Err(ScheduleError::TooMany { n_stages, n_micro_batches });
         }
         match self {
-            Schedule::OneFOneB | Schedule::Zb1p => Ok(()),
+            Schedule::OneFOneB | Schedule::GPipe | Schedule::Zb1p | Schedule::Zb2p => Ok(()),
             Schedule::Interleaved { virtual_stages } if virtual_stages < 2 => {
                 Err(ScheduleError::VirtualStages { virtual_stages })
             }
@@ -314,10 +341,12 @@ impl Schedule {
         self.check(pp, n_micro_batches)?;
         let of_rank = |rank| match self {
             Schedule::OneFOneB => one_f_one_b::slots(pp, n_micro_batches, rank),
+            Schedule::GPipe => gpipe::slots(n_micro_batches),
             Schedule::Interleaved { virtual_stages } => {
                 interleaved::slots(pp, n_micro_batches, rank, u32::from(virtual_stages))
             }
-            Schedule::Zb1p => zb1p::slots(pp, n_micro_batches, rank),
+            Schedule::Zb1p => zero_bubble::slots(pp, n_micro_batches, rank, 1),
+            Schedule::Zb2p => zero_bubble::slots(pp, n_micro_batches, rank, 2),
             Schedule::DualPipe => dual_pipe::slots(pp, n_micro_batches, rank),
             Schedule::DualPipeV => dual_pipe::slots_v(pp, n_micro_batches, rank),
         };

@@ -90,6 +90,20 @@ pub struct Replay {
     pub spans: Vec<Vec<(f64, f64)>>,
 }
 
+impl Replay {
+    /// Of the rank that takes longest from the start of its first slot to the end of its last: how long it takes, and what
+    /// it idles in between. That is the bubble of steps that follow each other on every rank without a barrier.
+    #[must_use]
+    pub fn without_barrier(&self) -> (f64, f64) {
+        let of_rank = |list: &Vec<(f64, f64)>| {
+            let (first, last) = list.first().zip(list.last())?;
+            let gaps = list.windows(2).map(|pair| pair[1].0 - pair[0].1).sum::<f64>();
+            Some((last.1 - first.0, gaps))
+        };
+        self.spans.iter().filter_map(of_rank).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default()
+    }
+}
+
 /// Why slots cannot be run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ReplayError {

@@ -6,7 +6,8 @@ use super::*;
 
 /// Every schedule with many sizes it accepts.
 fn cases() -> Vec<(Schedule, u32, u32)> {
-    let mut schedules = vec![Schedule::OneFOneB, Schedule::Zb1p, Schedule::DualPipe, Schedule::DualPipeV];
+    let mut schedules = vec![Schedule::OneFOneB, Schedule::GPipe, Schedule::Zb1p, Schedule::Zb2p];
+    schedules.extend([Schedule::DualPipe, Schedule::DualPipeV]);
     schedules.extend([2, 3, 4].map(|virtual_stages| Schedule::Interleaved { virtual_stages }));
     let mut cases = Vec::new();
     for schedule in schedules {
@@ -113,6 +114,17 @@ fn bubble_of_1f1b_is_closed() {
 }
 
 #[test]
+fn bubble_of_gpipe_is_closed_for_any_number_of_micro_batches() {
+    for pp in 1..=12 {
+        for n in 1..=2 * pp {
+            let costs = Costs::new(1.25, 2.75, 0.5, 4.0).unwrap();
+            let bubble = replay_of(Schedule::GPipe, pp, n, costs).bubble;
+            expect(&format!("gpipe {pp} {n}"), f64::from(pp - 1) * (costs.f + costs.b), bubble);
+        }
+    }
+}
+
+#[test]
 fn bubble_of_interleaved_is_closed() {
     for virtual_stages in [2_u8, 3, 5] {
         let schedule = Schedule::Interleaved { virtual_stages };
@@ -137,6 +149,49 @@ fn bubble_of_zb1p_is_closed_where_the_input_gradient_is_no_shorter_than_the_weig
                 let bubble = replay_of(Schedule::Zb1p, pp, n, costs).bubble;
                 expect(&format!("zb1p {pp} {n}"), f64::from(pp - 1) * (costs.f + costs.b - 2.0 * costs.w), bubble);
             }
+        }
+    }
+}
+
+#[test]
+fn bubble_of_zb2p_is_closed_where_the_forward_is_no_shorter_than_the_weight_gradient() {
+    for pp in 1..=12 {
+        for n in [2 * pp - 1, 2 * pp, 5 * pp] {
+            for (f, b, w) in [(1.0, 2.0, 1.0), (1.0, 2.5, 1.0), (1.5, 2.0, 0.5), (1.0, 1.75, 1.0)] {
+                let costs = Costs::new(f, b, w, 3.0).unwrap();
+                let replay = replay_of(Schedule::Zb2p, pp, n, costs);
+                // The published bubble; a rank waits for its first forward too, and for the last of all at the end.
+                let published = (f + b - 3.0 * w).max(0.0);
+                let what = format!("zb2p {pp} {n}, F {f}, B {b}, W {w}");
+                expect(&what, f64::from(pp - 1) * published, replay.without_barrier().1);
+                expect(&what, f64::from(pp - 1) * published.max(f), replay.bubble);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_rank_of_zb2p_idles_between_equal_chunks_and_each_ends_a_chunk_after_the_one_before() {
+    let costs = Costs::new(1.0, 2.0, 1.0, 3.0).unwrap();
+    for pp in 1..=12_u32 {
+        let n = 2 * pp - 1;
+        for (rank, list) in (0_u32..).zip(replay_of(Schedule::Zb2p, pp, n, costs).spans) {
+            expect("start", f64::from(rank), list[0].0);
+            expect("end", f64::from(rank + 3 * n), list[list.len() - 1].1);
+        }
+    }
+}
+
+#[test]
+fn a_barrier_adds_nothing_where_the_first_rank_begins_and_ends_the_step() {
+    let costs = Costs::new(1.0, 2.5, 1.0, 3.5).unwrap();
+    for (schedule, pp, n) in cases().into_iter().filter(|&(schedule, ..)| schedule != Schedule::Zb2p) {
+        let replay = replay_of(schedule, pp, n, costs);
+        let (longest, idle) = replay.without_barrier();
+        assert!(longest <= replay.makespan && idle <= replay.bubble, "{schedule:?} {pp} {n}");
+        if matches!(schedule, Schedule::OneFOneB | Schedule::GPipe | Schedule::Zb1p) {
+            expect("the first rank lasts from start to end", replay.makespan, longest);
+            expect("and what it idles is the bubble", replay.bubble, idle);
         }
     }
 }
@@ -191,6 +246,8 @@ fn activation_sets_are_closed() {
         let n = 6 * pp;
         assert_eq!(sets(Schedule::OneFOneB, pp, n), pp);
         assert_eq!(sets(Schedule::Zb1p, pp, n), pp);
+        assert_eq!(sets(Schedule::Zb2p, pp, n), 2 * pp - 1);
+        assert_eq!(sets(Schedule::GPipe, pp, n), n);
         assert_eq!(sets(Schedule::Interleaved { virtual_stages: 3 }, pp, n), 3 * pp + pp - 1);
         assert_eq!(sets(Schedule::DualPipeV, pp, n), 2 * pp + 1);
         if pp % 2 == 0 {
@@ -199,6 +256,10 @@ fn activation_sets_are_closed() {
     }
     for (rank, list) in Schedule::OneFOneB.slots(8, 20).unwrap().iter().enumerate() {
         assert_eq!(in_flight_max(list), [8 - rank as u32]);
+    }
+    // What the zero-bubble schedules keep does not depend on the rank: where fewer forwards wait, more weight gradients do.
+    for (schedule, kept) in [(Schedule::Zb1p, 8), (Schedule::Zb2p, 15)] {
+        assert!(schedule.slots(8, 20).unwrap().iter().all(|list| in_flight_max(list) == [kept]), "{schedule:?}");
     }
 }
 
@@ -218,7 +279,7 @@ fn names_go_there_and_back() {
     for name in Schedule::NAMES {
         assert_eq!(Schedule::from_name(name, 2).unwrap().name(), name);
     }
-    assert!(Schedule::from_name("gpipe", 2).unwrap_err().to_string().contains("`dual-pipe-v`"));
+    assert!(Schedule::from_name("pipedream", 2).unwrap_err().to_string().contains("`dual-pipe-v`"));
     assert!(Schedule::from_name("interleaved", 1).is_err());
 }
 

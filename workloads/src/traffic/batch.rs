@@ -3,7 +3,7 @@
 use super::learn::learned;
 use super::noise::{Noise, Purpose, normal, stream};
 use super::pick::Picker;
-use super::{ExpertLayout, Router, TrafficError, TrafficSpec};
+use super::{ExpertLayout, Router, TrafficError, TrafficSpec, power_law};
 
 /// What one expert layer of one micro-batch sends, in tokens. A token that several experts of one rank (or node) want
 /// goes there once, but in `copies`.
@@ -79,7 +79,7 @@ impl Sampler {
         let none = vec![0.0; layout.experts as usize];
         let (popularity, bias, balanced) = match spec.router {
             Router::Balanced => (none.clone(), none, Some(balanced(spec, layout))),
-            Router::Skewed => (none.clone(), none, None),
+            Router::Skewed | Router::PowerLaw => (none.clone(), none, None),
             Router::LearnedBias => {
                 let (popularity, bias) = learned(spec, layout);
                 (popularity, bias, None)
@@ -101,14 +101,19 @@ impl Sampler {
             return batch.clone();
         }
         let mut rng = stream(self.spec.seed, Purpose::Batch(index));
-        let drift = |popularity: &f64| popularity + self.spec.skew * normal(&mut rng);
-        let popularity: Vec<f64> = self.popularity.iter().map(drift).collect();
+        let n_experts = self.layout.experts as usize;
+        let falls = self.spec.router == Router::PowerLaw;
+        let popularity = if falls {
+            power_law::popularity(self.spec.exponent, n_experts, &mut rng)
+        } else {
+            self.popularity.iter().map(|popularity| popularity + self.spec.skew * normal(&mut rng)).collect()
+        };
         let mut picker = Picker::new(&self.layout, &popularity, &self.bias);
-        let mut noise = Noise::new(&mut rng, self.layout.experts as usize);
+        let mut noise = Noise::new(&mut rng, n_experts);
         let mut count = Count::new(&self.layout);
         for rank in 0..self.layout.n_ranks {
             for _ in 0..self.layout.tokens {
-                count.token(rank, picker.pick(noise.draw()));
+                count.token(rank, picker.pick(if falls { noise.draw_exponential() } else { noise.draw() }));
             }
         }
         count.finish()

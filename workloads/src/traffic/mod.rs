@@ -12,7 +12,7 @@
 //!     n_ranks: 64, n_nodes: 8, devices: 8, experts: 256, top_k: 8, groups: 8, node_limit: 4,
 //!     gate: Gate::Sigmoid, group_score: GroupScore::TopSum, tokens: 64,
 //! };
-//! let spec = TrafficSpec { router: Router::Skewed, skew: 0.2, seed: 1, samples: 4, bias_speed: 0.0, bias_steps: 0 };
+//! let spec = TrafficSpec { router: Router::Skewed, skew: 0.2, exponent: 0.0, seed: 1, samples: 4, bias_speed: 0.0, bias_steps: 0 };
 //! let pool = PicksPool::sample(&spec, &layout)?;
 //! let batch = &pool.batches()[pool.draw(17, 3, 0)];
 //! assert_eq!(batch.expert_tokens.iter().sum::<u32>(), 64 * 64 * 8);
@@ -38,11 +38,17 @@
 //! `1 / x`; its denominator is the same for all experts of a token and drops out, but not beside a bias, so
 //! [`Router::LearnedBias`] with softmax is refused.
 //!
+//! Under [`Router::PowerLaw`] experts differ so much that choices are not made in the tail alone. There n is a whole
+//! Gumbel variable, of which the exponential is the tail, and `x = exp(-p_e) E` with E a standard exponential. The
+//! smallest x of a token are then exactly successive draws without replacement, each in proportion to `exp(p_e)`.
+//!
 //! # Popularity
 //!
 //! - [`Router::Balanced`]: no sampling. Every rank gets the same counts, to the last token, with the expected numbers of
 //!   distinct nodes and ranks.
 //! - [`Router::Skewed`]: `p_e ~ N(0, skew)`, drawn anew for each batch.
+//! - [`Router::PowerLaw`]: `p_e = -exponent ln r_e` with `r_e` the expert's rank, from 1, in an order drawn anew for each
+//!   batch, as layers have popular experts of their own; `skew` says nothing.
 //! - [`Router::LearnedBias`]: `p_e = P_e + N(0, skew)`; `P_e ~ N(0, 1)` once for the pool. The bias has been through
 //!   `bias_steps` updates `b_e += bias_speed x sign(mean load - load_e)` under `P_e` alone; see [`Sampler::new`].
 //!
@@ -62,6 +68,24 @@
 //! 0.13 meets the spread in the published training trace. The learned bias leaves about 2.3 % of its own after 1,000
 //! updates of 0.001; 0.12 then meets it. Fewer than some 500 leave the least popular experts behind.
 //!
+//! A power law is of the chance of each draw, and loads follow it from below: an expert gets a token once at most, so that
+//! none has more than experts / top_k times the mean, here 32. With `exponent = 0` picks are uniform:
+//!
+//! | exponent | CV | most loaded GPU over mean | most loaded expert over mean |
+//! |---|---|---|---|
+//! | 0.3 | 20 % | 1.8 | 3.8 |
+//! | 0.5 | 40 % | 2.9 | 8 |
+//! | **0.7** | **69 %** | **4.5** | **15** |
+//! | 1 | 117 % | 7.2 | 27 |
+//! | 1.2 | 144 % | 8.4 | 31 |
+//! | 2 | 200 % | 10 | 32 |
+//!
+//! The load distributions `power_law_1.01` and `power_law_1.2` of aiconfigurator (`collector/helper.py` of
+//! ai-dynamo/aiconfigurator), with which kernels of mixtures of experts are timed, are another law under that name: the
+//! *number of experts* with a load x falls as `x^-1.2`, from one token to four fifths of all. Of 256 experts and 4,096
+//! tokens the most loaded then has 15 times the mean, as under an exponent of 0.7 here, but half of the experts have less
+//! than a tenth of it. (`power_law_1.01`: 8 times, as under 0.5.)
+//!
 //! # Where it breaks
 //!
 //! Tokens are independent: neighbors of one sequence pick alike in reality, which makes single ranks' sends uneven, not
@@ -73,6 +97,7 @@ mod learn;
 mod noise;
 mod pick;
 mod pool;
+mod power_law;
 
 pub use batch::{Picks, Sampler, expected_distinct};
 pub use pool::{PicksPool, Statistic};
@@ -86,6 +111,8 @@ pub struct TrafficSpec {
     pub router: Router,
     /// Standard deviation of experts' popularity from batch to batch, in units of the logit's noise scale.
     pub skew: f64,
+    /// How steeply popularity falls with an expert's rank.
+    pub exponent: f64,
     /// Seed of every draw.
     pub seed: u64,
     /// Sampled batches kept to draw from.
@@ -103,6 +130,8 @@ pub enum Router {
     Balanced,
     /// Experts of uneven popularity, drawn anew for each sampled batch.
     Skewed,
+    /// Popularity that falls as a power of an expert's rank, in an order drawn anew for each sampled batch.
+    PowerLaw,
     /// Persistent uneven popularity, evened out by the bias update.
     LearnedBias,
 }
@@ -214,6 +243,8 @@ pub enum TrafficError {
 
 /// Popularity beyond e^8 : 1 is a mistake, not a router.
 const SKEW_MAX: f64 = 8.0;
+/// Beyond it all tokens pick the same experts, and weights of the last experts leave what a float holds.
+const EXPONENT_MAX: f64 = 4.0;
 /// Scores drawn for all sampled batches together, on all threads: some minutes.
 const N_SAMPLED_MAX: u64 = 1 << 35;
 /// Scores drawn for all updates of a bias, one after the other: some minutes.
@@ -229,8 +260,11 @@ impl TrafficSpec {
         if self.samples == 0 {
             return Err(TrafficError::Zero { name: "traffic.samples" });
         }
-        for (name, value, max) in [("traffic.skew", self.skew, SKEW_MAX), ("traffic.bias-speed", self.bias_speed, 1.0)]
-        {
+        for (name, value, max) in [
+            ("traffic.skew", self.skew, SKEW_MAX),
+            ("traffic.exponent", self.exponent, EXPONENT_MAX),
+            ("traffic.bias-speed", self.bias_speed, 1.0),
+        ] {
             if !(0.0..=max).contains(&value) {
                 return Err(TrafficError::Range { name, value, max });
             }

@@ -6,6 +6,9 @@ use rand_chacha::ChaCha8Rng;
 /// Generators side by side.
 const N_LANES: usize = 16;
 
+/// The standard exponential that a draw of all ones stands for: above all that 32 bits of a uniform draw come to (23).
+pub(super) const EXPONENTIAL_MAX: f64 = 32.0;
+
 /// What a stream of random numbers is for; each purpose has its own, so that none shifts another.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
@@ -69,4 +72,20 @@ impl Noise {
         self.lanes = lanes;
         &self.draws.as_flattened()[..self.n]
     }
+
+    /// The next draws, of a standard exponential, in units of [`EXPONENTIAL_MAX`] / 2^32.
+    pub(super) fn draw_exponential(&mut self) -> &[u32] {
+        self.draw();
+        let draws = &mut self.draws.as_flattened_mut()[..self.n];
+        draws.iter_mut().for_each(|draw| *draw = exponential(*draw));
+        draws
+    }
+}
+
+/// The exponential draw of a uniform one, by inversion.
+fn exponential(draw: u32) -> u32 {
+    const N_DRAWS: f32 = u32::MAX as f32;
+    // Shifted by half a step, so that the logarithm never sees zero.
+    let uniform = (draw as f32 + 0.5) / N_DRAWS;
+    (-uniform.ln() * (N_DRAWS / EXPONENTIAL_MAX as f32)) as u32
 }

@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::batch::expected_distinct;
-use super::noise::{Noise, Purpose, normal, stream};
+use super::noise::{EXPONENTIAL_MAX, Noise, Purpose, normal, stream};
 use super::pick::Picker;
 use super::*;
 
@@ -24,7 +24,7 @@ fn v3(tokens: u32) -> ExpertLayout {
 }
 
 fn spec(router: Router, skew: f64) -> TrafficSpec {
-    TrafficSpec { router, skew, seed: 7, samples: 4, bias_speed: 0.005, bias_steps: 240 }
+    TrafficSpec { router, skew, exponent: 0.7, seed: 7, samples: 4, bias_speed: 0.005, bias_steps: 240 }
 }
 
 /// As many layouts as there are kinds of them.
@@ -80,7 +80,7 @@ fn expect(what: &str, expectation: f64, actual: f64, tolerance: f64) {
 #[test]
 fn every_token_is_counted_once_and_arrives() {
     for layout in layouts() {
-        for router in [Router::Balanced, Router::Skewed] {
+        for router in [Router::Balanced, Router::Skewed, Router::PowerLaw] {
             let batch = Sampler::new(&spec(router, 0.3), &layout).unwrap().batch(0);
             let tokens = layout.n_ranks * layout.tokens;
             assert_eq!(batch.expert_tokens.iter().sum::<u32>(), tokens * layout.top_k, "{layout:?}");
@@ -122,10 +122,12 @@ fn relays_hand_on_what_reached_them() {
 #[test]
 fn no_token_passes_the_node_limit() {
     for layout in layouts().into_iter().filter(|layout| layout.n_nodes == layout.groups) {
-        let batch = Sampler::new(&spec(Router::Skewed, 1.0), &layout).unwrap().batch(0);
-        for sent in batch.to_node.chunks(layout.n_nodes as usize) {
-            let nodes = sent.iter().sum::<u32>();
-            assert!((layout.tokens..=layout.tokens * layout.node_limit).contains(&nodes), "{layout:?}");
+        for router in [Router::Skewed, Router::PowerLaw] {
+            let batch = Sampler::new(&spec(router, 1.0), &layout).unwrap().batch(0);
+            for sent in batch.to_node.chunks(layout.n_nodes as usize) {
+                let nodes = sent.iter().sum::<u32>();
+                assert!((layout.tokens..=layout.tokens * layout.node_limit).contains(&nodes), "{layout:?}");
+            }
         }
     }
 }
@@ -251,6 +253,78 @@ fn skew_spreads_load_as_documented() {
     expect("the spread seen in the trace", 0.065, expectation, 0.001);
 }
 
+fn power_law(exponent: f64, samples: u32) -> TrafficSpec {
+    TrafficSpec { exponent, samples, ..spec(Router::PowerLaw, 0.0) }
+}
+
+/// Twelve experts on one rank, without groups.
+fn twelve(top_k: u32, tokens: u32) -> ExpertLayout {
+    let one = ExpertLayout { n_ranks: 1, n_nodes: 1, devices: 1, groups: 1, node_limit: 1, ..v3(tokens) };
+    ExpertLayout { experts: 12, top_k, ..one }
+}
+
+/// Picks of each expert of the first batch, most first.
+fn loads(spec: &TrafficSpec, layout: &ExpertLayout) -> Vec<u32> {
+    let mut loads = Sampler::new(spec, layout).unwrap().batch(0).expert_tokens;
+    loads.sort_unstable_by(|a, b| b.cmp(a));
+    loads
+}
+
+#[test]
+fn power_law_picks_are_successive_draws_without_replacement() {
+    let tokens = 1 << 16;
+    for exponent in [0.0, 0.7, 1.2, 2.0] {
+        let weights: Vec<f64> = (1..=12).map(|rank| f64::from(rank).powf(-exponent)).collect();
+        let total: f64 = weights.iter().sum();
+        let first = |weight: f64| weight / total;
+        let second = |rank: usize| {
+            let others = weights.iter().enumerate().filter(|&(other, _)| other != rank);
+            others.map(|(_, other)| first(*other) * weights[rank] / (total - other)).sum::<f64>()
+        };
+        for top_k in [1, 2] {
+            // Loads, most first, are in the order of ranks but where two are equal within the error.
+            for (rank, load) in loads(&power_law(exponent, 1), &twelve(top_k, tokens)).into_iter().enumerate() {
+                let chance = first(weights[rank]) + if top_k == 2 { second(rank) } else { 0.0 };
+                let deviation = (chance * (1.0 - chance) / f64::from(tokens)).sqrt();
+                let what = format!("exponent {exponent}, {top_k} picks, rank {}", rank + 1);
+                expect(&what, chance, f64::from(load) / f64::from(tokens), 5.0 * deviation);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_exponent_is_uniform_and_a_larger_one_spreads_loads_further() {
+    let layout = ExpertLayout { node_limit: 8, ..v3(128) };
+    let cv = |exponent| PicksPool::sample(&power_law(exponent, 8), &layout).unwrap().load_cv().mean;
+    expect("exponent 0", uniform_cv(&layout), cv(0.0), 0.1 * uniform_cv(&layout));
+    let spreads = [0.0, 0.3, 0.7, 1.2, 2.0].map(cv);
+    assert!(spreads.windows(2).all(|pair| 1.2 * pair[0] < pair[1]), "{spreads:?}");
+}
+
+#[test]
+fn no_expert_gets_a_token_twice_however_popular_it_is() {
+    for layout in layouts() {
+        let tokens = layout.n_ranks * layout.tokens;
+        assert!(loads(&power_law(4.0, 1), &layout)[0] <= tokens, "{layout:?}");
+    }
+    // The first of 256 has more than nine tenths of all weight: nearly every token picks it, and has seven picks left.
+    let layout = ExpertLayout { node_limit: 8, ..v3(16) };
+    let most = f64::from(loads(&power_law(4.0, 1), &layout)[0]) / f64::from(layout.n_ranks * layout.tokens);
+    expect("the most popular expert's tokens", 1.0, most, 1e-3);
+}
+
+#[test]
+fn ranks_of_popularity_are_drawn_anew_for_each_batch() {
+    let sampler = Sampler::new(&power_law(1.2, 8), &v3(16)).unwrap();
+    let busiest = |index| {
+        let loads = sampler.batch(index).expert_tokens;
+        (0..loads.len()).max_by_key(|&expert| loads[expert])
+    };
+    let different: std::collections::BTreeSet<Option<usize>> = (0..8).map(busiest).collect();
+    assert!(different.len() > 4, "{different:?}");
+}
+
 #[test]
 fn learned_bias_evens_out_persistent_popularity() {
     let layout = v3(128);
@@ -289,7 +363,7 @@ fn balanced_ranks_are_alike_to_the_last_token() {
 #[test]
 fn a_pool_is_the_same_twice_and_in_any_order() {
     let layout = v3(16);
-    for router in [Router::Balanced, Router::Skewed, Router::LearnedBias] {
+    for router in [Router::Balanced, Router::Skewed, Router::PowerLaw, Router::LearnedBias] {
         let spec = TrafficSpec { bias_steps: 5, samples: 5, ..spec(router, 0.2) };
         let one = PicksPool::sample(&spec, &layout).unwrap();
         assert_eq!(one, PicksPool::sample(&spec, &layout).unwrap());
@@ -341,6 +415,13 @@ fn draws_of_noise_are_uniform_and_normal() {
     let scale = f64::from(u32::MAX);
     let mean = draws.iter().map(|&draw| f64::from(draw) / scale).sum::<f64>() / draws.len() as f64;
     expect("mean of uniform draws", 0.5, mean, 0.02);
+    let exponential = Noise::new(&mut rng, 4099).draw_exponential().to_vec();
+    let values: Vec<f64> = exponential.iter().map(|&draw| f64::from(draw) / scale * EXPONENTIAL_MAX).collect();
+    expect("mean of exponential draws", 1.0, values.iter().sum::<f64>() / 4099.0, 0.06);
+    let above = |least: f64| values.iter().filter(|&&value| value > least).count() as f64 / 4099.0;
+    for least in [0.1_f64, 1.0, 3.0] {
+        expect(&format!("exponential draws above {least}"), (-least).exp(), above(least), 0.03);
+    }
     let values: Vec<f64> = (0..4000).map(|_| normal(&mut rng)).collect();
     let mean = values.iter().sum::<f64>() / 4000.0;
     expect("mean of normal draws", 0.0, mean, 0.06);
@@ -363,6 +444,7 @@ fn what_cannot_be_sampled_is_refused() {
     assert!(message(TrafficSpec { samples: 0, ..spec(Router::Skewed, 0.1) }, v3(1)).contains("`traffic.samples`"));
     assert!(message(spec(Router::Skewed, -0.1), v3(1)).contains("`traffic.skew` = -0.1"));
     assert!(message(spec(Router::Skewed, f64::NAN), v3(1)).contains("from 0 to"));
+    assert!(message(power_law(4.5, 1), v3(1)).contains("`traffic.exponent` = 4.5; give a number from 0 to 4"));
     let softmax = ExpertLayout { gate: Gate::Softmax, ..v3(1) };
     assert_eq!(Sampler::new(&spec(Router::LearnedBias, 0.1), &softmax).unwrap_err(), TrafficError::BiasWithSoftmax);
     // As many as anybody waits for are sampled, and no more; where all batches are equal nothing is drawn.

@@ -267,12 +267,19 @@ fn bubbles_of_even_stages_are_the_published_ones() {
     let input = chunk(&flight, |slot| matches!(slot, Slot::BackwardInput(_)));
     let w = chunk(&flight, |slot| matches!(slot, Slot::Weight(_)));
     agree((pp - 1.0) * (f + input - w), end(&flight) - n * (f + input + w), 0.03, "ZB1P: (PP-1)(F+B-2W)");
+
+    let flight = even_pipeline("zb2p");
+    let f = chunk(&flight, |slot| matches!(slot, Slot::Forward(_)));
+    let input = chunk(&flight, |slot| matches!(slot, Slot::BackwardInput(_)));
+    let w = chunk(&flight, |slot| matches!(slot, Slot::Weight(_)));
+    let expectation = (pp - 1.0) * f.max(f + input - 2.0 * w);
+    agree(expectation, end(&flight) - n * (f + input + w), 0.03, "ZB2P: (PP-1) max(F, F+B-3W)");
 }
 
 /// The engine and the replay of the schedule alone agree on what every chunk waits for.
 #[test]
 fn a_step_is_the_replay_of_its_chunks() {
-    for schedule in ["1f1b", "zb1p", "interleaved", "dual-pipe", "dual-pipe-v"] {
+    for schedule in ["1f1b", "gpipe", "zb1p", "zb2p", "interleaved", "dual-pipe", "dual-pipe-v"] {
         let instant = [
             "gpu.scale-up.links=65536",
             "node.nic.rate='1000000 Gbit/s'",

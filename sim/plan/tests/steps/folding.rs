@@ -57,7 +57,7 @@ fn direct_exchanges_fold_to_the_bit() {
 
 #[test]
 fn every_schedule_folds_to_the_bit() {
-    for schedule in ["1f1b", "zb1p", "interleaved", "dual-pipe", "dual-pipe-v"] {
+    for schedule in ["1f1b", "gpipe", "zb1p", "zb2p", "interleaved", "dual-pipe", "dual-pipe-v"] {
         equal_to_the_bit(TINY, &[BALANCED, "job.global-batch=256", &format!("policy.schedule={schedule}")]);
     }
     equal_to_the_bit(TINY, &[BALANCED, "policy.point-to-point=waited"]);

@@ -10,7 +10,7 @@ use crate::flight::{TINY, plan};
 /// Batches depend on their index alone: one after the other or side by side, on whatever threads the caller has.
 #[test]
 fn traffic_is_the_same_on_any_number_of_threads() {
-    for router in ["balanced", "skewed", "learned-bias"] {
+    for router in ["balanced", "skewed", "power-law", "learned-bias"] {
         let plan = plan(TINY, &[&format!("traffic.router={router}"), "traffic.samples=5", "traffic.bias-steps=3"]);
         let sampled = plan::sample(plan.view()).expect("it can be sampled").expect("a mixture of experts");
         let alone = PicksPool::sample(&plan.job.traffic, sampled.layout()).expect("it can be sampled");

@@ -67,8 +67,10 @@ fn sound(outcome: &Outcome, what: &str) {
 fn schedules() -> impl Strategy<Value = Schedule> {
     prop_oneof![
         Just(Schedule::OneFOneB),
+        Just(Schedule::GPipe),
         Just(Schedule::Interleaved { virtual_stages: 2 }),
         Just(Schedule::Zb1p),
+        Just(Schedule::Zb2p),
         Just(Schedule::DualPipe),
         Just(Schedule::DualPipeV),
     ]
@@ -85,7 +87,7 @@ fn plans() -> impl Strategy<Value = Training> {
     let model = (1..=10u32, 0..=1u32, 1..=3u32, any::<bool>());
     let job = (1..=20u64, 1..=2u64, any::<bool>(), 0..=7u64);
     let policy = (schedules(), any::<bool>(), any::<bool>(), 0..132u32, 0..3u8, any::<bool>(), any::<bool>());
-    let traffic = (0..=2u8, 0.0..0.5f64, any::<u64>());
+    let traffic = (0..=3u8, 0.0..0.5f64, any::<u64>());
     (degrees(), model, job, policy, traffic).prop_map(move |(degrees, model, job, policy, traffic)| {
         let mut plan = base.clone();
         let [pp, dp, tp, cp, ep] = degrees;
@@ -107,7 +109,8 @@ fn plans() -> impl Strategy<Value = Training> {
         // Planes do not meet without relays.
         (plan.job.policy.exchange, plan.site.machine.fabric.planes) =
             if policy.6 { (Delivery::Direct, 1) } else { (Delivery::Forwarded, plan.site.machine.fabric.planes) };
-        plan.job.traffic.router = [Router::Balanced, Router::Skewed, Router::LearnedBias][usize::from(traffic.0)];
+        let routers = [Router::Balanced, Router::Skewed, Router::LearnedBias, Router::PowerLaw];
+        plan.job.traffic.router = routers[usize::from(traffic.0)];
         (plan.job.traffic.skew, plan.job.traffic.seed) = (traffic.1, traffic.2);
         (plan.job.traffic.samples, plan.job.traffic.bias_steps) = (2, 4);
         let n_stages = policy.0.n_stages(pp);

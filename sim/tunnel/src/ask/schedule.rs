@@ -66,7 +66,12 @@ fn n_ranks(schedule: Schedule, n_stages: u32) -> Result<u32, TunnelError> {
             "cannot be: `dual-pipe-v` has two stages a rank; take an even number",
         )),
         Schedule::DualPipeV => Ok(n_stages / 2),
-        Schedule::OneFOneB | Schedule::Interleaved { .. } | Schedule::Zb1p | Schedule::DualPipe => Ok(n_stages),
+        Schedule::OneFOneB
+        | Schedule::GPipe
+        | Schedule::Interleaved { .. }
+        | Schedule::Zb1p
+        | Schedule::Zb2p
+        | Schedule::DualPipe => Ok(n_stages),
     }
 }
 
@@ -74,8 +79,9 @@ fn n_ranks(schedule: Schedule, n_stages: u32) -> Result<u32, TunnelError> {
 fn closed_form(schedule: Schedule, pp: f64, costs: &Costs) -> (&'static str, f64) {
     let Costs { f, b, w, fb } = *costs;
     match schedule {
-        Schedule::OneFOneB | Schedule::Interleaved { .. } => ("(R-1)(F+B)", (pp - 1.0) * (f + b)),
+        Schedule::OneFOneB | Schedule::GPipe | Schedule::Interleaved { .. } => ("(R-1)(F+B)", (pp - 1.0) * (f + b)),
         Schedule::Zb1p => ("(R-1)(F+B-2W)", (pp - 1.0) * (f + b - 2.0 * w)),
+        Schedule::Zb2p => ("(R-1) max(F, F+B-3W)", (pp - 1.0) * f.max(f + b - 3.0 * w)),
         Schedule::DualPipe => ("(R/2-1)(F&B+B-3W)", (pp / 2.0 - 1.0) * (fb + b - 3.0 * w)),
         Schedule::DualPipeV => ("(R-1)(F&B+B-3W)", (pp - 1.0) * (fb + b - 3.0 * w)),
     }
@@ -86,10 +92,13 @@ impl ScheduleReply {
     #[must_use]
     pub fn json(&self) -> Value {
         let Replay { makespan, bubble, idle, .. } = &self.replay;
+        let (longest, gaps) = self.replay.without_barrier();
         json!({
             "makespan": makespan,
             "bubble": bubble,
             "bubble_rate": bubble / makespan,
+            "bubble_without_barrier": gaps,
+            "bubble_rate_without_barrier": gaps / longest,
             "idle": idle,
             "in_flight_max": self.in_flight_max,
         })
