@@ -1,6 +1,6 @@
 //! Counting parameters, arithmetic and cache bytes.
 
-use super::{Attention, Experts, Gate, LayerKind, Model};
+use super::{Activation, Attention, Experts, Gate, LayerKind, Model};
 use crate::step::HeldParams;
 
 /// Weights of one attention block by what tensor parallelism does with them.
@@ -11,6 +11,12 @@ struct AttentionParams {
 }
 
 impl Model {
+    /// Whether every product of a layer has a bias, as in GPTs.
+    #[must_use]
+    pub fn has_biases(&self) -> bool {
+        self.activation == Activation::Gelu && matches!(self.attention, Attention::Gqa { bias: true, .. })
+    }
+
     /// What layer `index` (from zero) is.
     #[must_use]
     pub fn layer_kind(&self, index: u32) -> LayerKind {

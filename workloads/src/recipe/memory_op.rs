@@ -101,6 +101,14 @@ memory_ops! {
     CrossEntropy = "cross-entropy", LogSoftmax;
     /// Its gradient.
     CrossEntropyGradient = "cross-entropy-gradient", LogSoftmaxGradient;
+    /// The biases of queries, keys and values, where no product adds them; an element of the three.
+    Bias = "bias", Copy;
+    /// The gradient of a bias, where no product sums it; an element of the gradient that is summed over tokens.
+    BiasGradient = "bias-gradient", Reduce;
+    /// The output of an unfused core into the order of its projection; an element.
+    ContextOrder = "context-order", Strided;
+    /// Gradients of queries, keys and values from an unfused core into one tensor; an element of the three.
+    QueryOrder = "query-order", Concat;
     /// What a fused core does before its backward kernel, row sums and clearing, where that is not in its time; an element of its output.
     CoreBefore = "attention-row-sums", Copy;
     /// What it does after, the query gradient to BF16, where that is not in its time; an element of the queries.
@@ -122,7 +130,16 @@ impl MemoryOp {
 
     /// Whether only some stacks run it: without kernels of its own it is none.
     pub(super) const fn is_extra(self) -> bool {
-        matches!(self, Self::WeightTranspose | Self::CoreBefore | Self::CoreAfter)
+        matches!(
+            self,
+            Self::WeightTranspose
+                | Self::CoreBefore
+                | Self::CoreAfter
+                | Self::Bias
+                | Self::BiasGradient
+                | Self::ContextOrder
+                | Self::QueryOrder
+        )
     }
 
     /// The kernel that it is, of so many bytes, where one reads every operand and writes every result once.

@@ -38,6 +38,8 @@ impl Core {
             square.stream(tape, pass, "attention-dropout", MemoryOp::Dropout, [BF16, BF16 + MASK]);
         }
         square.product(tape, pass, "attention-context", [queries, self.value, keys]);
+        let context = square.heads * queries * self.value;
+        tape.stream(pass, MemoryOp::ContextOrder.name(), MemoryOp::ContextOrder, context, [BF16, BF16]);
     }
 
     pub(super) fn unfused_backward(self, tape: &mut Tape<'_>) {
@@ -55,6 +57,8 @@ impl Core {
         square.stream(tape, pass, "attention-softmax", MemoryOp::SoftmaxGradient, [2.0 * TRIANGLE * BF16, BF16]);
         square.product(tape, pass, "attention-scores", [queries, self.qk, keys]);
         square.product(tape, pass, "attention-scores", [keys, self.qk, queries]);
+        let gradients = square.heads * (queries * self.qk + keys * (self.qk + self.value));
+        tape.stream(pass, MemoryOp::QueryOrder.name(), MemoryOp::QueryOrder, gradients, [BF16, BF16]);
     }
 
     fn square(self, shape: &Shape) -> Square {

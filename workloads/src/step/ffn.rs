@@ -24,6 +24,10 @@ pub(super) fn dense(model: &Model, shape: &Shape) -> Passes {
 
     tape.again_if_full();
     tape.residual_gradient("mlp-residual", own);
+    if model.has_biases() {
+        tape.bias_gradient("down-bias", own);
+        tape.bias_gradient("up-bias", ffn.down.input_elements());
+    }
     ffn.gather(&mut tape, Pass::InputGradient, Collective::AllGather);
     tape.cast_gradient(ffn.down);
     ffn.backward(&mut tape);

@@ -9,21 +9,24 @@ use crate::op::{Axis, Collective, Pass};
 use crate::recipe::{MemoryOp, Projections};
 
 /// Grouped attention on this rank; queries, keys and values come from one product, or from three where the stack keeps them apart.
-/// Biases and query-key norms are left out: they are under a thousandth of a layer's bytes.
+/// Biases take time where the stack has kernels for them; query-key norms are left out, under a thousandth of a layer's bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Grouped {
     hidden: u64,
     project: Linear,
     rotary: bool,
+    bias: bool,
+    /// Whether all products have biases, as in GPTs.
+    all_biased: bool,
     core: Core,
 }
 
 impl Grouped {
     /// From a model with grouped attention; sizes are zero for any other.
     pub(super) fn of(model: &Model, shape: &Shape) -> Self {
-        let (heads, kv_heads, head, rotary) = match model.attention {
-            Attention::Gqa { heads, kv_heads, head, rotary, .. } => (heads, kv_heads, head, rotary),
-            Attention::Mla { .. } => (0, 0, 0, false),
+        let (heads, kv_heads, head, rotary, bias) = match model.attention {
+            Attention::Gqa { heads, kv_heads, head, rotary, bias } => (heads, kv_heads, head, rotary, bias),
+            Attention::Mla { .. } => (0, 0, 0, false, false),
         };
         let tp = shape.tp.max(1);
         // A key-value head is held by several ranks where there are more ranks than heads.
@@ -33,6 +36,8 @@ impl Grouped {
         Self {
             hidden: model.hidden,
             rotary,
+            bias,
+            all_biased: model.has_biases(),
             project: Linear { names, tokens: shape.tokens(), inputs: model.hidden, outputs },
             core: Core { hidden: model.hidden, heads, kv_heads, qk: head, value: head },
         }
@@ -44,18 +49,27 @@ impl Grouped {
         self.gather(tape, pass, Collective::AllGather);
         tape.cast_normed(pass, &["attention-norm"], self.project, false);
         self.products(tape, pass);
+        if self.bias {
+            tape.stream(pass, MemoryOp::Bias.name(), MemoryOp::Bias, self.projected(), [BF16, BF16]);
+        }
         self.rope(tape, pass);
         self.core.forward(tape);
     }
 
     pub(super) fn backward(&self, tape: &mut Tape<'_>) {
+        let own = tape.shape.tokens_sequence_parallel() * self.hidden;
+        if self.all_biased {
+            tape.bias_gradient("output-projection-bias", own);
+        }
         self.core.backward_output(tape);
         self.core.backward_core(tape);
         self.rope(tape, Pass::InputGradient);
+        if self.bias {
+            tape.bias_gradient("query-key-value-bias", self.projected());
+        }
         tape.cast_gradient(self.project);
         self.products(tape, Pass::InputGradient);
         self.gather(tape, Pass::InputGradient, Collective::ReduceScatter);
-        let own = tape.shape.tokens_sequence_parallel() * self.hidden;
         if tape.shape.pieces_again().norm {
             input_norm(tape, Pass::Recompute, self.hidden);
             self.gather(tape, Pass::Recompute, Collective::AllGather);
@@ -68,6 +82,11 @@ impl Grouped {
         tape.norm_gradient("attention-norm", own, Some("attention-gradient-sum"));
         self.core.weight_gradient(tape);
         self.products(tape, Pass::WeightGradient);
+    }
+
+    /// Elements of queries, keys and values.
+    fn projected(&self) -> u64 {
+        self.project.tokens * self.project.outputs
     }
 
     /// The products of queries, keys and values; in the backward pass the gradients they give one input are summed.

@@ -142,6 +142,11 @@ impl<'a> Tape<'a> {
         }
     }
 
+    /// The gradient of a bias of a product's output, from so many elements of the output's.
+    pub(super) fn bias_gradient(&mut self, name: &'static str, elements: u64) {
+        self.stream(Pass::InputGradient, name, MemoryOp::BiasGradient, elements, [BF16, 0.0]);
+    }
+
     /// A collective of `elements` BF16 elements over `axis`; nothing where the group has one rank.
     ///
     /// Without sequence parallelism every tensor-parallel rank holds all tokens: nothing is gathered, and what is summed
