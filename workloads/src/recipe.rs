@@ -28,6 +28,27 @@ pub struct Recipe {
     pub input_casts: InputCasts,
     /// Which stream gradients of weights run on.
     pub weight_gradients: GradientStream,
+    /// What grids are sized for.
+    pub grids: Grids,
+}
+
+/// What grids of kernels are sized for that run beside others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grids {
+    /// Of matrix products.
+    pub products: Grid,
+    /// Of norms and their gradients.
+    pub norms: Grid,
+}
+
+/// What a grid is sized for where other kernels hold some of the SMs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grid {
+    /// The SMs that are free.
+    #[default]
+    Free,
+    /// The whole device: blocks that find no SM begin when others have ended.
+    Whole,
 }
 
 /// Which stream gradients of weights run on.

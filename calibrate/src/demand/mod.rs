@@ -13,6 +13,7 @@ mod stream;
 use topology::Device;
 use units::{Bytes, BytesPerSec, Seconds};
 use workloads::op::{Op, OpKind};
+use workloads::recipe::Grids;
 
 use crate::{EstimateKey, Profile};
 
@@ -64,13 +65,21 @@ pub struct Estimator<'a> {
     profile: &'a Profile,
     /// Products between promotions, where it is decided; else as measured.
     promote: Option<Option<u32>>,
+    /// What grids are sized for.
+    grids: Grids,
 }
 
 impl<'a> Estimator<'a> {
     /// For a device and what was measured of it, with kernels as they were measured.
     #[must_use]
     pub fn new(device: &'a Device, profile: &'a Profile) -> Self {
-        Self { device, profile, promote: None }
+        Self { device, profile, promote: None, grids: Grids::default() }
+    }
+
+    /// With grids of such sizes.
+    #[must_use]
+    pub fn with_grids(self, grids: Grids) -> Self {
+        Self { grids, ..self }
     }
 
     /// With sums of FP8 products promoted every so many products, or never.

@@ -15,6 +15,8 @@
 use units::{Bytes, BytesPerSec, Seconds};
 
 use super::{Asked, Estimator};
+use workloads::recipe::Grid;
+
 use crate::{EstimateKey, StreamKernel, StreamTerm as Term};
 
 impl Estimator<'_> {
@@ -22,7 +24,15 @@ impl Estimator<'_> {
         let [fraction, latency] = [Term::Fraction, Term::Latency].map(|term| EstimateKey::Stream(kernel, term));
         let (of_rows, row) = self.rows(kernel, rows, memory);
         let on_all = (memory + of_rows) / (self.device.memory_rate() * self.profile.value(fraction));
-        let slower = self.bend(sms) / self.bend(self.device.sms);
+        let is_norm = matches!(
+            kernel,
+            StreamKernel::Norm | StreamKernel::NormGradient | StreamKernel::LayerNorm | StreamKernel::LayerNormGradient
+        );
+        let slower = if is_norm && self.grids.norms == Grid::Whole {
+            self.in_waves(sms)
+        } else {
+            self.bend(sms) / self.bend(self.device.sms)
+        };
         let shortest = on_all * slower;
         // Of the two, what takes more of the time.
         let limit = if slower > 2.0 { EstimateKey::MemoryRatePerSm } else { fraction };
@@ -40,6 +50,14 @@ impl Estimator<'_> {
             [Term::RowBytes, Term::RowRate].map(|term| self.profile.value(EstimateKey::Stream(kernel, term)));
         let rows = rows as f64;
         (Bytes::new(bytes * rows), memory / rows / BytesPerSec::new(rate))
+    }
+
+    /// How much longer a kernel takes on some SMs that has a block for each of the device, all with as much to do: a wave of blocks begins when the
+    /// one before has ended, and the last may leave most SMs idle.
+    fn in_waves(&self, sms: u32) -> f64 {
+        let all = self.device.sms;
+        let wave = |blocks: u32| f64::from(blocks) / f64::from(all) * self.bend(blocks.max(1)) / self.bend(all);
+        f64::from(all / sms.max(1)) * wave(sms) + wave(all % sms.max(1))
     }
 
     /// `1 / g(n)`: seconds a byte on some SMs.

@@ -42,6 +42,8 @@ terms! {
     Words = "words-slowdown", CountFromOne;
     /// Times as long as the tiles of {it} take where rows of its tensors begin at multiples of 2 bytes and not of 4.
     Halves = "halves-slowdown", CountFromOne;
+    /// Waves by which {it} ends later where its grid is sized for the whole device and others hold SMs, over the square root of its waves.
+    Late = "late-waves", Count;
 }
 
 impl GemmTerm {

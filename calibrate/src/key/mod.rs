@@ -276,6 +276,7 @@ impl EstimateKey {
         match self {
             Self::Stream(_, term) => term.neutral(),
             Self::Gemm(_, GemmTerm::Words | GemmTerm::Halves) => Some(1.0),
+            Self::Gemm(_, GemmTerm::Late) => Some(0.0),
             Self::Attention(_, term) => term.neutral(),
             Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective => Some(0.0),
             _ => None,

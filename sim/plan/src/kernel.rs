@@ -8,6 +8,7 @@ use platform::{CROWDED, Kernel, PortRates};
 use topology::Device;
 use units::{Seconds, SimTime};
 use workloads::op::Op;
+use workloads::recipe::Grids;
 
 use crate::companion::CompanionOn;
 use crate::{Contradiction, PlanError};
@@ -41,6 +42,8 @@ pub struct KernelCall<'a> {
     pub op: &'a Op,
     /// On how many SMs.
     pub sms: u32,
+    /// What its grid is sized for, where others hold SMs.
+    pub grids: Grids,
     /// At which clock, and beside what.
     pub when: When,
 }
@@ -143,8 +146,8 @@ fn answer(profile: &Profile, asked: Asked<'_>) -> Result<TimeAlone, PlanError> {
 
 /// Runs the kernel as a step would: SMs held, memory and tensor array drawn from.
 fn alone(device: &Device, profile: &Profile, call: KernelCall<'_>) -> Result<(Seconds, EstimateKey), PlanError> {
-    let KernelCall { op, sms, when } = call;
-    let demand = Estimator::new(device, profile).demand(op, sms)?;
+    let KernelCall { op, sms, grids, when } = call;
+    let demand = Estimator::new(device, profile).with_grids(grids).demand(op, sms)?;
     let rate = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
     let (demand, left) = match when.beside {
         Some(beside) => beside.lengthen(demand, sms, device, profile),

@@ -1,6 +1,6 @@
 //! Bytes from one rank to another.
 
-use calibrate::{CollectiveTerm, EstimateKey};
+use calibrate::{CollectiveCall, CollectiveTerm, EstimateKey, Spread};
 use engine::Task;
 use units::{Bytes, SimSpan};
 use workloads::op::Collective;
@@ -11,7 +11,8 @@ use crate::{Platform, PlatformError, RankResources};
 /// A message between two ranks: over the scale-up fabric within a node, over the network else.
 ///
 /// It occupies the port of its sender and of its receiver for its bytes over the share of the port's rate that messages reach, after
-/// the latency of its path, and is no faster than its routes. Assumed: no cost per message beyond the path's latency.
+/// the latency of its path and of the library's kernels, and is no faster than its routes. Within a node it takes what a message of the library takes
+/// ([`calibrate::CollectiveDemand`]); between nodes pieces cost nothing, since a NIC is slower than a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Message {
     /// Bytes.
@@ -22,7 +23,7 @@ pub struct Message {
     pub up: f64,
     /// The way through the network.
     pub latency: SimSpan,
-    /// The shortest time the routes leave it, seconds; zero where they do not bind.
+    /// The shortest time the routes, or the library within a node, leave it, seconds; zero where they do not bind.
     pub shortest: f64,
 }
 
@@ -38,11 +39,13 @@ impl Message {
         let (network, routing) = (&platform.network, platform.routing);
         let device = |rank| platform.placement.device(rank);
         let (a, b) = (device(from), device(to));
-        let latency = network.path(a, b, routing)?.latency.into();
+        let way: SimSpan = network.path(a, b, routing)?.latency.into();
+        // What the library's own kernels need between two ranks of a node, whose latency messages between nodes have too.
+        let call = CollectiveCall::new(Collective::SendRecv, Bytes::new(bytes));
+        let within = platform.estimator().collective(&call, &Spread::node(2));
+        let latency = way + within.latency.into();
         if network.node_of(a) == network.node_of(b) {
-            let up =
-                bytes / platform.profile.value(EstimateKey::Collective(Collective::SendRecv, CollectiveTerm::Fraction));
-            return Ok(Self { bytes, up, latency, ..Self::default() });
+            return Ok(Self { bytes, up: within.up[0], latency, shortest: within.shortest.get(), ..Self::default() });
         }
         let pairs: Vec<_> = at_once.iter().map(|&(from, to)| (device(from), device(to))).collect();
         let on_way = bytes * way_seconds(platform, &pairs, together)?;

@@ -9,6 +9,7 @@ use crate::ports::PortRates;
 use crate::{ExchangeGroup, ExchangeSetup, Group, Kernel, Leg, Message, Placement, PlatformError, Throttle};
 use units::{Bytes, Flops};
 use workloads::op::Op;
+use workloads::recipe::Grids;
 
 /// A machine, what was measured of it, its network and where ranks sit. Every price is made here, from nothing else.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Platform<'a> {
     pub(crate) placement: Placement,
     pub(crate) routing: Routing,
     promote: Option<u32>,
+    grids: Grids,
 }
 
 impl<'a> Platform<'a> {
@@ -33,7 +35,7 @@ impl<'a> Platform<'a> {
         routing: Routing,
     ) -> Result<Self, PlatformError> {
         let network = Arc::new(Network::build(machine)?);
-        Ok(Self { machine, profile, network, placement, routing, promote: None })
+        Ok(Self { machine, profile, network, placement, routing, promote: None, grids: Grids::default() })
     }
 
     /// As [`Platform::new`], on the network of the same machine where it is built already.
@@ -45,7 +47,13 @@ impl<'a> Platform<'a> {
         placement: Placement,
         routing: Routing,
     ) -> Self {
-        Self { machine, profile, network, placement, routing, promote: None }
+        Self { machine, profile, network, placement, routing, promote: None, grids: Grids::default() }
+    }
+
+    /// With kernels of such grids.
+    #[must_use]
+    pub fn with_grids(self, grids: Grids) -> Self {
+        Self { grids, ..self }
     }
 
     /// With FP8 sums moved to FP32 every so many products; `None`: never.
@@ -73,7 +81,7 @@ impl<'a> Platform<'a> {
     }
 
     pub(crate) fn estimator(&self) -> Estimator<'a> {
-        Estimator::new(&self.machine.device, self.profile).promoting(self.promote)
+        Estimator::new(&self.machine.device, self.profile).promoting(self.promote).with_grids(self.grids)
     }
 
     /// An op on `sms` SMs.

@@ -2,7 +2,7 @@
 
 use plan::{Host, Launches};
 use workloads::kernel::StreamKernel;
-use workloads::recipe::{GradientStream, InputCasts, MemoryOp, Piece, PieceError, Projections, Recipe};
+use workloads::recipe::{GradientStream, Grid, Grids, InputCasts, MemoryOp, Piece, PieceError, Projections, Recipe};
 
 use crate::families::is_of;
 use crate::reader::Reader;
@@ -55,6 +55,11 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
         ("side", GradientStream::Side),
     ];
     let weight_gradients = reader.choice("framework.streams.weight-gradients", &choices);
+    let choices = [("free", Grid::Free), ("whole", Grid::Whole)];
+    let grids = Grids {
+        products: reader.choice("framework.grids.products", &choices),
+        norms: reader.choice("framework.grids.norms", &choices),
+    };
     let host = host(reader);
     let kernels = MemoryOp::ALL.iter().filter_map(|op| Some((*op, pieces(reader, *op)?))).collect();
     let of_family = |family| {
@@ -64,7 +69,7 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
     };
     let by_family = FAMILIES.into_iter().filter_map(of_family).collect();
     let kernels_of = KernelsOf { by_family, preferred };
-    let recipe = Recipe { kernels, projections, input_casts, weight_gradients };
+    let recipe = Recipe { kernels, projections, input_casts, weight_gradients, grids };
     Framework { name, recipe, host, kernels_of }
 }
 

@@ -226,7 +226,7 @@ fn platform(
         Some(network) => Platform::on(network, machine, profile, placement, routing),
         None => Platform::new(machine, profile, placement, routing)?,
     };
-    Ok(platform.promoting(plan.job.policy.promote))
+    Ok(platform.promoting(plan.job.policy.promote).with_grids(plan.job.recipe.grids))
 }
 
 /// Resources of one column; columns are alike.

@@ -166,7 +166,8 @@ fn busy(known: &LoadedDevice, question: &Question, when: When) -> Result<KernelR
     for op in as_run(known, question, op) {
         let misaligned = op.misaligned().map(misaligned);
         let left_out = misaligned.into_iter().chain(when.beside.map(|_| BESIDE)).collect();
-        let answer = plan::kernel(device, &known.profile, KernelCall { op: &op, sms, when })?;
+        let answer =
+            plan::kernel(device, &known.profile, KernelCall { op: &op, sms, grids: known.recipe.grids, when })?;
         replies.push(KernelReply { left_out, ..KernelReply::from(answer) });
     }
     in_turn(replies).ok_or_else(|| TunnelError::NotModeled(question.clone()))
