@@ -218,6 +218,8 @@ estimate_keys! {
     Collective(Collective, CollectiveTerm);
     /// The same bytes a second on one SM of a collective.
     CollectiveRatePerSm = "collective.rate-per-sm", BytesPerSec, CollectiveCopies;
+    /// SMs that a collective of the library holds beside other kernels.
+    CollectiveSms = "collective.sms", Count, CollectiveCopies;
     /// Share of the NIC rate that ring collectives reach.
     CollectiveScaleOutFraction = "collective.scale-out-fraction", Fraction, CollectiveOut;
     /// Share of the NIC rate that a pipeline's messages reach.
@@ -276,7 +278,7 @@ impl EstimateKey {
         match self {
             Self::Stream(_, term) => term.neutral(),
             Self::Gemm(_, GemmTerm::Words | GemmTerm::Halves) => Some(1.0),
-            Self::Gemm(_, GemmTerm::Late) => Some(0.0),
+            Self::Gemm(_, GemmTerm::Late) | Self::CollectiveSms => Some(0.0),
             Self::Attention(_, term) => term.neutral(),
             Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective => Some(0.0),
             _ => None,

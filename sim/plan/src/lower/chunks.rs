@@ -12,19 +12,19 @@
 
 use std::collections::BTreeMap;
 
-use calibrate::CannotRun;
 use platform::ExchangeKind;
 use workloads::model::LayerKind;
-use workloads::op::Op;
 use workloads::parallel::Stage;
 use workloads::recipe::GradientStream;
 use workloads::schedule::{Chunk, Schedule, Slot};
-use workloads::step::{self, Passes};
+use workloads::step;
 
-use super::kernels::{Kernels, Loaded, Placed};
-use super::{Context, load};
+use super::Context;
+use super::hidden::{self, Beside};
+use super::kernels::{Kernels, Placed};
+use super::segments::Segments;
 use crate::PlanError;
-use crate::program::{HalfPlan, SlotPlan};
+use crate::program::{Ending, HalfPlan, Hiding, SlotPlan};
 use crate::routine::{COMPUTE, Half, Instruction, Routine};
 
 /// Indices into the passes of a segment.
@@ -34,19 +34,30 @@ const WEIGHT: usize = 2;
 
 const KINDS: [ExchangeKind; 2] = [ExchangeKind::Dispatch, ExchangeKind::Combine];
 
-/// Routines, and the slots of each pipeline rank that refer to them.
+/// Routines, the slots of each pipeline rank that refer to them, and beside which of them rings hide.
+pub(super) struct Chunks {
+    pub(super) routines: Vec<Routine>,
+    pub(super) slots: Vec<Vec<SlotPlan>>,
+    pub(super) hiding: Vec<Hiding>,
+}
+
+/// Lays out the chunks of every pipeline rank; `endings` are what follows the last.
 pub(super) fn chunks(
     context: &Context<'_>,
     kernels: &mut Kernels,
-) -> Result<(Vec<Routine>, Vec<Vec<SlotPlan>>), PlanError> {
+    endings: &[Vec<Ending>],
+) -> Result<Chunks, PlanError> {
     let plan = context.plan;
     let schedule = plan.job.policy.schedule;
     let n_micro_batches = super::n_micro_batches(plan)?;
     let slots = schedule.slots(plan.job.parallel.pp, n_micro_batches)?;
     let all = plan.site.machine.device.sms;
     let pair_sms = all.saturating_sub(context.comm_sms()).max(1);
+    let hiding = hidden::hiding(context, &slots);
+    let beside = Beside::of(context, endings, &hiding, &slots)?;
     let mut library = Library {
         lone: Segments::new(context, kernels, all)?,
+        hiding: beside.map(|beside| Segments::beside(context, kernels, all, beside)).transpose()?,
         pair: Segments::new(context, kernels, pair_sms)?,
         lone_comm_sms: KINDS.map(|kind| context.held(context.lone_comm_sms(), kind)),
         comm_sms: KINDS.map(|kind| context.held(context.comm_sms(), kind)),
@@ -62,14 +73,17 @@ pub(super) fn chunks(
         index: BTreeMap::new(),
     };
     let place = Place { schedule, pp: plan.job.parallel.pp, n_stages: context.stages.len() as u32, n_micro_batches };
-    let of_rank =
-        |(rank, slots): (usize, &Vec<Slot>)| slots.iter().map(|slot| library.plan(slot, &place, rank as u32)).collect();
+    let of_rank = |(rank, of): (usize, &Vec<Slot>)| {
+        let hides = |index, slot| hiding.get(rank).is_some_and(|hiding| hidden::hides(hiding, index, slot));
+        let plan = |(index, slot): (usize, &Slot)| library.plan(slot, &place, rank as u32, hides(index, *slot));
+        of.iter().enumerate().map(plan).collect()
+    };
     let plans = slots.iter().enumerate().map(of_rank).collect();
     if library.routines.iter().any(|routine| routine.n_events == u16::MAX) {
         let (layers, mtp_modules) = (plan.job.model.layers, plan.job.model.mtp_modules);
         return Err(PlanError::LongStage { layers, mtp_modules, pp: plan.job.parallel.pp });
     }
-    Ok((library.routines, plans))
+    Ok(Chunks { routines: library.routines, slots: plans, hiding })
 }
 
 /// Where chunks run and where their results go.
@@ -112,57 +126,6 @@ fn first_layers(stages: &[Stage]) -> Vec<u16> {
         .collect()
 }
 
-/// Kernels of every segment on a number of SMs.
-struct Segments {
-    handed: Fixed,
-    embedding: Fixed,
-    mtp: Fixed,
-    head: Fixed,
-    dense: [Fixed; 2],
-    attention: Fixed,
-    experts: Loaded,
-}
-
-/// Instructions of a segment of fixed size, by pass.
-#[derive(Default)]
-struct Fixed([Vec<Placed>; 3]);
-
-impl Segments {
-    fn new(context: &Context<'_>, kernels: &mut Kernels, sms: u32) -> Result<Self, CannotRun> {
-        let (model, shape) = (&context.plan.job.model, &context.shape);
-        kernels.follow_each_other(context, Some(&layer(context)), sms)?;
-        let mut fixed = |passes: &Passes| -> Result<Fixed, CannotRun> {
-            let mut list = |ops: &[Op]| kernels.fixed(context, ops, sms);
-            Ok(Fixed([list(&passes.forward)?, list(&passes.input_gradient)?, list(&passes.weight_gradient)?]))
-        };
-        let handed = fixed(&step::handed_over(model, shape))?;
-        let none = step::Load::default();
-        let is_moe = model.experts.is_some();
-        let embedding = fixed(&step::embedding(model, shape))?;
-        let mtp = if model.mtp_modules > 0 { fixed(&step::mtp(model, shape))? } else { Fixed::default() };
-        let head = fixed(&step::head(model, shape))?;
-        let dense = [
-            fixed(&step::attention(model, shape, LayerKind::Dense))?,
-            fixed(&step::mlp(model, shape, LayerKind::Dense, &none))?,
-        ];
-        let attention = if is_moe { fixed(&step::attention(model, shape, LayerKind::Moe))? } else { Fixed::default() };
-        let loads = load::loads(context);
-        let experts = kernels.loaded(context, &loads, |load| step::mlp(model, shape, LayerKind::Moe, load), sms)?;
-        kernels.follow_each_other(context, None, sms)?;
-        Ok(Self { handed, embedding, mtp, head, dense, attention, experts })
-    }
-}
-
-/// What a device runs again and again: all passes of the layer that most stages hold.
-fn layer(context: &Context<'_>) -> Vec<Op> {
-    let (model, shape) = (&context.plan.job.model, &context.shape);
-    let kind = if model.experts.is_some() { LayerKind::Moe } else { LayerKind::Dense };
-    let load = step::Load::balanced(model, shape);
-    let segments = [step::attention(model, shape, kind), step::mlp(model, shape, kind, &load)];
-    let lists = segments.into_iter().flat_map(|passes| [passes.forward, passes.input_gradient, passes.weight_gradient]);
-    lists.flatten().collect()
-}
-
 /// One part of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
@@ -183,6 +146,8 @@ impl Unit {
 
 struct Library<'a> {
     lone: Segments,
+    /// Of lone chunks beside which rings run.
+    hiding: Option<Segments>,
     pair: Segments,
     /// SMs that a dispatch and a combine hold.
     lone_comm_sms: [u32; 2],
@@ -198,11 +163,11 @@ struct Library<'a> {
     neighbors: bool,
     routines: Vec<Routine>,
     /// Routine by kind of slot and stages.
-    index: BTreeMap<(u8, u32, u32), u32>,
+    index: BTreeMap<(u8, u32, u32, bool), u32>,
 }
 
 impl Library<'_> {
-    fn plan(&mut self, slot: &Slot, place: &Place, rank: u32) -> SlotPlan {
+    fn plan(&mut self, slot: &Slot, place: &Place, rank: u32, hides: bool) -> SlotPlan {
         let forward = slot.forward().map(|chunk| place.forward(rank, chunk));
         let backward = match (slot.backward(), slot.weight()) {
             (Some(chunk), _) => Some(place.backward(rank, chunk, true)),
@@ -217,11 +182,12 @@ impl Library<'_> {
             Slot::Overlapped { .. } => 4,
         };
         let stages = [forward, backward].map(|half| half.map_or(0, |half| half.stage));
-        let key = (kind, stages[0], stages[1]);
+        let hides = hides && self.hiding.is_some();
+        let key = (kind, stages[0], stages[1], hides);
         let routine = match self.index.get(&key) {
             Some(&routine) => routine,
             None => {
-                let routine = self.routine(slot, stages[0], stages[1]);
+                let routine = self.routine(slot, stages, hides);
                 self.routines.push(routine);
                 let id = self.routines.len() as u32 - 1;
                 self.index.insert(key, id);
@@ -231,7 +197,7 @@ impl Library<'_> {
         SlotPlan { routine, slot: *slot, forward, backward }
     }
 
-    fn routine(&self, slot: &Slot, forward_stage: u32, backward_stage: u32) -> Routine {
+    fn routine(&self, slot: &Slot, [forward_stage, backward_stage]: [u32; 2], hides: bool) -> Routine {
         let mut forward = self.units(forward_stage);
         let mut backward = self.units(backward_stage);
         backward.reverse();
@@ -244,7 +210,11 @@ impl Library<'_> {
         let overlapped = matches!(slot, Slot::Overlapped { .. });
         let mut writer = Writer {
             library: self,
-            segments: if overlapped { &self.pair } else { &self.lone },
+            segments: match &self.hiding {
+                Some(hiding) if hides => hiding,
+                _ if overlapped => &self.pair,
+                _ => &self.lone,
+            },
             comm_sms: if overlapped { self.comm_sms } else { self.lone_comm_sms },
             routine: Routine::new(if self.gradients == GradientStream::Compute { SIDE } else { SIDE + 1 }),
         };

@@ -13,57 +13,17 @@
 use calibrate::{CannotRun, CollectiveCall};
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::Stage;
-use workloads::schedule::{Chunk, Slot};
 use workloads::step::{self, ReduceClass, Weights};
 
 use super::Context;
 use super::kernels::{Kernels, Placed, ring};
-use crate::program::{Ending, Hiding, SlotPlan};
+use crate::Train;
+use crate::program::Ending;
 use crate::routine::Instruction;
-use crate::{DataParallel, Train};
-
-/// Beside which slots the rings of each pipeline rank run; empty where they run after the last.
-pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<SlotPlan>]) -> Vec<Hiding> {
-    let plan = context.plan;
-    let of_rank = |(rank, slots): (usize, &Vec<SlotPlan>)| {
-        let held = plan.job.policy.schedule.held(plan.job.parallel.pp, rank as u32);
-        let stages = 0..held.len() as u8;
-        let last = |stage| {
-            slots.iter().rposition(|slot| completed(slot.slot).is_some_and(|chunk| chunk.virtual_stage == stage))
-        };
-        let first =
-            |stage| slots.iter().position(|slot| run(slot.slot).is_some_and(|chunk| chunk.virtual_stage == stage));
-        Hiding {
-            completes: stages.clone().filter_map(last).min().unwrap_or(0) as u32,
-            needs: stages.filter_map(first).max().unwrap_or(0) as u32,
-            n_layers: n_layers(held.iter().map(|&stage| &context.stages[stage as usize])),
-        }
-    };
-    match plan.job.policy.data_parallel {
-        DataParallel::Waited => Vec::new(),
-        DataParallel::Hidden => slots.iter().enumerate().map(of_rank).collect(),
-    }
-}
 
 /// Layers of some stages: what is reduced and gathered one after the other.
-fn n_layers<'a>(held: impl Iterator<Item = &'a Stage>) -> u32 {
+pub(super) fn n_layers<'a>(held: impl Iterator<Item = &'a Stage>) -> u32 {
     held.map(|stage| stage.layers.len() as u32).sum::<u32>().max(1)
-}
-
-/// The chunk whose weight gradient a slot makes.
-const fn completed(slot: Slot) -> Option<Chunk> {
-    match slot {
-        Slot::Backward(chunk) | Slot::Weight(chunk) | Slot::Overlapped { backward: chunk, .. } => Some(chunk),
-        Slot::Forward(_) | Slot::BackwardInput(_) => None,
-    }
-}
-
-/// The chunk that a slot runs forward.
-const fn run(slot: Slot) -> Option<Chunk> {
-    match slot {
-        Slot::Forward(chunk) | Slot::Overlapped { forward: chunk, .. } => Some(chunk),
-        Slot::Backward(_) | Slot::Weight(_) | Slot::BackwardInput(_) => None,
-    }
 }
 
 /// The end of a step on every pipeline rank.

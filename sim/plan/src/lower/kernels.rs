@@ -10,6 +10,7 @@ use workloads::step::{Load, Passes};
 
 use super::Context;
 use super::groups::Communicator;
+use super::hidden::Beside;
 use crate::plan::Launches;
 use crate::program::{HostWaits, LoadTable, OpKernel, OpName, Ring};
 use crate::routine::{Half, Instruction};
@@ -32,6 +33,8 @@ pub(crate) struct Kernels {
     pub(super) rings: Vec<Ring>,
     /// What power leaves the kernels that are made now; none: each draws its power for itself.
     throttle: Option<Throttle>,
+    /// What runs beside the kernels that are made now.
+    pub(super) beside: Option<Beside>,
 }
 
 impl Kernels {
@@ -44,6 +47,7 @@ impl Kernels {
             tables: Vec::new(),
             rings: Vec::new(),
             throttle: None,
+            beside: None,
         }
     }
 
@@ -92,7 +96,8 @@ impl Kernels {
     }
 
     fn kernel(&mut self, context: &Context<'_>, op: &Op, sms: u32) -> Result<OpKernel, CannotRun> {
-        let kernel = context.platform.kernel(op, sms)?;
+        let on = |sms| context.platform.kernel(op, sms);
+        let kernel = self.beside.map_or_else(|| on(sms), |beside| beside.mixed(op.pass, sms, on))?;
         let kernel = self.throttle.map_or(kernel, |throttle| context.platform.throttled(kernel, throttle));
         let (op, category, continues, launch) =
             (self.name(op, sms), op.category(), op.continues, launch(context, op.category()));

@@ -13,9 +13,11 @@
 mod chunks;
 mod ending;
 mod groups;
+mod hidden;
 mod horizon;
 mod kernels;
 mod load;
+mod segments;
 mod shape;
 
 use std::sync::Arc;
@@ -28,6 +30,8 @@ use units::SimSpan;
 use workloads::parallel::Stage;
 use workloads::recipe::GradientStream;
 use workloads::traffic::{ExpertLayout, PicksPool, Router, Sampler, TrafficError, TrafficSpec};
+
+use chunks::Chunks;
 
 use crate::layout::Layout;
 use crate::program::{Messages, Program};
@@ -128,9 +132,8 @@ pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, P
     let (resources, ranks) = resources(&context);
     let mut kernels = Kernels::new(&context);
     let exchanges = exchanges(&context)?;
-    let (routines, slots) = chunks::chunks(&context, &mut kernels)?;
     let optimizer = ending::ending(&context, &mut kernels)?;
-    let hiding = ending::hiding(&context, &slots);
+    let Chunks { routines, slots, hiding } = chunks::chunks(&context, &mut kernels, &optimizer)?;
     let n_micro_batches = n_micro_batches(plan)?;
     let messages = messages(&context)?;
     let (copy_binds, host) = (copy_binds(&context, &exchanges), kernels::host(&context));

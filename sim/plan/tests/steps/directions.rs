@@ -284,3 +284,34 @@ fn what_only_moves_bytes_is_bound_by_memory() {
         }
     }
 }
+
+#[test]
+fn grids_for_the_whole_device_end_later_but_where_waves_are_whole() {
+    let norm = |sms: u32, grid: &str| {
+        let flight = v3(&[&format!("policy.comm-sms={sms}"), &format!("framework.grids.norms={grid}")]);
+        let is_it = |op: &plan::OpName| op.name == "mlp-norm" && op.overlapped;
+        let index = flight.program.ops.iter().position(is_it).expect("pairs have norms");
+        let total = flight.outcome.ops[index];
+        total.span.seconds() / total.count as f64
+    };
+    // Half of 132 SMs: two waves of 66 blocks are what 66 SMs do of as many blocks as there are.
+    close(norm(66, "whole"), norm(66, "free"), 0.02, "two whole waves");
+    let (whole, free) = (norm(20, "whole"), norm(20, "free"));
+    assert!(whole > free * 1.1 && whole < free * 2.0, "{whole} and {free} s");
+}
+
+#[test]
+fn products_for_the_whole_device_are_slower_only_beside_others() {
+    let product = |grid: &str| {
+        let flight = v3(&["job.precision=bf16", &format!("framework.grids.products={grid}")]);
+        let seconds = |overlapped| {
+            let is_it = |op: &plan::OpName| op.name == "query-up" && op.overlapped == overlapped;
+            let index = flight.program.ops.iter().position(is_it).expect("it runs in both");
+            flight.outcome.ops[index].span.seconds() / flight.outcome.ops[index].count as f64
+        };
+        [seconds(false), seconds(true)]
+    };
+    let ([lone, beside], [lone_whole, beside_whole]) = (product("free"), product("whole"));
+    close(lone, lone_whole, 1e-6, "nothing beside");
+    assert!(beside_whole > beside * 1.05, "{beside_whole} and {beside} s");
+}

@@ -19,8 +19,23 @@ const DENSE: [&str; 9] = [
 ];
 const HIDDEN: &str = "policy.data-parallel=hidden";
 
+/// Rings that take no SMs from the chunks they hide under.
+const NO_SMS: &str = "profile.collective.sms.value=0";
+
 fn dense(sets: &[&str]) -> Flight {
-    fly("llama-3.1-405b-8192", &[&DENSE[..], sets].concat())
+    fly("llama-3.1-405b-8192", &[&DENSE[..], &[NO_SMS], sets].concat())
+}
+
+#[test]
+fn rings_take_sms_from_the_chunks_they_hide_under_and_from_no_others() {
+    let with = |sms: u32| dense(&[HIDDEN, "job.global-batch=512", &format!("profile.collective.sms.value={sms}")]);
+    let [none, few, many] = [0, 8, 32].map(with);
+    let compute = |flight: &Flight| flight.mean(|phases| phases[Label::FORWARD] + phases[Label::BACKWARD]);
+    assert!(compute(&none) < compute(&few) && compute(&few) < compute(&many));
+    // One of eight micro-batches each way; a quarter of the SMs held can cost no more than twice the waves and the late ones.
+    assert!(compute(&many) < compute(&none) * (1.0 + 1.5 / 8.0), "{} and {} s", compute(&none), compute(&many));
+    let [waited, held] = [0, 32].map(|sms| dense(&[&format!("profile.collective.sms.value={sms}")]));
+    assert_eq!(waited.outcome.step, held.outcome.step, "what is waited for runs beside nothing");
 }
 
 /// Seconds of a rank's rings in one piece, in their layers, and in one layer of each.
