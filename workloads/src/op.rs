@@ -324,7 +324,7 @@ impl Op {
             OpKind::Attention { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => return Alignment::Vectors,
         };
         let width = if precision == Precision::Bf16 { 2 } else { 1 };
-        let all = |of: u64| sides.iter().all(|side| (side * width).is_multiple_of(of));
+        let all = |of: u64| sides.iter().all(|side| side.is_multiple_of(of / width));
         if all(VECTOR) {
             Alignment::Vectors
         } else if all(WORD) {

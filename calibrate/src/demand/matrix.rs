@@ -90,13 +90,13 @@ impl Estimator<'_> {
             sm_peak: per_sm,
             fraction,
             grid: self.grids.products,
-            late: value(Term::Late),
+            late: self.profile.value(EstimateKey::GemmLate),
             slowdown: match alignment {
                 // No library multiplies FP8 that does not lie in whole vectors.
                 _ if precision != Precision::Bf16 => 1.0,
                 Alignment::Vectors => 1.0,
-                Alignment::Words => value(Term::Words),
-                Alignment::Halves => value(Term::Halves),
+                Alignment::Words => self.profile.value(EstimateKey::GemmWords),
+                Alignment::Halves => self.profile.value(EstimateKey::GemmHalves),
             },
             sustained: peak * value(Term::Sustained),
             power_memory: self.device.memory_rate() * value(Term::MemoryPower),

@@ -191,10 +191,9 @@ fn gemm(precision: Precision) -> Family {
 
 /// Of BF16, after its products of whole vectors.
 fn misaligned() -> Family {
-    let [words, halves] = [GemmTerm::Words, GemmTerm::Halves].map(|term| EstimateKey::Gemm(Precision::Bf16, term));
     Family {
         name: "gemm.misaligned",
-        keys: vec![(words, Some(3.0)), (halves, Some(6.0))],
+        keys: vec![(EstimateKey::GemmWords, Some(3.0)), (EstimateKey::GemmHalves, Some(6.0))],
         choices: Vec::new(),
         of: Of::Misaligned,
     }

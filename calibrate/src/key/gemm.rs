@@ -38,27 +38,10 @@ terms! {
     SplitMax = "split-max", Tile;
     /// Products between promotions to FP32, and between changes of scale, in the {kind} that the rates are of.
     PromoteEvery = "promote-every", CountFromOne;
-    /// Times as long as the tiles of {it} take where rows of its tensors begin at multiples of 4 bytes and not of 16.
-    Words = "words-slowdown", CountFromOne;
-    /// Times as long as the tiles of {it} take where rows of its tensors begin at multiples of 2 bytes and not of 4.
-    Halves = "halves-slowdown", CountFromOne;
-    /// Waves by which {it} ends later where its grid is sized for the whole device and others hold SMs, over the square root of its waves.
-    Late = "late-waves", Count;
-}
-
-impl GemmTerm {
-    /// Whether an arithmetic has it: libraries multiply FP8 in whole vectors only.
-    pub(super) const fn exists_for(self, precision: Precision) -> bool {
-        match self {
-            Self::PromoteEvery => is_promoted(precision),
-            Self::Words | Self::Halves => matches!(precision, Precision::Bf16),
-            _ => true,
-        }
-    }
 }
 
 /// Whether kernels of an arithmetic move their sums to FP32 on the way.
-const fn is_promoted(precision: Precision) -> bool {
+pub(super) const fn is_promoted(precision: Precision) -> bool {
     match precision {
         Precision::Fp8Block | Precision::Fp8Tile | Precision::Fp8Tensor => true,
         Precision::Fp8TensorFast | Precision::Bf16 => false,

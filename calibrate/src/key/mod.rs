@@ -162,6 +162,12 @@ macro_rules! estimate_keys {
 estimate_keys! {
     /// Of a matrix product, by its arithmetic.
     Gemm(Precision, GemmTerm);
+    /// Times as long as tiles of a BF16 product take where rows of its tensors begin at multiples of 4 bytes and not of 16.
+    GemmWords = "gemm.misaligned.words-slowdown", CountFromOne, Bf16;
+    /// Times as long as they take where rows begin at multiples of 2 bytes and not of 4.
+    GemmHalves = "gemm.misaligned.halves-slowdown", CountFromOne, Bf16;
+    /// Waves by which a product ends later whose grid is sized for the whole device where others hold SMs, over the square root of its waves.
+    GemmLate = "gemm.beside.late-waves", Count, Bf16;
     /// Share of the FP32 work of promoting and scaling sums that is not hidden behind the tensor cores.
     GemmPromotionExposed = "gemm.promotion.exposed", Share, Promotion;
     /// FP8 operations of the tensor cores for one of the vector lanes, in a clock, on the hardware that the rates are of.
@@ -266,7 +272,7 @@ impl EstimateKey {
     /// Sums that nobody promotes have no number of products between promotions, and rows matter to some kernels alone.
     const fn exists(self) -> bool {
         match self {
-            Self::Gemm(precision, term) => term.exists_for(precision),
+            Self::Gemm(precision, GemmTerm::PromoteEvery) => gemm::is_promoted(precision),
             Self::Stream(kernel, term) => term.exists_for(kernel),
             _ => true,
         }
@@ -277,8 +283,8 @@ impl EstimateKey {
     pub const fn neutral(self) -> Option<f64> {
         match self {
             Self::Stream(_, term) => term.neutral(),
-            Self::Gemm(_, GemmTerm::Words | GemmTerm::Halves) => Some(1.0),
-            Self::Gemm(_, GemmTerm::Late) | Self::CollectiveSms => Some(0.0),
+            Self::GemmWords | Self::GemmHalves => Some(1.0),
+            Self::GemmLate | Self::CollectiveSms => Some(0.0),
             Self::Attention(_, term) => term.neutral(),
             Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective => Some(0.0),
             _ => None,

@@ -70,7 +70,7 @@ pub struct Train {
     /// Which kernels the software stack runs (`framework.*`).
     pub recipe: Recipe,
     /// How its host launches them (`framework.host.*`).
-    pub host: Host,
+    pub host: HostPolicy,
     /// How tokens pick experts; unused for a dense model.
     pub traffic: TrafficSpec,
 }
@@ -224,7 +224,7 @@ pub struct Policies {
 
 /// How the host of a software stack launches kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Host {
+pub struct HostPolicy {
     /// How kernels are launched (`framework.host.launches`).
     pub launches: Launches,
     /// Whether it waits for the device where a message between stages goes or comes (`framework.host.waits-for-messages`).

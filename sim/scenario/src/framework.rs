@@ -1,6 +1,6 @@
 //! The software stack: `framework.*`.
 
-use plan::{Host, Launches};
+use plan::{HostPolicy, Launches};
 use workloads::kernel::StreamKernel;
 use workloads::recipe::{GradientStream, Grid, Grids, InputCasts, MemoryOp, Piece, PieceError, Projections, Recipe};
 
@@ -16,7 +16,7 @@ const FAMILIES: [&str; 3] = ["attention", "gemm", "stream"];
 pub(crate) struct Framework {
     pub(crate) name: String,
     pub(crate) recipe: Recipe,
-    pub(crate) host: Host,
+    pub(crate) host: HostPolicy,
     pub(crate) kernels_of: KernelsOf,
 }
 
@@ -73,9 +73,9 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
     Framework { name, recipe, host, kernels_of }
 }
 
-fn host(reader: &mut Reader<'_>) -> Host {
+fn host(reader: &mut Reader<'_>) -> HostPolicy {
     let choices = [("each", Launches::Each), ("graphs", Launches::Graphs)];
-    Host {
+    HostPolicy {
         launches: reader.choice("framework.host.launches", &choices),
         waits_for_messages: reader.flag("framework.host.waits-for-messages"),
         waits_for_counts: reader.flag("framework.host.waits-for-counts"),

@@ -20,7 +20,7 @@ use workloads::schedule::{Chunk, Schedule, Slot};
 use workloads::step;
 
 use super::Context;
-use super::hidden::{self, Beside};
+use super::hidden;
 use super::kernels::{Kernels, Placed};
 use super::segments::Segments;
 use crate::PlanError;
@@ -54,7 +54,7 @@ pub(super) fn chunks(
     let all = plan.site.machine.device.sms;
     let pair_sms = all.saturating_sub(context.comm_sms()).max(1);
     let hiding = hidden::hiding(context, &slots);
-    let beside = Beside::of(context, endings, &hiding, &slots)?;
+    let beside = hidden::beside(context, endings, &hiding, &slots)?;
     let mut library = Library {
         lone: Segments::new(context, kernels, all)?,
         hiding: beside.map(|beside| Segments::beside(context, kernels, all, beside)).transpose()?,

@@ -11,53 +11,30 @@ use units::SimSpan;
 use workloads::op::{Op, OpKind, Pass};
 use workloads::schedule::{Chunk, Slot};
 
+use super::beside::Beside;
 use super::{Context, ending, segments};
 use crate::DataParallel;
 use crate::program::{Ending, Hiding};
 
-/// Rings beside the kernels of chunks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Beside {
-    /// SMs that they hold.
-    sms: u32,
-    /// Shares of the time in which they run: of forward chunks, and of backward ones.
-    shares: [f64; 2],
-}
-
-impl Beside {
-    /// Rings beside the first forward and the last backward chunks; none where nothing hides or nothing would be slower.
-    pub(super) fn of(
-        context: &Context<'_>,
-        endings: &[Vec<Ending>],
-        hiding: &[Hiding],
-        slots: &[Vec<Slot>],
-    ) -> Result<Option<Self>, CannotRun> {
-        let sms = context.plan.site.profile.value(EstimateKey::CollectiveSms) as u32;
-        if hiding.is_empty() || sms == 0 || sms >= context.plan.site.machine.device.sms {
-            return Ok(None);
-        }
-        let layer = layer_seconds(context)?;
-        let mut shares = [0.0; 2];
-        for ((endings, hiding), slots) in endings.iter().zip(hiding).zip(slots) {
-            for (share, own) in shares.iter_mut().zip(of_rank(endings, hiding, slots, layer)) {
-                *share += own / f64::from(context.layout.pp);
-            }
-        }
-        Ok(Some(Self { sms, shares }))
+/// Rings beside the first forward and the last backward chunks; none where nothing hides or nothing would be slower.
+pub(super) fn beside(
+    context: &Context<'_>,
+    endings: &[Vec<Ending>],
+    hiding: &[Hiding],
+    slots: &[Vec<Slot>],
+) -> Result<Option<Beside>, CannotRun> {
+    let sms = context.plan.site.profile.value(EstimateKey::CollectiveSms) as u32;
+    if hiding.is_empty() || sms == 0 || sms >= context.plan.site.machine.device.sms {
+        return Ok(None);
     }
-
-    /// A kernel beside the rings: `on` gives it on so many SMs.
-    pub(super) fn mixed(
-        &self,
-        pass: Pass,
-        sms: u32,
-        on: impl Fn(u32) -> Result<Kernel, CannotRun>,
-    ) -> Result<Kernel, CannotRun> {
-        let (alone, beside) = (on(sms)?, on(sms.saturating_sub(self.sms).max(1))?);
-        let share = self.shares[usize::from(pass != Pass::Forward)];
-        let mix = |a: f64, b: f64| a + share * (b - a).max(0.0);
-        Ok(Kernel { shortest: mix(alone.shortest, beside.shortest), tensor: mix(alone.tensor, beside.tensor), ..alone })
+    let layer = layer_seconds(context)?;
+    let mut shares = [0.0; 2];
+    for ((endings, hiding), slots) in endings.iter().zip(hiding).zip(slots) {
+        for (share, own) in shares.iter_mut().zip(of_rank(endings, hiding, slots, layer)) {
+            *share += own / f64::from(context.layout.pp);
+        }
     }
+    Ok(Some(Beside { sms, shares }))
 }
 
 /// Whether a slot of a pipeline rank has rings beside it: a backward chunk once gradients are complete, a forward one until all weights have come.

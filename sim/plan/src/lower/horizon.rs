@@ -8,7 +8,7 @@ use engine::CapacityId;
 use platform::{CROWDED, ExchangeKind, Kernel, Leg, Message, RankResources};
 use units::SimTime;
 
-use crate::program::{Ending, Program, Ring};
+use crate::program::{Ending, OpKernel, Program, Ring};
 use crate::routine::Instruction;
 use crate::{PlanError, TrainPlan};
 
@@ -16,6 +16,7 @@ use crate::{PlanError, TrainPlan};
 const ARITHMETIC_KEYS: &str = "`gpu.*`, `profile.*` or a size of `model.*`";
 const MEMORY_KEYS: &str = "`gpu.memory.*`, `profile.*` or a size of `model.*`";
 const KERNEL_LATENCY_KEYS: &str = "`profile.*.latency`";
+const HOST_KEYS: &str = "`profile.host.*`";
 const UP_KEYS: &str = "`gpu.scale-up.rate-per-link`, `profile.*` or a size of `model.*`";
 const OUT_KEYS: &str = "`node.nic.rate`, `node.host.pcie-rate`, `fabric.link-rate`, `profile.*` or a size of `model.*`";
 const WAY_KEYS: &str = "`gpu.scale-up.rate-per-link`, `node.nic.rate`, `node.host.pcie-rate`, `fabric.link-rate`, `profile.*` or a size of `model.*`";
@@ -116,10 +117,12 @@ impl<'a> Alone<'a> {
 
     fn instruction(&mut self, what: Instruction) -> f64 {
         match what {
-            Instruction::Kernel(kernel) => self.kernel(&self.program.kernels[kernel as usize].kernel),
+            Instruction::Kernel(kernel) => self.launched(&self.program.kernels[kernel as usize]),
             Instruction::Loaded { table, .. } => self.table(table as usize),
-            Instruction::Exchange { kind, .. } => self.exchanges[kind as usize],
-            Instruction::Ring(ring) => self.ring(&self.program.rings[ring as usize]),
+            Instruction::Exchange { kind, .. } => self.exchanges[kind as usize] + self.program.host.launch.seconds(),
+            Instruction::Ring(ring) => {
+                self.ring(&self.program.rings[ring as usize]) + self.program.host.launch.seconds()
+            }
             Instruction::Send(_) => self.message(),
             Instruction::Signal(_) | Instruction::Await(_) => 0.0,
         }
@@ -134,9 +137,14 @@ impl<'a> Alone<'a> {
         let first = program.tables[index].first as usize;
         let n_batches = program.pool.as_ref().map_or(0, |pool| pool.batches().len());
         let kernels = program.kernels.iter().skip(first).take(n_batches * program.n_members as usize);
-        let seconds = kernels.map(|kernel| self.kernel(&kernel.kernel)).fold(0.0, larger);
+        let seconds = kernels.map(|kernel| self.launched(kernel)).fold(0.0, larger);
         self.tables[index] = Some(seconds);
         seconds
+    }
+
+    /// A kernel that the host launches only when it could begin.
+    fn launched(&self, kernel: &OpKernel) -> f64 {
+        kernel.launch.seconds() + self.kernel(&kernel.kernel)
     }
 
     fn kernel(&self, kernel: &Kernel) -> f64 {
@@ -175,7 +183,9 @@ impl<'a> Alone<'a> {
         let Message { up, out, shortest, latency, .. } = program.messages.each;
         let sent = self.parts_of_message(up, out, shortest, latency.seconds());
         let exchanged = self.exchanges.map(|seconds| (seconds, EXCHANGE_KEYS));
-        let parts = kernels.chain(carried).chain(sent).chain(exchanged);
+        let launches = program.kernels.iter().map(|kernel| kernel.launch).chain([program.host.launch]);
+        let launched = launches.map(|launch| (launch.seconds(), HOST_KEYS));
+        let parts = kernels.chain(launched).chain(carried).chain(sent).chain(exchanged);
         parts.fold(
             (0.0, ARITHMETIC_KEYS),
             |longest, part| {

@@ -9,8 +9,8 @@ use workloads::op::{Category, Op, OpKind};
 use workloads::step::{Load, Passes};
 
 use super::Context;
+use super::beside::Beside;
 use super::groups::Communicator;
-use super::hidden::Beside;
 use crate::plan::Launches;
 use crate::program::{HostWaits, LoadTable, OpKernel, OpName, Ring};
 use crate::routine::{Half, Instruction};

@@ -10,6 +10,7 @@
 //! - `ending`: what follows the last chunk;
 //! - `horizon`: whether all of it has ports and a time that can be counted.
 
+mod beside;
 mod chunks;
 mod ending;
 mod groups;

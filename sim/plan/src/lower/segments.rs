@@ -5,7 +5,7 @@ use workloads::model::LayerKind;
 use workloads::op::Op;
 use workloads::step::{self, Passes};
 
-use super::hidden::Beside;
+use super::beside::Beside;
 use super::kernels::{Kernels, Loaded, Placed};
 use super::{Context, load};
 
