@@ -167,6 +167,12 @@ impl StreamKernel {
         }
     }
 
+    /// Whether it is a norm or the gradient of one.
+    #[must_use]
+    pub const fn is_norm(self) -> bool {
+        matches!(self, Self::Norm | Self::NormGradient | Self::LayerNorm | Self::LayerNormGradient)
+    }
+
     /// Whether a block works on a row at a time, so that it matters how many rows there are and how long they are.
     #[must_use]
     pub const fn is_by_rows(self) -> bool {

@@ -24,12 +24,8 @@ impl Estimator<'_> {
         let [fraction, latency] = [Term::Fraction, Term::Latency].map(|term| EstimateKey::Stream(kernel, term));
         let (of_rows, row) = self.rows(kernel, rows, memory);
         let on_all = (memory + of_rows) / (self.device.memory_rate() * self.profile.value(fraction));
-        let is_norm = matches!(
-            kernel,
-            StreamKernel::Norm | StreamKernel::NormGradient | StreamKernel::LayerNorm | StreamKernel::LayerNormGradient
-        );
-        let slower = if is_norm && self.grids.norms == Grid::Whole {
-            self.in_waves(sms)
+        let slower = if kernel.is_norm() && self.grids.norms == Grid::Whole {
+            self.in_waves(sms, self.profile.value(EstimateKey::Stream(kernel, Term::Lone)))
         } else {
             self.bend(sms) / self.bend(self.device.sms)
         };
@@ -53,10 +49,13 @@ impl Estimator<'_> {
     }
 
     /// How much longer a kernel takes on some SMs that has a block for each of the device, all with as much to do: a wave of blocks begins when the
-    /// one before has ended, and the last may leave most SMs idle.
-    fn in_waves(&self, sms: u32) -> f64 {
+    /// one before has ended, and the last may leave most SMs idle, of which none is more than `lone` times as fast as one of all.
+    fn in_waves(&self, sms: u32, lone: f64) -> f64 {
         let all = self.device.sms;
-        let wave = |blocks: u32| f64::from(blocks) / f64::from(all) * self.bend(blocks.max(1)) / self.bend(all);
+        let wave = |blocks: u32| {
+            let share = f64::from(blocks) / f64::from(all);
+            (share * self.bend(blocks.max(1)) / self.bend(all)).max(if blocks > 0 { 1.0 / lone } else { 0.0 })
+        };
         f64::from(all / sms.max(1)) * wave(sms) + wave(all % sms.max(1))
     }
 

@@ -3,6 +3,7 @@
 pub use workloads::kernel::StreamKernel;
 
 use super::{Terms, terms};
+use crate::estimate::Dimension;
 use crate::subject::Subject;
 
 terms! {
@@ -16,14 +17,17 @@ terms! {
     RowRate = "row-rate", BytesPerSec;
     /// Bytes in whose time {it} begins and ends a row.
     RowBytes = "row-bytes", Count;
+    /// Times as fast as one of all SMs that an SM of {it} is where hardly any other runs.
+    Lone = "lone-speedup", CountFromOne;
 }
 
 impl StreamTerm {
-    /// The value of a term that a profile may leave out: rows that cost nothing of their own.
+    /// The value of a term that a profile may leave out: rows that cost nothing of their own, SMs that only the memory binds.
     pub(super) const fn neutral(self) -> Option<f64> {
         match self {
             Self::Fraction | Self::Latency => None,
             Self::RowRate => Some(f64::MAX),
+            Self::Lone => Some(Dimension::COUNT_MAX),
             Self::RowBytes => Some(0.0),
         }
     }
@@ -32,6 +36,7 @@ impl StreamTerm {
         match self {
             Self::Fraction | Self::Latency => true,
             Self::RowRate | Self::RowBytes => kernel.is_by_rows(),
+            Self::Lone => kernel.is_norm(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Means over the overlapped pairs of a run.
 
-use plan::{ChunkSpan, Ran, StreamSpan};
+use plan::{COMPUTE, ChunkSpan, Ran, StreamSpan};
 use units::SimSpan;
 use workloads::schedule::Slot;
 
@@ -31,8 +31,8 @@ impl PairMeans {
                     .any(|pair| pair.replica == span.replica && pair.start <= span.start && span.end <= pair.end)
         };
         let spans: Vec<&StreamSpan> = run.outcome.streams.iter().filter(in_pair).collect();
-        let duration = |spans: &[&StreamSpan], what: fn(&Ran) -> bool| {
-            let all = spans.iter().filter(|span| what(&span.what)).map(|span| span.end.since(span.start));
+        let duration = |spans: &[&StreamSpan], what: fn(&StreamSpan) -> bool| {
+            let all = spans.iter().filter(|span| what(span)).map(|span| span.end.since(span.start));
             let lengths: Vec<SimSpan> = all.collect();
             (lengths.iter().copied().sum::<SimSpan>().seconds(), lengths.len() as f64)
         };
@@ -40,9 +40,12 @@ impl PairMeans {
         let n = pairs.len() as f64;
         Self {
             duration: pairs.iter().map(|pair| pair.end.since(pair.start)).sum::<SimSpan>().seconds() / n,
-            compute: duration(&spans, |what| matches!(what, Ran::Op { .. })).0 / n,
-            dispatch: mean(duration(&spans, |what| *what == Ran::Dispatch)),
-            combine: mean(duration(&spans, |what| *what == Ran::Combine)),
+            compute: duration(&spans, |span| {
+                usize::from(span.stream) == COMPUTE && matches!(span.what, Ran::Op { .. })
+            })
+            .0 / n,
+            dispatch: mean(duration(&spans, |span| span.what == Ran::Dispatch)),
+            combine: mean(duration(&spans, |span| span.what == Ran::Combine)),
         }
     }
 
