@@ -242,6 +242,10 @@ estimate_keys! {
     ElsewhereExponent = "elsewhere.exponent", Count, Elsewhere;
     /// Standard deviation of the logarithm of the factor by which an estimate is off where it stands in for a kernel that nobody measured.
     StandInSpread = "elsewhere.stand-in", Count, Elsewhere;
+    /// Standard deviation of the logarithm by which a step is off of a software stack whose whole blocks were timed, beside what its estimates are.
+    StackSpread = "elsewhere.stack", Count, Elsewhere;
+    /// The same that a stack adds of which at most kernels were timed.
+    UntimedSpread = "elsewhere.untimed-stack", Count, Elsewhere;
 }
 
 impl EstimateKey {
@@ -284,7 +288,7 @@ impl EstimateKey {
         match self {
             Self::Stream(_, term) => term.neutral(),
             Self::GemmWords | Self::GemmHalves => Some(1.0),
-            Self::GemmLate | Self::CollectiveSms => Some(0.0),
+            Self::GemmLate | Self::CollectiveSms | Self::StackSpread | Self::UntimedSpread => Some(0.0),
             Self::Attention(_, term) => term.neutral(),
             Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective => Some(0.0),
             _ => None,

@@ -67,6 +67,8 @@ pub struct Train {
     pub policy: Policies,
     /// The name of its software stack (`use.framework`); for people, as what it decides is in `recipe`, `policy` and the estimates.
     pub framework: String,
+    /// Whether whole blocks of it were timed (`framework.timed`).
+    pub is_stack_timed: bool,
     /// Which kernels the software stack runs (`framework.*`).
     pub recipe: Recipe,
     /// How its host launches them (`framework.host.*`).

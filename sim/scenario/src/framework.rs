@@ -15,6 +15,7 @@ const FAMILIES: [&str; 3] = ["attention", "gemm", "stream"];
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Framework {
     pub(crate) name: String,
+    pub(crate) timed: bool,
     pub(crate) recipe: Recipe,
     pub(crate) host: HostPolicy,
     pub(crate) kernels_of: KernelsOf,
@@ -45,6 +46,7 @@ impl KernelsOf {
 /// The stack of a scenario.
 pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Framework {
     let name = reader.text("framework.name");
+    let timed = reader.flag("framework.timed");
     let choices = [("joint", Projections::Joint), ("apart", Projections::Apart)];
     let projections = reader.choice("framework.projections", &choices);
     let choices = [("once", InputCasts::Once), ("each", InputCasts::Each)];
@@ -70,7 +72,7 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
     let by_family = FAMILIES.into_iter().filter_map(of_family).collect();
     let kernels_of = KernelsOf { by_family, preferred };
     let recipe = Recipe { kernels, projections, input_casts, weight_gradients, grids };
-    Framework { name, recipe, host, kernels_of }
+    Framework { name, timed, recipe, host, kernels_of }
 }
 
 fn host(reader: &mut Reader<'_>) -> HostPolicy {

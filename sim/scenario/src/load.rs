@@ -124,7 +124,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);
     let traffic = job::traffic(&mut reader, &model);
     let cost = cost::terms(&mut reader);
-    let Framework { name: framework, recipe, host, kernels_of } =
+    let Framework { name: framework, timed: is_stack_timed, recipe, host, kernels_of } =
         framework::framework(&mut reader, layers.implementations);
     let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures, &kernels_of);
     let decided = reader.finish(&NAMESPACES).map_err(Mistakes::new)?;
@@ -141,6 +141,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
         micro_batch,
         precision,
         framework,
+        is_stack_timed,
         recipe,
         host,
         policy,
