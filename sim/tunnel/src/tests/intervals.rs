@@ -11,8 +11,36 @@ use crate::traffic::Traffic;
 
 const N_DRAWS: u64 = 64;
 
+/// A preset whose software stack is as sure as it is told.
+fn preset_of_stack(name: &str, [stack, untimed]: [f64; 2]) -> Plan {
+    let sets = [("stack", stack), ("untimed-stack", untimed)]
+        .map(|(key, value)| format!("profile.elsewhere.{key}.value={value}"));
+    scenario::load(name, &sets, &Library::built_in()).expect("a preset").plan
+}
+
+/// Draws are of estimates: they know nothing of the stack.
 fn preset(name: &str) -> Plan {
-    scenario::load(name, &[], &Library::built_in()).expect("a preset").plan
+    preset_of_stack(name, [0.0; 2])
+}
+
+#[test]
+fn a_stack_that_nobody_timed_adds_to_what_a_timed_one_is_off_by() {
+    let width = |framework: &str, of: [f64; 2]| {
+        let mut plan = preset_of_stack("llama-3.1-8b-8", of);
+        plan.job.train_mut().expect("training").is_stack_timed = framework == "timed";
+        let StepResult { step_seconds, interval, .. } = step(&plan, &Traffic::default());
+        (interval[1] / step_seconds).ln() / 1.645
+    };
+    let own = width("timed", [0.0; 2]);
+    for (framework, stack, expected) in [
+        ("timed", [0.3, 0.0], 0.3),
+        ("timed", [0.3, 0.4], 0.3),
+        ("untimed", [0.3, 0.4], 0.5),
+        ("untimed", [0.0, 0.4], 0.4),
+    ] {
+        let actual = width(framework, stack);
+        assert!((actual - own.hypot(expected)).abs() < 1e-9, "{framework} {stack:?}: {actual} and {own}");
+    }
 }
 
 fn step(plan: &Plan, traffic: &Traffic) -> StepResult {
