@@ -19,8 +19,8 @@ pub struct Op {
     pub widened: Bytes,
     /// Whether it is a further kernel of the op before it, which runs as several.
     pub continues: bool,
-    /// Whether it runs on a stream beside the one that computes.
-    pub beside: bool,
+    /// Whether it runs on the side stream.
+    pub is_side: bool,
 }
 
 /// Which part of training an op belongs to.
@@ -345,7 +345,7 @@ impl Op {
     /// An op whose operands are read in their own format.
     #[must_use]
     pub fn new(name: &'static str, pass: Pass, kind: OpKind) -> Self {
-        Self { name, pass, kind, widened: Bytes::ZERO, continues: false, beside: false }
+        Self { name, pass, kind, widened: Bytes::ZERO, continues: false, is_side: false }
     }
 
     /// An op that runs as several kernels, in their order.

@@ -31,7 +31,7 @@
 //! take kernels of which each tile takes `words-slowdown` times as long (multiples of 4 bytes) or `halves-slowdown` times.
 //!
 //! **Grids.** A library that does not know that others hold SMs sizes its grid for all `N`. On `n` of them a product of `w` waves takes its time on the whole
-//! device times `N/n + late-waves / sqrt(w)`: `calibrate/import/held.py` on an H200, median error 5 %, of the 90th percentile 16 %, 4 to 66 SMs held. Why it falls with the root
+//! device times `N/n + late-waves / sqrt(w)`: `calibrate/import/held.py` on an H200, median error 5 %, of the 90th percentile 16 %, 4 to 66 SMs held, in sample; measured in BF16 and taken for FP8. Why it falls with the root
 //! is not known; blocks in pairs that find no two neighbors free are one reason.
 //!
 //! Memory traffic counts each operand once (tiles that meet in L2 are read once), right while a wave's operands fit there.

@@ -35,7 +35,7 @@ impl<'a> Tape<'a> {
 
     pub(super) fn finish(mut self) -> Passes {
         if self.shape.recipe.weight_gradients == GradientStream::Side {
-            self.passes.weight_gradient.iter_mut().for_each(|op| op.beside = true);
+            self.passes.weight_gradient.iter_mut().for_each(|op| op.is_side = true);
         }
         self.passes
     }
@@ -322,8 +322,8 @@ impl<'a> Tape<'a> {
         if pass == Pass::WeightGradient && alternates {
             let half = |odd: usize| rows.iter().copied().skip(odd).step_by(2).collect();
             self.push(pass, linear.names[0], whole(half(0)));
-            let beside = Op::new(linear.names[0], pass, whole(half(1)));
-            self.push_op(Op { beside: true, continues: true, ..beside });
+            let other = Op::new(linear.names[0], pass, whole(half(1)));
+            self.push_op(Op { is_side: true, continues: true, ..other });
         } else {
             self.push(pass, linear.names[0], whole(rows.to_vec()));
         }

@@ -6,14 +6,14 @@ use workloads::op::Pass;
 
 /// Rings beside the kernels of chunks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Beside {
+pub(super) struct RingsBeside {
     /// SMs that they hold.
     pub(super) sms: u32,
     /// Shares of the time in which they run: of forward chunks, and of backward ones.
     pub(super) shares: [f64; 2],
 }
 
-impl Beside {
+impl RingsBeside {
     /// A kernel beside the rings: `on` gives it on so many SMs.
     pub(super) fn mixed(
         &self,

@@ -396,13 +396,13 @@ impl Writer<'_> {
 
     /// Puts a segment on the compute stream, and what of it runs beside on the side stream, which begins when the segment does.
     fn place(&mut self, segment: &[Placed]) {
-        let has_side = segment.iter().any(|placed| placed.beside);
+        let has_side = segment.iter().any(|placed| placed.is_side);
         if has_side {
             let began = self.signal(COMPUTE);
             self.routine.streams[SIDE].push(Instruction::Await(began));
         }
-        for Placed { beside, instruction } in segment {
-            self.routine.streams[if *beside { SIDE } else { COMPUTE }].push(*instruction);
+        for Placed { is_side, instruction } in segment {
+            self.routine.streams[if *is_side { SIDE } else { COMPUTE }].push(*instruction);
         }
         if has_side && self.library.gradients == GradientStream::Alternating {
             let done = self.signal(SIDE);

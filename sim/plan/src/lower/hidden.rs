@@ -11,7 +11,7 @@ use units::SimSpan;
 use workloads::op::{Op, OpKind, Pass};
 use workloads::schedule::{Chunk, Slot};
 
-use super::beside::Beside;
+use super::beside::RingsBeside;
 use super::{Context, ending, segments};
 use crate::DataParallel;
 use crate::program::{Ending, Hiding};
@@ -22,9 +22,9 @@ pub(super) fn beside(
     endings: &[Vec<Ending>],
     hiding: &[Hiding],
     slots: &[Vec<Slot>],
-) -> Result<Option<Beside>, CannotRun> {
-    let sms = context.plan.site.profile.value(EstimateKey::CollectiveSms) as u32;
-    if hiding.is_empty() || sms == 0 || sms >= context.plan.site.machine.device.sms {
+) -> Result<Option<RingsBeside>, CannotRun> {
+    let sms = context.plan.site.profile.value(EstimateKey::CollectiveSms).round() as u32;
+    if hiding.is_empty() || sms == 0 {
         return Ok(None);
     }
     let layer = layer_seconds(context)?;
@@ -34,7 +34,7 @@ pub(super) fn beside(
             *share += own / f64::from(context.layout.pp);
         }
     }
-    Ok(Some(Beside { sms, shares }))
+    Ok(Some(RingsBeside { sms, shares }))
 }
 
 /// Whether a slot of a pipeline rank has rings beside it: a backward chunk once gradients are complete, a forward one until all weights have come.
@@ -85,7 +85,7 @@ fn of_rank(endings: &[Ending], hiding: &Hiding, slots: &[Slot], layer: [f64; 2])
     [share(gathered, beside(true) * layers * layer[0]), share(reduced, beside(false) * layers * layer[1])]
 }
 
-/// Beside which slots the rings of each pipeline rank run; empty where they run after the last.
+/// RingsBeside which slots the rings of each pipeline rank run; empty where they run after the last.
 pub(super) fn hiding(context: &Context<'_>, slots: &[Vec<Slot>]) -> Vec<Hiding> {
     let plan = context.plan;
     let of_rank = |(rank, slots): (usize, &Vec<Slot>)| {

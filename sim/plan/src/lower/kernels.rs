@@ -9,7 +9,7 @@ use workloads::op::{Category, Op, OpKind};
 use workloads::step::{Load, Passes};
 
 use super::Context;
-use super::beside::Beside;
+use super::beside::RingsBeside;
 use super::groups::Communicator;
 use crate::plan::Launches;
 use crate::program::{HostWaits, LoadTable, OpKernel, OpName, Ring};
@@ -18,7 +18,7 @@ use crate::routine::{Half, Instruction};
 /// An instruction, and whether it runs on the side stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placed {
-    pub(crate) beside: bool,
+    pub(crate) is_side: bool,
     pub(crate) instruction: Instruction,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Kernels {
     /// What power leaves the kernels that are made now; none: each draws its power for itself.
     throttle: Option<Throttle>,
     /// What runs beside the kernels that are made now.
-    pub(super) beside: Option<Beside>,
+    pub(super) beside: Option<RingsBeside>,
 }
 
 impl Kernels {
@@ -80,7 +80,7 @@ impl Kernels {
 
     /// Instructions of ops whose sizes are fixed.
     pub(crate) fn fixed(&mut self, context: &Context<'_>, ops: &[Op], sms: u32) -> Result<Vec<Placed>, CannotRun> {
-        let placed = |op: &Op| Ok(Placed { beside: op.beside, instruction: self.instruction(context, op, sms)? });
+        let placed = |op: &Op| Ok(Placed { is_side: op.is_side, instruction: self.instruction(context, op, sms)? });
         ops.iter().map(placed).collect()
     }
 
@@ -120,7 +120,7 @@ impl Kernels {
             for i in 0..all.first().map_or(0, |passes| list(passes).len()) {
                 let op = &list(&all[0])[i];
                 if matches!(op.kind, OpKind::Collective { .. }) {
-                    steps.push((op.beside, Step::Fixed(self.instruction(context, op, sms)?)));
+                    steps.push((op.is_side, Step::Fixed(self.instruction(context, op, sms)?)));
                     continue;
                 }
                 let first = self.kernels.len() as u32;
@@ -129,7 +129,7 @@ impl Kernels {
                     self.kernels.push(kernel);
                 }
                 self.tables.push(LoadTable { first });
-                steps.push((op.beside, Step::Table(self.tables.len() as u32 - 1)));
+                steps.push((op.is_side, Step::Table(self.tables.len() as u32 - 1)));
             }
         }
         Ok(segment)
@@ -195,6 +195,6 @@ impl Loaded {
             Step::Fixed(instruction) => instruction,
             Step::Table(table) => Instruction::Loaded { table, half, layer },
         };
-        self.steps[pass].iter().map(|&(beside, step)| Placed { beside, instruction: instruction(step) }).collect()
+        self.steps[pass].iter().map(|&(is_side, step)| Placed { is_side, instruction: instruction(step) }).collect()
     }
 }

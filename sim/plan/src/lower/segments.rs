@@ -5,7 +5,7 @@ use workloads::model::LayerKind;
 use workloads::op::Op;
 use workloads::step::{self, Passes};
 
-use super::beside::Beside;
+use super::beside::RingsBeside;
 use super::kernels::{Kernels, Loaded, Placed};
 use super::{Context, load};
 
@@ -30,7 +30,7 @@ impl Segments {
         context: &Context<'_>,
         kernels: &mut Kernels,
         sms: u32,
-        beside: Beside,
+        beside: RingsBeside,
     ) -> Result<Self, CannotRun> {
         kernels.beside = Some(beside);
         let segments = Self::new(context, kernels, sms);

@@ -100,7 +100,7 @@ fn misaligned(run: &FinishedRun<'_>, comes: Misaligned) -> Option<String> {
 fn replicas(run: &FinishedRun<'_>) -> Option<String> {
     let hidden = run.plan.job.policy.data_parallel == DataParallel::Hidden && run.program.layout.per_stage > 1;
     hidden
-        .then(|| "replicas reduce and gather beside chunks, on SMs that those then lack; the model takes no port bandwidth from the chunks' own messages for that".to_owned())
+        .then(|| "replicas reduce and gather beside chunks, on SMs that lone chunks then lack and overlapped pairs keep; the model takes no port bandwidth from the chunks' own messages for that".to_owned())
 }
 
 fn folding(run: &FinishedRun<'_>) -> Option<String> {

@@ -23,6 +23,7 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
     /// Gives up all that is under way of a call on the ranks of its gang that run it.
     pub(in crate::execute) fn clear(&mut self, call: CallId, running: &[u32], actions: &mut Actions<Tag>) {
         for &rank in running {
+            self.ranks[rank as usize].counts = false;
             let first = rank as usize * self.n_streams;
             for stream in &mut self.streams[first..first + self.n_streams] {
                 stream.busy = false;
