@@ -231,6 +231,14 @@ fn what_hides_beside_chunks_is_said_to_cost_them_nothing() {
     assert!(!notes("policy.data-parallel=waited").contains("takes no port"));
 }
 
+#[test]
+fn a_stream_that_experts_alone_use_is_told_where_there_are_none() {
+    let set = "framework.streams.weight-gradients=alternating";
+    let notes = |job: &str| json(&["run", job, "--set", set, "--json"])["notes"].to_string();
+    assert!(notes("llama-3.1-8b-8").contains("alternating"));
+    assert!(!notes("tiny-moe").contains("alternating"));
+}
+
 /// The README's one-line changes, digit by digit.
 #[test]
 fn the_one_liners_of_the_readme_save_what_it_has() {

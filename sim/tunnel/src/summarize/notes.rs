@@ -7,6 +7,7 @@ use plan::{DataParallel, Ema, Folding, PlanError};
 use report::Counted;
 use report::format::{bytes, count, percent, seconds};
 use workloads::op::{LinearPrecision, Misaligned};
+use workloads::recipe::GradientStream;
 use workloads::step;
 use workloads::traffic::Router;
 
@@ -27,6 +28,7 @@ pub(super) fn notes(run: &FinishedRun<'_>, shares: &Shares, mfu: Counted) -> Res
         stand_ins(run, shares),
         misaligned(run, Misaligned::Slower),
         misaligned(run, Misaligned::Unsupported),
+        alternation(run),
         folding(run),
         sampling(run),
         bf16_weights(run),
@@ -101,6 +103,15 @@ fn replicas(run: &FinishedRun<'_>) -> Option<String> {
     let hidden = run.plan.job.policy.data_parallel == DataParallel::Hidden && run.program.layout.per_stage > 1;
     hidden
         .then(|| "replicas reduce and gather beside chunks, on SMs that lone chunks then lack and overlapped pairs keep; the model takes no port bandwidth from the chunks' own messages for that".to_owned())
+}
+
+/// What a stack does with experts does nothing for a model without.
+fn alternation(run: &FinishedRun<'_>) -> Option<String> {
+    let job = run.plan.job;
+    let idle = job.recipe.weight_gradients == GradientStream::Alternating && job.model.experts.is_none();
+    idle.then(|| {
+        "`framework.streams.weight-gradients = \"alternating\"` is of experts, which this model has none of: all weight gradients run on the compute stream".to_owned()
+    })
 }
 
 fn folding(run: &FinishedRun<'_>) -> Option<String> {
