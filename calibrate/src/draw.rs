@@ -43,6 +43,9 @@ fn moved(key: EstimateKey, estimate: &Estimate, logarithm: f64) -> Estimate {
 /// The ends of an interval: a twentieth of the draws lie below it, a twentieth above.
 const ENDS: [f64; 2] = [0.05, 0.95];
 
+/// As many deviations of a normal from its middle they lie.
+pub const END_DEVIATIONS: f64 = 1.645;
+
 /// The interval of a number over its draws, which always holds the `nominal` number, that of the estimates as they stand; `None` without draws.
 ///
 /// The nominal number need not lie among the draws. Where a result is the longest of several times that are alike, it grows whichever of them grows and

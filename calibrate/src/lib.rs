@@ -42,7 +42,7 @@ pub use demand::{
     traffic,
 };
 pub use departure::Departure;
-pub use draw::{carried, interval};
+pub use draw::{END_DEVIATIONS, carried, interval};
 pub use estimate::{Dimension, Estimate};
 pub use key::{AttentionTerm, CollectiveTerm, EstimateKey, GemmTerm, StreamKernel, StreamTerm};
 pub use machine_key::{MachineKey, MachinePart, MachineValue};

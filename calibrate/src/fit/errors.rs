@@ -1,6 +1,9 @@
 //! How far answers are from measurements.
 
-use crate::Question;
+use crate::{END_DEVIATIONS, Question};
+
+/// A deviation of a normal is this many median absolute ones.
+const OF_MEDIAN: f64 = 1.4826;
 
 /// Errors of some samples, as shares of what was measured.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -50,6 +53,13 @@ impl Errors {
         let absolute: Vec<f64> = signed.into_iter().map(f64::abs).collect();
         let [median, p90] = units::quantiles(&absolute, [0.5, 0.9]).unwrap_or_default();
         Self { n, median, p90, bias }
+    }
+
+    /// The standard deviation of a normal as wide as these. Errors of kernels have fatter tails than one, and an interval from 5 to 95 % is read at
+    /// its ends: the wider of what the middle and the ends give.
+    #[must_use]
+    pub fn deviation(&self) -> f64 {
+        (self.median * OF_MEDIAN).max(self.p90 / END_DEVIATIONS)
     }
 }
 

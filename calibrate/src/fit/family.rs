@@ -12,8 +12,6 @@ use crate::{
     StreamKernel, StreamTerm,
 };
 
-/// A deviation of a normal is this many median absolute ones.
-const DEVIATION: f64 = 1.4826;
 
 /// Estimates that one kind of sample speaks of.
 #[derive(Clone, Debug)]
@@ -108,7 +106,7 @@ fn summary(family: &Family, samples: &[&Sample], device: &Device, profile: &Prof
         })
         .collect();
     let errors = Errors::of(&misses);
-    let spread = (errors.median * DEVIATION).max(SPREAD_MIN);
+    let spread = errors.deviation().max(SPREAD_MIN);
     let version = samples.first().map_or("", |sample| sample.reading.implementation.as_str());
     let implementation = samples.first().map(|sample| implementation(sample)).unwrap_or_default();
     let machine = samples.first().map_or("", |sample| sample.machine.as_str());

@@ -246,6 +246,8 @@ estimate_keys! {
     StackSpread = "elsewhere.stack", Count, Elsewhere;
     /// The same that a stack adds of which at most kernels were timed.
     UntimedSpread = "elsewhere.untimed-stack", Count, Elsewhere;
+    /// Standard deviation of the logarithm by which a kernel is off on another specimen of the machine, under another version of its library.
+    SpecimenSpread = "elsewhere.specimen", Count, Elsewhere;
 }
 
 impl EstimateKey {
@@ -288,7 +290,9 @@ impl EstimateKey {
         match self {
             Self::Stream(_, term) => term.neutral(),
             Self::GemmWords | Self::GemmHalves => Some(1.0),
-            Self::GemmLate | Self::CollectiveSms | Self::StackSpread | Self::UntimedSpread => Some(0.0),
+            Self::GemmLate | Self::CollectiveSms | Self::StackSpread | Self::UntimedSpread | Self::SpecimenSpread => {
+                Some(0.0)
+            },
             Self::Attention(_, term) => term.neutral(),
             Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective => Some(0.0),
             _ => None,

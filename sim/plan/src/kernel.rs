@@ -1,7 +1,8 @@
 //! One kernel alone on a device, or one collective alone in a node: the lowering of a step, asked one question.
 
 use calibrate::{
-    Algorithm, Basis, CollectiveCall, Departure, Estimate, EstimateKey, Estimator, Profile, Spread, interval,
+    Algorithm, Basis, CollectiveCall, Departure, END_DEVIATIONS, Estimate, EstimateKey, Estimator, Profile, Spread,
+    interval,
 };
 use engine::{Resources, TaskGraph, run};
 use platform::{CROWDED, Kernel, PortRates};
@@ -137,11 +138,20 @@ fn answer(profile: &Profile, asked: Asked<'_>) -> Result<TimeAlone, PlanError> {
     for draw in 0..N_DRAWS {
         times.push(asked(&profile.drawn(0, draw))?.0.get());
     }
-    let [low, high] = interval(&times, time.get()).map_or([time; 2], |ends| ends.map(Seconds::new));
+    let ends = interval(&times, time.get()).unwrap_or([time.get(); 2]);
+    let [low, high] = on_another(profile, time.get(), ends).map(Seconds::new);
     let estimates = rests_on(profile, limit, time, asked)?;
     let basis = estimates.iter().map(|estimate| estimate.basis).max().unwrap_or(Basis::Measured);
     let implementation = profile.get(limit).implementation.clone();
     Ok(TimeAlone { time, low, high, basis, limit, implementation, departures: Departure::union(estimates) })
+}
+
+/// The ends of an interval on another specimen of the machine, whose deviation is independent of the others:
+/// `ln(end / time)^2` is the sum of the squares.
+fn on_another(profile: &Profile, time: f64, ends: [f64; 2]) -> [f64; 2] {
+    let specimen = END_DEVIATIONS * profile.value(EstimateKey::SpecimenSpread);
+    let [low, high] = ends.map(|end| if time > 0.0 { (end / time).ln() } else { 0.0 });
+    [-low.hypot(specimen), high.hypot(specimen)].map(|deviation| time * deviation.exp())
 }
 
 /// Runs the kernel as a step would: SMs held, memory and tensor array drawn from.

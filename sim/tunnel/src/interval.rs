@@ -1,12 +1,11 @@
 //! The interval of a number that is log-normal around its nominal value.
 
-/// Deviations of a normal beyond which a twentieth lies.
-const DEVIATIONS: f64 = 1.645;
+use calibrate::END_DEVIATIONS;
 
 /// From 5 to 95 %: `value x exp(-+1.645 sd)`, with `sd` the standard deviation of the logarithm, which is the relative one while it is small.
 #[must_use]
 pub(crate) fn interval(value: f64, deviation: f64) -> [f64; 2] {
-    [-DEVIATIONS, DEVIATIONS].map(|deviations| value * (deviation * deviations).exp())
+    [-END_DEVIATIONS, END_DEVIATIONS].map(|deviations| value * (deviation * deviations).exp())
 }
 
 #[cfg(test)]

@@ -160,12 +160,13 @@ impl Shares {
 
     /// Standard deviation of the logarithm of the step that the spreads of its estimates make, the sampling error beside them:
     ///
-    /// `sd^2 = sum_k (t_k / t)^2 spread_k^2 + sampling^2 + stack^2`
+    /// `sd^2 = sum_k (t_k / t)^2 spread_k^2 + sampling^2 + stack^2 + specimen^2`
     ///
     /// `t_k` are the seconds that rest on estimate `k`, and `t` all that rest on one. What rests on none, such as the bubble and messages between
     /// stages, waits for the work of other ranks and moves as that does, so it is in no sum: a pipeline of twice the bubble is as unsure.
     ///
     /// `stack` is what a step of known kernels was off by where whole blocks were timed (`elsewhere.stack`), and more where none were (`elsewhere.untimed-stack`).
+    /// Another specimen of the machine than the one that gave the estimates makes all kernels fast or slow together (`elsewhere.specimen`).
     ///
     /// First order, in seconds that move in proportion to their estimate, or inversely: estimates depart each by themselves, as in
     /// [`Profile::drawn`]. It leaves out an estimate that binds nothing now and would after a draw, so a step whose bounds lie near each other is
@@ -176,7 +177,8 @@ impl Shares {
         let profile = &run.plan.site.profile;
         let parts = self.estimates.iter().map(|(key, seconds)| seconds / all * profile.spread(*key));
         let untimed = if run.plan.job.is_stack_timed { 0.0 } else { profile.value(EstimateKey::UntimedSpread) };
-        let stack = profile.value(EstimateKey::StackSpread).hypot(untimed);
+        let [stack, specimen] = [EstimateKey::StackSpread, EstimateKey::SpecimenSpread].map(|key| profile.value(key));
+        let stack = stack.hypot(untimed).hypot(specimen);
         parts.fold(self.sampling_error(run).hypot(stack), f64::hypot)
     }
 
