@@ -62,13 +62,13 @@ class Block(nn.Module):
         self.down = nn.Linear(model.inner, model.hidden, bias=False)
 
     def forward(self, x, cos, sin):
-        batch, tokens, hidden = x.shape
+        batch, tokens, _ = x.shape
         normed = self.norm_attention(x)
         split = lambda y: y.view(batch, tokens, -1, self.model.head).transpose(1, 2)  # noqa: E731
         q, k, v = split(self.q(normed)), split(self.k(normed)), split(self.v(normed))
         q, k = torch_kernels.rope(q, cos, sin), torch_kernels.rope(k, cos, sin)
         seen = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-        x = x + self.o(seen.transpose(1, 2).reshape(batch, tokens, hidden))
+        x = x + self.o(seen.transpose(1, 2).reshape(batch, tokens, -1))
         normed = self.norm_inner(x)
         return x + self.down(F.silu(self.gate(normed)) * self.up(normed))
 

@@ -58,7 +58,7 @@ pub(super) fn collective(facts: &Facts, quick: bool) -> Vec<Question> {
             questions.extend(Collective::ALL.map(|what| Question::Collective { what, ranks, bytes, sms: None }));
         }
     }
-    for what in [Collective::AllReduce, Collective::AllToAll] {
+    for what in Collective::ALL {
         for bytes in thin(vec![1 << 24, 1 << 28], quick, 2) {
             for sms in thin(vec![4, 8, 16, 20, 32], quick, 2).into_iter().filter(|sms| *sms < facts.sms) {
                 questions.push(Question::Collective { what, ranks: all, bytes, sms: Some(sms) });

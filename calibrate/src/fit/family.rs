@@ -139,6 +139,7 @@ pub fn families() -> Vec<Family> {
     all.push(misaligned());
     all.extend(Direction::ALL.map(attention));
     all.extend(Collective::ALL.map(collective));
+    all.extend(Collective::ALL.map(on_few_sms));
     all
 }
 
@@ -237,6 +238,12 @@ fn collective(what: Collective) -> Family {
     Family { name: table(key(Term::Latency)), keys, choices: Vec::new(), of: Of::Collective(what) }
 }
 
+/// Of a collective whose SMs are bounded, after those that take what they like.
+fn on_few_sms(what: Collective) -> Family {
+    let key = EstimateKey::Collective(what, CollectiveTerm::RatePerSm);
+    Family { name: key.name(), keys: vec![(key, None)], choices: Vec::new(), of: Of::OnFewSms(what) }
+}
+
 /// The table of a key in files.
 fn table(key: EstimateKey) -> &'static str {
     key.name().rsplit_once('.').map_or("", |(table, _)| table)
@@ -251,10 +258,12 @@ enum Of {
     Misaligned,
     Attention(Direction),
     Collective(Collective),
+    /// Collectives on a number of SMs that was bounded.
+    OnFewSms(Collective),
 }
 
 impl Of {
-    /// What a question measures alone and on a part of the machine that nobody bounded; `None` for what no family fits.
+    /// What a question measures alone; `None` for what no family fits.
     fn question(question: &Question) -> Option<Self> {
         Some(match question {
             Question::Copy { .. } => Self::Stream(StreamKernel::Copy),
@@ -274,6 +283,7 @@ impl Of {
             Question::Gemm { dtype, .. } => Self::Gemm(*dtype),
             Question::Attention { direction, .. } => Self::Attention(*direction),
             Question::Collective { what, sms: None, ranks: 2, .. } => Self::Collective(*what),
+            Question::Collective { what, sms: Some(_), ranks: 2, .. } => Self::OnFewSms(*what),
             Question::Collective { .. }
             | Question::GroupedGemm { .. }
             | Question::PromotedGemm { .. }

@@ -20,6 +20,8 @@ terms! {
     Fraction = "scale-up-fraction", Fraction;
     /// Bytes a rank sends or copies to itself in {it}, a second, on all the SMs the library takes.
     CopyRate = "copy-rate", BytesPerSec;
+    /// The same bytes a second on one SM of {it}.
+    RatePerSm = "rate-per-sm", BytesPerSec;
 }
 
 impl Terms<CollectiveTerm> for Collective {
@@ -29,7 +31,7 @@ impl Terms<CollectiveTerm> for Collective {
 
     fn subject(self, term: CollectiveTerm) -> Subject {
         match term {
-            CollectiveTerm::CopyRate => Subject::CollectiveCopies,
+            CollectiveTerm::CopyRate | CollectiveTerm::RatePerSm => Subject::CollectiveCopies,
             CollectiveTerm::Latency
             | CollectiveTerm::RankLatency
             | CollectiveTerm::SmallFraction

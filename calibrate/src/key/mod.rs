@@ -222,8 +222,10 @@ estimate_keys! {
     AllToAllMemoryPasses = "all-to-all.memory-passes", Count, ExchangeCopies;
     /// Of a collective of a library.
     Collective(Collective, CollectiveTerm);
-    /// The same bytes a second on one SM of a collective.
-    CollectiveRatePerSm = "collective.rate-per-sm", BytesPerSec, CollectiveCopies;
+    /// Time of a collective that switches sum, before bytes move.
+    CollectiveSwitchLatency = "collective.in-network.latency", Seconds, CollectiveUp;
+    /// Share of the scale-up port rate that a collective reaches which switches sum or multicast.
+    CollectiveSwitchFraction = "collective.in-network.scale-up-fraction", Fraction, CollectiveUp;
     /// SMs that a collective of the library holds beside other kernels.
     CollectiveSms = "collective.sms", Count, CollectiveCopies;
     /// Share of the NIC rate that ring collectives reach.

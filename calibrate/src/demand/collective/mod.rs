@@ -3,26 +3,28 @@
 //! A collective is an [`Algorithm`] that makes a rank send and receive some bytes through its scale-up port and its NIC
 //! ([`traffic`]), after a latency. A rank that sends `x` bytes and copies `y` to itself takes, of two protocols, the quicker:
 //!
-//! - for small sizes `l + max(x_up / (g P), x_out / (F N))`,
+//! - for small sizes `l + max(x_up / (g P), x_out / (F N), 2 (x + y) / (SMs r))`,
 //! - for large ones `l + (sqrt(t) + sqrt(h))^2` with `t = max(x_up / (f P), x_out / (F N), (x + y) / c, (x + y) / (SMs r))`,
 //!
 //! and never less than `l + x_out w`. `P` and `N` are the rates of the scale-up port and the NIC, `g`, `f` and `F` the shares of them that a protocol
-//! reaches, `c` what the library's kernel moves on the SMs it takes and `r` on one, `w` what the routes between nodes leave a byte. A message that is
+//! reaches, `c` what the library's kernel moves on the SMs it takes and `r` on one (half of it for small sizes, whose every word carries a flag), `w` what the routes between nodes leave a byte. A message that is
 //! passed on in pieces, each with a cost `h`, waits for the first piece: few pieces fill the pipe late, many cost much, and the best
-//! number between leaves the square. Sizes are as nccl-tests has them.
+//! number between leaves the square. `g` is of one connection: ranks that send to `d - 1` others at once reach `(d - 1) g`, and `f / 2` at most. Sums by
+//! switches have the protocol for large sizes alone, in no pieces, and their own `l` and `f`. Sizes are as nccl-tests has them.
 //!
-//! Latencies, with `k` nodes of `d` ranks each, `a` what two ranks of a node take, `p` what each rank more takes and `e` the path between two nodes:
+//! Latencies, with `k` nodes of `d` ranks each, `a` what two ranks of a node take, `p` what each step more takes, `b` what switches take and `e` the path
+//! between two nodes:
 //!
 //! | algorithm | latency | of |
 //! |---|---|---|
-//! | ring | `a + (n - 2) p + (k - 1) e`, an all-reduce `2 (k - 1) e` | all but all-to-all |
-//! | tree | `a + (d - 2) p + log2(k) (p + 2 e)` | all-reduce |
-//! | in-network | `a`, and between nodes those of a tree, or `2 e` where the network's switches sum | all-reduce; within a node also gathers and scatters |
+//! | ring | `a + (n - 2) p + (k - 1) e`, an all-reduce `a + 2 (n - 2) p + 2 (k - 1) e` | all but all-to-all |
+//! | tree | `a + 2 (d - 2) p + 2 log2(k) (p + e)` | all-reduce |
+//! | in-network | `b`, and between nodes those of a tree, or `2 e` where the network's switches sum | all-reduce; within a node also gathers and scatters |
 //! | pairwise | `a + (n - 2) p`, and `e` between nodes | all-to-all, messages |
 //! | one-shot, two-shot | a kernel, and two or three ways through the scale-up fabric | all-reduce within a node, for stacks that have their own kernels |
 //!
 //! Sources of the forms: the algorithms and protocols of NCCL and its tuning model, double binary trees (Sanders, Speck, Traeff 2009), all-reduce kernels of
-//! serving engines. Assumed: ranks start together; nothing else on the ports; the small protocol loses at the scale-up port alone; trees and switches reach
+//! serving engines. Assumed: ranks start together; nothing else on the ports; the small protocol loses at the scale-up port alone; trees reach
 //! the shares that rings do. Breaks for libraries that choose otherwise than by the quickest.
 
 mod traffic;
@@ -195,10 +197,9 @@ impl Estimator<'_> {
                 limit: key(Term::Latency),
             };
         }
-        let (small, large) =
-            (self.small(key(Term::SmallFraction), spread, &traffic), self.large(algorithm, call, spread, &traffic));
-        let is_direct = matches!(algorithm, Algorithm::OneShot | Algorithm::TwoShot);
-        let chosen = if !is_direct && small.time <= large.time { small } else { large };
+        let large = self.large(algorithm, call, spread, &traffic);
+        let small = self.small(algorithm, call, spread, &traffic).filter(|small| small.time <= large.time);
+        let chosen = small.unwrap_or(large);
         let on_way = Seconds::new(traffic.out_most() * spread.way);
         let (shortest, limit) = if on_way > chosen.time {
             (on_way, EstimateKey::CollectiveScaleOutFraction)
@@ -226,12 +227,42 @@ impl Estimator<'_> {
         }
     }
 
-    fn small(&self, fraction: EstimateKey, spread: &Spread, traffic: &Traffic) -> Protocol {
-        let share = self.profile.value(fraction);
+    /// The protocol for small sizes, where the algorithm has one.
+    fn small(
+        &self,
+        algorithm: Algorithm,
+        call: &CollectiveCall,
+        spread: &Spread,
+        traffic: &Traffic,
+    ) -> Option<Protocol> {
+        let key = |term| EstimateKey::Collective(call.what, term);
+        let one = self.profile.value(key(Term::SmallFraction));
+        let share = match algorithm {
+            Algorithm::Ring | Algorithm::Tree => one,
+            // One connection for each peer.
+            Algorithm::Pairwise => {
+                let all = one * f64::from(spread.per_node.min(spread.n_ranks).saturating_sub(1).max(1));
+                // Every word that is sent carries a flag, which takes half of the port.
+                all.min((self.profile.value(key(Term::Fraction)) / 2.0).max(one))
+            }
+            Algorithm::InNetwork | Algorithm::OneShot | Algorithm::TwoShot => return None,
+        };
         let up = Bytes::new(traffic.up_most()) / (self.device.scale_up_rate() * share);
-        let out = self.at_nic(spread, traffic);
-        let (time, limit) = if out > up { (out, EstimateKey::CollectiveScaleOutFraction) } else { (up, fraction) };
-        Protocol { time, share, limit }
+        let mut bounds = vec![
+            (up, key(Term::SmallFraction)),
+            (self.at_nic(spread, traffic), EstimateKey::CollectiveScaleOutFraction),
+        ];
+        // A word of data, a word of flags.
+        bounds.extend(self.on_few(call, 2.0 * traffic.moved()));
+        let (time, limit) = slowest(bounds);
+        Some(Protocol { time, share, limit })
+    }
+
+    /// What the SMs take that a call is bounded to.
+    fn on_few(&self, call: &CollectiveCall, moved: f64) -> Option<(Seconds, EstimateKey)> {
+        let key = EstimateKey::Collective(call.what, Term::RatePerSm);
+        let sms = f64::from(call.sms?);
+        Some((Bytes::new(moved) / (BytesPerSec::new(self.profile.value(key)) * sms), key))
     }
 
     fn large(&self, algorithm: Algorithm, call: &CollectiveCall, spread: &Spread, traffic: &Traffic) -> Protocol {
@@ -242,9 +273,8 @@ impl Estimator<'_> {
             Algorithm::OneShot | Algorithm::TwoShot => {
                 (EstimateKey::Collective(Collective::AllToAll, Term::Fraction), 0.0)
             }
-            Algorithm::Ring | Algorithm::Tree | Algorithm::InNetwork | Algorithm::Pairwise => {
-                (key(Term::Fraction), value(key(Term::Piece)))
-            }
+            Algorithm::InNetwork => (EstimateKey::CollectiveSwitchFraction, 0.0),
+            Algorithm::Ring | Algorithm::Tree | Algorithm::Pairwise => (key(Term::Fraction), value(key(Term::Piece))),
         };
         let share = value(fraction);
         let moved = Bytes::new(traffic.moved());
@@ -253,13 +283,10 @@ impl Estimator<'_> {
             (moved / BytesPerSec::new(value(key(Term::CopyRate))), key(Term::CopyRate)),
             (self.at_nic(spread, traffic), EstimateKey::CollectiveScaleOutFraction),
         ];
-        if let Some(sms) = call.sms {
-            let rate = BytesPerSec::new(value(EstimateKey::CollectiveRatePerSm)) * f64::from(sms);
-            bounds.push((moved / rate, EstimateKey::CollectiveRatePerSm));
-        }
-        let slowest = bounds.into_iter().fold((Seconds::ZERO, fraction), |a, b| if b.0 > a.0 { b } else { a });
-        let time = Seconds::new((slowest.0.get().sqrt() + piece.sqrt()).powi(2));
-        Protocol { time, share, limit: slowest.1 }
+        bounds.extend(self.on_few(call, moved.get()));
+        let (bytes, limit) = slowest(bounds);
+        let time = Seconds::new((bytes.get().sqrt() + piece.sqrt()).powi(2));
+        Protocol { time, share, limit }
     }
 
     /// The time of a collective that moves nothing.
@@ -272,17 +299,23 @@ impl Estimator<'_> {
         let between = f64::from(spread.n_nodes.saturating_sub(1));
         let depth = f64::from(spread.n_nodes.max(1)).log2().ceil();
         let passes = if what == Collective::AllReduce { 2.0 } else { 1.0 };
-        let way = self.device.scale_up.latency;
+        let (way, switches) = (self.device.scale_up.latency, value(EstimateKey::CollectiveSwitchLatency));
         match algorithm {
-            Algorithm::Ring => two + more(spread.n_ranks) + spread.hop * (passes * between),
-            Algorithm::Tree => two + more(spread.per_node) + (each + spread.hop * 2.0) * depth,
-            Algorithm::InNetwork if spread.in_network == InNetwork::Reduce => two + spread.hop * 2.0,
-            Algorithm::InNetwork => two + (each + spread.hop * 2.0) * depth,
+            Algorithm::Ring => two + (more(spread.n_ranks) + spread.hop * between) * passes,
+            Algorithm::Tree => two + (more(spread.per_node) + (each + spread.hop) * depth) * 2.0,
+            Algorithm::InNetwork if spread.in_network == InNetwork::Reduce => switches + spread.hop * 2.0,
+            Algorithm::InNetwork => switches + (each + spread.hop) * 2.0 * depth,
             Algorithm::Pairwise => two + more(spread.n_ranks) + spread.hop * between.min(1.0),
             Algorithm::OneShot => value(EstimateKey::KernelLatency) + way * 2.0,
             Algorithm::TwoShot => value(EstimateKey::KernelLatency) + way * 3.0,
         }
     }
+}
+
+/// The longest of some bounds; the first of equal ones.
+fn slowest(bounds: Vec<(Seconds, EstimateKey)>) -> (Seconds, EstimateKey) {
+    let none = (Seconds::ZERO, EstimateKey::CollectiveScaleOutFraction);
+    bounds.into_iter().reduce(|a, b| if b.0 > a.0 { b } else { a }).unwrap_or(none)
 }
 
 /// One of the protocols: the time of its bytes, the share of the scale-up port that it reaches, what sets the time.
