@@ -46,8 +46,11 @@ JOBS = {
     "1B": Job(24, Model(2048, 16, 16, 5632, 32000), 2048, 4),
     "3B": Job(28, Model(3072, 24, 8, 8192, 128256), 4096, 2),
 }
+# So small that the device waits for the host alone: what a layer costs that, by how its weights lie.
+HOSTS = {"host-8": Job(8, Model(256, 2, 2, 512, 1024), 128, 1), "host-16": Job(16, Model(256, 2, 2, 512, 1024), 128, 1)}
+JOBS |= HOSTS
 CASES = {
-    1: [(job, how, compiled) for job in JOBS for how in ["one"] for compiled in (False, True)],
+    1: [(job, "one", compiled) for job in JOBS for compiled in (False, True)],
     2: [
         ("124M", "ddp", False),
         ("1B", "ddp", False),
@@ -59,6 +62,7 @@ CASES = {
         ("1B", "tp", False),
         ("3B", "tp", False),
         ("3B", "tp", True),
+        *((job, how, compiled) for job in HOSTS for how in ("ddp", "fsdp", "tp") for compiled in (False, True)),
     ],
 }
 
@@ -211,7 +215,7 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=1, choices=sorted(CASES))
     parser.add_argument("--out", default=".")
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--only", default="", help="cases of one kind: one, ddp, fsdp, tp")
+    parser.add_argument("--only", default="", help="cases whose job or kind begins so: host, one, ddp, fsdp, tp")
     parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.check:
@@ -220,7 +224,9 @@ def main() -> None:
         name, how, compiled = arguments.case
         return one_case(name, how, compiled == "1")
     with open(os.path.join(arguments.out, f"steps-{arguments.gpus}.jsonl"), "w", encoding="utf-8") as file:
-        for case in (case for case in CASES[arguments.gpus] if arguments.only in ("", case[1])):
+        for case in CASES[arguments.gpus]:
+            if not any(name.startswith(arguments.only) for name in case[:2]):
+                continue
             file.write(launch(case, arguments.gpus) + "\n")
             file.flush()
 

@@ -2,7 +2,7 @@
 //!
 //! A rank holds stages ([`Held`]) with so many chunks in flight each, as the schedule says. Weights are BF16 (2 bytes a
 //! parameter); where linear layers run in FP8 theirs are two FP8 copies, one a layout, beside the BF16 ones or in their
-//! place; gradients FP32 (4) or BF16 (2); master weights FP32 (4), where there are any, and moments (4 or 8), sharded over replicas (ZeRO-1). Activations are
+//! place; gradients FP32 (4) or BF16 (2); master weights FP32 (4), where there are any, and moments (4 or 8), each sharded over replicas as `parallel.sharding` has it. Activations are
 //! what [`kept()`] lists, times chunks in flight. Source of the formats and of what is recomputed: arXiv:2412.19437
 //! sections 3.2.3 and 3.3.3.
 //!
@@ -18,7 +18,7 @@ use units::Bytes;
 
 pub use kept::kept;
 
-use crate::model::Model;
+use crate::model::{LayerKind, Model};
 use crate::parallel::{Parallelism, Stage};
 use crate::step::{Load, OptimizerState, Shape, held_params, point_to_point, update, weight_copy_width};
 
@@ -100,13 +100,33 @@ fn states(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
     let copies = if job.shape.fp8() { 2.0 * weight_copy_width(job.shape.linear) } else { 0.0 };
     let weights = if job.shape.fp8() && !job.keep_bf16_weights { all - linear } else { all };
     let update = update(job.model, job.parallel, job.shape, job.optimizer, &stages, job.copies);
-    let shard: u64 = update.classes.iter().map(|class| class.shard()).sum();
+    let sharding = job.parallel.sharding;
+    let updated: u64 = update.classes.iter().map(|class| class.updated(sharding)).sum();
+    let share = update.classes.iter().map(|class| class.share()).sum::<u64>() as f64 / all.max(1.0);
+    let of = |is_spread: bool| if is_spread { share } else { 1.0 };
+    let [of_weights, of_gradients] = [of(sharding.spreads_weights()), of(sharding.spreads_gradients())];
+    let whole = whole_units(job, &stages);
+    let whole = |is_spread: bool| if is_spread { whole } else { 0.0 };
     vec![
-        item("weights", 2.0 * weights),
-        item("FP8 weights", copies * linear),
-        item("gradients", job.shape.gradients.width() * all),
-        item("optimizer", job.optimizer.width() * shard as f64),
+        item("weights", 2.0 * (weights * of_weights + whole(sharding.spreads_weights()))),
+        item("FP8 weights", copies * linear * of_weights),
+        item("gradients", job.shape.gradients.width() * (all * of_gradients + whole(sharding.spreads_gradients()))),
+        item("optimizer", job.optimizer.width() * updated as f64),
     ]
+}
+
+/// Parameters that are whole at the same time where they are spread: of two layers, one in use and one that comes or goes, and of
+/// embedding, head and norm, which are one unit that stays.
+fn whole_units(job: &FootprintInput<'_>, stages: &[Stage]) -> f64 {
+    let params = |stages: &[Stage]| {
+        let params = held_params(job.model, job.parallel, stages);
+        (params.common + params.experts) as f64
+    };
+    let layer = |kind: LayerKind| params(&[Stage { embedding: false, layers: vec![kind], mtp: 0, heads: 0 }]);
+    let kinds = stages.iter().flat_map(|stage| stage.layers.iter().copied());
+    let largest = kinds.map(layer).fold(0.0, f64::max);
+    let ends: Vec<Stage> = stages.iter().map(|stage| Stage { layers: Vec::new(), ..stage.clone() }).collect();
+    2.0 * largest + params(&ends)
 }
 
 /// Kept activations of layers, of MTP modules' inputs, and what the heads keep.

@@ -20,6 +20,50 @@ pub struct Parallelism {
     /// head join the last. As many entries as the schedule has stages: `pp` x virtual stages of a rank for interleaved
     /// and DualPipe-V, else `pp`.
     pub stages: Vec<u32>,
+    /// What a rank keeps of the weights that others hold too.
+    pub sharding: Sharding,
+}
+
+/// What each of the ranks that would hold the same weights keeps of them, their gradients and the optimizer's state; its names are those of
+/// `parallel.sharding`. Sources: arXiv:1910.02054 (ZeRO), PyTorch's `fully_shard`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sharding {
+    /// All of everything: gradients are summed, and every rank updates all it holds.
+    None,
+    /// Its share of the optimizer's state: gradients are summed once per step, weights gathered after the update.
+    Zero1,
+    /// Its share of the gradients too: they are summed layer by layer in every backward chunk.
+    Zero2,
+    /// Its share of the weights too: they are gathered layer by layer in every chunk, before they are used.
+    Zero3,
+}
+
+impl Sharding {
+    /// Every one, from least to most.
+    pub const ALL: [Self; 4] = [Self::None, Self::Zero1, Self::Zero2, Self::Zero3];
+
+    /// Its name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Zero1 => "zero-1",
+            Self::Zero2 => "zero-2",
+            Self::Zero3 => "zero-3",
+        }
+    }
+
+    /// Whether gradients are summed and dropped layer by layer within chunks.
+    #[must_use]
+    pub fn spreads_gradients(self) -> bool {
+        self >= Self::Zero2
+    }
+
+    /// Whether weights are gathered layer by layer within chunks.
+    #[must_use]
+    pub fn spreads_weights(self) -> bool {
+        self == Self::Zero3
+    }
 }
 
 /// What one pipeline stage holds.
@@ -314,7 +358,7 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 60, stages: vec![4; 15] };
+        let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 60, stages: vec![4; 15], sharding: Sharding::Zero1 };
         let errors = parallel.check(&deepseek_v3(), Schedule::OneFOneB);
         assert_eq!(
             errors,

@@ -240,6 +240,8 @@ estimate_keys! {
     HostProduct = "host.product-launch", Seconds, Host;
     /// What it needs to launch a collective, a dispatch or a combine.
     HostCollective = "host.collective-launch", Seconds, Host;
+    /// What it needs to gather the weights of a unit that are spread over replicas, or to sum its gradients.
+    HostUnit = "host.unit-launch", Seconds, Host;
     /// Standard deviation of the power of a rate, clock or count by which an estimate is off on a machine that has another of it than the one it was measured on.
     ElsewhereExponent = "elsewhere.exponent", Count, Elsewhere;
     /// Standard deviation of the logarithm of the factor by which an estimate is off where it stands in for a kernel that nobody measured.
@@ -296,7 +298,7 @@ impl EstimateKey {
                 Some(0.0)
             },
             Self::Attention(_, term) => term.neutral(),
-            Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective => Some(0.0),
+            Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective | Self::HostUnit => Some(0.0),
             _ => None,
         }
     }

@@ -119,6 +119,8 @@ pub struct Ring {
     pub leg: Leg,
     /// What it costs for one layer alone, of those that it is of.
     pub layer: Leg,
+    /// What it costs the host to launch it.
+    pub launch: SimSpan,
 }
 
 /// One slot of a pipeline rank.

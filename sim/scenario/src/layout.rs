@@ -3,7 +3,8 @@
 use plan::{DispatchFormat, KeepActivations, Policies};
 use topology::Machine;
 use workloads::model::Model;
-use workloads::parallel::{ParallelError, Parallelism, stages_of};
+use workloads::op::LinearPrecision;
+use workloads::parallel::{ParallelError, Parallelism, Sharding, stages_of};
 use workloads::schedule::{Schedule, ScheduleError, multiples};
 use workloads::step::{Shape, ShapeError};
 
@@ -29,13 +30,51 @@ pub(crate) fn parallel(
         tp: degree(reader, "parallel.tp"),
         ep: degree(reader, "parallel.ep"),
         stages: Vec::new(),
+        sharding: sharding(reader),
     };
     parallel.dp = dp(reader, machine, policy.devices_per_node, &parallel);
     stages(reader, model, schedule, &mut parallel);
     check_experts(reader, model, &parallel);
     check_shape(reader, model, job, policy, &parallel);
     check_micro_batches(reader, job, schedule, &parallel);
+    check_sharding(reader, model, job, schedule, parallel.sharding);
     parallel
+}
+
+/// `auto`: the software stack's own.
+fn sharding(reader: &mut Reader<'_>) -> Sharding {
+    let names = Sharding::ALL.map(|sharding| (sharding.name(), Some(sharding)));
+    let of_stack = reader.choice("framework.sharding", &names[..2]);
+    let mut choices = vec![("auto", None)];
+    choices.extend(names);
+    reader.choice("parallel.sharding", &choices).unwrap_or_else(|| {
+        let decided = of_stack.unwrap_or(Sharding::Zero1);
+        reader.decide("parallel.sharding", format!("\"{}\"", decided.name()));
+        decided
+    })
+}
+
+/// Chunks that gather or sum by layers are those of schedules whose backward chunk is whole, of models without further heads.
+fn check_sharding(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, schedule: Schedule, sharding: Sharding) {
+    if !sharding.spreads_gradients() || !reader.sound(&["parallel.sharding", "policy.schedule"]) {
+        return;
+    }
+    let name = sharding.name();
+    let is_whole = matches!(schedule, Schedule::OneFOneB | Schedule::GPipe | Schedule::Interleaved { .. });
+    let mut refuse = |message: String, way_out: &str| {
+        reader.refuse("parallel.sharding", message, Some(way_out.to_owned()));
+    };
+    if !is_whole {
+        let message = format!("`{name}` with `policy.schedule` `{}`, which splits or overlaps backward chunks", schedule.name());
+        refuse(message, "take `1f1b`, `gpipe` or `interleaved`, or `zero-1`");
+    }
+    if model.mtp_modules > 0 {
+        refuse(format!("`{name}` of a model with multi-token prediction is not modeled"), "take `zero-1`, or `model.mtp-modules=0`");
+    }
+    if sharding.spreads_weights() && job.precision != LinearPrecision::Bf16 {
+        let message = format!("`{name}` with `job.precision` `{}`: casts of weights that are gathered are not modeled", job.precision.name());
+        refuse(message, "take `bf16`, or `zero-2`");
+    }
 }
 
 fn degree(reader: &mut Reader<'_>, key: &str) -> u32 {

@@ -30,7 +30,12 @@ fn note(leaf: &Leaf) -> String {
 
 /// Keys that came later, with the value under which every plan is what it was before, in its canonical spelling: such a line is left
 /// out of the text, so that a new key moves no identity. A key stays here for good.
-const NEUTRAL: [(&str, &str); 2] = [("fabric.oversubscription", "1.0"), ("traffic.exponent", "0.7")];
+const NEUTRAL: [(&str, &str); 4] = [
+    ("fabric.oversubscription", "1.0"),
+    ("traffic.exponent", "0.7"),
+    ("framework.sharding", "\"zero-1\""),
+    ("parallel.sharding", "\"zero-1\""),
+];
 
 /// The identity of a run: a digest of [`canonical_text`], as 64 hexadecimal digits.
 #[must_use]

@@ -6,7 +6,7 @@ use super::*;
 use crate::fixtures::{deepseek_v3, llama_405b};
 use crate::model::LayerKind;
 use crate::op::LinearPrecision;
-use crate::parallel::{default_stages, stage_layers};
+use crate::parallel::{Sharding, default_stages, stage_layers};
 use crate::recipe::Recipe;
 use crate::step::{AttentionKernel, Casting, Gradients, Moments, Recompute};
 
@@ -44,7 +44,7 @@ fn with_bf16_weights(shape: &Shape, rank: u32, keep_bf16_weights: bool) -> Footp
     let model = deepseek_v3();
     let stages = default_stages(&model, 16);
     let layers = stage_layers(&model, &stages);
-    let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages };
+    let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages, sharding: Sharding::Zero1 };
     let load = Load::balanced(&model, shape);
     let held = [(rank, 16 - rank), (15 - rank, rank + 1)]
         .map(|(stage, chunks)| Held { stage: layers[stage as usize].clone(), chunks });

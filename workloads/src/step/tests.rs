@@ -9,7 +9,7 @@ use crate::fixtures::{deepseek_v2, deepseek_v3, llama_405b};
 use crate::kernel::StreamKernel as Stream;
 use crate::model::Attention;
 use crate::op::{Alignment, Axis, Collective, LinearPrecision, OpKind, Output, Pass, Precision};
-use crate::parallel::{Parallelism, default_stages, stage_layers};
+use crate::parallel::{Parallelism, Sharding, default_stages, stage_layers};
 use crate::recipe::{MemoryOp, Projections, Recipe};
 
 const T: u64 = 4096;
@@ -382,7 +382,7 @@ fn the_optimizer_shards_experts_by_four_and_the_rest_by_256() {
     let model = deepseek_v3();
     let stages = default_stages(&model, 16);
     let held = stage_layers(&model, &stages);
-    let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages };
+    let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages, sharding: Sharding::Zero1 };
     // Ranks 7 and 8 hold the two middle stages of four layers of experts each, once in each direction.
     let update = update(
         &model,
@@ -397,7 +397,7 @@ fn the_optimizer_shards_experts_by_four_and_the_rest_by_256() {
     assert_eq!((common.replicas, experts.replicas), (256, 4));
     assert_eq!(experts.params, 8 * 4 * 3 * D * 2048);
     assert_eq!(common.params + 64 * experts.params, 8 * model.layer_params(LayerKind::Moe));
-    assert_eq!(experts.reduce_scatter(Gradients::Fp32), Bytes::new(4.0 * experts.params as f64));
+    assert_eq!(experts.gradient_bytes(Gradients::Fp32), Bytes::new(4.0 * experts.params as f64));
     // All stages together hold the model once, MTP module and all.
     let all = held_params(&model, &Parallelism { ep: 1, ..parallel }, &held);
     assert_eq!(all.common + all.experts, model.params() + model.mtp_params());

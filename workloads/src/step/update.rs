@@ -7,7 +7,7 @@ use super::shape::Gradients;
 use super::tape::{BF16, FP32};
 use crate::model::Model;
 use crate::op::{LinearPrecision, Op, Pass};
-use crate::parallel::{Parallelism, Stage};
+use crate::parallel::{Parallelism, Sharding, Stage};
 use crate::recipe::{MemoryOp, Recipe};
 
 /// Parameters that the same ranks hold.
@@ -31,22 +31,28 @@ pub struct ReduceClass {
 }
 
 impl ReduceClass {
-    /// The gradients, as the input of a reduce-scatter.
+    /// The gradients: what a reduce-scatter or an all-reduce takes in.
     #[must_use]
-    pub fn reduce_scatter(&self, gradients: Gradients) -> Bytes {
+    pub fn gradient_bytes(&self, gradients: Gradients) -> Bytes {
         Bytes::new(self.params as f64 * gradients.width())
     }
 
-    /// The BF16 weights, as the output of an all-gather: 2 bytes a parameter.
+    /// The BF16 weights, 2 bytes per parameter: what an all-gather gives.
     #[must_use]
-    pub fn all_gather(&self) -> Bytes {
+    pub fn weight_bytes(&self) -> Bytes {
         Bytes::new(self.params as f64 * BF16)
     }
 
-    /// Parameters this rank updates (ZeRO-1), rounded up.
+    /// A rank's share of the parameters, rounded up.
     #[must_use]
-    pub fn shard(&self) -> u64 {
+    pub fn share(&self) -> u64 {
         self.params.div_ceil(u64::from(self.replicas).max(1))
+    }
+
+    /// Parameters this rank updates.
+    #[must_use]
+    pub fn updated(&self, sharding: Sharding) -> u64 {
+        if sharding == Sharding::None { self.params } else { self.share() }
     }
 }
 
@@ -93,8 +99,7 @@ impl OptimizerState {
     }
 }
 
-/// The optimizer's part of a step: reduce-scatter of every class, [`Update::sharded`], all-gather of every class,
-/// [`Update::whole`].
+/// The optimizer's part of a step: the gradients of every class are summed, [`Update::sharded`], its weights gathered, [`Update::whole`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
     /// What is reduced over which ranks; classes without parameters are left out.
@@ -107,9 +112,9 @@ pub struct Update {
 
 /// The update of a rank that holds the stages `held`.
 ///
-/// AdamW, sharded over replicas (ZeRO-1; arXiv:2412.19437 section 3.3.3). Of a parameter of the shard, the gradient is read once for
+/// AdamW, on as much as `parallel.sharding` leaves a rank. Of a parameter that it updates, the gradient is read once for
 /// its norm; then gradient and state are read, state and BF16 weight written. Then, on all the rank holds: where linear layers are FP8, their
-/// weights are read in BF16 and written in FP8 128x128 blocks in both layouts; gradients are cleared.
+/// weights are read in BF16 and written in FP8 128x128 blocks in both layouts; gradients are cleared, a rank's own where it keeps no others.
 ///
 /// `copies` is how many pipeline ranks hold each stage: 2 for DualPipe's mirror, else 1. What tensor parallelism
 /// replicates (norms, latent down-projections) is not reduced over `tp` here, nor a table that first and last stage
@@ -133,7 +138,8 @@ pub fn update(
     .into_iter()
     .filter(|class| class.params > 0)
     .collect();
-    let shard: u64 = classes.iter().map(ReduceClass::shard).sum();
+    let sharding = parallel.sharding;
+    let shard: u64 = classes.iter().map(|class| class.updated(sharding)).sum();
     let (gradients, recipe) = (shape.gradients, &shape.recipe);
     let mut sharded = streams(recipe, MemoryOp::GradientNorm, shard, [gradients.width(), 0.0]);
     sharded.extend(streams(recipe, MemoryOp::Update, shard, state.update(gradients)));
@@ -142,7 +148,7 @@ pub fn update(
         let width = 2.0 * weight_copy_width(shape.linear);
         whole.extend(streams(recipe, MemoryOp::WeightCast, params.linear, [BF16, width]));
     }
-    let held = params.common + params.experts;
+    let held = if sharding.spreads_gradients() { shard } else { params.common + params.experts };
     whole.extend(streams(recipe, MemoryOp::GradientClear, held, [0.0, gradients.width()]));
     Update { classes, sharded, whole }
 }

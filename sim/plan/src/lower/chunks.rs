@@ -1,4 +1,4 @@
-//! Chunks as routines of two streams, and a third where weight gradients run beside.
+//! Chunks as routines of two streams, a third where weight gradients run beside, and two more where weights or gradients are spread over replicas.
 //!
 //! A chunk is a list of units: layers, and what the first and the last stage do besides. Alone it runs them one after the
 //! other: attention, dispatch, MLP, combine. An overlapped pair zips the layers of its forward with those of its backward
@@ -21,6 +21,7 @@ use workloads::step;
 
 use super::Context;
 use super::hidden;
+use super::sharded::{self, Sharded};
 use super::kernels::{Kernels, Placed};
 use super::segments::Segments;
 use crate::PlanError;
@@ -54,8 +55,13 @@ pub(super) fn chunks(
     let all = plan.site.machine.device.sms;
     let pair_sms = all.saturating_sub(context.comm_sms()).max(1);
     let hiding = hidden::hiding(context, &slots);
-    let beside = hidden::beside(context, endings, &hiding, &slots)?;
+    let sharded = sharded::sharded(context, kernels)?;
+    let beside = match &sharded {
+        Some(sharded) => sharded::beside(context, kernels, sharded)?,
+        None => hidden::beside(context, endings, &hiding, &slots)?,
+    };
     let mut library = Library {
+        sharded,
         lone: Segments::new(context, kernels, all)?,
         hiding: beside.map(|beside| Segments::beside(context, kernels, all, beside)).transpose()?,
         pair: Segments::new(context, kernels, pair_sms)?,
@@ -74,7 +80,10 @@ pub(super) fn chunks(
     };
     let place = Place { schedule, pp: plan.job.parallel.pp, n_stages: context.stages.len() as u32, n_micro_batches };
     let of_rank = |(rank, of): (usize, &Vec<Slot>)| {
-        let hides = |index, slot| hiding.get(rank).is_some_and(|hiding| hidden::hides(hiding, index, slot));
+        let is_sharded = library.sharded.is_some();
+        let hides = |index, slot| {
+            is_sharded || hiding.get(rank).is_some_and(|hiding| hidden::hides(hiding, index, slot))
+        };
         let plan = |(index, slot): (usize, &Slot)| library.plan(slot, &place, rank as u32, hides(index, *slot));
         of.iter().enumerate().map(plan).collect()
     };
@@ -145,6 +154,8 @@ impl Unit {
 }
 
 struct Library<'a> {
+    /// Weights and gradients that are spread over replicas.
+    sharded: Option<Sharded>,
     lone: Segments,
     /// Of lone chunks beside which rings run.
     hiding: Option<Segments>,
@@ -216,16 +227,37 @@ impl Library<'_> {
                 _ => &self.lone,
             },
             comm_sms: if overlapped { self.comm_sms } else { self.lone_comm_sms },
-            routine: Routine::new(if self.gradients == GradientStream::Compute { SIDE } else { SIDE + 1 }),
+            routine: Routine::new(match &self.sharded {
+                Some(_) => REDUCES + 1,
+                None if self.gradients == GradientStream::Compute => SIDE,
+                None => SIDE + 1,
+            }),
+            began: None,
         };
         match slot {
-            Slot::Forward(_) => writer.forward(&forward),
-            Slot::Backward(_) => writer.backward(&backward, true),
+            Slot::Forward(_) => {
+                writer.gather_ends(forward_stage);
+                writer.forward(&forward);
+            }
+            Slot::Backward(_) => {
+                writer.backward(&backward, true);
+                writer.reduce_ends(backward_stage);
+            }
             Slot::BackwardInput(_) => writer.backward(&backward, false),
             Slot::Weight(_) => writer.weight(&backward),
             Slot::Overlapped { .. } => writer.pair(&forward, &backward),
         }
         writer.routine
+    }
+
+    /// What a layer gathers and sums where that is spread.
+    fn rings(&self, unit: Unit) -> Option<&sharded::Unit> {
+        let sharded = self.sharded.as_ref()?;
+        match unit {
+            Unit::Dense => Some(&sharded.dense),
+            Unit::Moe(_) => Some(&sharded.moe),
+            Unit::Handed | Unit::Embedding | Unit::Mtp | Unit::Head => None,
+        }
     }
 
     fn units(&self, stage: u32) -> Vec<Unit> {
@@ -257,17 +289,24 @@ impl Library<'_> {
 const COMMUNICATION: usize = 1;
 /// Where weight gradients run, if not on the compute stream.
 const SIDE: usize = 2;
+/// Where weights come that are spread over replicas.
+const GATHERS: usize = 3;
+/// Where gradients are summed that are.
+const REDUCES: usize = 4;
 
 struct Writer<'a> {
     library: &'a Library<'a>,
     segments: &'a Segments,
     comm_sms: [u32; 2],
     routine: Routine,
+    /// When the unit before began to compute: then the weights of the next may come.
+    began: Option<u16>,
 }
 
 impl Writer<'_> {
     fn forward(&mut self, units: &[Unit]) {
         for &unit in units {
+            self.gather(unit, FORWARD);
             self.attention(unit, FORWARD);
             if let Unit::Moe(layer) = unit {
                 self.exchange_here(ExchangeKind::Dispatch, Half::Forward, layer);
@@ -283,6 +322,7 @@ impl Writer<'_> {
     fn backward(&mut self, units: &[Unit], with_weight: bool) {
         let half = Half::Backward;
         for &unit in units {
+            self.gather(unit, INPUT);
             if let Unit::Moe(layer) = unit {
                 if self.library.again {
                     self.exchange_here(ExchangeKind::Dispatch, half, layer);
@@ -299,6 +339,7 @@ impl Writer<'_> {
             self.attention(unit, INPUT);
             if with_weight {
                 self.attention(unit, WEIGHT);
+                self.reduce(unit);
             }
         }
         self.compute(Instruction::Send(half));
@@ -370,6 +411,57 @@ impl Writer<'_> {
             self.attention(unit, WEIGHT);
         }
         self.wait(returned);
+    }
+
+    /// Weights of a layer that are spread come while the unit before computes.
+    fn gather(&mut self, unit: Unit, pass: usize) {
+        if let Some(rings) = self.library.rings(unit) {
+            self.gather_unit(rings, usize::from(pass != FORWARD));
+        }
+    }
+
+    /// Those of embedding and head come before anything else, and stay.
+    fn gather_ends(&mut self, stage: u32) {
+        if let Some(sharded) = &self.library.sharded {
+            self.gather_unit(&sharded.ends[stage as usize], FORWARD);
+        }
+    }
+
+    fn gather_unit(&mut self, unit: &sharded::Unit, direction: usize) {
+        if unit.gathers[direction].is_empty() {
+            return;
+        }
+        let stream = &mut self.routine.streams[GATHERS];
+        stream.extend(self.began.map(Instruction::Await));
+        stream.extend(&unit.gathers[direction]);
+        let here = self.signal(GATHERS);
+        self.wait(Some(here));
+        self.began = Some(self.signal(COMPUTE));
+        self.place(&unit.copies[direction]);
+    }
+
+    /// Gradients of a layer are summed while what follows computes.
+    fn reduce(&mut self, unit: Unit) {
+        if let Some(rings) = self.library.rings(unit) {
+            self.reduce_unit(rings);
+        }
+    }
+
+    fn reduce_ends(&mut self, stage: u32) {
+        if let Some(sharded) = &self.library.sharded {
+            self.reduce_unit(&sharded.ends[stage as usize]);
+        }
+    }
+
+    fn reduce_unit(&mut self, unit: &sharded::Unit) {
+        if unit.reduces.is_empty() {
+            return;
+        }
+        self.place(&unit.packs);
+        let ready = self.signal(COMPUTE);
+        let stream = &mut self.routine.streams[REDUCES];
+        stream.push(Instruction::Await(ready));
+        stream.extend(&unit.reduces);
     }
 
     /// The first segment of a unit, or all of a unit that is no layer.

@@ -1,9 +1,10 @@
 //! What follows the last chunk: gradients are reduced, weights updated and gathered.
 //!
-//! One stream a rank (collectives of one communicator after the other, as NCCL runs them): reduce-scatter of every class of
+//! One stream per rank (collectives of one communicator after the other, as NCCL runs them): reduce-scatter of every class of
 //! parameters over its replicas, a barrier for the norm of all gradients, the update of the rank's shard, all-gather of
-//! every class, what is done to all it holds. Source: arXiv:2412.19437 section 3.2 (ZeRO-1); assumed: the copy of the
-//! moving average to the host hides under the next step.
+//! every class, what is done to all it holds. Source: arXiv:2412.19437 section 3.2 (`zero-1`); assumed: the copy of the
+//! moving average to the host hides under the next step. Without sharding gradients are all-reduced, and nothing is gathered; what chunks
+//! reduce or gather themselves ([`super::sharded`]) is not done again.
 //!
 //! Where `policy.data-parallel` is `hidden`, rings run layer by layer beside chunks ([`Hiding`]): gradients are reduced from
 //! when the first layer's are complete, weights gathered until the next step has used every layer, and one layer of each
@@ -12,7 +13,7 @@
 
 use calibrate::{CannotRun, CollectiveCall};
 use workloads::op::{Collective, Op, OpKind, Pass};
-use workloads::parallel::Stage;
+use workloads::parallel::{Sharding, Stage};
 use workloads::step::{self, ReduceClass, Weights};
 
 use super::Context;
@@ -42,14 +43,22 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Result<Ve
     let all = plan.site.machine.device.sms;
     let n_layers = n_layers(held.iter());
     let mut ending = Vec::new();
-    for class in &update.classes {
-        let call = CollectiveCall::new(Collective::ReduceScatter, class.reduce_scatter(context.shape.gradients));
+    let (summed, gathered) = match parallel.sharding {
+        Sharding::None => (Some(Collective::AllReduce), false),
+        Sharding::Zero1 => (Some(Collective::ReduceScatter), true),
+        // Chunks have summed them.
+        Sharding::Zero2 => (None, true),
+        // Chunks gather what they use.
+        Sharding::Zero3 => (None, false),
+    };
+    for (what, class) in summed.iter().flat_map(|what| update.classes.iter().map(|class| (*what, class))) {
+        let call = CollectiveCall::new(what, class.gradient_bytes(context.shape.gradients));
         ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
     ending.push(Ending::Barrier);
     ending.extend(kernels_of(context, kernels, &update.sharded, all)?);
-    for class in &update.classes {
-        let call = CollectiveCall::new(Collective::AllGather, class.all_gather());
+    for class in update.classes.iter().filter(|_| gathered) {
+        let call = CollectiveCall::new(Collective::AllGather, class.weight_bytes());
         ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
     ending.extend(kernels_of(context, kernels, &update.whole, all)?);
@@ -68,10 +77,10 @@ fn reduce(
         return None;
     }
     let name = match (class.weights, call.what) {
-        (Weights::Experts, Collective::ReduceScatter) => "expert-gradient-reduce",
-        (Weights::Experts, _) => "expert-weight-gather",
-        (Weights::Common, Collective::ReduceScatter) => "gradient-reduce",
-        (Weights::Common, _) => "weight-gather",
+        (Weights::Experts, Collective::AllGather) => "expert-weight-gather",
+        (Weights::Experts, _) => "expert-gradient-reduce",
+        (Weights::Common, Collective::AllGather) => "weight-gather",
+        (Weights::Common, _) => "gradient-reduce",
     };
     let CollectiveCall { what, bytes, .. } = *call;
     let op = Op::new(name, Pass::Update, OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes });

@@ -47,7 +47,7 @@ pub(super) fn hides(hiding: &Hiding, index: usize, slot: Slot) -> bool {
 }
 
 /// Seconds of the layer that most stages hold, forward and backward, on the whole device.
-fn layer_seconds(context: &Context<'_>) -> Result<[f64; 2], CannotRun> {
+pub(super) fn layer_seconds(context: &Context<'_>) -> Result<[f64; 2], CannotRun> {
     let sms = context.plan.site.machine.device.sms;
     let mut seconds = [0.0; 2];
     for op in segments::layer(context).iter().filter(|op| !matches!(op.kind, OpKind::Collective { .. })) {

@@ -161,6 +161,11 @@ fn gap(context: &Context<'_>) -> SimSpan {
     one_by_one(context, EstimateKey::KernelGap)
 }
 
+/// What the host needs for a ring of a unit that is spread over replicas.
+pub(super) fn launch_unit(context: &Context<'_>) -> SimSpan {
+    one_by_one(context, EstimateKey::HostUnit)
+}
+
 fn one_by_one(context: &Context<'_>, key: EstimateKey) -> SimSpan {
     match context.plan.job.host.launches {
         Launches::Each => SimSpan::from(Seconds::new(context.plan.site.profile.value(key))),
@@ -173,7 +178,7 @@ pub(super) fn ring(context: &Context<'_>, op: u16, among: &Communicator, call: &
     let Communicator { span, stride, group } = among;
     let of_layer = CollectiveCall { bytes: call.bytes / f64::from(n_layers), ..*call };
     let [leg, layer] = [call, &of_layer].map(|call| context.platform.collective(group, call));
-    Ring { op, span: *span, stride: *stride, leg, layer }
+    Ring { op, span: *span, stride: *stride, leg, layer, launch: launch(context, Category::Collectives) }
 }
 
 /// A segment whose sizes follow the load: forward, input gradient, weight gradient.

@@ -20,6 +20,7 @@ mod kernels;
 mod load;
 mod segments;
 mod shape;
+mod sharded;
 
 use std::sync::Arc;
 

@@ -12,5 +12,6 @@ mod random;
 mod replicas;
 mod routes;
 mod shared;
+mod sharding;
 mod similarity;
 mod twins;

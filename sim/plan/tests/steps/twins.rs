@@ -115,7 +115,15 @@ fn plans() -> impl Strategy<Value = Training> {
         (plan.job.traffic.samples, plan.job.traffic.bias_steps) = (2, 4);
         let n_stages = policy.0.n_stages(pp);
         let stages = default_stages(&plan.job.model, n_stages);
-        plan.job.parallel = workloads::parallel::Parallelism { pp, dp, cp, tp, ep, stages };
+        plan.job.parallel = workloads::parallel::Parallelism {
+            pp,
+            dp,
+            cp,
+            tp,
+            ep,
+            stages,
+            sharding: workloads::parallel::Sharding::Zero1,
+        };
         plan
     })
 }

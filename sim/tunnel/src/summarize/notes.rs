@@ -169,7 +169,7 @@ fn moving_average(run: &FinishedRun<'_>) -> Option<String> {
             schedule.held(plan.job.parallel.pp, rank).iter().map(|&stage| stages[stage as usize].clone()).collect();
         let (job, copies) = (plan.job, schedule.n_weight_copies());
         let update = step::update(&job.model, &job.parallel, &shape, job.policy.optimizer, &held, copies);
-        update.classes.iter().map(step::ReduceClass::shard).sum::<u64>()
+        update.classes.iter().map(|class| class.updated(job.parallel.sharding)).sum::<u64>()
     };
     let size = (0..plan.job.parallel.pp).map(shard).max().unwrap_or(0) as f64 * FP32;
     let rate = plan.site.machine.node.host.pcie_rate.get() * plan.site.profile.value(EstimateKey::HostFraction);

@@ -2,7 +2,7 @@
 
 use engine::{Actions, Finished};
 use platform::ExchangeKind;
-use units::SimTime;
+use units::{SimSpan, SimTime};
 
 use super::{At, RoutineDriver, Tag};
 use crate::Recording;
@@ -115,8 +115,8 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
     }
 
     fn ring(&mut self, at: At, index: u32, actions: &mut Actions<Tag>) {
-        self.launch_collective(at.rank);
         let ring = &self.routines.rings[index as usize];
+        self.launch_takes(at.rank, ring.launch);
         let gang = &self.routines.gangs[self.ranks[at.rank as usize].gang.0 as usize];
         for rank in self.rings.arrive(at, ring, gang) {
             let tag = Tag::Ring { at: At { rank, ..at }, ring: index };
@@ -125,10 +125,14 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
         }
     }
 
-    /// The host launches a collective or an exchange: what it launches afterwards is later by as much.
+    /// The host launches an exchange: what it launches afterwards is later by as much.
     pub(super) fn launch_collective(&mut self, rank: u32) {
+        self.launch_takes(rank, self.routines.host.launch);
+    }
+
+    fn launch_takes(&mut self, rank: u32, time: SimSpan) {
         let host = &mut self.ranks[rank as usize].host;
-        *host = *host + self.routines.host.launch;
+        *host = *host + time;
     }
 
     pub(super) fn ring_ended(&mut self, at: At, index: u32, task: &Finished<Tag>, actions: &mut Actions<Tag>) {
