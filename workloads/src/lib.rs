@@ -3,14 +3,14 @@
 //! ```
 //! use workloads::op::LinearPrecision;
 //! use workloads::recipe::Recipe;
-//! use workloads::step::{self, AttentionKernel, Casting, Gradients, LayerKind, Load, Recompute, Shape};
+//! use workloads::step::{self, AttentionKernel, Casting, Dispatcher, Gradients, LayerKind, Load, Recompute, Shape};
 //!
 //! let config = r#"{ "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336,
 //!     "vocab_size": 128256, "num_attention_heads": 32, "num_key_value_heads": 8 }"#;
 //! let model = workloads::hf::from_config_json(config)?;
 //! let shape = Shape {
 //!     sequence: 8192, micro_batch: 1, tp: 2, cp: 1, ep: 1, linear: LinearPrecision::Bf16,
-//!     forward_left: false, recompute: Recompute::default(), keep_fp8: false, dispatch_fp8: true, casting: Casting::Kernel, transposed_reads: false,
+//!     forward_left: false, recompute: Recompute::default(), keep_fp8: false, dispatch_fp8: true, dispatcher: Dispatcher::DeepEp, casting: Casting::Kernel, transposed_reads: false,
 //!     logit_pieces: 1,
 //!     sequence_parallel: true, attention: AttentionKernel::Fused, dropout: false,
 //!     gradients: Gradients::Fp32, accumulates: true, recipe: Recipe::default(),

@@ -358,7 +358,8 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 60, stages: vec![4; 15], sharding: Sharding::Zero1 };
+        let parallel =
+            Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 60, stages: vec![4; 15], sharding: Sharding::Zero1 };
         let errors = parallel.check(&deepseek_v3(), Schedule::OneFOneB);
         assert_eq!(
             errors,

@@ -12,7 +12,6 @@ use crate::{
     StreamKernel, StreamTerm,
 };
 
-
 /// Estimates that one kind of sample speaks of.
 #[derive(Clone, Debug)]
 pub struct Family {

@@ -296,7 +296,7 @@ impl EstimateKey {
             Self::GemmWords | Self::GemmHalves => Some(1.0),
             Self::GemmLate | Self::CollectiveSms | Self::StackSpread | Self::UntimedSpread | Self::SpecimenSpread => {
                 Some(0.0)
-            },
+            }
             Self::Attention(_, term) => term.neutral(),
             Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective | Self::HostUnit => Some(0.0),
             _ => None,

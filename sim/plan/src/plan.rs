@@ -1,6 +1,6 @@
 //! The plan: everything decided.
 
-use calibrate::Profile;
+use calibrate::{EstimateKey, Profile};
 use platform::{Delivery, ExchangeCopies};
 use topology::{Machine, Routing};
 use units::Bytes;
@@ -10,7 +10,7 @@ use workloads::op::LinearPrecision;
 use workloads::parallel::Parallelism;
 use workloads::recipe::Recipe;
 use workloads::schedule::Schedule;
-use workloads::step::{AttentionKernel, Gradients, OptimizerState, Recompute};
+use workloads::step::{AttentionKernel, Dispatcher, Gradients, OptimizerState, Recompute};
 use workloads::traffic::TrafficSpec;
 
 use crate::{CostTerms, PlanError};
@@ -184,7 +184,9 @@ pub struct Policies {
     pub comm_sms: u32,
     /// SMs that dispatch and combine hold in a lone chunk, where compute waits for them (`policy.lone-comm-sms`).
     pub lone_comm_sms: u32,
-    /// How tokens get to their experts and back (`policy.exchange`).
+    /// Who brings tokens to their experts (`policy.dispatcher`).
+    pub dispatcher: Dispatcher,
+    /// How tokens get to their experts and back (`policy.exchange`); a library's all-to-all where that brings them.
     pub exchange: Delivery,
     /// What is dispatched in (`policy.dispatch-format`): `fp8` or `bf16`.
     pub dispatch_format: DispatchFormat,
@@ -222,6 +224,14 @@ pub struct Policies {
     pub logit_pieces: u32,
     /// Where the exponential moving average of the weights lives (`policy.ema`): `host` or `none`.
     pub ema: Ema,
+}
+
+impl Policies {
+    /// The estimate of what an SM of a dispatch or combine moves in a second.
+    #[must_use]
+    pub fn copy_rate_per_sm(&self) -> EstimateKey {
+        self.exchange.rate_per_sm(self.exchange_copies)
+    }
 }
 
 /// How the host of a software stack launches kernels.

@@ -108,14 +108,14 @@ impl ExchangeGroup {
         let ExchangeSetup { delivery, copies, sms, sizes, .. } = *setup;
         let spread = ExpertSpread::new(setup.n_ranks, platform.placement);
         let [up_keys, out_keys] = delivery.fractions();
-        let ports = platform.port_rates(f64::from(sms) * value(copies.rate_per_sm()));
+        let ports = platform.port_rates(f64::from(sms) * value(delivery.rate_per_sm(copies)));
         let mut group = Self {
             delivery,
             n_nodes: spread.n_nodes,
             devices: spread.devices,
             n_far: match delivery {
                 Delivery::Forwarded => spread.n_nodes - 1,
-                Delivery::Direct => spread.n_ranks - spread.devices,
+                Delivery::Direct | Delivery::Library => spread.n_ranks - spread.devices,
             },
             sizes,
             copies,
@@ -127,10 +127,12 @@ impl ExchangeGroup {
             up_rate: ports.up,
             out_rate: ports.out,
             copy_rate: ports.copy,
-            memory_passes: match copies {
-                ExchangeCopies::Buffered => value(EstimateKey::AllToAllMemoryPasses),
+            memory_passes: match (delivery, copies) {
+                (Delivery::Forwarded | Delivery::Direct, ExchangeCopies::Buffered) => {
+                    value(EstimateKey::AllToAllMemoryPasses)
+                }
                 // Each end has counted its passes.
-                ExchangeCopies::InPlace => 1.0,
+                (Delivery::Library, _) | (_, ExchangeCopies::InPlace) => 1.0,
             },
             latency: SimSpan::ZERO,
         };
@@ -139,9 +141,12 @@ impl ExchangeGroup {
                 group.latency = group.latency(platform, &spread)?;
                 relay_pairs(platform.placement, &spread, setup.n_ranks_job)
             }
-            Delivery::Direct => {
+            Delivery::Direct | Delivery::Library => {
                 direct::refuse_planes(platform, &spread)?;
-                group.latency = direct::latency(platform, &spread)?;
+                group.latency = match delivery {
+                    Delivery::Library => direct::library_latency(platform, &spread)?,
+                    Delivery::Forwarded | Delivery::Direct => direct::latency(platform, &spread)?,
+                };
                 direct::pairs(platform.placement, &spread, setup.n_ranks_job)
             }
         };
@@ -221,7 +226,7 @@ fn whole(wires: &ExchangeGroup, batch: &Picks, kind: ExchangeKind) -> Result<Exc
     };
     match wires.delivery {
         Delivery::Forwarded => forwarded(wires, batch, &mut draft),
-        Delivery::Direct => straight(wires, batch, &mut draft),
+        Delivery::Direct | Delivery::Library => straight(wires, batch, &mut draft),
     }
     wires.template(draft)
 }
@@ -249,7 +254,10 @@ fn forwarded(wires: &ExchangeGroup, batch: &Picks, draft: &mut Draft) {
 
 /// From every rank to every other that experts are picked of.
 fn straight(wires: &ExchangeGroup, batch: &Picks, draft: &mut Draft) {
-    let ends = wires.hands.direct_ends(draft.kind);
+    let ends = match wires.delivery {
+        Delivery::Library => wires.hands.library_ends(),
+        Delivery::Forwarded | Delivery::Direct => wires.hands.direct_ends(draft.kind),
+    };
     let is_near = |rank: u32, other: u32| rank / wires.devices == other / wires.devices;
     draft.on_way = Some(direct::mean_copies(batch, |rank, other| !is_near(rank, other)));
     for (rank, copies) in (0..).zip(batch.copies.chunks(batch.n_ranks() as usize)) {
@@ -348,7 +356,7 @@ impl ExchangeGroup {
         }
         match self.delivery {
             Delivery::Forwarded => self.shared(flows, n_members),
-            Delivery::Direct => Ok(least),
+            Delivery::Direct | Delivery::Library => Ok(least),
         }
     }
 

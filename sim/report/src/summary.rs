@@ -117,6 +117,10 @@ pub struct ImportedRank {
 pub struct StepResult {
     /// The software stack that ran (`use.framework`).
     pub framework: String,
+    /// What replicas keep of weights, gradients and the optimizer's state (`parallel.sharding`).
+    pub sharding: String,
+    /// Who brings tokens to their experts (`policy.dispatcher`); none where no token leaves its rank.
+    pub dispatcher: Option<String>,
     /// Duration of one optimizer step.
     pub step_seconds: f64,
     /// Where it lies from 5 to 95 %, by the spreads of the estimates that bind it and the sampling error.

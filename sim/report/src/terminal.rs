@@ -66,8 +66,11 @@ fn headline(screen: &mut Screen, common: &Common, result: &StepResult) {
     } else {
         format!("{} ranks, every one simulated", count(common.n_ranks.into()))
     };
+    screen.line(&screen.dim(&format!("{ranks}, {} tasks", count(common.n_tasks))));
     let framework = one_line(&result.framework);
-    screen.line(&screen.dim(&format!("{ranks}, {} tasks, software stack `{framework}`", count(common.n_tasks))));
+    let dispatcher = result.dispatcher.as_ref().map_or_else(String::new, |name| format!(", tokens by `{name}`"));
+    let sharding = &result.sharding;
+    screen.line(&screen.dim(&format!("software stack `{framework}`, sharding `{sharding}`{dispatcher}")));
 }
 
 fn phases(screen: &mut Screen, summary: &Summary, published: &[Comparison]) {

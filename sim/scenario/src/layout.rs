@@ -65,14 +65,21 @@ fn check_sharding(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, schedul
         reader.refuse("parallel.sharding", message, Some(way_out.to_owned()));
     };
     if !is_whole {
-        let message = format!("`{name}` with `policy.schedule` `{}`, which splits or overlaps backward chunks", schedule.name());
+        let message =
+            format!("`{name}` with `policy.schedule` `{}`, which splits or overlaps backward chunks", schedule.name());
         refuse(message, "take `1f1b`, `gpipe` or `interleaved`, or `zero-1`");
     }
     if model.mtp_modules > 0 {
-        refuse(format!("`{name}` of a model with multi-token prediction is not modeled"), "take `zero-1`, or `model.mtp-modules=0`");
+        refuse(
+            format!("`{name}` of a model with multi-token prediction is not modeled"),
+            "take `zero-1`, or `model.mtp-modules=0`",
+        );
     }
     if sharding.spreads_weights() && job.precision != LinearPrecision::Bf16 {
-        let message = format!("`{name}` with `job.precision` `{}`: casts of weights that are gathered are not modeled", job.precision.name());
+        let message = format!(
+            "`{name}` with `job.precision` `{}`: casts of weights that are gathered are not modeled",
+            job.precision.name()
+        );
         refuse(message, "take `bf16`, or `zero-2`");
     }
 }
@@ -175,6 +182,8 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &P
         recompute: workloads::step::Recompute::default(),
         keep_fp8: policy.keep == KeepActivations::Fp8,
         dispatch_fp8: policy.dispatch_format == DispatchFormat::Fp8,
+        // Who moves tokens divides nothing.
+        dispatcher: policy.dispatcher,
         // Where casts run divides nothing.
         casting: workloads::step::Casting::default(),
         transposed_reads: false,

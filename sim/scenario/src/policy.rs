@@ -9,7 +9,7 @@ use topology::{CommEngine, Device, Machine, Routing};
 use workloads::model::Model;
 use workloads::parallel::Parallelism;
 use workloads::schedule::Schedule;
-use workloads::step::{AttentionKernel, Gradients, Moments, OptimizerState, Recompute};
+use workloads::step::{AttentionKernel, Dispatcher, Gradients, Moments, OptimizerState, Recompute};
 
 use crate::reader::{Reader, WordOr};
 
@@ -18,18 +18,37 @@ const N_PARTS_MAX: u64 = 1 << 20;
 
 /// All choices but the SMs of communication, which [`decide_comm_sms`] fills in once the layout is known.
 pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
+    let dispatcher = dispatcher(reader);
     Policies {
+        dispatcher,
         schedule: schedule(reader),
         devices_per_node: devices_per_node(reader, machine),
         comm_sms: 0,
         lone_comm_sms: 0,
-        exchange: reader.choice("policy.exchange", &[("forwarded", Delivery::Forwarded), ("direct", Delivery::Direct)]),
+        exchange: match dispatcher {
+            Dispatcher::DeepEp => of_kernels(
+                reader,
+                "policy.exchange",
+                &[("forwarded", Delivery::Forwarded), ("direct", Delivery::Direct)],
+            ),
+            Dispatcher::NcclAllToAll | Dispatcher::NcclAllGather => {
+                refuse_of_kernels(reader, "policy.exchange", dispatcher);
+                Delivery::Library
+            }
+        },
         dispatch_format: reader
             .choice("policy.dispatch-format", &[("fp8", DispatchFormat::Fp8), ("bf16", DispatchFormat::Bf16)]),
-        exchange_copies: reader.choice(
-            "policy.exchange-copies",
-            &[("buffered", ExchangeCopies::Buffered), ("in-place", ExchangeCopies::InPlace)],
-        ),
+        exchange_copies: match dispatcher {
+            Dispatcher::DeepEp => of_kernels(
+                reader,
+                "policy.exchange-copies",
+                &[("buffered", ExchangeCopies::Buffered), ("in-place", ExchangeCopies::InPlace)],
+            ),
+            Dispatcher::NcclAllToAll | Dispatcher::NcclAllGather => {
+                refuse_of_kernels(reader, "policy.exchange-copies", dispatcher);
+                ExchangeCopies::Buffered
+            }
+        },
         point_to_point: reader
             .choice("policy.point-to-point", &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)]),
         data_parallel: reader
@@ -60,6 +79,40 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
         reserved: reader.quantity_or_zero("policy.memory-reserved"),
         logit_pieces: reader.count("policy.logit-pieces", 1..=N_PARTS_MAX),
         ema: reader.choice("policy.ema", &[("host", Ema::Host), ("none", Ema::None)]),
+    }
+}
+
+/// `auto`: the software stack's own.
+fn dispatcher(reader: &mut Reader<'_>) -> Dispatcher {
+    let names = Dispatcher::ALL.map(|dispatcher| (dispatcher.name(), Some(dispatcher)));
+    let of_stack = reader.choice("framework.dispatcher", &names);
+    let mut choices = vec![("auto", None)];
+    choices.extend(names);
+    reader.choice("policy.dispatcher", &choices).unwrap_or_else(|| {
+        let decided = of_stack.unwrap_or_default();
+        reader.decide("policy.dispatcher", format!("\"{}\"", decided.name()));
+        decided
+    })
+}
+
+/// A choice of kernels that dispatch and combine; `auto`: the first.
+fn of_kernels<T: Copy>(reader: &mut Reader<'_>, key: &str, choices: &[(&'static str, T); 2]) -> T {
+    let mut all = vec![("auto", None)];
+    all.extend(choices.map(|(name, choice)| (name, Some(choice))));
+    reader.choice(key, &all).unwrap_or_else(|| {
+        reader.decide(key, format!("\"{}\"", choices[0].0));
+        choices[0].1
+    })
+}
+
+/// A collective library has no such choice.
+fn refuse_of_kernels(reader: &mut Reader<'_>, key: &str, dispatcher: Dispatcher) {
+    let is_auto = reader.is_word(key, "auto");
+    reader.text(key);
+    if !is_auto && reader.sound(&[key, "policy.dispatcher"]) {
+        let message =
+            format!("`{key}` is of DeepEP's kernels, but tokens come by `{}` (`policy.dispatcher`)", dispatcher.name());
+        reader.refuse(key, message, Some("leave it out, or take `policy.dispatcher = \"deepep\"`".to_owned()));
     }
 }
 

@@ -33,8 +33,8 @@ fn note(leaf: &Leaf) -> String {
 const NEUTRAL: [(&str, &str); 4] = [
     ("fabric.oversubscription", "1.0"),
     ("traffic.exponent", "0.7"),
-    ("framework.sharding", "\"zero-1\""),
     ("parallel.sharding", "\"zero-1\""),
+    ("policy.dispatcher", "\"deepep\""),
 ];
 
 /// The identity of a run: a digest of [`canonical_text`], as 64 hexadecimal digits.
@@ -61,6 +61,7 @@ pub fn canonical_text(loaded: &Loaded) -> String {
     let interleaved = matches!(schedule, Ok(Schedule::Interleaved { .. }));
     canonical_lines(&loaded.leaves, |key| match key {
         "policy.comm-sms-software" | "policy.promote-every" | "policy.promote-below" => false,
+        "framework.sharding" | "framework.dispatcher" => false,
         "policy.virtual-stages" => interleaved,
         _ => true,
     })

@@ -8,7 +8,7 @@ use crate::model::LayerKind;
 use crate::op::LinearPrecision;
 use crate::parallel::{Sharding, default_stages, stage_layers};
 use crate::recipe::Recipe;
-use crate::step::{AttentionKernel, Casting, Gradients, Moments, Recompute};
+use crate::step::{AttentionKernel, Casting, Dispatcher, Gradients, Moments, Recompute};
 
 fn published() -> Shape {
     Shape {
@@ -22,6 +22,7 @@ fn published() -> Shape {
         keep_fp8: true,
         forward_left: false,
         dispatch_fp8: true,
+        dispatcher: Dispatcher::DeepEp,
         casting: Casting::Kernel,
         transposed_reads: false,
         logit_pieces: 1,

@@ -8,8 +8,12 @@ use crate::step::{self, Passes};
 const BF16: f64 = 2.0;
 const FP32: f64 = 4.0;
 
-/// Tensors of the all-to-all: what arrives and what is sent back, for one forward and one backward chunk.
+/// Tensors of the all-to-all: what arrives and what is sent back, for one forward and one backward chunk; all tokens of the group where they
+/// are gathered.
 pub(super) fn exchange(job: &FootprintInput<'_>) -> f64 {
+    if step::token_gather(job.model, job.shape).is_some() {
+        return 4.0 * (job.shape.tokens_gathered() * job.model.hidden) as f64 * BF16;
+    }
     step::exchange(job.model, job.shape).map_or(0.0, |exchange| {
         let token = exchange.dispatch_bytes_per_token + exchange.combine_bytes_per_token;
         2.0 * job.load.received as f64 * token.get()

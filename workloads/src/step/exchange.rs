@@ -7,6 +7,43 @@ use super::{Passes, Shape};
 use crate::model::Model;
 use crate::op::{Axis, Collective, Op, OpKind, Pass};
 
+/// Who brings tokens to their experts and results back; its names are those of `policy.dispatcher`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dispatcher {
+    /// Kernels of their own send a token, sort nothing ahead and sum what comes back.
+    #[default]
+    DeepEp,
+    /// Every pick of a token is a row of its own, sorted by expert, in a collective library's all-to-all of uneven counts.
+    NcclAllToAll,
+    /// Every rank gathers all tokens of its expert-parallel group, takes the rows it wants, and reduces and scatters results.
+    NcclAllGather,
+}
+
+impl Dispatcher {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::DeepEp, Self::NcclAllToAll, Self::NcclAllGather];
+
+    /// Its name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DeepEp => "deepep",
+            Self::NcclAllToAll => "nccl-all-to-all",
+            Self::NcclAllGather => "nccl-all-gather",
+        }
+    }
+}
+
+/// The gather of all tokens of an expert-parallel group and the sum of their results, in BF16; `None` where another dispatcher moves them, or no
+/// token leaves the rank.
+#[must_use]
+pub fn token_gather(model: &Model, shape: &Shape) -> Option<[Op; 2]> {
+    model.experts.as_ref().filter(|_| shape.ep > 1 && shape.dispatcher == Dispatcher::NcclAllGather)?;
+    let bytes = Bytes::new((shape.tokens_gathered() * model.hidden) as f64 * BF16);
+    let op = |name, what| Op::new(name, Pass::Forward, OpKind::Collective { axis: Axis::Ep, what, bytes });
+    Some([op("token-gather", Collective::AllGather), op("token-scatter", Collective::ReduceScatter)])
+}
+
 /// Sizes of the all-to-all of a layer of experts. The gradient of the combine is a dispatch of
 /// `dispatch_bytes_per_token`, the gradient of the dispatch a combine of `combine_bytes_per_token`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,10 +57,10 @@ pub struct Exchange {
     pub dispatch_again: bool,
 }
 
-/// The all-to-all of a layer of experts; `None` where no token leaves the rank (no experts, or `ep` is 1).
+/// The all-to-all of a layer of experts; `None` where no token leaves the rank (no experts, or `ep` is 1), or all are gathered.
 #[must_use]
 pub fn exchange(model: &Model, shape: &Shape) -> Option<Exchange> {
-    model.experts.as_ref().filter(|_| shape.ep > 1)?;
+    model.experts.as_ref().filter(|_| shape.ep > 1 && shape.dispatcher != Dispatcher::NcclAllGather)?;
     let hidden = model.hidden as f64;
     Some(Exchange {
         dispatch_bytes_per_token: Bytes::new(hidden * shape.sent_width()),

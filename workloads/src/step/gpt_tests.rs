@@ -22,6 +22,7 @@ fn shape(tp: u64, sequence_parallel: bool, recompute: Recompute) -> Shape {
         keep_fp8: false,
         forward_left: false,
         dispatch_fp8: true,
+        dispatcher: Dispatcher::DeepEp,
         casting: Casting::Kernel,
         transposed_reads: false,
         logit_pieces: 1,

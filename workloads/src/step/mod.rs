@@ -48,7 +48,7 @@ mod update;
 pub use attention::attention;
 pub(crate) use attention_core::kept_core_width;
 pub use ends::{embedding, head, mtp};
-pub use exchange::{Exchange, exchange, handed_over, point_to_point};
+pub use exchange::{Dispatcher, Exchange, exchange, handed_over, point_to_point, token_gather};
 pub use mlp::mlp;
 pub use shape::{AttentionKernel, Casting, Gradients, Recompute, Shape, ShapeError};
 pub(crate) use update::weight_copy_width;

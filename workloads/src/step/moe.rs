@@ -1,6 +1,7 @@
 //! The experts of a layer, between dispatch and combine.
 
 use super::activation::{activate, activate_again, activation_gradient};
+use super::exchange::Dispatcher;
 use super::ffn::{FeedForward, SHARED};
 use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};
@@ -35,6 +36,7 @@ struct Layer<'a> {
     shared: Option<FeedForward>,
     gate_up: Linear,
     down: Linear,
+    top_k: u32,
     load: &'a Load,
 }
 
@@ -49,6 +51,7 @@ impl<'a> Layer<'a> {
             shared: (shared > 0).then(|| FeedForward::new(SHARED, GATED, shape, hidden, shared)),
             gate_up: Linear { names: gate_up, tokens, inputs: hidden, outputs: GATED.inputs() * width },
             down: Linear { names: down, tokens, inputs: width, outputs: hidden },
+            top_k: experts.top_k,
             load,
         }
     }
@@ -129,19 +132,71 @@ impl<'a> Layer<'a> {
         tape.grouped(Pass::WeightGradient, self.gate_up, &self.load.rows);
     }
 
-    /// Received tokens into rows, in the dispatch's format.
+    /// Tokens to rows in the order of the experts, in the dispatch's format: of those that came, and before a library's all-to-all of a rank's own.
     fn permute(&self, tape: &mut Tape<'_>, pass: Pass, name: &'static str) {
-        let [tokens, rows] = self.token_and_row_bytes(tape.shape.sent_width());
-        tape.stream_bytes((pass, name), MemoryOp::Permute, self.load.n_rows() * self.hidden, [tokens, rows]);
+        let width = tape.shape.sent_width();
+        let rows = self.row_bytes(width);
+        match tape.shape.dispatcher {
+            Dispatcher::DeepEp => {
+                self.stream(tape, (pass, name), MemoryOp::Permute, [self.received_bytes(width), rows]);
+            }
+            Dispatcher::NcclAllToAll => {
+                let own = self.own(tape.shape, width);
+                self.stream(tape, (pass, "token-permute"), MemoryOp::Permute, [own.picked, own.picked]);
+                self.sort_chunks(tape, (pass, name));
+            }
+            Dispatcher::NcclAllGather => self.stream(tape, (pass, name), MemoryOp::Permute, [rows, rows]),
+        }
     }
 
-    /// Rows summed per received token, in BF16.
+    /// Rows summed per token, in BF16: of each token received, of each of a rank's own after a library's all-to-all, or into all tokens of the
+    /// group, most of which get nothing.
     fn unpermute(&self, tape: &mut Tape<'_>, pass: Pass, name: &'static str) {
-        let [tokens, rows] = self.token_and_row_bytes(BF16);
-        tape.stream_bytes((pass, name), MemoryOp::Unpermute, self.load.n_rows() * self.hidden, [rows, tokens]);
+        let rows = self.row_bytes(BF16);
+        match tape.shape.dispatcher {
+            Dispatcher::DeepEp => {
+                self.stream(tape, (pass, name), MemoryOp::Unpermute, [rows, self.received_bytes(BF16)]);
+            }
+            Dispatcher::NcclAllToAll => {
+                self.sort_chunks(tape, (pass, name));
+                let own = self.own(tape.shape, BF16);
+                self.stream(tape, (pass, "token-sum"), MemoryOp::Unpermute, [own.picked, own.tokens]);
+            }
+            Dispatcher::NcclAllGather => {
+                let all = (tape.shape.tokens_gathered() * self.hidden) as f64 * BF16;
+                self.stream(tape, (pass, name), MemoryOp::Unpermute, [rows, rows + all]);
+            }
+        }
     }
 
-    fn token_and_row_bytes(&self, width: f64) -> [f64; 2] {
-        [self.load.received, self.load.n_rows()].map(|tokens| (tokens * self.hidden) as f64 * width)
+    /// What came from each rank is sorted by expert; with one expert it lies in order.
+    fn sort_chunks(&self, tape: &mut Tape<'_>, what: (Pass, &'static str)) {
+        if self.load.rows.len() > 1 {
+            let rows = self.row_bytes(BF16);
+            self.stream(tape, what, MemoryOp::Permute, [rows, rows]);
+        }
     }
+
+    fn stream(&self, tape: &mut Tape<'_>, what: (Pass, &'static str), op: MemoryOp, bytes: [f64; 2]) {
+        tape.stream_bytes(what, op, self.load.n_rows() * self.hidden, bytes);
+    }
+
+    fn received_bytes(&self, width: f64) -> f64 {
+        (self.load.received * self.hidden) as f64 * width
+    }
+
+    fn row_bytes(&self, width: f64) -> f64 {
+        (self.load.n_rows() * self.hidden) as f64 * width
+    }
+
+    /// Bytes of a rank's own tokens, and of a copy of each for every expert it picked.
+    fn own(&self, shape: &Shape, width: f64) -> Own {
+        let tokens = (shape.tokens_sequence_parallel() * self.hidden) as f64 * width;
+        Own { tokens, picked: tokens * f64::from(self.top_k) }
+    }
+}
+
+struct Own {
+    tokens: f64,
+    picked: f64,
 }

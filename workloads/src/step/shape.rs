@@ -1,5 +1,6 @@
 //! How one micro-batch lies on one rank, and what is kept of it.
 
+use super::exchange::Dispatcher;
 use crate::model::{Attention, Model};
 use crate::op::{LinearPrecision, Output};
 use crate::recipe::Recipe;
@@ -28,6 +29,8 @@ pub struct Shape {
     /// Whether tokens and gradients are dispatched in FP8; else in BF16, and cast in the order of the experts. Nothing to say
     /// where `linear` is BF16.
     pub dispatch_fp8: bool,
+    /// Who brings tokens to their experts.
+    pub dispatcher: Dispatcher,
     /// Where BF16 becomes FP8. Nothing to say where `linear` is BF16.
     pub casting: Casting,
     /// Whether a product can read an FP8 operand transposed, with the scales it has, so that nobody writes a 128x1 copy.
@@ -238,6 +241,12 @@ impl Shape {
         if self.sequence_parallel { self.tokens() / self.tp.max(1) } else { self.tokens() }
     }
 
+    /// Tokens of all ranks of an expert-parallel group.
+    #[must_use]
+    pub fn tokens_gathered(&self) -> u64 {
+        self.tokens_sequence_parallel() * self.ep.max(1)
+    }
+
     /// Whether the linear layers run in FP8.
     #[must_use]
     pub fn fp8(&self) -> bool {
@@ -247,7 +256,7 @@ impl Shape {
     /// Whether what is dispatched travels in FP8.
     #[must_use]
     pub fn sends_fp8(&self) -> bool {
-        self.fp8() && self.dispatch_fp8
+        self.fp8() && self.dispatch_fp8 && self.dispatcher == Dispatcher::DeepEp
     }
 
     /// Bytes of an element that is dispatched.

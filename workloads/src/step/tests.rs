@@ -27,6 +27,7 @@ fn published() -> Shape {
         keep_fp8: true,
         forward_left: false,
         dispatch_fp8: true,
+        dispatcher: Dispatcher::DeepEp,
         casting: Casting::Kernel,
         transposed_reads: false,
         logit_pieces: 1,

@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use platform::ExchangeKind;
+use units::{Seconds, SimSpan};
 use workloads::model::LayerKind;
 use workloads::parallel::Stage;
 use workloads::recipe::GradientStream;
@@ -21,9 +22,10 @@ use workloads::step;
 
 use super::Context;
 use super::hidden;
-use super::sharded::{self, Sharded};
 use super::kernels::{Kernels, Placed};
+use super::load;
 use super::segments::Segments;
+use super::sharded::{self, Sharded};
 use crate::PlanError;
 use crate::program::{Ending, HalfPlan, Hiding, SlotPlan};
 use crate::routine::{COMPUTE, Half, Instruction, Routine};
@@ -72,6 +74,7 @@ pub(super) fn chunks(
         n_layers: plan.job.model.layers as u16,
         has_experts: plan.job.model.experts.is_some(),
         exchanges: step::exchange(&plan.job.model, &context.shape).is_some(),
+        gathers: gathers(context, kernels)?,
         again: context.shape.recompute.full,
         gradients: plan.job.recipe.weight_gradients,
         neighbors: plan.job.parallel.pp > 1,
@@ -81,9 +84,8 @@ pub(super) fn chunks(
     let place = Place { schedule, pp: plan.job.parallel.pp, n_stages: context.stages.len() as u32, n_micro_batches };
     let of_rank = |(rank, of): (usize, &Vec<Slot>)| {
         let is_sharded = library.sharded.is_some();
-        let hides = |index, slot| {
-            is_sharded || hiding.get(rank).is_some_and(|hiding| hidden::hides(hiding, index, slot))
-        };
+        let hides =
+            |index, slot| is_sharded || hiding.get(rank).is_some_and(|hiding| hidden::hides(hiding, index, slot));
         let plan = |(index, slot): (usize, &Slot)| library.plan(slot, &place, rank as u32, hides(index, *slot));
         of.iter().enumerate().map(plan).collect()
     };
@@ -93,6 +95,20 @@ pub(super) fn chunks(
         return Err(PlanError::LongStage { layers, mtp_modules, pp: plan.job.parallel.pp });
     }
     Ok(Chunks { routines: library.routines, slots: plans, hiding })
+}
+
+/// Gathers of all tokens and sums of results, where a stack brings tokens so. The sum waits for the fullest rank.
+fn gathers(context: &Context<'_>, kernels: &mut Kernels) -> Result<Option<[Instruction; 2]>, PlanError> {
+    let Some(ops) = step::token_gather(&context.plan.job.model, &context.shape) else { return Ok(None) };
+    let all = context.plan.site.machine.device.sms;
+    let placed = kernels.fixed(context, &ops, all)?;
+    let late = load::late(context)?;
+    let mean = late.iter().map(|late| late.get()).sum::<f64>() / late.len().max(1) as f64;
+    if let Instruction::Ring(sum) = placed[1].instruction {
+        let leg = &mut kernels.rings[sum as usize].leg;
+        leg.latency += SimSpan::from(Seconds::new(mean));
+    }
+    Ok(Some([placed[0].instruction, placed[1].instruction]))
 }
 
 /// Where chunks run and where their results go.
@@ -168,6 +184,8 @@ struct Library<'a> {
     n_layers: u16,
     has_experts: bool,
     exchanges: bool,
+    /// What gathers all tokens and reduces and scatters results in place of a dispatch and a combine.
+    gathers: Option<[Instruction; 2]>,
     again: bool,
     gradients: GradientStream,
     /// Whether stages that follow each other are on different ranks.
@@ -525,6 +543,9 @@ impl Writer<'_> {
         let stream = &mut self.routine.streams[COMMUNICATION];
         if let Some(event) = after {
             stream.push(Instruction::Await(event));
+        }
+        if let Some(gathers) = self.library.gathers {
+            stream.push(gathers[kind as usize]);
         }
         if self.library.exchanges {
             stream.push(Instruction::Exchange { kind, half, layer, sms: self.comm_sms[kind as usize] });

@@ -28,6 +28,8 @@ pub(crate) struct Groups {
     common: Communicator,
     /// Those that hold the same experts.
     experts: Communicator,
+    /// Those that hold each other's experts.
+    exchanging: Communicator,
 }
 
 impl Groups {
@@ -43,6 +45,7 @@ impl Groups {
             context: communicator(cp, tp)?,
             common: communicator(replicas, tp)?,
             experts: communicator(replicas * tp / ep.max(1), ep)?,
+            exchanging: communicator(ep.max(1), 1)?,
         })
     }
 
@@ -50,7 +53,8 @@ impl Groups {
     pub(crate) fn inside(&self, axis: Axis) -> &Communicator {
         match axis {
             Axis::Cp => &self.context,
-            Axis::Tp | Axis::Dp | Axis::Ep | Axis::Pp => &self.tensor,
+            Axis::Ep => &self.exchanging,
+            Axis::Tp | Axis::Dp | Axis::Pp => &self.tensor,
         }
     }
 

@@ -6,7 +6,7 @@ use calibrate::{CannotRun, CollectiveCall, EstimateKey};
 use platform::{Kernel, Throttle};
 use units::{Seconds, SimSpan};
 use workloads::op::{Category, Op, OpKind};
-use workloads::step::{Load, Passes};
+use workloads::step::{Dispatcher, Load, Passes};
 
 use super::Context;
 use super::beside::RingsBeside;
@@ -141,7 +141,8 @@ pub(super) fn host(context: &Context<'_>) -> HostWaits {
     let host = context.plan.job.host;
     HostWaits {
         messages: host.waits_for_messages,
-        counts: host.waits_for_counts,
+        // Sizes of a library's messages, and of the products of experts, are on the host.
+        counts: host.waits_for_counts || context.plan.job.policy.dispatcher != Dispatcher::DeepEp,
         launch: launch(context, Category::Collectives),
     }
 }

@@ -52,7 +52,7 @@ fn of(context: &Context<'_>, batch: &Picks, rank: u32) -> Load {
     // A direct exchange brings a token once for each pick, and takes each result back alone.
     let received = match context.plan.job.policy.exchange {
         Delivery::Forwarded => batch.tokens_received(rank),
-        Delivery::Direct => batch.rows_total(rank),
+        Delivery::Direct | Delivery::Library => batch.rows_total(rank),
     };
     let rows = batch.rows(rank).iter().copied().map(u64::from).collect();
     Load { received: u64::from(received), rows }

@@ -24,6 +24,7 @@ mod sharded;
 
 use std::sync::Arc;
 
+use calibrate::EstimateKey;
 use engine::Resources;
 use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Placement, Platform, RankResources};
 use rayon::prelude::*;
@@ -31,6 +32,7 @@ use topology::{CommEngine, Network};
 use units::SimSpan;
 use workloads::parallel::Stage;
 use workloads::recipe::GradientStream;
+use workloads::step::Dispatcher;
 use workloads::traffic::{ExpertLayout, PicksPool, Router, Sampler, TrafficError, TrafficSpec};
 
 use chunks::Chunks;
@@ -73,6 +75,10 @@ impl Context<'_> {
     }
 
     fn software(&self, sms: u32) -> u32 {
+        let library = self.plan.job.policy.dispatcher != Dispatcher::DeepEp;
+        // A library takes what it likes.
+        let own = || self.plan.site.profile.value(EstimateKey::CollectiveSms).round().max(1.0) as u32;
+        let sms = if library { own().min(self.plan.site.machine.device.sms - 1) } else { sms };
         match self.plan.site.machine.device.comm_engine {
             // Under a copy engine they sum what a combine brings.
             CommEngine::None | CommEngine::Copy => sms,
@@ -172,7 +178,7 @@ pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, P
 /// while two exchanges fill its ports, a dispatch and a combine.
 fn copy_binds(context: &Context<'_>, exchanges: &[[ExchangeTemplate; 2]]) -> bool {
     let sms = context.comm_sms().min(context.lone_comm_sms());
-    let rate = f64::from(sms) * context.plan.site.profile.value(context.plan.job.policy.exchange_copies.rate_per_sm());
+    let rate = f64::from(sms) * context.plan.site.profile.value(context.plan.job.policy.copy_rate_per_sm());
     let most = exchanges.iter().map(|kinds| kinds.iter().map(copied_per_second).sum::<f64>()).fold(0.0, f64::max);
     sms > 0 && rate < most
 }
@@ -236,7 +242,7 @@ fn platform(
 
 /// Resources of one column; columns are alike.
 fn resources(context: &Context<'_>) -> (Resources, Vec<RankResources>) {
-    let rate = context.platform.profile().value(context.plan.job.policy.exchange_copies.rate_per_sm());
+    let rate = context.platform.profile().value(context.plan.job.policy.copy_rate_per_sm());
     let rates = context.platform.port_rates(f64::from(context.comm_sms().max(1)) * rate);
     let mut resources = Resources::default();
     let n_ranks = context.layout.pp * context.n_members;

@@ -19,6 +19,7 @@ pub fn shape(plan: TrainPlan<'_>) -> Shape {
         recompute: plan.job.policy.recompute,
         keep_fp8: plan.job.policy.keep == KeepActivations::Fp8,
         dispatch_fp8: plan.job.policy.dispatch_format == DispatchFormat::Fp8,
+        dispatcher: plan.job.policy.dispatcher,
         casting: match plan.site.machine.device.cast {
             Cast::Kernel => Casting::Kernel,
             Cast::Warp => Casting::Norm,

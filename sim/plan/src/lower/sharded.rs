@@ -56,7 +56,8 @@ pub(super) fn sharded(context: &Context<'_>, kernels: &mut Kernels) -> Result<Op
         if is_there { unit(context, kernels, &layer(kind)) } else { Ok(Unit::default()) }
     };
     let (dense, moe) = (has(LayerKind::Dense)?, has(LayerKind::Moe)?);
-    let ends = context.stages.iter().map(|stage| unit(context, kernels, &Stage { layers: Vec::new(), ..stage.clone() }));
+    let ends =
+        context.stages.iter().map(|stage| unit(context, kernels, &Stage { layers: Vec::new(), ..stage.clone() }));
     Ok(Some(Sharded { dense, moe, ends: ends.collect::<Result<_, _>>()? }))
 }
 

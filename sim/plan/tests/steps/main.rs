@@ -11,7 +11,7 @@ mod oversubscription;
 mod random;
 mod replicas;
 mod routes;
-mod shared;
 mod sharding;
+mod shared;
 mod similarity;
 mod twins;

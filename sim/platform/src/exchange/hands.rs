@@ -200,6 +200,12 @@ impl Hands {
         [copying, received].map(|sms| End { port: 1.0, sms, memory: 1.0 })
     }
 
+    /// The same of a library's all-to-all, whose rate per SM counts what a rank sends: sending and receiving go on together, and nobody sums.
+    pub(super) fn library_ends(self) -> [End; 2] {
+        let [copying, _] = self.sms_do();
+        [copying, 0.0].map(|sms| End { port: 1.0, sms, memory: 1.0 })
+    }
+
     /// Whether SMs copy, and whether they sum.
     const fn sms_do(self) -> [f64; 2] {
         match self.engine {
@@ -222,6 +228,7 @@ impl Hands {
         let ends = |over_up| match delivery {
             Delivery::Forwarded => self.ends(kind, over_up, relay),
             Delivery::Direct => self.direct_ends(kind),
+            Delivery::Library => self.library_ends(),
         };
         let sms = |over_up| ends(over_up).iter().map(|end| end.sms).sum::<f64>();
         up * sms(true) + out * sms(false)

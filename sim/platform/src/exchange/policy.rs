@@ -1,6 +1,9 @@
 //! What a stack chooses of an exchange.
 
-use calibrate::EstimateKey;
+use calibrate::{CollectiveTerm, EstimateKey};
+use workloads::op::Collective;
+
+const ALL_TO_ALL_FRACTION: EstimateKey = EstimateKey::Collective(Collective::AllToAll, CollectiveTerm::Fraction);
 
 /// How a dispatch delivers tokens to experts; a combine goes the same ways back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +12,8 @@ pub enum Delivery {
     Forwarded,
     /// A copy for each expert picked, straight to its device: kernels for few tokens.
     Direct,
+    /// The same copies in the all-to-all of a collective library, sorted before it and summed after it by other kernels.
+    Library,
 }
 
 impl Delivery {
@@ -26,6 +31,7 @@ impl Delivery {
                 [Key::DirectDispatchScaleUpFraction, Key::DirectCombineScaleUpFraction],
                 [Key::DirectDispatchScaleOutFraction, Key::DirectCombineScaleOutFraction],
             ],
+            Self::Library => [[ALL_TO_ALL_FRACTION; 2], [Key::CollectiveScaleOutFraction; 2]],
         }
     }
 
@@ -35,6 +41,7 @@ impl Delivery {
         match self {
             Self::Forwarded => EstimateKey::AllToAllNotify,
             Self::Direct => EstimateKey::DirectLatency,
+            Self::Library => EstimateKey::Collective(Collective::AllToAll, CollectiveTerm::Latency),
         }
     }
 }
@@ -49,13 +56,14 @@ pub enum ExchangeCopies {
     InPlace,
 }
 
-impl ExchangeCopies {
+impl Delivery {
     /// The estimate of what an SM moves in a second.
     #[must_use]
-    pub const fn rate_per_sm(self) -> EstimateKey {
-        match self {
-            Self::Buffered => EstimateKey::AllToAllRatePerSm,
-            Self::InPlace => EstimateKey::AllToAllBulkRatePerSm,
+    pub const fn rate_per_sm(self, copies: ExchangeCopies) -> EstimateKey {
+        match (self, copies) {
+            (Self::Library, _) => EstimateKey::Collective(Collective::AllToAll, CollectiveTerm::RatePerSm),
+            (Self::Forwarded | Self::Direct, ExchangeCopies::Buffered) => EstimateKey::AllToAllRatePerSm,
+            (Self::Forwarded | Self::Direct, ExchangeCopies::InPlace) => EstimateKey::AllToAllBulkRatePerSm,
         }
     }
 }

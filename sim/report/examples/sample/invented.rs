@@ -180,6 +180,8 @@ fn result(step_seconds: f64) -> StepResult {
         mfu: Counted { causal: 0.397, non_causal: 0.446 },
         gpu_hours_per_trillion_tokens: 176_400.0,
         framework: "megatron".to_owned(),
+        sharding: "zero-1".to_owned(),
+        dispatcher: None,
         categories: Vec::new(),
         exposed_communication_seconds: 0.91,
         all_to_all_waited_seconds: 0.62,

@@ -67,7 +67,7 @@ fn exchanges(plan: TrainPlan<'_>, program: &Program) -> Result<[ExchangeReply; 2
     let counted = match plan.job.policy.exchange {
         Delivery::Forwarded if layout.experts().n_nodes > 1 => pool.nodes_per_token().mean,
         Delivery::Forwarded => pool.ranks_per_token().mean,
-        Delivery::Direct => f64::from(pool.layout().top_k),
+        Delivery::Direct | Delivery::Library => f64::from(pool.layout().top_k),
     };
     let tokens = shape.tokens_sequence_parallel() as f64 * counted;
     let of = |kind: ExchangeKind, token_bytes: f64| {

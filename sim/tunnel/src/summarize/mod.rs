@@ -113,6 +113,8 @@ fn step_result(run: &FinishedRun<'_>, shares: &Shares, rates: &Rates) -> StepRes
     let transferred = run.outcome.ranks.iter().map(|rank| rank.transferred).sum();
     StepResult {
         framework: run.plan.job.framework.clone(),
+        sharding: run.plan.job.parallel.sharding.name().to_owned(),
+        dispatcher: (run.plan.job.parallel.ep > 1).then(|| run.plan.job.policy.dispatcher.name().to_owned()),
         step_seconds: run.step(),
         interval: interval(run.step(), shares.deviation(run)),
         tokens_per_day: rates.tokens_per_day,

@@ -100,9 +100,14 @@ fn misaligned(run: &FinishedRun<'_>, comes: Misaligned) -> Option<String> {
 
 /// What hides costs the chunks nothing, which flatters a job whose chunks need the same ports.
 fn replicas(run: &FinishedRun<'_>) -> Option<String> {
-    let hidden = run.plan.job.policy.data_parallel == DataParallel::Hidden && run.program.layout.per_stage > 1;
-    hidden
-        .then(|| "replicas reduce and gather beside chunks, on SMs that lone chunks then lack and overlapped pairs keep; the model takes no port bandwidth from the chunks' own messages for that".to_owned())
+    let job = run.plan.job;
+    let is_spread = job.parallel.sharding.spreads_gradients();
+    let hidden = job.policy.data_parallel == DataParallel::Hidden;
+    match run.program.layout.per_stage > 1 {
+        true if is_spread => Some("replicas gather and sum layer by layer beside chunks, on ports and SMs that those then lack; no replica waits for another there".to_owned()),
+        true if hidden => Some("replicas reduce and gather beside chunks, on SMs that lone chunks then lack and overlapped pairs keep; the model takes no port bandwidth from the chunks' own messages for that".to_owned()),
+        _ => None,
+    }
 }
 
 /// What a stack does with experts does nothing for a model without.

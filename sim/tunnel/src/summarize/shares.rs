@@ -232,7 +232,7 @@ pub(super) fn slowest(program: &Program, policy: &Policies, template: &ExchangeT
     let (up, out) = (up / rate(on.up_send), out / rate(on.out_send));
     let copied = if program.comm_sms > 0 { copied / rate(on.copy) } else { 0.0 };
     if copied > up.max(out) {
-        policy.exchange_copies.rate_per_sm()
+        policy.copy_rate_per_sm()
     } else if out >= up {
         out_key
     } else {
