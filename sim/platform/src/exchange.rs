@@ -24,6 +24,7 @@ use crate::{Placement, Platform, PlatformError};
 
 mod direct;
 mod hands;
+mod library;
 mod policy;
 mod roles;
 mod template;
@@ -114,8 +115,8 @@ impl ExchangeGroup {
             n_nodes: spread.n_nodes,
             devices: spread.devices,
             n_far: match delivery {
-                Delivery::Forwarded => spread.n_nodes - 1,
-                Delivery::Direct | Delivery::Library => spread.n_ranks - spread.devices,
+                Delivery::Forwarded | Delivery::Library => spread.n_nodes - 1,
+                Delivery::Direct => spread.n_ranks - spread.devices,
             },
             sizes,
             copies,
@@ -141,12 +142,13 @@ impl ExchangeGroup {
                 group.latency = group.latency(platform, &spread)?;
                 relay_pairs(platform.placement, &spread, setup.n_ranks_job)
             }
-            Delivery::Direct | Delivery::Library => {
+            Delivery::Library => {
+                group.latency = library::latency(platform, &spread)?;
+                relay_pairs(platform.placement, &spread, setup.n_ranks_job)
+            }
+            Delivery::Direct => {
                 direct::refuse_planes(platform, &spread)?;
-                group.latency = match delivery {
-                    Delivery::Library => direct::library_latency(platform, &spread)?,
-                    Delivery::Forwarded | Delivery::Direct => direct::latency(platform, &spread)?,
-                };
+                group.latency = direct::latency(platform, &spread)?;
                 direct::pairs(platform.placement, &spread, setup.n_ranks_job)
             }
         };
@@ -226,7 +228,8 @@ fn whole(wires: &ExchangeGroup, batch: &Picks, kind: ExchangeKind) -> Result<Exc
     };
     match wires.delivery {
         Delivery::Forwarded => forwarded(wires, batch, &mut draft),
-        Delivery::Direct | Delivery::Library => straight(wires, batch, &mut draft),
+        Delivery::Direct => straight(wires, batch, &mut draft),
+        Delivery::Library => library::messages(wires, batch, &mut draft),
     }
     wires.template(draft)
 }
@@ -254,10 +257,7 @@ fn forwarded(wires: &ExchangeGroup, batch: &Picks, draft: &mut Draft) {
 
 /// From every rank to every other that experts are picked of.
 fn straight(wires: &ExchangeGroup, batch: &Picks, draft: &mut Draft) {
-    let ends = match wires.delivery {
-        Delivery::Library => wires.hands.library_ends(),
-        Delivery::Forwarded | Delivery::Direct => wires.hands.direct_ends(draft.kind),
-    };
+    let ends = wires.hands.direct_ends(draft.kind);
     let is_near = |rank: u32, other: u32| rank / wires.devices == other / wires.devices;
     draft.on_way = Some(direct::mean_copies(batch, |rank, other| !is_near(rank, other)));
     for (rank, copies) in (0..).zip(batch.copies.chunks(batch.n_ranks() as usize)) {

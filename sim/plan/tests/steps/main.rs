@@ -4,6 +4,7 @@ mod closed_forms;
 mod copies;
 mod direct;
 mod directions;
+mod dispatchers;
 mod flight;
 mod folding;
 mod machines;

@@ -10,10 +10,9 @@
 //! crosses none. Breaks where a NIC's rate of messages binds before its rate of bytes, and for kernels that send a
 //! token once to a rank that it wants twice.
 
-use calibrate::{CollectiveTerm, EstimateKey};
+use calibrate::EstimateKey;
 use topology::{DeviceId, Ordering};
 use units::{Seconds, SimSpan};
-use workloads::op::Collective;
 use workloads::traffic::Picks;
 
 use super::{ExpertSpread, Flow};
@@ -34,19 +33,6 @@ pub(super) fn latency(platform: &Platform<'_>, spread: &ExpertSpread) -> Result<
         longest = if flagged > longest { flagged } else { longest };
     }
     Ok(SimSpan::from(own + longest))
-}
-
-/// What the all-to-all of a collective library takes of as many ranks, and the path between two nodes.
-pub(super) fn library_latency(platform: &Platform<'_>, spread: &ExpertSpread) -> Result<SimSpan, PlatformError> {
-    let value = |term| Seconds::new(platform.profile.value(EstimateKey::Collective(Collective::AllToAll, term)));
-    let device = |rank| platform.placement.device(rank);
-    let far = if spread.n_nodes > 1 {
-        platform.network.path(device(0), device(spread.devices), platform.routing)?.latency
-    } else {
-        Seconds::ZERO
-    };
-    let more = f64::from(spread.n_ranks.saturating_sub(2));
-    Ok(SimSpan::from(value(CollectiveTerm::Latency) + value(CollectiveTerm::RankLatency) * more + far))
 }
 
 /// How long the messages take with the machine to themselves: what the fullest port, or the SMs of the busiest rank,
