@@ -120,6 +120,7 @@ pub struct StepResult {
     /// What replicas keep of weights, gradients and the optimizer's state (`parallel.sharding`).
     pub sharding: String,
     /// Who brings tokens to their experts (`policy.dispatcher`); none where no token leaves its rank.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dispatcher: Option<String>,
     /// Duration of one optimizer step.
     pub step_seconds: f64,

@@ -182,9 +182,7 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &P
         recompute: workloads::step::Recompute::default(),
         keep_fp8: policy.keep == KeepActivations::Fp8,
         dispatch_fp8: policy.dispatch_format == DispatchFormat::Fp8,
-        // Who moves tokens divides nothing.
         dispatcher: policy.dispatcher,
-        // Where casts run divides nothing.
         casting: workloads::step::Casting::default(),
         transposed_reads: false,
         logit_pieces: u64::from(policy.logit_pieces),

@@ -19,36 +19,17 @@ const N_PARTS_MAX: u64 = 1 << 20;
 /// All choices but the SMs of communication, which [`decide_comm_sms`] fills in once the layout is known.
 pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
     let dispatcher = dispatcher(reader);
+    let (exchange, exchange_copies) = exchange(reader, dispatcher);
     Policies {
         dispatcher,
         schedule: schedule(reader),
         devices_per_node: devices_per_node(reader, machine),
         comm_sms: 0,
         lone_comm_sms: 0,
-        exchange: match dispatcher {
-            Dispatcher::DeepEp => of_kernels(
-                reader,
-                "policy.exchange",
-                &[("forwarded", Delivery::Forwarded), ("direct", Delivery::Direct)],
-            ),
-            Dispatcher::NcclAllToAll | Dispatcher::NcclAllGather => {
-                refuse_of_kernels(reader, "policy.exchange", dispatcher);
-                Delivery::Library
-            }
-        },
+        exchange,
         dispatch_format: reader
             .choice("policy.dispatch-format", &[("fp8", DispatchFormat::Fp8), ("bf16", DispatchFormat::Bf16)]),
-        exchange_copies: match dispatcher {
-            Dispatcher::DeepEp => of_kernels(
-                reader,
-                "policy.exchange-copies",
-                &[("buffered", ExchangeCopies::Buffered), ("in-place", ExchangeCopies::InPlace)],
-            ),
-            Dispatcher::NcclAllToAll | Dispatcher::NcclAllGather => {
-                refuse_of_kernels(reader, "policy.exchange-copies", dispatcher);
-                ExchangeCopies::Buffered
-            }
-        },
+        exchange_copies,
         point_to_point: reader
             .choice("policy.point-to-point", &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)]),
         data_parallel: reader
@@ -93,6 +74,18 @@ fn dispatcher(reader: &mut Reader<'_>) -> Dispatcher {
         reader.decide("policy.dispatcher", format!("\"{}\"", decided.name()));
         decided
     })
+}
+
+/// How tokens get to their experts, and how SMs move them.
+fn exchange(reader: &mut Reader<'_>, dispatcher: Dispatcher) -> (Delivery, ExchangeCopies) {
+    let keys = ["policy.exchange", "policy.exchange-copies"];
+    if dispatcher != Dispatcher::DeepEp {
+        keys.into_iter().for_each(|key| refuse_of_kernels(reader, key, dispatcher));
+        return (Delivery::Library, ExchangeCopies::Buffered);
+    }
+    let ways = [("forwarded", Delivery::Forwarded), ("direct", Delivery::Direct)];
+    let copies = [("buffered", ExchangeCopies::Buffered), ("in-place", ExchangeCopies::InPlace)];
+    (of_kernels(reader, keys[0], &ways), of_kernels(reader, keys[1], &copies))
 }
 
 /// A choice of kernels that dispatch and combine; `auto`: the first.

@@ -32,6 +32,7 @@ mod activation;
 mod attention;
 mod attention_core;
 mod attention_unfused;
+mod dispatcher;
 mod element;
 mod ends;
 mod exchange;
@@ -47,8 +48,9 @@ mod update;
 
 pub use attention::attention;
 pub(crate) use attention_core::kept_core_width;
+pub use dispatcher::Dispatcher;
 pub use ends::{embedding, head, mtp};
-pub use exchange::{Dispatcher, Exchange, exchange, handed_over, point_to_point, token_gather};
+pub use exchange::{Exchange, exchange, handed_over, point_to_point, token_gather};
 pub use mlp::mlp;
 pub use shape::{AttentionKernel, Casting, Gradients, Recompute, Shape, ShapeError};
 pub(crate) use update::weight_copy_width;

@@ -1,7 +1,7 @@
 //! The experts of a layer, between dispatch and combine.
 
 use super::activation::{activate, activate_again, activation_gradient};
-use super::exchange::Dispatcher;
+use super::dispatcher::Dispatcher;
 use super::ffn::{FeedForward, SHARED};
 use super::shape::Copies;
 use super::tape::{BF16, Linear, Tape};

@@ -1,6 +1,6 @@
 //! How one micro-batch lies on one rank, and what is kept of it.
 
-use super::exchange::Dispatcher;
+use super::dispatcher::Dispatcher;
 use crate::model::{Attention, Model};
 use crate::op::{LinearPrecision, Output};
 use crate::recipe::Recipe;

@@ -162,7 +162,9 @@ impl Estimator<'_> {
         let all = Algorithm::OF_LIBRARIES.iter().filter_map(|&algorithm| self.collective_by(algorithm, call, spread));
         let quickest = all.reduce(|best, other| if other.alone() < best.alone() { other } else { best });
         // Every collective has one of the two that need nothing of the machine.
-        quickest.unwrap_or_else(|| self.price(Algorithm::Ring, call, spread, Traffic::default()))
+        quickest.unwrap_or_else(|| {
+            self.price(&Asked { algorithm: Algorithm::Ring, call, spread, traffic: Traffic::default() })
+        })
     }
 
     /// A collective by one algorithm; `None` where the algorithm is not of this collective, or the machine lacks what it needs.
@@ -174,16 +176,11 @@ impl Estimator<'_> {
         spread: &Spread,
     ) -> Option<CollectiveDemand> {
         let traffic = traffic(algorithm, call, spread, self.device.scale_up.in_network)?;
-        Some(self.price(algorithm, call, spread, traffic))
+        Some(self.price(&Asked { algorithm, call, spread, traffic }))
     }
 
-    fn price(
-        &self,
-        algorithm: Algorithm,
-        call: &CollectiveCall,
-        spread: &Spread,
-        traffic: Traffic,
-    ) -> CollectiveDemand {
+    fn price(&self, asked: &Asked<'_>) -> CollectiveDemand {
+        let Asked { algorithm, call, spread, traffic } = *asked;
         let key = |term| EstimateKey::Collective(call.what, term);
         let latency = self.collective_latency(algorithm, call.what, spread);
         if spread.n_ranks < 2 {
@@ -197,8 +194,8 @@ impl Estimator<'_> {
                 limit: key(Term::Latency),
             };
         }
-        let large = self.large(algorithm, call, spread, &traffic);
-        let small = self.small(algorithm, call, spread, &traffic).filter(|small| small.time <= large.time);
+        let large = self.large(asked);
+        let small = self.small(asked).filter(|small| small.time <= large.time);
         let chosen = small.unwrap_or(large);
         let on_way = Seconds::new(traffic.out_most() * spread.way);
         let (shortest, limit) = if on_way > chosen.time {
@@ -228,13 +225,8 @@ impl Estimator<'_> {
     }
 
     /// The protocol for small sizes, where the algorithm has one.
-    fn small(
-        &self,
-        algorithm: Algorithm,
-        call: &CollectiveCall,
-        spread: &Spread,
-        traffic: &Traffic,
-    ) -> Option<Protocol> {
+    fn small(&self, asked: &Asked<'_>) -> Option<Protocol> {
+        let Asked { algorithm, call, spread, traffic } = asked;
         let key = |term| EstimateKey::Collective(call.what, term);
         let one = self.profile.value(key(Term::SmallFraction));
         let share = match algorithm {
@@ -265,7 +257,8 @@ impl Estimator<'_> {
         Some((Bytes::new(moved) / (BytesPerSec::new(self.profile.value(key)) * sms), key))
     }
 
-    fn large(&self, algorithm: Algorithm, call: &CollectiveCall, spread: &Spread, traffic: &Traffic) -> Protocol {
+    fn large(&self, asked: &Asked<'_>) -> Protocol {
+        let Asked { algorithm, call, spread, traffic } = asked;
         let value = |key| self.profile.value(key);
         let key = |term| EstimateKey::Collective(call.what, term);
         // Kernels of one's own write to all others at once, as an all-to-all does, and in no pieces.
@@ -316,6 +309,15 @@ impl Estimator<'_> {
 fn slowest(bounds: Vec<(Seconds, EstimateKey)>) -> (Seconds, EstimateKey) {
     let none = (Seconds::ZERO, EstimateKey::CollectiveScaleOutFraction);
     bounds.into_iter().reduce(|a, b| if b.0 > a.0 { b } else { a }).unwrap_or(none)
+}
+
+/// A call by one algorithm over some ranks, and what that makes each of them send.
+#[derive(Clone, Copy, Debug)]
+struct Asked<'a> {
+    algorithm: Algorithm,
+    call: &'a CollectiveCall,
+    spread: &'a Spread,
+    traffic: Traffic,
 }
 
 /// One of the protocols: the time of its bytes, the share of the scale-up port that it reaches, what sets the time.

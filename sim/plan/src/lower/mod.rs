@@ -21,6 +21,7 @@ mod load;
 mod segments;
 mod shape;
 mod sharded;
+mod writer;
 
 use std::sync::Arc;
 

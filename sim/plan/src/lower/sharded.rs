@@ -95,7 +95,7 @@ fn gather(context: &Context<'_>, kernels: &mut Kernels, class: &ReduceClass, pas
         Weights::Experts => "expert-weight-gather",
     };
     let call = CollectiveCall::new(Collective::AllGather, class.weight_bytes());
-    lone(context, kernels, (name, pass), class.weights, &call)
+    lone(context, kernels, class.weights, (name, pass, call))
 }
 
 fn reduce(context: &Context<'_>, kernels: &mut Kernels, class: &ReduceClass) -> Instruction {
@@ -104,21 +104,20 @@ fn reduce(context: &Context<'_>, kernels: &mut Kernels, class: &ReduceClass) -> 
         Weights::Experts => "expert-gradient-reduce",
     };
     let call = CollectiveCall::new(Collective::ReduceScatter, class.gradient_bytes(context.shape.gradients));
-    lone(context, kernels, (name, Pass::WeightGradient), class.weights, &call)
+    lone(context, kernels, class.weights, (name, Pass::WeightGradient, call))
 }
 
 /// A ring of replicas that each rank runs for itself.
 fn lone(
     context: &Context<'_>,
     kernels: &mut Kernels,
-    (name, pass): (&'static str, Pass),
     weights: Weights,
-    call: &CollectiveCall,
+    (name, pass, call): (&'static str, Pass, CollectiveCall),
 ) -> Instruction {
-    let CollectiveCall { what, bytes, .. } = *call;
+    let CollectiveCall { what, bytes, .. } = call;
     let op = kernels.op(&Op::new(name, pass, OpKind::Collective { axis: Axis::Dp, what, bytes }));
-    let launch = launch_unit(context);
-    let ring = Ring { span: 1, stride: 1, launch, ..ring(context, op, context.groups.replicas(weights), call, 1) };
+    let among = context.groups.replicas(weights);
+    let ring = Ring { span: 1, stride: 1, launch: launch_unit(context), ..ring(context, op, among, &call, 1) };
     kernels.rings.push(ring);
     Instruction::Ring(kernels.rings.len() as u32 - 1)
 }

@@ -51,22 +51,20 @@ pub(super) fn messages(wires: &ExchangeGroup, batch: &Picks, draft: &mut Draft) 
     }
     let sent = wires.hands.library_ends();
     let relayed = [End { sms: 0.0, ..sent[0] }, sent[1]];
+    let kind = draft.kind;
+    let mut push = |ends, [from, to]: [u32; 2], rows, up| {
+        // The first is the token's source, or its relay.
+        let pair = if kind == ExchangeKind::Dispatch { [from, to] } else { [to, from] };
+        wires.push(draft, ends, pair, rows, up);
+    };
     for rank in 0..n_ranks {
         for device in 0..devices {
             let rows = up[(rank * devices + device) as usize];
-            push(wires, draft, sent, [rank, rank / devices * devices + device], rows, true);
+            push(sent, [rank, rank / devices * devices + device], rows, true);
         }
         for node in 0..wires.n_nodes {
             let rows = out[(rank * wires.n_nodes + node) as usize];
-            push(wires, draft, relayed, [rank, node * devices + rank % devices], rows, false);
+            push(relayed, [rank, node * devices + rank % devices], rows, false);
         }
     }
-}
-
-fn push(wires: &ExchangeGroup, draft: &mut Draft, ends: [End; 2], [from, to]: [u32; 2], rows: u32, up: bool) {
-    let pair = match draft.kind {
-        ExchangeKind::Dispatch => [from, to],
-        ExchangeKind::Combine => [to, from],
-    };
-    wires.push(draft, ends, pair, rows, up);
 }

@@ -11,11 +11,24 @@ use crate::traffic::Traffic;
 
 const N_DRAWS: u64 = 64;
 
-/// A preset whose software stack is as sure as it is told.
+/// A preset whose software stack is as sure as it is told, on the specimen that was measured.
 fn preset_of_stack(name: &str, [stack, untimed]: [f64; 2]) -> Plan {
-    let sets = [("stack", stack), ("untimed-stack", untimed)]
+    let sets = [("stack", stack), ("untimed-stack", untimed), ("specimen", 0.0)]
         .map(|(key, value)| format!("profile.elsewhere.{key}.value={value}"));
     scenario::load(name, &sets, &Library::built_in()).expect("a preset").plan
+}
+
+#[test]
+fn another_specimen_adds_to_what_a_stack_is_off_by() {
+    let width = |specimen: f64| {
+        let sets = [("stack", 0.3), ("untimed-stack", 0.0), ("specimen", specimen)]
+            .map(|(key, value)| format!("profile.elsewhere.{key}.value={value}"));
+        let plan = scenario::load("tiny-moe", &sets, &Library::built_in()).expect("a preset").plan;
+        let StepResult { step_seconds, interval, .. } = step(&plan, &Traffic::default());
+        (interval[1] / step_seconds).ln() / 1.645
+    };
+    let (none, some) = (width(0.0), width(0.4));
+    assert!((some - none.hypot(0.4)).abs() < 1e-9, "{none} and {some}");
 }
 
 /// Draws are of estimates: they know nothing of the stack.
