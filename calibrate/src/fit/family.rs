@@ -1,5 +1,7 @@
 //! Which samples speak of which estimates, and how a family is fitted.
 
+use std::collections::BTreeSet;
+
 use topology::Device;
 use workloads::op::{Collective, Misaligned, Precision};
 
@@ -26,6 +28,23 @@ pub struct Family {
 }
 
 impl Family {
+    /// The same with the estimates that these samples can tell. Collectives of one number of ranks do not tell what a rank more costs, and those
+    /// of two not whether the port binds a gather or what its kernel copies.
+    #[must_use]
+    pub fn told_by(mut self, samples: &[&Sample]) -> Self {
+        let Of::Collective(what) = self.of else { return self };
+        let ranks: BTreeSet<u32> = samples.iter().filter_map(|sample| n_ranks(&sample.question)).collect();
+        let key = |term| EstimateKey::Collective(what, term);
+        if ranks.len() > 1 {
+            self.keys.push((key(CollectiveTerm::RankLatency), None));
+        }
+        let fraction = key(CollectiveTerm::Fraction);
+        if ranks.last().is_some_and(|most| *most > 2) && self.keys.iter().all(|(key, _)| *key != fraction) {
+            self.keys.push((fraction, None));
+        }
+        self
+    }
+
     /// Whether the samples of a question are of this family.
     #[must_use]
     pub fn holds(&self, question: &Question) -> bool {
@@ -281,10 +300,9 @@ impl Of {
             Question::Gemm { .. } if is_slower(question) => Self::Misaligned,
             Question::Gemm { dtype, .. } => Self::Gemm(*dtype),
             Question::Attention { direction, .. } => Self::Attention(*direction),
-            Question::Collective { what, sms: None, ranks: 2, .. } => Self::Collective(*what),
-            Question::Collective { what, sms: Some(_), ranks: 2, .. } => Self::OnFewSms(*what),
-            Question::Collective { .. }
-            | Question::GroupedGemm { .. }
+            Question::Collective { what, sms: None, .. } => Self::Collective(*what),
+            Question::Collective { what, sms: Some(_), .. } => Self::OnFewSms(*what),
+            Question::GroupedGemm { .. }
             | Question::PromotedGemm { .. }
             | Question::TensorLoop { .. }
             | Question::Launch
@@ -298,6 +316,13 @@ impl Of {
             | Question::Combine { .. }
             | Question::Accumulate { .. } => return None,
         })
+    }
+}
+
+fn n_ranks(question: &Question) -> Option<u32> {
+    match question {
+        Question::Collective { ranks, .. } => Some(*ranks),
+        _ => None,
     }
 }
 

@@ -13,10 +13,10 @@ mod solve;
 
 use std::collections::BTreeMap;
 
-use topology::Device;
+use topology::{Device, InNetwork};
 use units::{Bytes, Seconds};
 
-use crate::{CollectiveCall, EstimateKey, Estimator, Profile, Question, Sample, Spread};
+use crate::{Algorithm, CollectiveCall, EstimateKey, Estimator, Profile, Question, Sample, Spread, traffic};
 
 pub use errors::{Errors, Miss};
 pub use family::{Family, families, fit};
@@ -46,7 +46,7 @@ pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fit
     }
     for family in families() {
         let of_family: Vec<&Sample> = quickest(samples.iter().filter(|sample| family.holds(&sample.question)));
-        if let Some(fitted) = fit(&family, &of_family, device, &profile) {
+        if let Some(fitted) = fit(&family.told_by(&of_family), &of_family, device, &profile) {
             keep(fitted, &mut profile);
         }
     }
@@ -54,6 +54,16 @@ pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fit
         keep(fitted, &mut profile);
     }
     (all, profile)
+}
+
+/// Whether a collective was quicker than the bytes of a ring cross the scale-up port: then switches summed or multicast, and it tells nothing
+/// of rings.
+#[must_use]
+pub fn is_by_switches(device: &Device, sample: &Sample) -> bool {
+    let Question::Collective { what, ranks, bytes, sms } = sample.question else { return false };
+    let call = CollectiveCall { what, bytes: Bytes::new(bytes as f64), sms };
+    let ring = traffic(Algorithm::Ring, &call, &Spread::node(ranks), InNetwork::None);
+    ring.is_some_and(|ring| ring.up[0] / device.scale_up_rate().get() > sample.reading.seconds)
 }
 
 /// Of several implementations of one question, the quickest: what a user who looks for it gets.

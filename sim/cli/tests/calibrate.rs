@@ -431,3 +431,48 @@ fn a_fit_on_any_file_of_a_device_gives_a_profile_or_a_way_out() {
         }
     }
 }
+
+/// A table of nccl-tests of an all-reduce of eight ranks: `seconds` of each size.
+fn eight_ranks(seconds: impl Fn(f64) -> f64) -> String {
+    let ranks = (0..8).map(|rank| {
+        format!(
+            "#  Rank {rank:>2} Group  0 Pid  {} on  node001 device  {rank} [0x0{rank}] NVIDIA H100 80GB HBM3\n",
+            4000 + rank
+        )
+    });
+    let row = |power: u32| {
+        let bytes = f64::from(2.0_f32.powi(power as i32));
+        let (time, rate) = (seconds(bytes) * 1e6, bytes / seconds(bytes) / 1e9);
+        let side = format!("{time:>9.3} {rate:>8.2} {:>8.2}      0", rate * 1.75);
+        format!("{bytes:>14} {:>12}     float     sum      -1 {side} {side}\n", bytes / 4.0)
+    };
+    let head = "#       size         count      type   redop    root     time   algbw   busbw #wrong     time   algbw   busbw #wrong\n\
+                #        (B)    (elements)                               (us)  (GB/s)  (GB/s)            (us)  (GB/s)  (GB/s)\n";
+    let head = format!("# nThread 1 nGpus 8\n#\n# Using devices\n{}#\n{head}", ranks.collect::<String>());
+    format!("{head}{}# Out of bounds values : 0 OK\n", (10..=30).map(row).collect::<String>())
+}
+
+#[test]
+fn samples_of_eight_ranks_alone_make_a_fit() {
+    let root = folder();
+    // A ring at 340 GB/s of what crosses a port, after 20 us.
+    fs::write(root.path().join("ring.txt"), eight_ranks(|bytes| 20e-6 + 1.75 * bytes / 340e9)).expect("written");
+    // More than a port of 450 GB/s sends.
+    fs::write(root.path().join("switches.txt"), eight_ranks(|bytes| 1e-6 + 1.75 * bytes / 480e9)).expect("written");
+    for name in ["ring", "switches"] {
+        let (file, samples) = (format!("{name}.txt"), format!("{name}.jsonl"));
+        let source = ["--collective", "all-reduce", "--source", "a test", "--out", &samples];
+        done(root.path(), &[&["calibrate", "import", &file], &source[..]].concat());
+    }
+    let fit = |samples: &str| {
+        ["calibrate", "--fit-only", samples, "--hardware", "h100-sxm5", "--out", "p.toml"].map(str::to_owned)
+    };
+    let all: Vec<String> = fit("ring.jsonl").into();
+    done(root.path(), &all.iter().map(String::as_str).collect::<Vec<_>>());
+    let ring = &table(root.path(), "p.toml")["profile"]["collective"]["all-reduce"];
+    let share = ring["scale-up-fraction"]["value"].as_float().expect("a share");
+    assert!((share / (340.0 / 450.0) - 1.0).abs() < 0.1, "{share}");
+    let all: Vec<String> = fit("switches.jsonl").into();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    refused(root.path(), &all, 4, &["of all-reduce of 8 ranks", "NCCL_NVLS_ENABLE=0"]);
+}

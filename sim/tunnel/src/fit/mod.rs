@@ -12,8 +12,8 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use calibrate::fit::{Fitted, families, fit_all, held_out};
-use calibrate::{Dimension, EstimateKey, Fingerprint, Profile, Sample};
+use calibrate::fit::{Fitted, families, fit_all, held_out, is_by_switches};
+use calibrate::{Dimension, EstimateKey, Fingerprint, Profile, Question, Sample};
 
 use self::choose::Chosen;
 use crate::error::TunnelError;
@@ -80,14 +80,16 @@ impl ProfileFit {
 }
 
 fn find(samples: &[Sample], ground: &Ground<'_>) -> ProfileFit {
-    let mut left_out = Vec::new();
+    let (of_switches, samples): (Vec<Sample>, Vec<Sample>) =
+        samples.iter().cloned().partition(|sample| is_by_switches(&ground.device, sample));
+    let mut left_out = by_switches(&of_switches);
     let mut chosen = Vec::new();
     for family in families() {
-        let Some(of_family) = choose::samples(&family, samples) else { continue };
+        let Some(of_family) = choose::samples(&family, &samples) else { continue };
         left_out.extend(of_family.left_out.clone());
-        chosen.push((family, of_family));
+        chosen.push((family.told_by(&of_family.samples), of_family));
     }
-    let for_fit: Vec<Sample> = choose::all(samples, &chosen).cloned().collect();
+    let for_fit: Vec<Sample> = choose::all(&samples, &chosen).cloned().collect();
     let mut parts = Vec::new();
     let mut names = BTreeSet::new();
     for mut fitted in fit_all(&for_fit, &ground.device, &ground.profile).0 {
@@ -117,6 +119,23 @@ fn find(samples: &[Sample], ground: &Ground<'_>) -> ProfileFit {
         left_out.push(format!("{}: {n_seen} samples to fit are too few for {n_free} estimates", family.name));
     }
     ProfileFit { parts, left_out }
+}
+
+/// Samples that say nothing of rings, by collective.
+fn by_switches(samples: &[Sample]) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for sample in samples {
+        if let Question::Collective { what, ranks, .. } = &sample.question {
+            *counts.entry(format!("{} of {ranks} ranks", what.name())).or_default() += 1;
+        }
+    }
+    let said = |(of, n): (&String, &usize)| {
+        format!(
+            "{n} samples of {of}: quicker than a ring's bytes cross the scale-up port of `--hardware`, so switches summed or multicast (NVLS) and \
+             they tell nothing of rings: measure with `NCCL_NVLS_ENABLE=0`"
+        )
+    };
+    counts.iter().map(said).collect()
 }
 
 /// Durations that end below what a run counts are none: a fit nears zero and never reaches it. A note for each.
