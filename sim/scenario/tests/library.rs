@@ -133,8 +133,9 @@ fn a_path_that_is_not_there_names_the_preset_that_is() {
 fn every_preset_model_and_profile_makes_a_plan() {
     let library = Library::built_in();
     for model in library.names(Kind::Model) {
-        let sets = [format!("use.model={model}"), "parallel.ep=1".to_owned(), "policy.schedule=1f1b".to_owned()];
-        load("deepseek-v3-2048", &[sets.as_slice(), &["traffic.router=balanced".to_owned()]].concat(), &library)
+        let others = ["parallel.ep=1", "parallel.pp=8", "policy.schedule=1f1b", "traffic.router=balanced"];
+        let sets = [vec![format!("use.model={model}")], others.map(str::to_owned).to_vec()].concat();
+        load("deepseek-v3-2048", &sets, &library)
             .unwrap_or_else(|mistakes| panic!("{model}:\n{mistakes}"));
     }
     for profile in library.names(Kind::Profile) {

@@ -23,7 +23,7 @@ fn every_scenario_preset_becomes_a_plan() {
     for name in Library::built_in().names(Kind::Scenario) {
         let plan = loaded(&name, &[]).plan;
         let (job, machine) = (plan.train().expect("training").job, &plan.site.machine);
-        assert_eq!(job.parallel.n_ranks(), machine.n_nodes * machine.node.devices, "{name}");
+        assert_eq!(job.parallel.n_ranks(), machine.n_nodes * job.policy.devices_per_node, "{name}");
     }
 }
 
