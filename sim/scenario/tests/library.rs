@@ -135,8 +135,7 @@ fn every_preset_model_and_profile_makes_a_plan() {
     for model in library.names(Kind::Model) {
         let others = ["parallel.ep=1", "parallel.pp=8", "policy.schedule=1f1b", "traffic.router=balanced"];
         let sets = [vec![format!("use.model={model}")], others.map(str::to_owned).to_vec()].concat();
-        load("deepseek-v3-2048", &sets, &library)
-            .unwrap_or_else(|mistakes| panic!("{model}:\n{mistakes}"));
+        load("deepseek-v3-2048", &sets, &library).unwrap_or_else(|mistakes| panic!("{model}:\n{mistakes}"));
     }
     for profile in library.names(Kind::Profile) {
         // A profile of a few estimates stands before one that holds the rest.
