@@ -216,8 +216,10 @@ estimate_keys! {
     AllToAllRatePerSm = "all-to-all.rate-per-sm", BytesPerSec, ExchangeCopies;
     /// The same by bulk copies (TMA), which put a byte where it is wanted: what its rank hands on or sums, each byte once.
     AllToAllBulkRatePerSm = "all-to-all.bulk-rate-per-sm", BytesPerSec, ExchangeCopies;
-    /// Exchange of token counts and barriers before a dispatch or combine moves data.
+    /// Exchange of token counts and barriers before a dispatch moves data whose counts are not known.
     AllToAllNotify = "all-to-all.notify-latency", Seconds, ExchangeStart;
+    /// Barriers before a combine, or a dispatch whose counts are known, moves data.
+    AllToAllCached = "all-to-all.cached-latency", Seconds, ExchangeStart;
     /// Times each payload byte a rank sends or receives crosses its device memory in a dispatch or combine kernel.
     AllToAllMemoryPasses = "all-to-all.memory-passes", Count, ExchangeCopies;
     /// Of a collective of a library.

@@ -2,7 +2,7 @@
 
 use calibrate::{Algorithm, CollectiveCall, CollectiveDemand, EstimateKey};
 use engine::Task;
-use units::SimSpan;
+use units::{Seconds, SimSpan};
 
 use crate::{Group, Platform, RankResources};
 
@@ -26,6 +26,13 @@ pub struct Leg {
 impl Leg {
     pub(crate) fn of(platform: &Platform<'_>, group: &Group, call: &CollectiveCall) -> Self {
         platform.estimator().collective(call, &group.spread).into()
+    }
+
+    /// What takes a time and moves nothing.
+    #[must_use]
+    pub fn lasting(time: Seconds, limit: EstimateKey) -> Self {
+        let (up, out) = ([0.0; 2], [0.0; 2]);
+        Self { algorithm: Algorithm::Pairwise, up, out, shortest: 0.0, latency: SimSpan::from(time), limit }
     }
 
     /// Several like it, one after the other.

@@ -174,7 +174,7 @@ impl ExchangeGroup {
         folded(self, whole, balanced)
     }
 
-    /// Counts, barriers, and the hops of a token: to the relay and, where a kernel hands it on, one more in software. Where
+    /// Barriers, and the hops of a token: to the relay and, where a kernel hands it on, one more in software. Where
     /// writes keep their order no fence stands between data and flag: one way less.
     fn latency(&self, platform: &Platform<'_>, spread: &ExpertSpread) -> Result<SimSpan, PlatformError> {
         let device = |rank| platform.placement.device(rank);
@@ -187,12 +187,12 @@ impl ExchangeGroup {
             Forwarding::Kernel => far + near,
             Forwarding::Hardware => far,
         };
-        let notify = Seconds::new(platform.profile.value(EstimateKey::AllToAllNotify));
+        let barriers = Seconds::new(platform.profile.value(EstimateKey::AllToAllCached));
         let unfenced = match nic.ordering {
-            Ordering::Fence => notify,
+            Ordering::Fence => barriers,
             Ordering::Native => {
-                if notify > far {
-                    notify - far
+                if barriers > far {
+                    barriers - far
                 } else {
                     Seconds::ZERO
                 }

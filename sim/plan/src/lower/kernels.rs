@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use calibrate::{CannotRun, CollectiveCall, EstimateKey};
-use platform::{Kernel, Throttle};
-use units::{Seconds, SimSpan};
-use workloads::op::{Category, Op, OpKind};
+use platform::{Kernel, Leg, Throttle};
+use units::{Bytes, Seconds, SimSpan};
+use workloads::op::{Axis, Category, Collective, Op, OpKind, Pass};
 use workloads::step::{Dispatcher, Load, Passes};
 
 use super::Context;
@@ -76,6 +76,15 @@ impl Kernels {
     /// The index of an op that holds every SM, or none.
     pub(super) fn op(&mut self, op: &Op) -> u16 {
         self.name(op, self.sms_all)
+    }
+
+    /// Something that takes its time and nothing else.
+    pub(super) fn wait(&mut self, name: &'static str, time: Seconds, limit: EstimateKey) -> Instruction {
+        let (what, bytes) = (Collective::AllToAll, Bytes::ZERO);
+        let op = self.op(&Op::new(name, Pass::Forward, OpKind::Collective { axis: Axis::Ep, what, bytes }));
+        let leg = Leg::lasting(time, limit);
+        self.rings.push(Ring { op, span: 1, stride: 1, leg, layer: leg, launch: SimSpan::ZERO });
+        Instruction::Ring(self.rings.len() as u32 - 1)
     }
 
     /// Instructions of ops whose sizes are fixed.

@@ -10,7 +10,8 @@
 //! where the gradient of a combine is a dispatch and that of a dispatch a combine. Layers without a partner overlap
 //! only with themselves; units that are no layers run first in their place.
 
-use platform::ExchangeKind;
+use calibrate::EstimateKey;
+use platform::{Delivery, ExchangeKind};
 use units::{Seconds, SimSpan};
 use workloads::recipe::GradientStream;
 use workloads::step;
@@ -60,6 +61,8 @@ pub(super) struct Means {
     /// Weights and gradients that are spread over replicas.
     pub(super) sharded: Option<Sharded>,
     exchanges: bool,
+    /// What a dispatch takes longer that must count its tokens; none where its slots are fixed, or a library has its own way.
+    counts: Option<Instruction>,
     /// What gathers all tokens and reduces and scatters results in place of a dispatch and a combine.
     gathers: Option<[Instruction; 2]>,
     again: bool,
@@ -76,6 +79,7 @@ impl Means {
         Ok(Self {
             sharded,
             exchanges: step::exchange(&job.model, &context.shape).is_some(),
+            counts: counts(context, kernels),
             gathers: gathers(context, kernels)?,
             again: context.shape.recompute.full,
             gradients: job.recipe.weight_gradients,
@@ -99,6 +103,15 @@ impl Means {
             None => SIDE + 1,
         }
     }
+}
+
+/// An exchange of counts beside the barriers that every exchange has: time alone.
+fn counts(context: &Context<'_>, kernels: &mut Kernels) -> Option<Instruction> {
+    let value = |key| context.plan.site.profile.value(key);
+    let more = value(EstimateKey::AllToAllNotify) - value(EstimateKey::AllToAllCached);
+    step::exchange(&context.plan.job.model, &context.shape)?;
+    let is_counted = context.plan.job.policy.exchange == Delivery::Forwarded && more > 0.0;
+    is_counted.then(|| kernels.wait("token-counts", Seconds::new(more), EstimateKey::AllToAllNotify))
 }
 
 /// Gathers of all tokens and sums of results, where a stack brings tokens so. The sum waits for the fullest rank.
@@ -354,6 +367,10 @@ impl<'a> Writer<'a> {
         }
         if let Some(gathers) = self.means.gathers {
             stream.push(gathers[kind as usize]);
+        }
+        // The gradient of a dispatch goes where its tokens went.
+        if let (ExchangeKind::Dispatch, Half::Forward, Some(counts)) = (kind, half, self.means.counts) {
+            stream.push(counts);
         }
         if self.means.exchanges {
             stream.push(Instruction::Exchange { kind, half, layer, sms: self.comm_sms[kind as usize] });

@@ -91,3 +91,20 @@ fn on_a_slow_network_who_sends_more_takes_longer() {
     // A relay gets a token once for its node; a library sends each pick; a gather sends all to all.
     assert!(own < library && own < gather, "{own}, {library} and {gather} s");
 }
+
+#[test]
+fn a_dispatch_that_must_count_takes_longer_than_one_that_knows() {
+    let counts =
+        ["profile.all-to-all.notify-latency.value='200 us'", "profile.all-to-all.cached-latency.value='50 us'"];
+    let flight = by(Dispatcher::DeepEp, &counts);
+    let (n, seconds) = ran(&flight, "token-counts");
+    // Forward alone: a third of the products of gate and up.
+    assert_eq!(n * 3.0, ran(&flight, "expert-gate-up").0);
+    assert!((seconds / n - 150e-6).abs() < 1e-12, "{seconds} s of {n}");
+    let known = by(Dispatcher::DeepEp, &["profile.all-to-all.notify-latency.value='50 us'", counts[1]]);
+    assert_eq!(ran(&known, "token-counts").0, 0.0);
+    assert!(known.seconds() < flight.seconds());
+    for library in [Dispatcher::NcclAllToAll, Dispatcher::NcclAllGather] {
+        assert_eq!(ran(&by(library, &counts), "token-counts").0, 0.0);
+    }
+}

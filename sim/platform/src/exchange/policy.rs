@@ -35,11 +35,11 @@ impl Delivery {
         }
     }
 
-    /// The estimate of what an exchange takes before bytes move.
+    /// The estimate of what an exchange takes before bytes move, its counts known.
     #[must_use]
     pub const fn latency(self) -> EstimateKey {
         match self {
-            Self::Forwarded => EstimateKey::AllToAllNotify,
+            Self::Forwarded => EstimateKey::AllToAllCached,
             Self::Direct => EstimateKey::DirectLatency,
             Self::Library => EstimateKey::Collective(Collective::AllToAll, CollectiveTerm::Latency),
         }
