@@ -84,9 +84,17 @@ fn json_has_the_keys_others_rely_on() {
 #[test]
 fn phases_add_up_to_the_step_and_shares_to_one() {
     // A dense model has collectives on its compute stream instead of all-to-alls.
-    for scenario in ["tiny-moe", "llama-3.1-405b-8192"] {
-        let roomy = "gpu.memory.capacity-per-stack=64 GiB";
-        let summary = json(&["run", scenario, "--set", roomy, "--json"]);
+    // Spread weights and gathered tokens have them beside it.
+    let two = ["policy.devices-per-node=2", "job.global-batch=8", "parallel.sharding=zero-3"];
+    for (scenario, sets) in [
+        ("tiny-moe", &[][..]),
+        ("tiny-moe", &["policy.dispatcher=nccl-all-gather"][..]),
+        ("llama-3.1-405b-8192", &[]),
+        ("decoder-350m-h200", &two),
+    ] {
+        let sets = sets.iter().chain(&["gpu.memory.capacity-per-stack=64 GiB"]).flat_map(|set| ["--set", *set]);
+        let asked: Vec<&str> = ["run", scenario, "--json"].into_iter().chain(sets).collect();
+        let summary = json(&asked);
         let step = number(&summary, "/step_seconds");
         assert_near("mean", step, sum_of_phases(&summary["phases"]));
         for rank in summary["phases_by_rank"].as_array().expect("ranks") {

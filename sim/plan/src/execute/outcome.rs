@@ -117,6 +117,8 @@ pub struct OpTotal {
     pub latency: SimSpan,
     /// Of it, bound by links.
     pub links: SimSpan,
+    /// Of a collective, what ran on a stream beside the compute stream, which may have waited for it or not.
+    pub beside: SimSpan,
 }
 
 /// Dispatches or combines, as their ranks saw them.
@@ -292,6 +294,7 @@ impl OpTotal {
         self.memory += other.memory;
         self.latency += other.latency;
         self.links += other.links;
+        self.beside += other.beside;
     }
 }
 

@@ -50,7 +50,7 @@ impl Bounds {
         for next in [
             ("memory", self.memory, total.memory),
             ("latency", EstimateKey::KernelLatency, total.latency),
-            (links, self.links, total.links),
+            (links, self.links, total.links + total.beside),
         ] {
             if next.2 > most.2 {
                 most = next;

@@ -46,7 +46,7 @@ impl Shares {
         let collectives = shares.add_ops(run);
         let unlaunched = run.mean(run.outcome.ranks.iter().map(|rank| rank.unlaunched).sum()).min(shares.exposed);
         shares.add_host(&run.plan.site.profile, unlaunched);
-        shares.add_all_to_alls(run, (shares.exposed - collectives - unlaunched).max(0.0));
+        shares.add_beside(run, (shares.exposed - collectives - unlaunched).max(0.0));
         shares
     }
 
@@ -82,12 +82,27 @@ impl Shares {
         }
     }
 
-    fn add_all_to_alls(&mut self, run: &FinishedRun<'_>, exposed: f64) {
+    /// Adds what the compute stream waits for communication beside it: all-to-alls, and rings of other streams, each by its time.
+    fn add_beside(&mut self, run: &FinishedRun<'_>, exposed: f64) {
+        let waited = run.mean(run.outcome.ranks.iter().map(|rank| rank.waited).sum());
+        let transferred = run.mean(run.outcome.ranks.iter().map(|rank| rank.transferred).sum());
+        let rings: f64 = run.outcome.ops.iter().map(|total| run.mean(total.beside)).sum();
+        let all = waited + transferred + rings;
+        if rings > 0.0 {
+            for (total, bounds) in run.outcome.ops.iter().zip(bounds(run.program)) {
+                let seconds = exposed * run.mean(total.beside) / all;
+                self.rest_on(&run.plan.site.profile, bounds.links, seconds);
+            }
+            *self.binding.entry("collectives").or_default() += exposed * rings / all;
+        }
+        let share = if all > 0.0 { (waited + transferred) / all } else { 1.0 };
+        self.add_all_to_alls(run, exposed * share, [waited, transferred]);
+    }
+
+    fn add_all_to_alls(&mut self, run: &FinishedRun<'_>, exposed: f64, [waited, transferred]: [f64; 2]) {
         if exposed <= 0.0 {
             return;
         }
-        let waited = run.mean(run.outcome.ranks.iter().map(|rank| rank.waited).sum());
-        let transferred = run.mean(run.outcome.ranks.iter().map(|rank| rank.transferred).sum());
         let both = waited + transferred;
         let moving = if both > 0.0 { exposed * transferred / both } else { 0.0 };
         *self.binding.entry("all_to_all").or_default() += moving;

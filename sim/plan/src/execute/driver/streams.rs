@@ -9,7 +9,7 @@ use crate::Recording;
 use crate::execute::gang::CallId;
 use crate::execute::outcome::{Ran, StreamSpan};
 use crate::execute::sequencer::Sequencer;
-use crate::routine::{Half, Instruction};
+use crate::routine::{COMPUTE, Half, Instruction};
 
 impl<S: Sequencer> RoutineDriver<'_, S> {
     /// All streams of a rank stand before their first instruction.
@@ -140,7 +140,8 @@ impl<S: Sequencer> RoutineDriver<'_, S> {
         let total = &mut self.outcome.ops[usize::from(ring.op)];
         total.count += 1;
         total.span += task.end.since(task.start);
-        total.links += task.end.since(task.start);
+        let is_beside = usize::from(at.stream) != COMPUTE;
+        *(if is_beside { &mut total.beside } else { &mut total.links }) += task.end.since(task.start);
         self.span(at, Ran::Op { op: ring.op, tensor: false }, task.start, task.end);
         self.free(at, task.end, actions);
     }
