@@ -63,14 +63,18 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
     }
 }
 
-/// `auto`: the software stack's own.
+/// How tokens go under DeepEP's kernels, and how SMs move them.
+const OF_DEEPEP: [&str; 2] = ["policy.exchange", "policy.exchange-copies"];
+
+/// `auto`: the software stack's own; DeepEP where a choice of its kernels is made.
 fn dispatcher(reader: &mut Reader<'_>) -> Dispatcher {
     let names = Dispatcher::ALL.map(|dispatcher| (dispatcher.name(), Some(dispatcher)));
     let of_stack = reader.choice("framework.dispatcher", &names);
     let mut choices = vec![("auto", None)];
     choices.extend(names);
     reader.choice("policy.dispatcher", &choices).unwrap_or_else(|| {
-        let decided = of_stack.unwrap_or_default();
+        let is_chosen = OF_DEEPEP.iter().any(|key| reader.has(key) && !reader.is_word(key, "auto"));
+        let decided = if is_chosen { Dispatcher::DeepEp } else { of_stack.unwrap_or_default() };
         reader.decide("policy.dispatcher", format!("\"{}\"", decided.name()));
         decided
     })
@@ -78,7 +82,7 @@ fn dispatcher(reader: &mut Reader<'_>) -> Dispatcher {
 
 /// How tokens get to their experts, and how SMs move them.
 fn exchange(reader: &mut Reader<'_>, dispatcher: Dispatcher) -> (Delivery, ExchangeCopies) {
-    let keys = ["policy.exchange", "policy.exchange-copies"];
+    let keys = OF_DEEPEP;
     if dispatcher != Dispatcher::DeepEp {
         keys.into_iter().for_each(|key| refuse_of_kernels(reader, key, dispatcher));
         return (Delivery::Library, ExchangeCopies::Buffered);

@@ -203,3 +203,31 @@ fn a_dense_model_refuses_what_only_experts_have() {
     assert!(shown.contains("there is no key `model.node-limit`"), "{shown}");
     assert!(shown.contains("`parallel.ep` is 8, but the model is dense"), "{shown}");
 }
+
+#[test]
+fn who_brings_tokens_is_the_stacks_own_or_what_a_choice_of_kernels_asks_for() {
+    use workloads::step::Dispatcher;
+    let of = |sets: &[&str]| loaded("mixtral-8x22b-128", sets).plan.train().expect("training").job.policy.dispatcher;
+    assert_eq!(of(&[]), Dispatcher::NcclAllToAll);
+    assert_eq!(of(&["use.framework=deepseek"]), Dispatcher::DeepEp);
+    assert_eq!(of(&["policy.exchange=direct"]), Dispatcher::DeepEp);
+    assert_eq!(of(&["policy.exchange-copies=in-place"]), Dispatcher::DeepEp);
+    assert_eq!(of(&["policy.dispatcher=nccl-all-gather"]), Dispatcher::NcclAllGather);
+    for key in ["policy.exchange=direct", "policy.exchange-copies=buffered"] {
+        let refused = mistakes("mixtral-8x22b-128", &["policy.dispatcher=nccl-all-to-all", key]);
+        assert!(refused.contains("is of DeepEP's kernels") && refused.contains("deepep"), "{refused}");
+    }
+}
+
+#[test]
+fn sharding_is_the_stacks_own_unless_it_is_given() {
+    use workloads::parallel::Sharding;
+    let of = |sets: &[&str]| loaded("llama-3.1-8b-8", sets).plan.train().expect("training").job.parallel.sharding;
+    assert_eq!(of(&[]), Sharding::Zero1);
+    assert_eq!(of(&["use.framework=pytorch-eager", "job.precision=bf16"]), Sharding::None);
+    assert_eq!(of(&["parallel.sharding=zero-2"]), Sharding::Zero2);
+    let refused = mistakes("llama-3.1-8b-8", &["parallel.sharding=zero-3"]);
+    assert!(refused.contains("casts of weights that are gathered"), "{refused}");
+    let refused = mistakes("deepseek-v3-2048", &["parallel.sharding=zero-2"]);
+    assert!(refused.contains("dual-pipe") && refused.contains("multi-token"), "{refused}");
+}
