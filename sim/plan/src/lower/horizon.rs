@@ -121,7 +121,7 @@ impl<'a> Alone<'a> {
             Instruction::Loaded { table, .. } => self.table(table as usize),
             Instruction::Exchange { kind, .. } => self.exchanges[kind as usize] + self.program.host.launch.seconds(),
             Instruction::Ring(ring) => {
-                self.ring(&self.program.rings[ring as usize]) + self.program.host.launch.seconds()
+                self.program.rings[ring as usize].launch.seconds() + self.ring(&self.program.rings[ring as usize])
             }
             Instruction::Send(_) => self.message(),
             Instruction::Signal(_) | Instruction::Await(_) => 0.0,
@@ -183,7 +183,8 @@ impl<'a> Alone<'a> {
         let Message { up, out, shortest, latency, .. } = program.messages.each;
         let sent = self.parts_of_message(up, out, shortest, latency.seconds());
         let exchanged = self.exchanges.map(|seconds| (seconds, EXCHANGE_KEYS));
-        let launches = program.kernels.iter().map(|kernel| kernel.launch).chain([program.host.launch]);
+        let of_rings = program.rings.iter().map(|ring| ring.launch);
+        let launches = program.kernels.iter().map(|kernel| kernel.launch).chain(of_rings).chain([program.host.launch]);
         let launched = launches.map(|launch| (launch.seconds(), HOST_KEYS));
         let parts = kernels.chain(launched).chain(carried).chain(sent).chain(exchanged);
         parts.fold(
