@@ -106,11 +106,12 @@ fn states(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
     let of = |is_spread: bool| if is_spread { share } else { 1.0 };
     let [of_weights, of_gradients] = [of(sharding.spreads_weights()), of(sharding.spreads_gradients())];
     let whole = whole_units(job, &stages);
-    let whole = |is_spread: bool| if is_spread { whole } else { 0.0 };
+    // A share and what is whole beside it are never more than all.
+    let kept = |of: f64, is_spread: bool| if is_spread { (of + whole).min(all) } else { of };
     vec![
-        item("weights", 2.0 * (weights * of_weights + whole(sharding.spreads_weights()))),
+        item("weights", 2.0 * kept(weights * of_weights, sharding.spreads_weights())),
         item("FP8 weights", copies * linear * of_weights),
-        item("gradients", job.shape.gradients.width() * (all * of_gradients + whole(sharding.spreads_gradients()))),
+        item("gradients", job.shape.gradients.width() * kept(all * of_gradients, sharding.spreads_gradients())),
         item("optimizer", job.optimizer.width() * updated as f64),
     ]
 }

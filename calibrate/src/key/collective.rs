@@ -18,9 +18,9 @@ terms! {
     Piece = "piece-latency", Seconds;
     /// Share of the scale-up port rate that {it} reaches in its protocol for large sizes.
     Fraction = "scale-up-fraction", Fraction;
-    /// Bytes a rank sends or copies to itself in {it}, a second, on all the SMs the library takes.
+    /// Bytes per second that a rank sends or copies to itself in {it}, on all the SMs the library takes.
     CopyRate = "copy-rate", BytesPerSec;
-    /// The same bytes a second on one SM of {it}.
+    /// The same bytes per second on one SM of {it}.
     RatePerSm = "rate-per-sm", BytesPerSec;
 }
 

@@ -104,9 +104,12 @@ fn of_kernels<T: Copy>(reader: &mut Reader<'_>, key: &str, choices: &[(&'static 
 
 /// A collective library has no such choice.
 fn refuse_of_kernels(reader: &mut Reader<'_>, key: &str, dispatcher: Dispatcher) {
-    let is_auto = reader.is_word(key, "auto");
     reader.text(key);
-    if !is_auto && reader.sound(&[key, "policy.dispatcher"]) {
+    refuse_given(reader, key, dispatcher);
+}
+
+fn refuse_given(reader: &mut Reader<'_>, key: &str, dispatcher: Dispatcher) {
+    if !reader.is_word(key, "auto") && reader.sound(&[key, "policy.dispatcher"]) {
         let message =
             format!("`{key}` is of DeepEP's kernels, but tokens come by `{}` (`policy.dispatcher`)", dispatcher.name());
         reader.refuse(key, message, Some("leave it out, or take `policy.dispatcher = \"deepep\"`".to_owned()));
@@ -183,6 +186,12 @@ pub(crate) fn decide_comm_sms(
             count
         }
     };
+    if policy.dispatcher != Dispatcher::DeepEp {
+        // The library holds what it likes (`profile.collective.sms`).
+        for key in ["policy.comm-sms", "policy.lone-comm-sms"] {
+            refuse_given(reader, key, policy.dispatcher);
+        }
+    }
     refuse_too_many_sms(reader, "policy.comm-sms", policy.comm_sms, device);
     policy.lone_comm_sms = lone_comm_sms(reader, device, policy.comm_sms);
     refuse_no_sms(reader, machine, model, parallel, policy);

@@ -213,7 +213,9 @@ fn who_brings_tokens_is_the_stacks_own_or_what_a_choice_of_kernels_asks_for() {
     assert_eq!(of(&["policy.exchange=direct"]), Dispatcher::DeepEp);
     assert_eq!(of(&["policy.exchange-copies=in-place"]), Dispatcher::DeepEp);
     assert_eq!(of(&["policy.dispatcher=nccl-all-gather"]), Dispatcher::NcclAllGather);
-    for key in ["policy.exchange=direct", "policy.exchange-copies=buffered"] {
+    for key in
+        ["policy.exchange=direct", "policy.exchange-copies=buffered", "policy.comm-sms=8", "policy.lone-comm-sms=8"]
+    {
         let refused = mistakes("mixtral-8x22b-128", &["policy.dispatcher=nccl-all-to-all", key]);
         assert!(refused.contains("is of DeepEP's kernels") && refused.contains("deepep"), "{refused}");
     }

@@ -298,8 +298,10 @@ impl<'a> Writer<'a> {
         }
         self.place(&unit.packs);
         let ready = self.signal(COMPUTE);
+        // Where weight gradients end on a stream of their own.
+        let beside = (self.means.gradients == GradientStream::Side).then(|| self.signal(SIDE));
         let stream = &mut self.routine.streams[REDUCES];
-        stream.push(Instruction::Await(ready));
+        stream.extend([Some(ready), beside].into_iter().flatten().map(Instruction::Await));
         stream.extend(&unit.reduces);
     }
 

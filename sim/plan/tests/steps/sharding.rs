@@ -44,6 +44,9 @@ fn alone_a_rank_keeps_all_whatever_it_is_called() {
     let alone = ["cluster.nodes=1", "policy.devices-per-node=1", "parallel.dp=1", "model.vocabulary=16384"];
     let steps = Sharding::ALL.map(|sharding| dense(sharding, &alone).outcome.step);
     assert!(steps.iter().all(|step| *step == steps[0]), "{steps:?}");
+    let held =
+        Sharding::ALL.map(|sharding| plan::memory(dense(sharding, &alone).plan.view(), None).expect("a footprint"));
+    assert!(held.iter().all(|each| each[0].items == held[0][0].items), "{held:?}");
 }
 
 #[test]
@@ -135,4 +138,21 @@ fn the_more_is_spread_the_less_a_rank_holds() {
     assert!((none[2] / one[2] - 64.0).abs() < 1e-3, "the state over 64 replicas: {} and {}", none[2], one[2]);
     assert_eq!((two[0], two[2], three[2]), (one[0], one[2], one[2]));
     assert!(two[1] < one[1] && (two[1] - three[1]).abs() < 1.0 && three[0] < two[0]);
+}
+
+#[test]
+fn gradients_are_summed_when_the_side_stream_has_made_them() {
+    let on = |stream: &str| dense(Sharding::Zero2, &[&format!("framework.streams.weight-gradients={stream}")]);
+    let (compute, side) = (on("compute"), on("side"));
+    let awaits = |flight: &Flight| {
+        let all = flight.program.routines.iter().flat_map(|routine| routine.streams.get(4).into_iter().flatten());
+        let [mut awaits, mut rings] = [0; 2];
+        for instruction in all {
+            awaits += usize::from(matches!(instruction, Instruction::Await(_)));
+            rings += usize::from(matches!(instruction, Instruction::Ring(_)));
+        }
+        (awaits, rings)
+    };
+    let ((one, rings), (both, same)) = (awaits(&compute), awaits(&side));
+    assert_eq!((one, both, same), (rings, 2 * rings, rings), "one wait per sum, and one more for the other stream");
 }
