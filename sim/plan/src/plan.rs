@@ -180,7 +180,7 @@ pub struct Policies {
     /// Devices of a node that the job uses (`policy.devices-per-node`); the rest is spare, and paid for.
     pub devices_per_node: u32,
     /// SMs that dispatch and combine hold beside compute in an overlapped pair (`policy.comm-sms`). Zero where the
-    /// device's communication engine does all the work.
+    /// device's communication engine does all the work, or a collective library brings the tokens.
     pub comm_sms: u32,
     /// SMs that dispatch and combine hold in a lone chunk, where compute waits for them (`policy.lone-comm-sms`).
     pub lone_comm_sms: u32,

@@ -169,6 +169,14 @@ pub(crate) fn decide_comm_sms(
 ) {
     let device = &machine.device;
     let software: u32 = reader.count("policy.comm-sms-software", 0..=N_PARTS_MAX);
+    if policy.dispatcher != Dispatcher::DeepEp {
+        // The library holds what it likes (`profile.collective.sms`).
+        for key in ["policy.comm-sms", "policy.lone-comm-sms"] {
+            reader.word_or_count::<u32>(key, &["auto"], 0..=N_PARTS_MAX);
+            refuse_given(reader, key, policy.dispatcher);
+        }
+        return;
+    }
     policy.comm_sms = match reader.word_or_count("policy.comm-sms", &["auto"], 0..=N_PARTS_MAX) {
         WordOr::Given(count) => count,
         WordOr::Word(_) => {
@@ -186,12 +194,6 @@ pub(crate) fn decide_comm_sms(
             count
         }
     };
-    if policy.dispatcher != Dispatcher::DeepEp {
-        // The library holds what it likes (`profile.collective.sms`).
-        for key in ["policy.comm-sms", "policy.lone-comm-sms"] {
-            refuse_given(reader, key, policy.dispatcher);
-        }
-    }
     refuse_too_many_sms(reader, "policy.comm-sms", policy.comm_sms, device);
     policy.lone_comm_sms = lone_comm_sms(reader, device, policy.comm_sms);
     refuse_no_sms(reader, machine, model, parallel, policy);
