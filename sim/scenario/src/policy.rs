@@ -63,8 +63,9 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
     }
 }
 
-/// How tokens go under DeepEP's kernels, and how SMs move them.
-const OF_DEEPEP: [&str; 2] = ["policy.exchange", "policy.exchange-copies"];
+/// How tokens go under DeepEP's kernels, how SMs move them, and how many.
+const OF_DEEPEP: [&str; 4] =
+    ["policy.exchange", "policy.exchange-copies", "policy.comm-sms", "policy.lone-comm-sms"];
 
 /// `auto`: the software stack's own; DeepEP where a choice of its kernels is made.
 fn dispatcher(reader: &mut Reader<'_>) -> Dispatcher {
@@ -82,7 +83,7 @@ fn dispatcher(reader: &mut Reader<'_>) -> Dispatcher {
 
 /// How tokens get to their experts, and how SMs move them.
 fn exchange(reader: &mut Reader<'_>, dispatcher: Dispatcher) -> (Delivery, ExchangeCopies) {
-    let keys = OF_DEEPEP;
+    let keys = ["policy.exchange", "policy.exchange-copies"];
     if dispatcher != Dispatcher::DeepEp {
         keys.into_iter().for_each(|key| refuse_of_kernels(reader, key, dispatcher));
         return (Delivery::Library, ExchangeCopies::Buffered);
