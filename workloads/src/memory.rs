@@ -8,10 +8,12 @@
 //!
 //! Assumptions: chunks in flight are all at their fullest at once, and what lives only inside a pass is bounded by the
 //! largest op of a forward and of a backward chunk ([`Footprint`] items `exchange`, `workspace` and `weight-gradient
-//! operands`). Where it breaks: a schedule that puts off weight gradients past the moment of most chunks in flight
+//! operands`). A schedule that runs one chunk at a time is fullest in the loss, in a layer or before the update, and the items are of that
+//! moment. Where it breaks: a schedule that puts off weight gradients past the moment of most chunks in flight
 //! keeps more; the fragmentation of an allocator is not counted (leave room in [`FootprintInput::reserved`]).
 
 mod kept;
+mod moments;
 mod workspace;
 
 use units::Bytes;
@@ -19,8 +21,8 @@ use units::Bytes;
 pub use kept::kept;
 
 use crate::model::{LayerKind, Model};
-use crate::parallel::{Parallelism, Stage};
-use crate::step::{Load, OptimizerState, Shape, held_params, point_to_point, update, weight_copy_width};
+use crate::parallel::{Parallelism, Sharding, Stage};
+use crate::step::{HeldParams, Load, OptimizerState, Shape, held_params, point_to_point, update, weight_copy_width};
 
 /// Some bytes and what they are for.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +61,8 @@ pub struct FootprintInput<'a> {
     pub keep_bf16_weights: bool,
     /// What the optimizer keeps.
     pub optimizer: OptimizerState,
+    /// Whether a forward chunk runs beside a backward one, so that what lives only in one is there with what lives in the other.
+    pub overlaps: bool,
     /// Bytes that belong to no tensor: driver context, rings and registered buffers of the communication libraries.
     pub reserved: Bytes,
 }
@@ -78,42 +82,68 @@ impl Footprint {
     }
 }
 
-/// What a rank that holds the stages `held` needs.
+/// What a rank that holds the stages `held` needs at its fullest moment.
 #[must_use]
 pub fn footprint(job: &FootprintInput<'_>, held: &[Held]) -> Footprint {
-    let mut items = states(job, held);
-    items.extend(activations(job, held));
-    items.push(item("exchange", workspace::exchange(job)));
-    items.push(item("stage messages", 4.0 * point_to_point(job.model, job.shape).get()));
-    items.push(item("weight-gradient operands", workspace::weight_gradient_operands(job, held)));
-    items.push(item("workspace", workspace::largest_ops(job, held)));
-    items.push(item("reserved", job.reserved.get()));
-    Footprint { items }
+    let always = always(job, held);
+    let moments = moments::of(job, held).into_iter().map(|moment| moment.items());
+    let total = |items: &Vec<Item>| items.iter().map(|item| item.bytes.get()).sum::<f64>();
+    let fullest = moments.max_by(|a, b| total(a).total_cmp(&total(b))).unwrap_or_default();
+    Footprint { items: always.into_iter().chain(fullest).collect() }
 }
 
-/// Weights, their FP8 copies, gradients, optimizer.
-fn states(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
-    let stages: Vec<Stage> = held.iter().map(|held| held.stage.clone()).collect();
-    let params = held_params(job.model, job.parallel, &stages);
-    let all = (params.common + params.experts) as f64;
-    let linear = params.linear as f64;
+/// What is there at every moment: weights, their FP8 copies, optimizer, messages, what belongs to no tensor.
+fn always(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
+    let states = States::of(job, held);
+    let all = states.all;
+    let linear = states.params.linear as f64;
     let copies = if job.shape.fp8() { 2.0 * weight_copy_width(job.shape.linear) } else { 0.0 };
     let weights = if job.shape.fp8() && !job.keep_bf16_weights { all - linear } else { all };
-    let update = update(job.model, job.parallel, job.shape, job.optimizer, &stages, job.copies);
-    let sharding = job.parallel.sharding;
-    let updated: u64 = update.classes.iter().map(|class| class.updated(sharding)).sum();
-    let share = update.classes.iter().map(|class| class.share()).sum::<u64>() as f64 / all.max(1.0);
-    let of = |is_spread: bool| if is_spread { share } else { 1.0 };
-    let [of_weights, of_gradients] = [of(sharding.spreads_weights()), of(sharding.spreads_gradients())];
-    let whole = whole_units(job, &stages);
-    // A share and what is whole beside it are never more than all.
-    let kept = |of: f64, is_spread: bool| if is_spread { (of + whole).min(all) } else { of };
+    let is_spread = job.parallel.sharding.spreads_weights();
+    let of_weights = if is_spread { states.share } else { 1.0 };
     vec![
-        item("weights", 2.0 * kept(weights * of_weights, sharding.spreads_weights())),
+        item("weights", 2.0 * states.kept(weights * of_weights, is_spread)),
         item("FP8 weights", copies * linear * of_weights),
-        item("gradients", job.shape.gradients.width() * kept(all * of_gradients, sharding.spreads_gradients())),
-        item("optimizer", job.optimizer.width() * updated as f64),
+        item("optimizer", job.optimizer.width() * states.updated),
+        item("exchange", workspace::exchange(job)),
+        item("stage messages", 4.0 * point_to_point(job.model, job.shape).get()),
+        item("reserved", job.reserved.get()),
     ]
+}
+
+/// The parameters of a rank, and how much of them it keeps.
+struct States {
+    params: HeldParams,
+    all: f64,
+    /// Its own part, of all.
+    share: f64,
+    updated: f64,
+    /// Parameters that are whole at a time where they are spread.
+    whole: f64,
+}
+
+impl States {
+    fn of(job: &FootprintInput<'_>, held: &[Held]) -> Self {
+        let stages: Vec<Stage> = held.iter().map(|held| held.stage.clone()).collect();
+        let params = held_params(job.model, job.parallel, &stages);
+        let all = (params.common + params.experts) as f64;
+        let update = update(job.model, job.parallel, job.shape, job.optimizer, &stages, job.copies);
+        let sharding = job.parallel.sharding;
+        let updated: u64 = update.classes.iter().map(|class| class.updated(sharding)).sum();
+        let share = update.classes.iter().map(|class| class.share()).sum::<u64>() as f64 / all.max(1.0);
+        Self { params, all, share, updated: updated as f64, whole: whole_units(job, &stages) }
+    }
+
+    /// A share and what is whole beside it, never more than all.
+    fn kept(&self, of: f64, is_spread: bool) -> f64 {
+        if is_spread { (of + self.whole).min(self.all) } else { of }
+    }
+
+    /// Gradients in the middle of a step.
+    fn gradients(&self, sharding: Sharding) -> f64 {
+        let is_spread = sharding.spreads_gradients();
+        self.kept(self.all * if is_spread { self.share } else { 1.0 }, is_spread)
+    }
 }
 
 /// Parameters that are whole at the same time where they are spread: of two layers, one in use and one that comes or goes, and of
@@ -128,24 +158,6 @@ fn whole_units(job: &FootprintInput<'_>, stages: &[Stage]) -> f64 {
     let largest = kinds.map(layer).fold(0.0, f64::max);
     let ends: Vec<Stage> = stages.iter().map(|stage| Stage { layers: Vec::new(), ..stage.clone() }).collect();
     2.0 * largest + params(&ends)
-}
-
-/// Kept activations of layers, of MTP modules' inputs, and what the heads keep.
-fn activations(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
-    let (mut layers, mut ends, mut logits) = (0.0, 0.0, 0.0_f64);
-    for Held { stage, chunks } in held {
-        let chunks = f64::from(*chunks);
-        let kinds = stage.layers.iter().copied();
-        let blocks = (0..stage.mtp).map(|_| job.model.layer_kind(job.model.layers));
-        for kind in kinds.chain(blocks) {
-            layers += chunks * sum(&kept(job.model, job.shape, kind, job.load));
-        }
-        ends += chunks * kept::ends(job.model, job.shape, stage);
-        let (per_chunk, once) = kept::logits(job.model, job.shape);
-        logits += chunks * f64::from(stage.heads) * per_chunk;
-        logits = logits.max(if stage.heads > 0 { once } else { 0.0 });
-    }
-    vec![item("activations of layers", layers), item("activations of ends", ends), item("logits", logits)]
 }
 
 fn sum(items: &[Item]) -> f64 {

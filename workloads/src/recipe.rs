@@ -30,6 +30,26 @@ pub struct Recipe {
     pub weight_gradients: GradientStream,
     /// What grids are sized for.
     pub grids: Grids,
+    /// What it keeps in memory.
+    pub keeping: Keeping,
+}
+
+/// What a software stack keeps in memory beyond what its backward pass needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Keeping {
+    /// Bytes per logit at the fullest moment of the loss and its gradient, the logits among them.
+    pub logit_bytes: f64,
+    /// Whether SiLU of the gate is kept beside the gate, as where a kernel of its own multiplies.
+    pub silu: bool,
+    /// Whether gradients are freed between steps, so that a step's first backward pass begins without any.
+    pub frees_gradients: bool,
+}
+
+impl Default for Keeping {
+    /// FP32 logits and their BF16 gradient; gradients in a buffer that stays.
+    fn default() -> Self {
+        Self { logit_bytes: 6.0, silu: false, frees_gradients: false }
+    }
 }
 
 /// What grids of kernels are sized for that run beside others.

@@ -22,6 +22,7 @@ pub fn memory(plan: TrainPlan<'_>, pool: Option<&PicksPool>) -> Result<Vec<RankM
     let stages = workloads::parallel::stage_layers(&plan.job.model, &plan.job.parallel.stages);
     let shape = shape(plan);
     let load = pool.map_or_else(|| Load::balanced(&plan.job.model, &shape), fullest);
+    let overlaps = slots.iter().flatten().any(|slot| slot.forward().is_some() && slot.backward().is_some());
     let job = FootprintInput {
         model: &plan.job.model,
         parallel: &plan.job.parallel,
@@ -30,6 +31,7 @@ pub fn memory(plan: TrainPlan<'_>, pool: Option<&PicksPool>) -> Result<Vec<RankM
         copies: schedule.n_weight_copies(),
         keep_bf16_weights: plan.job.policy.keep_bf16_weights,
         optimizer: plan.job.policy.optimizer,
+        overlaps,
         reserved: plan.job.policy.reserved,
     };
     let capacity = plan.site.machine.device.memory_capacity();

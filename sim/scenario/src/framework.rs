@@ -2,7 +2,7 @@
 
 use plan::{HostPolicy, Launches};
 use workloads::kernel::StreamKernel;
-use workloads::recipe::{GradientStream, Grid, Grids, InputCasts, MemoryOp, Piece, PieceError, Projections, Recipe};
+use workloads::recipe::{GradientStream, Grid, Grids, InputCasts, Keeping, MemoryOp, Piece, PieceError, Projections, Recipe};
 
 use crate::families::is_of;
 use crate::reader::Reader;
@@ -62,7 +62,7 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
         products: reader.choice("framework.grids.products", &choices),
         norms: reader.choice("framework.grids.norms", &choices),
     };
-    let host = host(reader);
+    let (host, keeping) = (host(reader), keeping(reader));
     let kernels = MemoryOp::ALL.iter().filter_map(|op| Some((*op, pieces(reader, *op)?))).collect();
     let of_family = |family| {
         let key = format!("framework.implementations.{family}");
@@ -71,8 +71,19 @@ pub(crate) fn framework(reader: &mut Reader<'_>, preferred: Vec<String>) -> Fram
     };
     let by_family = FAMILIES.into_iter().filter_map(of_family).collect();
     let kernels_of = KernelsOf { by_family, preferred };
-    let recipe = Recipe { kernels, projections, input_casts, weight_gradients, grids };
+    let recipe = Recipe { kernels, projections, input_casts, weight_gradients, grids, keeping };
     Framework { name, timed, recipe, host, kernels_of }
+}
+
+/// Bytes per logit: from BF16 alone to sixteen FP32 tensors.
+const LOGIT_BYTES: std::ops::RangeInclusive<f64> = 2.0..=64.0;
+
+fn keeping(reader: &mut Reader<'_>) -> Keeping {
+    Keeping {
+        logit_bytes: reader.number("framework.memory.logit-bytes", LOGIT_BYTES),
+        silu: reader.flag("framework.memory.keeps-silu"),
+        frees_gradients: reader.flag("framework.memory.frees-gradients"),
+    }
 }
 
 fn host(reader: &mut Reader<'_>) -> HostPolicy {

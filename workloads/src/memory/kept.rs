@@ -97,7 +97,8 @@ fn attention(model: &Model, shape: &Shape, items: &mut Vec<Item>) {
 
 /// The activation's input, and its output where it is not computed again.
 fn activated(shape: &Shape, activation: Activation, rows: u64, width: u64) -> f64 {
-    let vectors = activation.inputs() + u64::from(!shape.recompute.swiglu);
+    let silu = activation == Activation::SwiGlu && shape.recipe.keeping.silu;
+    let vectors = activation.inputs() + u64::from(!shape.recompute.swiglu) + u64::from(silu);
     (rows * width * vectors) as f64 * shape.kept_width()
 }
 
@@ -118,6 +119,6 @@ pub(super) fn logits(model: &Model, shape: &Shape) -> (f64, f64) {
     if shape.logit_pieces > 1 {
         (0.0, elements / shape.logit_pieces as f64 * (FP32 + BF16))
     } else {
-        (elements * FP32, elements * (FP32 + BF16))
+        (elements * FP32, elements * shape.recipe.keeping.logit_bytes)
     }
 }

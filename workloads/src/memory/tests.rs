@@ -7,7 +7,7 @@ use crate::fixtures::{deepseek_v3, llama_405b};
 use crate::model::LayerKind;
 use crate::op::LinearPrecision;
 use crate::parallel::{Sharding, default_stages, stage_layers};
-use crate::recipe::Recipe;
+use crate::recipe::{Keeping, Recipe};
 use crate::step::{AttentionKernel, Casting, Dispatcher, Gradients, Moments, Recompute};
 
 fn published() -> Shape {
@@ -58,6 +58,7 @@ fn with_bf16_weights(shape: &Shape, rank: u32, keep_bf16_weights: bool) -> Footp
         copies: 2,
         keep_bf16_weights,
         optimizer: OptimizerState { moments: Moments::Bf16, master_weights: true },
+        overlaps: true,
         reserved,
     };
     footprint(&job, &held)
@@ -124,7 +125,8 @@ fn every_policy_of_keeping_costs_memory_when_it_is_given_up() {
 fn pieces_of_logits_divide_them() {
     let whole = of(&dual_pipe(&published(), 0), "logits");
     let pieces = of(&dual_pipe(&Shape { logit_pieces: 16, ..published() }, 0), "logits");
-    assert_eq!(whole, 2.0 * 4.0 * 4096.0 * 129_280.0);
+    // Two heads keep FP32 logits; one of them has their gradient in BF16 beside them.
+    assert_eq!(whole, (2.0 * 4.0 + 2.0) * 4096.0 * 129_280.0);
     assert_eq!(pieces, 6.0 * 256.0 * 129_280.0);
 }
 
@@ -135,4 +137,51 @@ fn tensor_parallel_divides_a_dense_layer() {
     let eight = Shape { tp: 8, ..one.clone() };
     let bytes = |shape: &Shape| super::sum(&kept(&model, shape, LayerKind::Dense, &Load::default()));
     assert_eq!(bytes(&one), 8.0 * bytes(&eight));
+}
+
+/// A dense model on one rank under a stack that frees its gradients, by recomputation and micro-batches.
+fn dense(full: bool, accumulates: bool) -> Footprint {
+    let model = llama_405b();
+    let keeping = Keeping { logit_bytes: 16.0, silu: true, frees_gradients: true };
+    let shape = Shape {
+        ep: 1,
+        micro_batch: 8,
+        linear: LinearPrecision::Bf16,
+        recompute: Recompute { full, ..Recompute::default() },
+        gradients: Gradients::Bf16,
+        accumulates,
+        recipe: Recipe { keeping, ..Recipe::default() },
+        ..published()
+    };
+    let stages = default_stages(&model, 1);
+    let layers = stage_layers(&model, &stages);
+    let parallel = Parallelism { pp: 1, dp: 1, cp: 1, tp: 1, ep: 1, stages, sharding: Sharding::None };
+    let job = FootprintInput {
+        model: &model,
+        parallel: &parallel,
+        shape: &shape,
+        load: &Load::default(),
+        copies: 1,
+        keep_bf16_weights: true,
+        optimizer: OptimizerState { moments: Moments::Bf16, master_weights: false },
+        overlaps: false,
+        reserved: Bytes::new(0.0),
+    };
+    footprint(&job, &[Held { stage: layers[0].clone(), chunks: 1 }])
+}
+
+#[test]
+fn freed_gradients_are_there_only_when_the_fullest_moment_is_before_the_update() {
+    // Whole layers kept: fullest in the loss, with four FP32 tensors of logits and no gradient.
+    let kept = dense(false, false);
+    assert_eq!(of(&kept, "gradients"), 0.0);
+    assert_eq!(of(&kept, "logits"), 16.0 * 8.0 * 4096.0 * llama_405b().vocabulary as f64);
+    // Little kept: fullest with all gradients and no activation.
+    let least = dense(true, false);
+    assert_eq!(of(&least, "gradients"), of(&least, "weights"));
+    assert_eq!(of(&least, "activations of layers"), 0.0);
+    // A second micro-batch adds to gradients that are there.
+    let again = dense(false, true);
+    assert_eq!(of(&again, "gradients"), of(&again, "weights"));
+    assert_eq!(of(&again, "activations of layers"), of(&kept, "activations of layers"));
 }
