@@ -102,8 +102,8 @@ pub enum ParallelError {
         /// The product of the three, which they are taken from.
         ranks: u64,
     },
-    /// Experts cannot be spread evenly.
-    #[error("{routed} experts do not spread evenly over `parallel.ep` {ep}")]
+    /// More ranks than experts.
+    #[error("`parallel.ep` ({ep}) is more than the {routed} routed experts of a layer")]
     Experts {
         /// Expert-parallel ranks.
         ep: u32,
@@ -169,7 +169,7 @@ impl ParallelError {
         match self {
             Self::Zero(_) | Self::Ranks(_) => None,
             Self::ExpertRanks { ranks, .. } => Some(format!("take a divisor of {ranks}")),
-            Self::Experts { routed, .. } => Some(format!("take a divisor of {routed}")),
+            Self::Experts { routed, .. } => Some(format!("take {routed} or fewer")),
             Self::NoExperts(_) => Some("set `parallel.ep = 1`".to_owned()),
             Self::Stages { .. } => Some(AUTO.to_owned()),
             Self::FewLayers { .. } => {
@@ -223,9 +223,8 @@ impl Parallelism {
         };
         let ranks = u64::from(dp) * u64::from(cp) * u64::from(tp);
         let ranks_uneven = !ranks.is_multiple_of(u64::from(ep));
-        let uneven = !experts.routed.is_multiple_of(ep);
         let of_ranks = ranks_uneven.then_some(ParallelError::ExpertRanks { ep, dp, cp, tp, ranks });
-        let of_experts = uneven.then_some(ParallelError::Experts { ep, routed: experts.routed });
+        let of_experts = (experts.routed < ep).then_some(ParallelError::Experts { ep, routed: experts.routed });
         of_ranks.into_iter().chain(of_experts).collect()
     }
 
@@ -365,7 +364,6 @@ mod tests {
             errors,
             [
                 ParallelError::ExpertRanks { ep: 60, dp: 128, cp: 1, tp: 1, ranks: 128 },
-                ParallelError::Experts { ep: 60, routed: 256 },
                 ParallelError::Stages { listed: 15, schedule: "1f1b", pp: 16, n_stages: 16 },
                 ParallelError::Layers { held: 60, layers: 61 },
             ]

@@ -117,8 +117,8 @@ pub struct Ring {
     pub stride: u32,
     /// What it costs.
     pub leg: Leg,
-    /// What it costs for one layer alone, of those that it is of.
-    pub layer: Leg,
+    /// What it costs for one layer alone, of those that it is of; none where it is of no layer, and nothing of it hides beside chunks.
+    pub layer: Option<Leg>,
     /// What it costs the host to launch it.
     pub launch: SimSpan,
 }

@@ -102,7 +102,7 @@ fn play(mut restarts: Restarts) -> Result<(Restarts, plan::GangsOutcome), PlanEr
         n_ops: 2,
         kernels: &[2.0, 5.0, 12.0].map(kernel),
         tables: &[LoadTable { first: 0 }],
-        rings: &[Ring { op: 1, span: 2, stride: 1, leg, layer: leg, launch: SimSpan::ZERO }],
+        rings: &[Ring { op: 1, span: 2, stride: 1, leg, layer: None, launch: SimSpan::ZERO }],
         exchanges: &[[exchange(), exchange()]],
         group_size: 2,
         ..Routines::none(&resources, &ranks, &gangs)

@@ -2,7 +2,9 @@
 
 use plan::{HostPolicy, Launches};
 use workloads::kernel::StreamKernel;
-use workloads::recipe::{GradientStream, Grid, Grids, InputCasts, Keeping, MemoryOp, Piece, PieceError, Projections, Recipe};
+use workloads::recipe::{
+    GradientStream, Grid, Grids, InputCasts, Keeping, MemoryOp, Piece, PieceError, Projections, Recipe,
+};
 
 use crate::families::is_of;
 use crate::reader::Reader;

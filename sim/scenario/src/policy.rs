@@ -64,8 +64,7 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
 }
 
 /// How tokens go under DeepEP's kernels, how SMs move them, and how many.
-const OF_DEEPEP: [&str; 4] =
-    ["policy.exchange", "policy.exchange-copies", "policy.comm-sms", "policy.lone-comm-sms"];
+const OF_DEEPEP: [&str; 4] = ["policy.exchange", "policy.exchange-copies", "policy.comm-sms", "policy.lone-comm-sms"];
 
 /// `auto`: the software stack's own; DeepEP where a choice of its kernels is made.
 fn dispatcher(reader: &mut Reader<'_>) -> Dispatcher {

@@ -112,7 +112,7 @@ impl Model {
             (Some(experts), LayerKind::Moe) => {
                 let one = self.expert_params(experts);
                 let shared = u64::from(experts.shared) * one / tp;
-                let routed = u64::from(experts.routed) * one / ep;
+                let routed = u64::from(experts.routed).div_ceil(ep) * one;
                 HeldParams {
                     common: linear + rest + shared + self.gate_params(experts),
                     experts: routed,

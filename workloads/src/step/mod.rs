@@ -89,9 +89,10 @@ impl Load {
             return Self::default();
         };
         let own = shape.tokens_sequence_parallel();
-        let local = (u64::from(experts.routed) / shape.ep.max(1)).max(1);
-        // Each rank sends `own x top-k` rows, and gets as many.
-        let rows = own * u64::from(experts.top_k);
+        let routed = u64::from(experts.routed).max(1);
+        let local = routed.div_ceil(shape.ep.max(1));
+        // Each rank sends `own x top-k` rows, and gets as many; more where others hold fewer experts.
+        let rows = (own * u64::from(experts.top_k) * local * shape.ep.max(1)).div_ceil(routed);
         let share = |index| rows / local + u64::from(index < rows % local);
         Self { received: rows.min(own * shape.ep), rows: (0..local).map(share).collect() }
     }

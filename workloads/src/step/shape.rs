@@ -400,7 +400,6 @@ impl Shape {
             all.push(("the key-value heads", kv_heads, "`parallel.tp`", self.tp));
         }
         if let Some(experts) = &model.experts {
-            all.push(("the routed experts", u64::from(experts.routed), "`parallel.ep`", self.ep));
             let shared = u64::from(experts.shared) * experts.width;
             all.push(("the width of the shared experts", shared, "`parallel.tp`", self.tp));
         }

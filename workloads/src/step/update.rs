@@ -117,8 +117,8 @@ pub struct Update {
 /// weights are read in BF16 and written in FP8 128x128 blocks in both layouts; gradients are cleared, a rank's own where it keeps no others.
 ///
 /// `copies` is how many pipeline ranks hold each stage: 2 for DualPipe's mirror, else 1. What tensor parallelism
-/// replicates (norms, latent down-projections) is not reduced over `tp` here, nor a table that first and last stage
-/// share on different ranks.
+/// replicates (norms, latent down-projections) is not reduced over `tp` here. A table that first and last stage share on different
+/// ranks is reduced between them besides, which is not here.
 #[must_use]
 pub fn update(
     model: &Model,

@@ -34,12 +34,12 @@ impl Picks {
         self.received[rank as usize]
     }
 
-    /// Tokens of each expert of `rank`: the rows of its grouped products.
+    /// Tokens of each expert of `rank`: the rows of its grouped products. Where experts do not divide, the last ranks have fewer.
     #[must_use]
     pub fn rows(&self, rank: u32) -> &[u32] {
-        let n = self.expert_tokens.len() / self.received.len();
-        let first = rank as usize * n;
-        &self.expert_tokens[first..first + n]
+        let n = self.expert_tokens.len().div_ceil(self.received.len());
+        let [first, end] = [rank as usize, rank as usize + 1].map(|at| (at * n).min(self.expert_tokens.len()));
+        &self.expert_tokens[first..end]
     }
 
     /// Rows of all experts of `rank` together: its load.
@@ -208,9 +208,6 @@ fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Picks {
     let to_node = (f64::from(layout.tokens) * n_nodes / f64::from(layout.n_nodes)).round() as u32;
     let through = f64::from(layout.tokens) * f64::from(layout.n_nodes);
     let forwarded = (through * n_ranks / f64::from(layout.n_ranks)).round() as u32;
-    // Every rank gets the picks of as many tokens as it sends; where its experts do not divide them, the first get one more.
-    let (rows, per_rank) = (layout.tokens * layout.top_k, layout.experts_per_rank());
-    let expert_rows = (0..layout.experts).map(|e| rows / per_rank + u32::from(e % per_rank < rows % per_rank));
     let tokens = |share: f64| (f64::from(layout.tokens) * share).round() as u32;
     let mut batch = Picks {
         to_node: vec![to_node; ranks * layout.n_nodes as usize],
@@ -219,11 +216,23 @@ fn balanced(spec: &TrafficSpec, layout: &ExpertLayout) -> Picks {
         // A relay gets the tokens of one source a node, a part of them on each.
         handed: vec![tokens(handed); ranks],
         copies: balanced_copies(layout),
-        expert_tokens: expert_rows.collect(),
+        expert_tokens: balanced_rows(layout),
         received: vec![0; ranks],
     };
     receive(&mut batch, layout.devices as usize);
     batch
+}
+
+/// Every rank gets the picks of as many tokens as it sends; where its experts do not divide them, the first get one more. Ranks
+/// that hold fewer experts get fewer: then it is every expert that gets as many as the others.
+fn balanced_rows(layout: &ExpertLayout) -> Vec<u32> {
+    let (rows, per_rank) = (layout.tokens * layout.top_k, layout.experts_per_rank());
+    if layout.experts.is_multiple_of(layout.n_ranks) {
+        return (0..layout.experts).map(|e| rows / per_rank + u32::from(e % per_rank < rows % per_rank)).collect();
+    }
+    let all = u64::from(rows) * u64::from(layout.n_ranks);
+    let until = |expert: u32| (all * u64::from(expert) / u64::from(layout.experts)) as u32;
+    (0..layout.experts).map(|e| until(e + 1) - until(e)).collect()
 }
 
 /// Every rank's picks spread evenly over the ranks. Where they do not divide, those that are some distance away get one
@@ -233,6 +242,11 @@ fn balanced_copies(layout: &ExpertLayout) -> Vec<u32> {
     let (n_ranks, devices) = (u64::from(layout.n_ranks), u64::from(layout.devices));
     let n_nodes = u64::from(layout.n_nodes);
     let rows = u64::from(layout.tokens) * u64::from(layout.top_k);
+    if !layout.experts.is_multiple_of(layout.n_ranks) {
+        let until = |rank: u32| (rows * u64::from(layout.experts_before(rank)) / u64::from(layout.experts)) as u32;
+        let of_source = (0..layout.n_ranks).map(|rank| until(rank + 1) - until(rank));
+        return of_source.cycle().take((n_ranks * n_ranks) as usize).collect();
+    }
     let to = |source: u64, rank: u64| {
         let nodes = (rank / devices + n_nodes - source / devices) % n_nodes;
         let distance = nodes * devices + (rank % devices + devices - source % devices) % devices;
@@ -258,7 +272,7 @@ fn expected_places(spec: &TrafficSpec, layout: &ExpertLayout) -> Places {
     if layout.node_limit == layout.groups {
         let expected = |places| expected_distinct(layout.experts, places, layout.top_k);
         let reached = |experts| 1.0 - missed(layout.experts, experts, layout.top_k);
-        let of_node = layout.experts / layout.n_nodes;
+        let of_node = layout.experts.div_ceil(layout.n_nodes);
         return Places {
             nodes: expected(layout.n_nodes),
             ranks: expected(layout.n_ranks),
@@ -286,11 +300,13 @@ fn expected_places(spec: &TrafficSpec, layout: &ExpertLayout) -> Places {
 /// Tokens behind an expectation with a node limit: a standard error of about one in a thousand.
 const EXPECTATION_TOKENS: u32 = 1 << 14;
 
-/// Expected distinct places that `picks` distinct experts of `experts` lie on, `experts / places` a place:
-/// `n (1 - C(E - E/n, k) / C(E, k))`.
+/// Expected distinct places that `picks` distinct experts of `experts` lie on, `experts / places` per place, rounded up:
+/// `n (1 - C(E - E/n, k) / C(E, k))`, and no more than the picks or than the places that have any.
 #[must_use]
 pub fn expected_distinct(experts: u32, places: u32, picks: u32) -> f64 {
-    f64::from(places) * (1.0 - missed(experts, experts / places, picks))
+    let per_place = experts.div_ceil(places);
+    let filled = f64::from(experts) / f64::from(per_place);
+    filled * (1.0 - missed(experts, per_place, picks))
 }
 
 /// The chance that none of `picks` distinct experts of `experts` is among `some` of them: `C(E - s, k) / C(E, k)`.

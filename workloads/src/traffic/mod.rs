@@ -139,7 +139,8 @@ pub enum Router {
 /// Experts on ranks on nodes, and how a token chooses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpertLayout {
-    /// Expert-parallel degree: ranks that share the experts, in equal contiguous parts.
+    /// Expert-parallel degree: ranks that share the experts, in contiguous parts that are equal but for the last ranks', which
+    /// have fewer where experts do not divide.
     pub n_ranks: u32,
     /// Nodes these ranks lie on, in order.
     pub n_nodes: u32,
@@ -181,14 +182,12 @@ pub enum TrafficError {
         devices: u32,
     },
     /// Experts do not divide evenly.
-    #[error("{experts} experts do not divide by {n} {what}; take a divisor of {experts}")]
+    #[error("{experts} experts do not divide by {groups} groups; take a divisor of {experts}")]
     Uneven {
         /// Experts.
         experts: u32,
-        /// What they are divided over.
-        what: &'static str,
-        /// How many of it.
-        n: u32,
+        /// Groups.
+        groups: u32,
     },
     /// More groups allowed than there are.
     #[error("a node limit of {node_limit} is above the {groups} groups; {groups} is no limit")]
@@ -320,10 +319,8 @@ impl ExpertLayout {
         if u64::from(n_nodes) * u64::from(devices) != u64::from(n_ranks) {
             return Err(TrafficError::Nodes { n_ranks, n_nodes, devices });
         }
-        for (what, n) in [("ranks", n_ranks), ("groups", groups)] {
-            if experts % n != 0 {
-                return Err(TrafficError::Uneven { experts, what, n });
-            }
+        if experts % groups != 0 {
+            return Err(TrafficError::Uneven { experts, groups });
         }
         if node_limit > groups {
             return Err(TrafficError::Limit { node_limit, groups });
@@ -338,10 +335,15 @@ impl ExpertLayout {
         Ok(())
     }
 
-    /// Experts a rank holds.
+    /// Experts that a rank has room for.
     #[must_use]
     pub fn experts_per_rank(&self) -> u32 {
-        self.experts / self.n_ranks
+        self.experts.div_ceil(self.n_ranks)
+    }
+
+    /// Experts on the ranks before this one.
+    fn experts_before(&self, rank: u32) -> u32 {
+        (rank * self.experts_per_rank()).min(self.experts)
     }
 
     /// Best scores that a group is judged by.

@@ -431,11 +431,34 @@ fn draws_of_noise_are_uniform_and_normal() {
 }
 
 #[test]
+fn experts_that_do_not_divide_leave_the_last_ranks_with_fewer() {
+    // 60 experts on 8 ranks: eight each on seven of them, four on the last.
+    let uneven = ExpertLayout { n_ranks: 8, n_nodes: 2, devices: 4, experts: 60, groups: 1, node_limit: 1, ..v3(600) };
+    for router in [Router::Balanced, Router::Skewed] {
+        let batch = Sampler::new(&spec(router, 0.0), &uneven).unwrap().batch(0);
+        let all: u32 = (0..8).map(|rank| batch.rows_total(rank)).sum();
+        assert_eq!(all, 8 * 600 * 8, "every pick is a row");
+        let sizes: Vec<usize> = (0..8).map(|rank| batch.rows(rank).len()).collect();
+        assert_eq!(sizes, [8, 8, 8, 8, 8, 8, 8, 4]);
+        for rank in 0..8 {
+            let rows = f64::from(all) * sizes[rank as usize] as f64 / 60.0;
+            expect("rows of a rank", rows, f64::from(batch.rows_total(rank)), 0.06 * rows);
+            let copies: u32 = (0..8).map(|source| batch.copies[source * 8 + rank as usize]).sum();
+            expect("picks of a rank", rows, f64::from(copies), 0.06 * rows);
+        }
+    }
+    // More room than experts: whole ranks without any.
+    let few = ExpertLayout { experts: 9, n_ranks: 8, n_nodes: 2, devices: 4, groups: 1, node_limit: 1, ..v3(64) };
+    let batch = Sampler::new(&spec(Router::Balanced, 0.0), &few).unwrap().batch(0);
+    assert_eq!((0..8).map(|rank| batch.rows(rank).len()).collect::<Vec<_>>(), [2, 2, 2, 2, 1, 0, 0, 0]);
+}
+
+#[test]
 fn what_cannot_be_sampled_is_refused() {
     let message = |layout: ExpertLayout| layout.check().unwrap_err().to_string();
     assert!(message(ExpertLayout { tokens: 0, ..v3(1) }).contains("`tokens` is 0"));
     assert!(message(ExpertLayout { n_nodes: 7, ..v3(1) }).contains("64 ranks do not fill 7 nodes of 8"));
-    assert!(message(ExpertLayout { experts: 250, ..v3(1) }).contains("250 experts do not divide by 64 ranks"));
+    assert!(message(ExpertLayout { experts: 250, ..v3(1) }).contains("250 experts do not divide by 8 groups"));
     assert!(message(ExpertLayout { groups: 7, node_limit: 4, ..v3(1) }).contains("by 7 groups"));
     assert!(message(ExpertLayout { node_limit: 9, ..v3(1) }).contains("above the 8 groups"));
     assert!(message(ExpertLayout { top_k: 129, ..v3(1) }).contains("may reach only 128"));

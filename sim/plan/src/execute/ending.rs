@@ -163,7 +163,7 @@ impl<'a> Ends<'a> {
 
     /// What comes before the rings and one layer of each, then the other layers; what comes after does not wait for those.
     fn gather_beside(&mut self, rank: usize, endings: &[Ending], hiding: Hiding) {
-        let until = endings.iter().rposition(|ending| matches!(ending, Ending::Ring(_))).map_or(0, |at| at + 1);
+        let until = endings.iter().rposition(is_by_layer).map_or(0, |at| at + 1);
         let (before, after) = endings.split_at(until);
         self.add_rest(rank, before, hiding);
         self.add_layers(rank, before, Part::Gathered, hiding);
@@ -172,7 +172,7 @@ impl<'a> Ends<'a> {
 
     /// Of every ring all layers but one.
     fn add_layers(&mut self, rank: usize, endings: &[Ending], part: Part, hiding: Hiding) {
-        for ring in endings.iter().filter(|ending| matches!(ending, Ending::Ring(_))) {
+        for ring in endings.iter().filter(|ending| is_by_layer(ending)) {
             self.add(rank, ring, part, hiding.n_layers);
         }
     }
@@ -180,7 +180,7 @@ impl<'a> Ends<'a> {
     /// Of every ring one layer, and what is no ring.
     fn add_rest(&mut self, rank: usize, endings: &[Ending], hiding: Hiding) {
         for ending in endings {
-            let part = if matches!(ending, Ending::Ring(_)) { Part::Layer } else { Part::Whole };
+            let part = if is_by_layer(ending) { Part::Layer } else { Part::Whole };
             self.add(rank, ending, part, hiding.n_layers);
         }
     }
@@ -222,12 +222,17 @@ impl<'a> Ends<'a> {
     }
 }
 
+/// Whether it is a collective that runs layer by layer where it hides.
+fn is_by_layer(ending: &Ending) -> bool {
+    matches!(ending, Ending::Ring(Ring { layer: Some(_), .. }))
+}
+
 /// The layers of a ring that are of one part, one after the other; whole, it is one call.
 fn ring_task(ring: &Ring, on: RankResources, part: Part, n_layers: u32) -> Task<()> {
-    let leg = match part {
-        Part::Whole => ring.leg,
-        Part::Layer => ring.layer,
-        Part::Reduced | Part::Gathered => ring.layer.times(n_layers - 1),
+    let leg = match (part, ring.layer) {
+        (Part::Layer, Some(layer)) => layer,
+        (Part::Reduced | Part::Gathered, Some(layer)) => layer.times(n_layers - 1),
+        (Part::Whole, _) | (_, None) => ring.leg,
     };
     leg.task((), &on)
 }

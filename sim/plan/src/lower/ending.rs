@@ -12,6 +12,7 @@
 //! than a layer: it is complete last and needed first, and is billed as a layer here.
 
 use calibrate::{CannotRun, CollectiveCall};
+use units::Bytes;
 use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::{Sharding, Stage};
 use workloads::step::{self, ReduceClass, Weights};
@@ -55,6 +56,7 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Result<Ve
         let call = CollectiveCall::new(what, class.gradient_bytes(context.shape.gradients));
         ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
+    ending.extend(shared_table(context, kernels, &held));
     ending.push(Ending::Barrier);
     ending.extend(kernels_of(context, kernels, &update.sharded, all)?);
     for class in update.classes.iter().filter(|_| gathered) {
@@ -87,6 +89,23 @@ fn reduce(
     let op = kernels.op(&op);
     let among = context.groups.replicas(class.weights);
     Some(Ending::Ring(ring(context, op, among, call, n_layers)))
+}
+
+/// The gradient of the table that embedding and head share, summed over the two pipeline ranks that hold one of them each. The table
+/// is complete last, so nothing hides it.
+fn shared_table(context: &Context<'_>, kernels: &mut Kernels, held: &[Stage]) -> Option<Ending> {
+    let Train { model, parallel, .. } = context.plan.job;
+    let embeds = held.iter().any(|stage| stage.embedding || stage.mtp > 0);
+    let heads = held.iter().any(|stage| stage.heads > 0);
+    if !model.tied || parallel.pp == 1 || embeds == heads {
+        return None;
+    }
+    let params = model.table_params() / u64::from(parallel.tp.max(1));
+    let bytes = Bytes::new(params as f64 * context.shape.gradients.width());
+    let what = Collective::AllReduce;
+    let kind = OpKind::Collective { axis: workloads::op::Axis::Pp, what, bytes };
+    let op = kernels.op(&Op::new("table-gradient-reduce", Pass::Update, kind));
+    Some(Ending::Ring(ring(context, op, context.groups.ends(), &CollectiveCall::new(what, bytes), 0)))
 }
 
 fn kernels_of(context: &Context<'_>, kernels: &mut Kernels, ops: &[Op], sms: u32) -> Result<Vec<Ending>, CannotRun> {

@@ -30,6 +30,8 @@ pub(crate) struct Groups {
     experts: Communicator,
     /// Those that hold each other's experts.
     exchanging: Communicator,
+    /// A rank of the first and one of the last pipeline rank.
+    ends: Communicator,
 }
 
 impl Groups {
@@ -46,6 +48,7 @@ impl Groups {
             common: communicator(replicas, tp)?,
             experts: communicator(replicas * tp / ep.max(1), ep)?,
             exchanging: communicator(ep.max(1), 1)?,
+            ends: ends(layout, platform)?,
         })
     }
 
@@ -58,6 +61,11 @@ impl Groups {
         }
     }
 
+    /// Who reduces the gradient of a table that the first and the last pipeline rank share.
+    pub(crate) fn ends(&self) -> &Communicator {
+        &self.ends
+    }
+
     /// Who reduces the gradients of some weights.
     pub(crate) fn replicas(&self, weights: Weights) -> &Communicator {
         match weights {
@@ -65,6 +73,14 @@ impl Groups {
             Weights::Experts => &self.experts,
         }
     }
+}
+
+fn ends(layout: &Layout, platform: &Platform<'_>) -> Result<Communicator, PlanError> {
+    let stride = (layout.pp - 1) * layout.per_stage;
+    let pairs: Vec<Vec<u32>> = (0..layout.per_stage).map(|rank| vec![rank, rank + stride]).collect();
+    // Of one pipeline rank there is no pair.
+    let group = platform.group(if layout.pp > 1 { &pairs } else { &[] })?;
+    Ok(Communicator { span: 2 * stride.max(1), stride: stride.max(1), group })
 }
 
 /// The ranks of all communicators of `n` ranks that are `stride` apart. One that is wider than a pipeline rank takes in the mirror

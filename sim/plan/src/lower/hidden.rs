@@ -65,7 +65,7 @@ fn is_backward(op: &Op) -> bool {
 fn of_rank(endings: &[Ending], hiding: &Hiding, slots: &[Slot], layer: [f64; 2]) -> [f64; 2] {
     let rings = |endings: &[Ending]| {
         let seconds = |ending: &Ending| match ending {
-            Ending::Ring(ring) => ring.layer.shortest + SimSpan::seconds(ring.layer.latency),
+            Ending::Ring(ring) => ring.layer.map_or(0.0, |layer| layer.shortest + SimSpan::seconds(layer.latency)),
             Ending::Kernel(_) | Ending::Barrier => 0.0,
         };
         endings.iter().map(seconds).sum::<f64>() * f64::from(hiding.n_layers.saturating_sub(1))

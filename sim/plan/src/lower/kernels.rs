@@ -83,7 +83,7 @@ impl Kernels {
         let (what, bytes) = (Collective::AllToAll, Bytes::ZERO);
         let op = self.op(&Op::new(name, Pass::Forward, OpKind::Collective { axis: Axis::Ep, what, bytes }));
         let leg = Leg::lasting(time, limit);
-        self.rings.push(Ring { op, span: 1, stride: 1, leg, layer: leg, launch: SimSpan::ZERO });
+        self.rings.push(Ring { op, span: 1, stride: 1, leg, layer: None, launch: SimSpan::ZERO });
         Instruction::Ring(self.rings.len() as u32 - 1)
     }
 
@@ -183,11 +183,12 @@ fn one_by_one(context: &Context<'_>, key: EstimateKey) -> SimSpan {
     }
 }
 
-/// A collective of a communicator, over the weights or gradients of `n_layers`.
+/// A collective of a communicator, over the weights or gradients of `n_layers`; of none, it is of no layer.
 pub(super) fn ring(context: &Context<'_>, op: u16, among: &Communicator, call: &CollectiveCall, n_layers: u32) -> Ring {
     let Communicator { span, stride, group } = among;
     let of_layer = CollectiveCall { bytes: call.bytes / f64::from(n_layers), ..*call };
-    let [leg, layer] = [call, &of_layer].map(|call| context.platform.collective(group, call));
+    let leg = context.platform.collective(group, call);
+    let layer = (n_layers > 0).then(|| context.platform.collective(group, &of_layer));
     Ring { op, span: *span, stride: *stride, leg, layer, launch: launch(context, Category::Collectives) }
 }
 

@@ -79,7 +79,8 @@ fn demands(program: &Program) -> Vec<f64> {
         all.extend([kernel.kernel.tensor, kernel.kernel.memory, kernel.kernel.shortest]);
     }
     for ring in &program.rings {
-        all.extend(ring.leg.up.into_iter().chain(ring.leg.out).chain([ring.leg.shortest, ring.layer.shortest]));
+        all.extend(ring.leg.up.into_iter().chain(ring.leg.out).chain([ring.leg.shortest]));
+        all.extend(ring.layer.map(|layer| layer.shortest));
     }
     for template in program.exchanges.iter().flatten() {
         all.extend(template.memory.iter().copied().chain([template.alone.get()]));

@@ -43,7 +43,7 @@ fn rings(program: &Program) -> [f64; 3] {
     let time = |leg: &Leg| leg.latency.seconds() + leg.shortest;
     let layers = f64::from(program.hiding.first().map_or(1, |hiding| hiding.n_layers));
     let rings = program.optimizer[0].iter().filter_map(|ending| match ending {
-        Ending::Ring(ring) => Some([time(&ring.leg), time(&ring.layer) * layers, time(&ring.layer)]),
+        Ending::Ring(ring) => ring.layer.map(|layer| [time(&ring.leg), time(&layer) * layers, time(&layer)]),
         Ending::Kernel(_) | Ending::Barrier => None,
     });
     rings.fold([0.0; 3], |sum, ring| [sum[0] + ring[0], sum[1] + ring[1], sum[2] + ring[2]])
@@ -89,4 +89,26 @@ fn it_is_never_longer_and_without_replicas_the_same() {
     let alone = [&alone[..], &capacity].concat();
     let [waited, hidden] = [&[][..], &[HIDDEN]].map(|more| dense(&[&alone[..], more].concat()).outcome.step);
     assert_eq!(waited, hidden);
+}
+
+#[test]
+fn a_table_that_both_ends_share_is_summed_between_them() {
+    let run = |tied: &str, pp: u32| {
+        let own = [format!("model.tied={tied}"), format!("parallel.pp={pp}"), format!("parallel.dp={}", 64 / pp)];
+        dense(&[&own.each_ref().map(String::as_str)[..], &[HIDDEN]].concat())
+    };
+    let table = |flight: &Flight, rank: usize| {
+        let op = flight.program.ops.iter().position(|op| op.name == "table-gradient-reduce");
+        let mut rings = flight.program.optimizer[rank].iter().filter_map(|ending| match ending {
+            Ending::Ring(ring) => Some(*ring),
+            Ending::Kernel(_) | Ending::Barrier => None,
+        });
+        rings.find(|ring| Some(usize::from(ring.op)) == op)
+    };
+    let four = run("true", 4);
+    let [first, inner, last] = [0, 1, 3].map(|rank| table(&four, rank));
+    assert_eq!(first, last, "both ends run the same collective");
+    assert!(inner.is_none() && first.is_some_and(|ring| ring.layer.is_none()), "nothing hides it");
+    assert!(table(&run("false", 4), 0).is_none(), "two tables");
+    assert!(table(&run("true", 1), 0).is_none(), "one rank");
 }

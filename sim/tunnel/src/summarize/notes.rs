@@ -29,6 +29,7 @@ pub(super) fn notes(run: &FinishedRun<'_>, shares: &Shares, mfu: Counted) -> Res
         misaligned(run, Misaligned::Slower),
         misaligned(run, Misaligned::Unsupported),
         alternation(run),
+        padding(run),
         folding(run),
         sampling(run),
         bf16_weights(run),
@@ -116,6 +117,17 @@ fn alternation(run: &FinishedRun<'_>) -> Option<String> {
     let idle = job.recipe.weight_gradients == GradientStream::Alternating && job.model.experts.is_none();
     idle.then(|| {
         "`framework.streams.weight-gradients = \"alternating\"` is of experts, which this model has none of: all weight gradients run on the compute stream".to_owned()
+    })
+}
+
+/// Experts that do not divide by their ranks.
+fn padding(run: &FinishedRun<'_>) -> Option<String> {
+    let routed = run.plan.job.model.experts.as_ref()?.routed;
+    let ep = run.program.layout.ep;
+    let room = routed.div_ceil(ep);
+    (!routed.is_multiple_of(ep)).then(|| {
+        let full = routed / room;
+        format!("{routed} experts do not divide by {ep} ranks: {full} have {room} each, the others fewer or none; memory is of the former")
     })
 }
 
