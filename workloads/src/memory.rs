@@ -22,7 +22,9 @@ pub use kept::kept;
 
 use crate::model::{LayerKind, Model};
 use crate::parallel::{Parallelism, Sharding, Stage};
-use crate::step::{HeldParams, Load, OptimizerState, Shape, held_params, point_to_point, update, weight_copy_width};
+use crate::step::{
+    HeldParams, Load, OptimizerState, ReduceClass, Shape, held_params, point_to_point, update, weight_copy_width,
+};
 
 /// Some bytes and what they are for.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +117,8 @@ fn always(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
 struct States {
     params: HeldParams,
     all: f64,
+    /// Those that are trained.
+    trained: f64,
     /// Its own part, of all.
     share: f64,
     updated: f64,
@@ -126,12 +130,13 @@ impl States {
     fn of(job: &FootprintInput<'_>, held: &[Held]) -> Self {
         let stages: Vec<Stage> = held.iter().map(|held| held.stage.clone()).collect();
         let params = held_params(job.model, job.parallel, &stages);
-        let all = (params.common + params.experts) as f64;
         let update = update(job.model, job.parallel, job.shape, job.optimizer, &stages, job.copies);
         let sharding = job.parallel.sharding;
         let updated: u64 = update.classes.iter().map(|class| class.updated(sharding)).sum();
+        let sum = |of: fn(&ReduceClass) -> u64| update.classes.iter().map(of).sum::<u64>() as f64;
+        let (all, trained) = (sum(|class| class.params), sum(|class| class.trained));
         let share = update.classes.iter().map(|class| class.share()).sum::<u64>() as f64 / all.max(1.0);
-        Self { params, all, share, updated: updated as f64, whole: whole_units(job, &stages) }
+        Self { params, all, trained, share, updated: updated as f64, whole: whole_units(job, &stages) }
     }
 
     /// A share and what is whole beside it, never more than all.
@@ -142,7 +147,9 @@ impl States {
     /// Gradients in the middle of a step.
     fn gradients(&self, sharding: Sharding) -> f64 {
         let is_spread = sharding.spreads_gradients();
-        self.kept(self.all * if is_spread { self.share } else { 1.0 }, is_spread)
+        let whole = if self.all > 0.0 { self.whole * self.trained / self.all } else { 0.0 };
+        let own = self.trained * if is_spread { self.share } else { 1.0 };
+        if is_spread { (own + whole).min(self.trained) } else { own }
     }
 }
 

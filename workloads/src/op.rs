@@ -86,7 +86,7 @@ impl Precision {
     }
 }
 
-/// Arithmetic of the linear layers (`job.precision`): `fp8-block`, `fp8-tensor` or `bf16`. That of each product follows
+/// Arithmetic of the linear layers (`job.precision`): `fp8-block`, `fp8-tensor`, `bf16` or `fp16`. That of each product follows
 /// ([`LinearPrecision::product`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinearPrecision {
@@ -96,16 +96,27 @@ pub enum LinearPrecision {
     Fp8Tensor,
     /// BF16.
     Bf16,
+    /// FP16: as fast as BF16 on every device here, with gradients of a scaled loss, which the optimizer checks and scales back.
+    Fp16,
 }
 
 impl LinearPrecision {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Fp8Block, Self::Fp8Tensor, Self::Bf16];
+    pub const ALL: [Self; 4] = [Self::Fp8Block, Self::Fp8Tensor, Self::Bf16, Self::Fp16];
 
     /// Its spelling in files.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        self.product(Pass::InputGradient, false).name()
+        match self {
+            Self::Fp16 => "fp16",
+            Self::Fp8Block | Self::Fp8Tensor | Self::Bf16 => self.product(Pass::InputGradient, false).name(),
+        }
+    }
+
+    /// Whether linear layers read FP8.
+    #[must_use]
+    pub const fn is_fp8(self) -> bool {
+        matches!(self, Self::Fp8Block | Self::Fp8Tensor)
     }
 
     /// The arithmetic of a product in a pass: with block scales weight gradients have tiles on both operands, and with one scale a
@@ -119,7 +130,7 @@ impl LinearPrecision {
             }
             (Self::Fp8Tensor, Pass::Forward | Pass::Recompute) if forward_left => Precision::Fp8TensorFast,
             (Self::Fp8Tensor, _) => Precision::Fp8Tensor,
-            (Self::Bf16, _) => Precision::Bf16,
+            (Self::Bf16 | Self::Fp16, _) => Precision::Bf16,
         }
     }
 }

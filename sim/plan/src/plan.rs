@@ -10,7 +10,7 @@ use workloads::op::LinearPrecision;
 use workloads::parallel::Parallelism;
 use workloads::recipe::Recipe;
 use workloads::schedule::Schedule;
-use workloads::step::{AttentionKernel, Dispatcher, Gradients, OptimizerState, Recompute};
+use workloads::step::{AttentionKernel, Dispatcher, Gradients, Lora, OptimizerState, Recompute};
 use workloads::traffic::TrafficSpec;
 
 use crate::{CostTerms, PlanError};
@@ -63,6 +63,10 @@ pub struct Train {
     pub micro_batch: u64,
     /// Arithmetic of the linear layers (`job.precision`).
     pub precision: LinearPrecision,
+    /// Adapters that are trained in place of the weights (`job.lora.*`).
+    pub lora: Option<Lora>,
+    /// Tokens of the documents packed into a sequence (`job.documents`); empty: one fills it.
+    pub documents: Vec<u64>,
     /// What we choose.
     pub policy: Policies,
     /// The name of its software stack (`use.framework`); for people, as what it decides is in `recipe`, `policy` and the estimates.
@@ -75,6 +79,19 @@ pub struct Train {
     pub host: HostPolicy,
     /// How tokens pick experts; unused for a dense model.
     pub traffic: TrafficSpec,
+}
+
+impl Train {
+    /// Training arithmetic of a token as [`Model::flops_per_token`] counts it, in FLOP: with the scores of its own document, and without
+    /// gradients of frozen weights. The arithmetic of adapters, under a hundredth, is left out.
+    #[must_use]
+    pub fn flops_per_token(&self, causal: bool) -> f64 {
+        let at = |sequence| self.model.flops_per_token(sequence, causal);
+        let squares: f64 = self.documents.iter().map(|tokens| (*tokens as f64).powi(2)).sum();
+        let seen = if self.documents.is_empty() { 1.0 } else { squares / (self.sequence as f64).powi(2) };
+        let frozen = self.lora.map_or(0.0, |_| 2.0 * (self.model.body_params() + self.model.table_params()) as f64);
+        at(0) + (at(self.sequence) - at(0)) * seen - frozen
+    }
 }
 
 /// A graph that another tool wrote; rank `r` is device `r`.

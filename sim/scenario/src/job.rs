@@ -1,15 +1,20 @@
 //! The job and its traffic: `job.*`, `traffic.*`.
 
+use std::collections::BTreeSet;
+
 use calibrate::{Lacking, lacking};
 use topology::Device;
 use workloads::model::{Gate, Model};
 use workloads::op::{LinearPrecision, Pass};
+use workloads::step::{Lora, LoraTargets};
 use workloads::traffic::{Router, TrafficSpec};
 
 use crate::reader::Reader;
 
 /// Sequences and tokens of a step that a run may have.
 const COUNT_MAX: u64 = 1 << 32;
+/// Lengths of documents, each of which is a kernel of attention.
+const N_LENGTHS_MAX: usize = 64;
 /// Sampled batches and bias updates, which are walked one by one.
 const N_PARTS_MAX: u64 = 1 << 20;
 
@@ -19,6 +24,8 @@ pub(crate) struct JobKeys {
     pub(crate) global_batch: u64,
     pub(crate) micro_batch: u64,
     pub(crate) precision: LinearPrecision,
+    pub(crate) lora: Option<Lora>,
+    pub(crate) documents: Vec<u64>,
 }
 
 pub(crate) fn job(reader: &mut Reader<'_>) -> JobKeys {
@@ -27,7 +34,34 @@ pub(crate) fn job(reader: &mut Reader<'_>) -> JobKeys {
         global_batch: reader.count("job.global-batch", 1..=COUNT_MAX),
         micro_batch: reader.count("job.micro-batch", 1..=COUNT_MAX),
         precision: reader.choice("job.precision", &LinearPrecision::ALL.map(|linear| (linear.name(), linear))),
+        lora: lora(reader),
+        documents: documents(reader),
     }
+}
+
+/// Adapters of rank zero are none.
+fn lora(reader: &mut Reader<'_>) -> Option<Lora> {
+    let rank = reader.count("job.lora.rank", 0..=N_PARTS_MAX);
+    let targets = reader.choice("job.lora.targets", &LoraTargets::ALL);
+    let lora = Lora { rank, targets };
+    let precision = reader.is_word("job.precision", "fp8-block") || reader.is_word("job.precision", "fp8-tensor");
+    if rank > 0 && precision && reader.sound(&["job.lora.rank", "job.precision"]) {
+        let message = "adapters beside FP8 products of frozen weights are not modeled";
+        reader.refuse("job.lora.rank", message, Some("take `job.precision = \"bf16\"`".to_owned()));
+    }
+    (rank > 0).then_some(lora)
+}
+
+/// `auto`: one fills a sequence.
+fn documents(reader: &mut Reader<'_>) -> Vec<u64> {
+    let lengths = reader.auto_or_counts("job.documents", 1..=COUNT_MAX).unwrap_or_default();
+    let n_kinds = lengths.iter().collect::<BTreeSet<_>>().len();
+    if n_kinds > N_LENGTHS_MAX {
+        let message =
+            format!("documents of {n_kinds} different lengths; each is a kernel, so {N_LENGTHS_MAX} are the most");
+        reader.refuse("job.documents", message, Some("round them to fewer".to_owned()));
+    }
+    lengths.into_iter().map(u64::from).collect()
 }
 
 /// Arithmetic of products that the device has.

@@ -3,7 +3,6 @@
 use plan::{DispatchFormat, KeepActivations, Policies};
 use topology::Machine;
 use workloads::model::Model;
-use workloads::op::LinearPrecision;
 use workloads::parallel::{ParallelError, Parallelism, Sharding, stages_of};
 use workloads::schedule::{Schedule, ScheduleError, multiples};
 use workloads::step::{Shape, ShapeError};
@@ -75,7 +74,7 @@ fn check_sharding(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, schedul
             "take `zero-1`, or `model.mtp-modules=0`",
         );
     }
-    if sharding.spreads_weights() && job.precision != LinearPrecision::Bf16 {
+    if sharding.spreads_weights() && job.precision.is_fp8() {
         let message = format!(
             "`{name}` with `job.precision` `{}`: casts of weights that are gathered are not modeled",
             job.precision.name()
@@ -192,6 +191,8 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &P
         gradients: policy.gradients,
         // Which kernels run divides nothing.
         accumulates: true,
+        lora: job.lora,
+        documents: job.documents.clone(),
         recipe: workloads::recipe::Recipe::default(),
     };
     for error in shape.check(model) {
@@ -202,9 +203,11 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &P
             ShapeError::Heads { heads, tp, .. } if heads / tp > ShapeError::HEADS_MAX => "model.attention.heads",
             ShapeError::Heads { .. } | ShapeError::TooLarge(_) => "job.micro-batch",
             ShapeError::Scores { .. } => "job.sequence",
+            ShapeError::Documents { .. } | ShapeError::Packed(_) => "job.documents",
             ShapeError::ReplicatedTokens(_) => "policy.sequence-parallel",
         };
-        let known = keys.contains(&key) || ["policy.sequence-parallel", "model.attention.heads"].contains(&key);
+        let known = keys.contains(&key)
+            || ["policy.sequence-parallel", "model.attention.heads", "job.documents"].contains(&key);
         let key = if known { key } else { "parallel.tp" };
         reader.refuse(key, error.to_string(), error.way_out());
     }

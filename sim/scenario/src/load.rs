@@ -132,7 +132,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let origins = leaves.iter().map(|leaf| (leaf.key.clone(), leaf.origin.clone())).collect();
     // A missing estimate is a mistake, and with a mistake `finish` has returned.
     let profile = profile.ok_or_else(Mistakes::default)?;
-    let JobKeys { sequence, global_batch, micro_batch, precision } = job;
+    let JobKeys { sequence, global_batch, micro_batch, precision, lora, documents } = job;
     let train = Train {
         model,
         parallel,
@@ -140,6 +140,8 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
         global_batch,
         micro_batch,
         precision,
+        lora,
+        documents,
         framework,
         is_stack_timed,
         recipe,

@@ -3,7 +3,7 @@
 use super::{Item, item};
 use crate::model::{Activation, Attention, LayerKind, Model};
 use crate::parallel::Stage;
-use crate::step::{AttentionKernel, Load, Shape, kept_core_width};
+use crate::step::{AttentionKernel, Load, Shape, kept_by_adapters, kept_core_width};
 
 const BF16: f64 = 2.0;
 const FP32: f64 = 4.0;
@@ -26,21 +26,29 @@ pub fn kept(model: &Model, shape: &Shape, kind: LayerKind, load: &Load) -> Vec<I
         items.push(item("norm outputs", norm_outputs(model, shape, kind)));
     }
     attention(model, shape, &mut items);
+    if shape.lora.is_some() {
+        items.push(item("adapters", kept_by_adapters(model, shape, kind)));
+    }
     match (&model.experts, kind) {
         (Some(experts), LayerKind::Moe) => {
             let own = shape.tokens_sequence_parallel() as f64;
             let gate = f64::from(experts.routed) * FP32 + f64::from(experts.top_k) * 12.0;
             items.push(item("gate", own * gate));
             let shared = u64::from(experts.shared) * experts.width / shape.tp.max(1);
-            items.push(item("shared experts", activated(shape, Activation::SwiGlu, shape.tokens(), shared)));
-            let rows = load.n_rows();
+            let trains = shape.trains_feed_forward();
+            items.push(item("shared experts", activated(shape, Activation::SwiGlu, [shape.tokens(), shared], trains)));
+            let (rows, trains) = (load.n_rows(), shape.lora.is_none());
             let arrived = if shape.sends_fp8() { shape.fp8_width() } else { shape.kept_width() };
+            let arrived = if trains { arrived } else { 0.0 };
             items.push(item("expert inputs", (rows * model.hidden) as f64 * arrived));
-            items.push(item("experts", activated(shape, Activation::SwiGlu, rows, experts.width)));
+            items.push(item("experts", activated(shape, Activation::SwiGlu, [rows, experts.width], trains)));
         }
         _ => {
             let width = model.ffn / shape.tp.max(1);
-            items.push(item("feed-forward", activated(shape, model.activation, shape.tokens(), width)));
+            items.push(item(
+                "feed-forward",
+                activated(shape, model.activation, [shape.tokens(), width], shape.trains_feed_forward()),
+            ));
         }
     }
     if shape.dropout {
@@ -59,7 +67,8 @@ fn norm_outputs(model: &Model, shape: &Shape, kind: LayerKind) -> f64 {
         Attention::Gqa { .. } => 0,
     };
     let latents = (shape.tokens_sequence_parallel() * latents) as f64;
-    elements * (2.0 * shape.kept_width() + gate) + latents * shape.kept_width()
+    let outputs = if shape.trains_feed_forward() { 2.0 } else { 1.0 };
+    elements * (outputs * shape.kept_width() + gate) + latents * shape.kept_width()
 }
 
 fn attention(model: &Model, shape: &Shape, items: &mut Vec<Item>) {
@@ -95,10 +104,10 @@ fn attention(model: &Model, shape: &Shape, items: &mut Vec<Item>) {
     }
 }
 
-/// The activation's input, and its output where it is not computed again.
-fn activated(shape: &Shape, activation: Activation, rows: u64, width: u64) -> f64 {
+/// The activation's input, and its output where it is not computed again and the layer after it has something to train.
+fn activated(shape: &Shape, activation: Activation, [rows, width]: [u64; 2], trains: bool) -> f64 {
     let silu = activation == Activation::SwiGlu && shape.recipe.keeping.silu;
-    let vectors = activation.inputs() + u64::from(!shape.recompute.swiglu) + u64::from(silu);
+    let vectors = activation.inputs() + u64::from(trains && !shape.recompute.swiglu) + u64::from(silu);
     (rows * width * vectors) as f64 * shape.kept_width()
 }
 

@@ -31,6 +31,8 @@ fn published() -> Shape {
         dropout: false,
         gradients: Gradients::Fp32,
         accumulates: true,
+        lora: None,
+        documents: Vec::new(),
         recipe: Recipe::default(),
     }
 }

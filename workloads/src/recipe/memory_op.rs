@@ -113,6 +113,8 @@ memory_ops! {
     CoreBefore = "attention-row-sums", Copy;
     /// What it does after, the query gradient to BF16, where that is not in its time; an element of the queries.
     CoreAfter = "attention-query-gradient", Copy;
+    /// Gradients of a scaled loss checked and scaled back, where they are FP16's; a parameter of the shard.
+    GradientUnscale = "gradient-unscale", Copy;
     /// Norm of the gradients; a parameter of the shard.
     GradientNorm = "gradient-norm", Read;
     /// Optimizer update; a parameter of the shard.

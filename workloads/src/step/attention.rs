@@ -17,7 +17,7 @@ use crate::model::{Attention, Model};
 /// reduce-scattered; each rank's share of the causal triangle is taken as even.
 #[must_use]
 pub fn attention(model: &Model, shape: &Shape, kind: LayerKind) -> Passes {
-    let mut tape = Tape::new(shape);
+    let mut tape = Tape::new(shape).with_adapters();
     let router = Router::of(model, shape, kind);
     match model.attention {
         Attention::Mla { .. } => {

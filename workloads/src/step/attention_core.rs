@@ -1,5 +1,7 @@
 //! The attention core and the output projection, shared by latent and grouped attention.
 
+use std::collections::BTreeMap;
+
 use super::shape::Copies;
 use super::tape::{BF16, FP32, Linear, Tape};
 use super::{AttentionKernel, Shape};
@@ -134,17 +136,26 @@ impl Core {
     fn op(self, tape: &mut Tape<'_>, pass: Pass) {
         let &Shape { sequence, cp, .. } = tape.shape;
         if cp <= 1 {
-            return self.core(tape, pass, sequence, sequence);
+            let mut lengths = BTreeMap::new();
+            for tokens in &tape.shape.documents {
+                *lengths.entry(*tokens).or_insert(0) += 1;
+            }
+            if lengths.is_empty() {
+                lengths.insert(sequence, 1);
+            }
+            return lengths.into_iter().for_each(|(tokens, n)| self.core(tape, pass, [tokens, tokens], n));
         }
         let own = sequence / cp;
-        self.core(tape, pass, own / 2, own / 2);
-        self.core(tape, pass, own - own / 2, sequence);
+        self.core(tape, pass, [own / 2, own / 2], 1);
+        self.core(tape, pass, [own - own / 2, sequence], 1);
     }
 
-    fn core(self, tape: &mut Tape<'_>, pass: Pass, queries: u64, keys: u64) {
+    /// The core of `n` pieces per sequence. Pieces of several lengths run as one kernel per length.
+    fn core(self, tape: &mut Tape<'_>, pass: Pass, [queries, keys]: [u64; 2], n: u64) {
+        let n = n * tape.shape.micro_batch;
         let kind = OpKind::Attention {
-            heads: self.heads * tape.shape.micro_batch,
-            kv_heads: self.kv_heads * tape.shape.micro_batch,
+            heads: self.heads * n,
+            kv_heads: self.kv_heads * n,
             queries,
             keys,
             qk: self.qk,

@@ -9,7 +9,7 @@ use crate::op::{Axis, Collective, Pass};
 use crate::recipe::{MemoryOp, Projections};
 
 pub(super) fn dense(model: &Model, shape: &Shape) -> Passes {
-    let mut tape = Tape::new(shape);
+    let mut tape = tape(shape);
     let own = shape.tokens_sequence_parallel() * model.hidden;
     let names = match model.activation {
         Activation::SwiGlu => DENSE,
@@ -39,6 +39,12 @@ pub(super) fn dense(model: &Model, shape: &Shape) -> Passes {
     tape.norm_gradient("mlp-norm", own, Some("mlp-gradient-sum"));
     ffn.weight_gradient(&mut tape);
     tape.finish()
+}
+
+/// A tape whose products have adapters where feed-forward networks are tuned.
+pub(super) fn tape(shape: &Shape) -> Tape<'_> {
+    let tape = Tape::new(shape);
+    if shape.trains_feed_forward() { tape.with_adapters() } else { tape }
 }
 
 /// Names of a feed-forward network's parts.
@@ -113,6 +119,9 @@ impl FeedForward {
 
     /// The 128x1 copy of the input, from the norm run again or from what was kept, gathered anew where `tp` > 1.
     pub(super) fn input_again(&self, tape: &mut Tape<'_>, norm_again: bool) {
+        if !tape.shape.trains_feed_forward() {
+            return;
+        }
         self.gather(tape, Pass::Recompute, Collective::AllGather);
         if norm_again {
             tape.cast_input(Pass::Recompute, self.gate_up, Copies::Columns);

@@ -22,7 +22,7 @@ const GATED: Activation = Activation::SwiGlu;
 /// output in the backward pass, where their gradient is a row sum of what the kernel holds anyway, so expert outputs
 /// are not kept. The expert-major rows are kept for the weight gradient: in FP8 if they came so, else as other inputs.
 pub(super) fn mlp(model: &Model, experts: &Experts, shape: &Shape, load: &Load) -> Passes {
-    let mut tape = Tape::new(shape);
+    let mut tape = super::ffn::tape(shape);
     let layer = Layer::of(model, experts, shape, load);
     layer.forward(&mut tape);
     tape.again_if_full();

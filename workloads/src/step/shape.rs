@@ -1,6 +1,7 @@
 //! How one micro-batch lies on one rank, and what is kept of it.
 
 use super::dispatcher::Dispatcher;
+use super::lora::{Lora, LoraTargets};
 use crate::model::{Attention, Model};
 use crate::op::{LinearPrecision, Output};
 use crate::recipe::Recipe;
@@ -47,6 +48,10 @@ pub struct Shape {
     pub gradients: Gradients,
     /// Whether a step has several micro-batches, whose gradients are added up.
     pub accumulates: bool,
+    /// Adapters that are trained beside frozen weights; none: all weights are trained.
+    pub lora: Option<Lora>,
+    /// Tokens of the documents that are packed into a sequence, whose tokens see none of another; empty: one fills it.
+    pub documents: Vec<u64>,
     /// Which kernels the stack runs.
     pub recipe: Recipe,
 }
@@ -166,6 +171,17 @@ pub enum ShapeError {
         /// The divisor.
         by: u64,
     },
+    /// Documents that are longer or shorter than the sequence together.
+    #[error("the documents have {sum} tokens together, but a sequence has {sequence} (`job.sequence`)")]
+    Documents {
+        /// Their tokens.
+        sum: u64,
+        /// Those of a sequence.
+        sequence: u64,
+    },
+    /// Several documents per sequence where no model of attention keeps them apart.
+    #[error("several documents per sequence with {0} are not modeled")]
+    Packed(&'static str),
     /// More ranks than key-value heads, which then cannot each be held by the same number of ranks.
     #[error(
         "`parallel.tp` ({tp}) cannot share the {kv_heads} key-value heads evenly: with more ranks than heads every head is held by \
@@ -222,6 +238,8 @@ impl ShapeError {
                 let below = (1..=*by).rev().find(|ways| of.is_multiple_of(*ways)).unwrap_or(1);
                 Some(format!("take a number that divides {of}, such as {below}"))
             }
+            Self::Documents { .. } => Some("list as many tokens as `job.sequence` has".to_owned()),
+            Self::Packed(_) => Some("leave `job.documents` out, or take that back".to_owned()),
             Self::TooLarge(_) => Some("take a shorter `job.sequence` or a smaller `job.micro-batch`".to_owned()),
             Self::Zero(_) | Self::KeyValueHeads { .. } | Self::ReplicatedTokens(_) => None,
         }
@@ -250,7 +268,13 @@ impl Shape {
     /// Whether the linear layers run in FP8.
     #[must_use]
     pub fn fp8(&self) -> bool {
-        self.linear != LinearPrecision::Bf16
+        self.linear.is_fp8()
+    }
+
+    /// Whether the inputs of a feed-forward network's linear layers are needed again: for gradients of their weights, or of adapters.
+    #[must_use]
+    pub fn trains_feed_forward(&self) -> bool {
+        self.lora.is_none_or(|lora| lora.targets == LoraTargets::All)
     }
 
     /// Whether what is dispatched travels in FP8.
@@ -277,7 +301,7 @@ impl Shape {
     pub fn scale_width(&self) -> f64 {
         match self.linear {
             LinearPrecision::Fp8Block => 4.0 / 128.0,
-            LinearPrecision::Fp8Tensor | LinearPrecision::Bf16 => 0.0,
+            LinearPrecision::Fp8Tensor | LinearPrecision::Bf16 | LinearPrecision::Fp16 => 0.0,
         }
     }
 
@@ -355,6 +379,7 @@ impl Shape {
             errors.extend(self.divisions(model).into_iter().filter_map(uneven));
             errors.extend(self.shared_heads(model));
             errors.extend(self.unfused(model));
+            errors.extend(self.packing());
         }
         errors
     }
@@ -373,6 +398,19 @@ impl Shape {
                 let scores = of_rank * u128::from(self.sequence / self.cp) * u128::from(self.sequence);
                 (scores > 1 << 53).then_some(ShapeError::Scores { scores })
             }
+        }
+    }
+
+    /// Documents that do not fill a sequence, or that no kernel of ours keeps apart.
+    fn packing(&self) -> Option<ShapeError> {
+        let sum = self.documents.iter().try_fold(0_u64, |sum, tokens| sum.checked_add(*tokens)).unwrap_or(u64::MAX);
+        let (sequence, unfused) = (self.sequence, self.attention == AttentionKernel::Unfused);
+        match self.documents.is_empty() {
+            true => None,
+            false if sum != sequence => Some(ShapeError::Documents { sum, sequence }),
+            false if self.cp > 1 => Some(ShapeError::Packed("`parallel.cp` above 1")),
+            false if unfused => Some(ShapeError::Packed("`policy.attention = \"unfused\"`")),
+            false => None,
         }
     }
 

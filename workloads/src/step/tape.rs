@@ -16,6 +16,8 @@ pub(super) struct Tape<'a> {
     passes: Passes,
     /// Operands that products read in BF16 and cast on the way, by name and copy.
     wide: BTreeSet<(&'static str, Copies)>,
+    /// Inner width of the adapters beside this segment's products; none: there are none.
+    adapters: Option<u64>,
 }
 
 /// A linear layer: `[tokens, inputs] -> outputs`, the sizes of this rank.
@@ -30,7 +32,12 @@ pub(super) struct Linear {
 
 impl<'a> Tape<'a> {
     pub(super) fn new(shape: &'a Shape) -> Self {
-        Self { shape, passes: Passes::default(), wide: BTreeSet::new() }
+        Self { shape, passes: Passes::default(), wide: BTreeSet::new(), adapters: None }
+    }
+
+    /// With adapters beside its products, where the shape has any.
+    pub(super) fn with_adapters(self) -> Self {
+        Self { adapters: self.shape.lora.map(|lora| lora.rank), ..self }
     }
 
     pub(super) fn finish(mut self) -> Passes {
@@ -45,7 +52,14 @@ impl<'a> Tape<'a> {
         self.push_op(Op::new(name, pass, kind));
     }
 
+    /// Gradients of frozen weights are nobody's.
     fn push_op(&mut self, op: Op) {
+        if op.pass != Pass::WeightGradient || self.shape.lora.is_none() {
+            self.push_trained(op);
+        }
+    }
+
+    pub(super) fn push_trained(&mut self, op: Op) {
         self.list(op.pass).push(op);
     }
 
@@ -80,7 +94,7 @@ impl<'a> Tape<'a> {
     ) {
         let (shape, rows) = (self.shape, self.rows(what, elements));
         let kernels = shape.recipe.kernels_of(what, [rows, elements], whole);
-        self.list(pass).extend(Op::in_turn(name, pass, kernels));
+        Op::in_turn(name, pass, kernels).for_each(|op| self.push_op(op));
     }
 
     /// A cast of `elements` that leaves `widths` to a kernel, of the `whole` that it has where the machine helps nowhere.
@@ -144,6 +158,9 @@ impl<'a> Tape<'a> {
 
     /// The gradient of a bias of a product's output, from so many elements of the output's.
     pub(super) fn bias_gradient(&mut self, name: &'static str, elements: u64) {
+        if self.shape.lora.is_some() {
+            return;
+        }
         self.stream(Pass::InputGradient, name, MemoryOp::BiasGradient, elements, [BF16, 0.0]);
     }
 
@@ -282,18 +299,33 @@ impl<'a> Tape<'a> {
         let kind = linear.gemm(pass, self.precision(pass), self.output(pass));
         self.push_op(Op { widened: self.widened(pass, linear), ..Op::new(linear.names[0], pass, kind) });
         self.add_gradient(pass, linear.inputs * linear.outputs);
+        if let Some(rank) = self.adapters {
+            self.adapter(pass, linear, rank);
+        }
     }
 
     /// What a product of the linear layers writes.
-    fn output(&self, pass: Pass) -> Output {
+    pub(super) fn output(&self, pass: Pass) -> Output {
         if pass == Pass::WeightGradient { self.shape.gradients.output() } else { Output::Bf16 }
     }
 
     /// A weight gradient that its product did not add to that of earlier micro-batches.
     pub(super) fn add_gradient(&mut self, pass: Pass, params: u64) {
-        if pass == Pass::WeightGradient && self.shape.gradients == Gradients::Bf16 && self.shape.accumulates {
-            self.stream(pass, MemoryOp::GradientAdd.name(), MemoryOp::GradientAdd, params, [2.0 * BF16, BF16]);
+        if self.adds(pass) {
+            let kernels = self.gradient_add(params);
+            kernels.into_iter().for_each(|op| self.push_op(op));
         }
+    }
+
+    /// Whether a kernel adds what a product of this pass gives to what earlier micro-batches gave.
+    pub(super) fn adds(&self, pass: Pass) -> bool {
+        pass == Pass::WeightGradient && self.shape.gradients == Gradients::Bf16 && self.shape.accumulates
+    }
+
+    pub(super) fn gradient_add(&self, params: u64) -> Vec<Op> {
+        let (op, whole) = (MemoryOp::GradientAdd, [2.0 * BF16, BF16].map(|width| params as f64 * width));
+        let kernels = self.shape.recipe.kernels_of(op, [0, params], whole);
+        Op::in_turn(op.name(), Pass::WeightGradient, kernels).collect()
     }
 
     /// A product in an arithmetic of its own.
@@ -303,6 +335,9 @@ impl<'a> Tape<'a> {
 
     /// A BF16 product of the backward pass that already runs in the forward list.
     pub(super) fn forward_early(&mut self, pass: Pass, linear: Linear, output: Output) {
+        if pass == Pass::WeightGradient && self.shape.lora.is_some() {
+            return;
+        }
         self.passes.forward.push(Op::new(linear.names[0], pass, linear.gemm(pass, Precision::Bf16, output)));
     }
 
@@ -338,7 +373,7 @@ impl<'a> Tape<'a> {
 impl Linear {
     /// The input gradient swaps inner dimension and columns; the weight gradient is `D[outputs, inputs] += dY^T X` with
     /// the tokens inside.
-    fn gemm(self, pass: Pass, precision: Precision, output: Output) -> OpKind {
+    pub(super) fn gemm(self, pass: Pass, precision: Precision, output: Output) -> OpKind {
         let Self { tokens, inputs, outputs, .. } = self;
         let (m, n, k) = match pass {
             Pass::Forward | Pass::Recompute | Pass::Update => (tokens, outputs, inputs),

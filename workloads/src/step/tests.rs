@@ -1,6 +1,7 @@
 //! Closed forms by hand for the published shapes, and laws for every model and policy.
 
 mod stacks;
+mod tuning;
 
 use units::Bytes;
 
@@ -36,6 +37,8 @@ fn published() -> Shape {
         dropout: false,
         gradients: Gradients::Fp32,
         accumulates: true,
+        lora: None,
+        documents: Vec::new(),
         recipe: Recipe::default(),
     }
 }

@@ -2,9 +2,9 @@
 
 use units::Bytes;
 
-use super::Shape;
 use super::shape::Gradients;
 use super::tape::{BF16, FP32};
+use super::{Shape, lora};
 use crate::model::Model;
 use crate::op::{LinearPrecision, Op, Pass};
 use crate::parallel::{Parallelism, Sharding, Stage};
@@ -26,6 +26,8 @@ pub struct ReduceClass {
     pub weights: Weights,
     /// Parameters of this class on one rank.
     pub params: u64,
+    /// Those of them that are trained: all, or those of adapters.
+    pub trained: u64,
     /// Ranks that hold the same ones, this one included.
     pub replicas: u32,
 }
@@ -34,13 +36,19 @@ impl ReduceClass {
     /// The gradients: what a reduce-scatter or an all-reduce takes in.
     #[must_use]
     pub fn gradient_bytes(&self, gradients: Gradients) -> Bytes {
-        Bytes::new(self.params as f64 * gradients.width())
+        Bytes::new(self.trained as f64 * gradients.width())
     }
 
     /// The BF16 weights, 2 bytes per parameter: what an all-gather gives.
     #[must_use]
     pub fn weight_bytes(&self) -> Bytes {
         Bytes::new(self.params as f64 * BF16)
+    }
+
+    /// The BF16 weights that an update has written.
+    #[must_use]
+    pub fn trained_bytes(&self) -> Bytes {
+        Bytes::new(self.trained as f64 * BF16)
     }
 
     /// A rank's share of the parameters, rounded up.
@@ -52,7 +60,7 @@ impl ReduceClass {
     /// Parameters this rank updates.
     #[must_use]
     pub fn updated(&self, sharding: Sharding) -> u64 {
-        if sharding == Sharding::None { self.params } else { self.share() }
+        if sharding == Sharding::None { self.trained } else { self.trained.div_ceil(u64::from(self.replicas).max(1)) }
     }
 }
 
@@ -112,7 +120,7 @@ pub struct Update {
 
 /// The update of a rank that holds the stages `held`.
 ///
-/// AdamW, on as much as `parallel.sharding` leaves a rank. Of a parameter that it updates, the gradient is read once for
+/// AdamW, on as much as `parallel.sharding` leaves a rank of what is trained. Of a parameter that it updates, the gradient is read once for
 /// its norm; then gradient and state are read, state and BF16 weight written. Then, on all the rank holds: where linear layers are FP8, their
 /// weights are read in BF16 and written in FP8 128x128 blocks in both layouts; gradients are cleared, a rank's own where it keeps no others.
 ///
@@ -130,10 +138,12 @@ pub fn update(
 ) -> Update {
     let params = held_params(model, parallel, held);
     let ranks = parallel.dp * parallel.cp * copies;
-    let class = |weights, params, replicas| ReduceClass { weights, params, replicas };
+    let adapters = shape.lora.map(|_| lora::params_held(model, shape, held));
+    let (common, experts) = adapters.map_or((params.common, params.experts), |adapters| (adapters, 0));
+    let class = |weights, [params, trained]: [u64; 2], replicas| ReduceClass { weights, params, trained, replicas };
     let classes: Vec<ReduceClass> = [
-        class(Weights::Common, params.common, ranks),
-        class(Weights::Experts, params.experts, ranks * parallel.tp / parallel.ep.max(1)),
+        class(Weights::Common, [params.common + adapters.unwrap_or(0), common], ranks),
+        class(Weights::Experts, [params.experts, experts], ranks * parallel.tp / parallel.ep.max(1)),
     ]
     .into_iter()
     .filter(|class| class.params > 0)
@@ -141,14 +151,18 @@ pub fn update(
     let sharding = parallel.sharding;
     let shard: u64 = classes.iter().map(|class| class.updated(sharding)).sum();
     let (gradients, recipe) = (shape.gradients, &shape.recipe);
-    let mut sharded = streams(recipe, MemoryOp::GradientNorm, shard, [gradients.width(), 0.0]);
+    let mut sharded = Vec::new();
+    if shape.linear == LinearPrecision::Fp16 {
+        sharded.extend(streams(recipe, MemoryOp::GradientUnscale, shard, [gradients.width(); 2]));
+    }
+    sharded.extend(streams(recipe, MemoryOp::GradientNorm, shard, [gradients.width(), 0.0]));
     sharded.extend(streams(recipe, MemoryOp::Update, shard, state.update(gradients)));
     let mut whole = Vec::new();
     if shape.fp8() {
         let width = 2.0 * weight_copy_width(shape.linear);
         whole.extend(streams(recipe, MemoryOp::WeightCast, params.linear, [BF16, width]));
     }
-    let held = if sharding.spreads_gradients() { shard } else { params.common + params.experts };
+    let held = if sharding.spreads_gradients() { shard } else { common + experts };
     whole.extend(streams(recipe, MemoryOp::GradientClear, held, [0.0, gradients.width()]));
     Update { classes, sharded, whole }
 }

@@ -60,7 +60,7 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Result<Ve
     ending.push(Ending::Barrier);
     ending.extend(kernels_of(context, kernels, &update.sharded, all)?);
     for class in update.classes.iter().filter(|_| gathered) {
-        let call = CollectiveCall::new(Collective::AllGather, class.weight_bytes());
+        let call = CollectiveCall::new(Collective::AllGather, class.trained_bytes());
         ending.extend(reduce(context, kernels, class, &call, n_layers));
     }
     ending.extend(kernels_of(context, kernels, &update.whole, all)?);
@@ -75,7 +75,7 @@ fn reduce(
     call: &CollectiveCall,
     n_layers: u32,
 ) -> Option<Ending> {
-    if class.replicas <= 1 {
+    if class.replicas <= 1 || class.trained == 0 {
         return None;
     }
     let name = match (class.weights, call.what) {

@@ -36,6 +36,8 @@ pub fn shape(plan: TrainPlan<'_>) -> Shape {
         dropout: plan.job.policy.dropout,
         gradients: plan.job.policy.gradients,
         accumulates: accumulates(plan.job),
+        lora: plan.job.lora,
+        documents: plan.job.documents.clone(),
         recipe: plan.job.recipe.clone(),
     }
 }

@@ -73,6 +73,9 @@ fn unit(context: &Context<'_>, kernels: &mut Kernels, of: &Stage) -> Result<Unit
                 unit.copies[index].extend(copy(context, kernels, ("weight-unpack", pass), copied)?);
             }
         }
+        if class.trained == 0 {
+            continue;
+        }
         let bytes = class.gradient_bytes(context.shape.gradients);
         unit.packs.extend(copy(context, kernels, ("gradient-pack", Pass::WeightGradient), bytes)?);
         unit.reduces.push(reduce(context, kernels, &class));

@@ -186,14 +186,14 @@ struct Rates {
 }
 
 impl Rates {
-    /// Tokens of a step over its duration; model arithmetic as `Model::flops_per_token` counts it, without recomputation
+    /// Tokens of a step over its duration; model arithmetic as `Train::flops_per_token` counts it, without recomputation
     /// and MTP; MFU over the BF16 peak of the datasheet clock. GPU-hours count every device of the machine, those without a
     /// rank too.
     fn of(run: &FinishedRun<'_>) -> Self {
         let plan = run.plan;
         let n_ranks = f64::from(plan.job.parallel.n_ranks());
         let tokens_per_second = plan.job.sequence as f64 * plan.job.global_batch as f64 / run.step();
-        let flops = |causal| plan.job.model.flops_per_token(plan.job.sequence, causal) * tokens_per_second / n_ranks;
+        let flops = |causal| plan.job.flops_per_token(causal) * tokens_per_second / n_ranks;
         let peak = plan.site.machine.device.peak_bf16().get();
         let seconds_per_trillion = TERA / tokens_per_second;
         let counted = |over: f64| Counted { causal: flops(true) / over, non_causal: flops(false) / over };

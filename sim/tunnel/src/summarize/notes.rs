@@ -49,7 +49,7 @@ fn utilization(run: &FinishedRun<'_>, mfu: Counted) -> Result<Option<String>, Pl
     let (bf16, fp8) = (device.peak_bf16(), device.peak_fp8());
     let peak = match run.plan.job.precision {
         LinearPrecision::Fp8Block | LinearPrecision::Fp8Tensor if fp8.get() > bf16.get() => fp8,
-        LinearPrecision::Fp8Block | LinearPrecision::Fp8Tensor | LinearPrecision::Bf16 => bf16,
+        LinearPrecision::Fp8Block | LinearPrecision::Fp8Tensor | LinearPrecision::Bf16 | LinearPrecision::Fp16 => bf16,
     };
     let over_peak = mfu.causal * (bf16 / peak);
     if over_peak > 1.0 {
@@ -159,7 +159,7 @@ fn sampling(run: &FinishedRun<'_>) -> Option<String> {
 
 fn bf16_weights(run: &FinishedRun<'_>) -> Option<String> {
     let policy = &run.plan.job.policy;
-    (!policy.keep_bf16_weights && run.plan.job.precision != LinearPrecision::Bf16).then(|| {
+    (!policy.keep_bf16_weights && run.plan.job.precision.is_fp8()).then(|| {
         "to fit in memory, weights of FP8 layers are kept in FP8 only (`policy.keep-bf16-weights`): assumed, not published"
             .to_owned()
     })
