@@ -25,6 +25,7 @@
 //! - [`validate`] holds the model against what was published: facts ask the same questions.
 //! - [`fit`] makes the text of a profile of samples.
 //! - [`replay`] runs a job that another tool wrote.
+//! - [`ways_out`] says what would make a job fit that does not.
 //! - [`variants`] runs the same job with its layers on other stages, [`fabric`] notes what a reader must know of a network.
 //! - [`Simulator`] is the model as a study asks it: many points over one base, which share sampled traffic; [`studies`] finds a
 //!   study by name and makes its page.
@@ -51,6 +52,7 @@ mod tests;
 mod traffic;
 pub mod validate;
 pub mod variants;
+pub mod ways_out;
 
 pub use error::TunnelError;
 pub use prepare::{Lowered, Prepared, Simulated, check, lower};
