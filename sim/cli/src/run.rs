@@ -3,10 +3,11 @@
 use plan::{Folding, Keep, Plan, PlanError, Progress, Recording};
 use report::figures::Figure;
 use report::format::{count, gib};
-use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
+use report::{Comparison, JobResult, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
 use topology::Picture;
 use tunnel::ask;
+use tunnel::nearest::nearest;
 use tunnel::validate::{Wanted, published};
 use tunnel::ways_out::ways_out;
 use tunnel::{Prepared, Simulated, variants};
@@ -74,6 +75,9 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
         summary.common.notes.push(panics::told(folded)?);
     }
     let library = args.layers.library()?;
+    if let JobResult::Step(step) = &mut summary.result {
+        step.nearest = Some(nearest(&prepared, &library)?);
+    }
     let published =
         |summary: &Summary, wanted| published(&prepared, (&finished, summary), wanted, &library, &words::query);
     let mut variants = Vec::new();

@@ -23,6 +23,7 @@
 //!
 //! - [`ask`] answers one question ([`ask::Query`] in, [`ask::Reply`] out), [`networks`] sets networks side by side.
 //! - [`validate`] holds the model against what was published: facts ask the same questions.
+//! - [`nearest`] names the published steps that a run resembles most, and how far off the model was there.
 //! - [`fit`] makes the text of a profile of samples.
 //! - [`replay`] runs a job that another tool wrote.
 //! - [`ways_out`] says what would make a job fit that does not.
@@ -39,6 +40,7 @@ mod error;
 pub mod fabric;
 pub mod fit;
 mod interval;
+pub mod nearest;
 pub mod networks;
 pub mod panics;
 mod prepare;
