@@ -55,7 +55,8 @@ Every fact of `scenarios/published/` that names a command of this program as its
 The error is (simulated - published) / published. A fact is marked as used, and counts in no median, if an input of its own \
 prediction names it as a source. With `--family`, every case is printed.
 
-`--set` overrides a value of every scenario that is run. `--out` writes `validation.json`, `validation.html`, `cases.md` and `parity.svg`.";
+`--set` overrides a value of every scenario that is run. `--out` writes `validation.json`, `validation.html`, `cases.md`, `parity.svg` \
+and `steps.json`, the whole steps from which `run` names the nearest.";
 
 const MODEL: &str = "\
 Parameters without multi-token-prediction modules; the key-value cache in BF16; training arithmetic as MFU counts it, forward and \

@@ -7,6 +7,7 @@ use plan::PlanError;
 use report::ReportError;
 use scenario::Mistakes;
 use tunnel::TunnelError;
+use tunnel::ways_out::WaysOut;
 use units::ParseError;
 
 /// A stated target or baseline is missed.
@@ -27,6 +28,8 @@ pub(crate) enum Failure {
     Mistakes(Mistakes),
     /// The plan cannot run, or we failed to.
     Plan(PlanError),
+    /// A plan that does not fit, and what would make it fit.
+    TooLarge { error: PlanError, ways: Box<WaysOut> },
     /// There is a result, but a target or baseline is missed.
     Missed { result: String, message: String },
     /// There is a result, but parts of it are missing by our own fault.
@@ -53,7 +56,7 @@ impl Failure {
         let before = |error: anyhow::Error| anyhow::Error::msg(format!("{place}: {error:#}"));
         match self {
             Self::Mistakes(mistakes) => Self::usage(format!("{place}:\n{}", mistakes.render(false))),
-            Self::Plan(error) => Self::usage(format!("{place}: {error}")),
+            Self::Plan(error) | Self::TooLarge { error, .. } => Self::usage(format!("{place}: {error}")),
             Self::Usage(error) => Self::Usage(before(error)),
             Self::Absent(error) => Self::Absent(before(error)),
             Self::Fault(error) => Self::Fault(before(error)),
@@ -76,17 +79,15 @@ impl Failure {
             Self::Fault(_) | Self::Faulty { .. } | Self::Plan(PlanError::Fault(_)) => FAULT,
             Self::Missed { .. } => MISSED,
             Self::Absent(_) => ABSENT,
-            Self::Plan(_) => CANNOT_RUN,
+            Self::Plan(_) | Self::TooLarge { .. } => CANNOT_RUN,
         }
     }
 
     fn text(&self, color: bool) -> String {
         match self {
             Self::Mistakes(mistakes) => mistakes.render(color),
-            Self::Plan(PlanError::Memory { table, .. }) => {
-                let rows = tunnel::memory_rows(table);
-                format!("error: {}\n\n{}", self.message(), report::table::memory_table(&rows))
-            }
+            Self::Plan(error @ PlanError::Memory { .. }) => too_large(error, ""),
+            Self::TooLarge { error, ways } => too_large(error, &ways.to_string()),
             Self::Missed { message, .. } => format!("missed: {message}"),
             _ if self.code() == FAULT => format!("error: {}\n{}", self.message(), please_report()),
             _ => format!("error: {}", self.message()),
@@ -96,11 +97,21 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Mistakes(mistakes) => mistakes.render(false),
-            Self::Plan(error) => error.to_string(),
+            Self::Plan(error) | Self::TooLarge { error, .. } => error.to_string(),
             Self::Missed { message, .. } | Self::Faulty { message, .. } => message.clone(),
             Self::Usage(error) | Self::Absent(error) | Self::Fault(error) => format!("{error:#}"),
         }
     }
+}
+
+/// A refusal for memory, the ways out of it, and what every rank would hold.
+fn too_large(error: &PlanError, ways: &str) -> String {
+    let mut parts = vec![format!("error: {error}")];
+    parts.extend((!ways.is_empty()).then(|| ways.trim_end().to_owned()));
+    if let PlanError::Memory { table, .. } = error {
+        parts.push(report::table::memory_table(&tunnel::memory_rows(table)).to_string());
+    }
+    parts.join("\n\n")
 }
 
 impl From<Mistakes> for Failure {

@@ -1,13 +1,15 @@
 //! `check`, `plan` and `run`.
 
-use plan::{Folding, Keep, Plan, Progress, Recording};
+use plan::{Folding, Keep, Plan, PlanError, Progress, Recording};
 use report::figures::Figure;
 use report::format::{count, gib};
-use report::{Comparison, PageInput, ReportError, Summary, Timeline, Variant};
+use report::{Comparison, JobResult, PageInput, ReportError, Summary, Timeline, Variant};
 use serde_json::json;
 use topology::Picture;
 use tunnel::ask;
+use tunnel::nearest::nearest;
 use tunnel::validate::{Wanted, published};
+use tunnel::ways_out::ways_out;
 use tunnel::{Prepared, Simulated, variants};
 
 use crate::args::ScenarioArgs;
@@ -23,7 +25,8 @@ use crate::words;
 pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
     let prepared = args.prepared()?;
     let quiet = args.output.quiet;
-    let reply = during("checking", Extent::Unknown, quiet, || ask::checked(&prepared))?;
+    let reply = during("checking", Extent::Unknown, quiet, || ask::checked(&prepared));
+    let reply = reply.map_err(|error| with_ways_out(error.into(), args))?;
     keep_plan(&prepared, args)?;
     if args.output.json {
         return Ok(pretty(&reply.json()));
@@ -64,7 +67,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     // Refused before the work, not after it.
     let folder = claim(&prepared, args)?;
     let keep = Keep { ranks: recording(prepared.plan(), folder.is_some()), streams: folder.is_some() };
-    let simulated = simulate(prepared.plan(), keep, &args.output)?;
+    let simulated = simulate(prepared.plan(), keep, &args.output).map_err(|failure| with_ways_out(failure, args))?;
     let finished = simulated.finished(&prepared)?;
     let mut summary = tunnel::summary(&finished)?;
     if finished.plan.simulation.folding == Folding::None {
@@ -72,6 +75,9 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
         summary.common.notes.push(panics::told(folded)?);
     }
     let library = args.layers.library()?;
+    if let JobResult::Step(step) = &mut summary.result {
+        step.nearest = Some(nearest(&prepared, &library)?);
+    }
     let published =
         |summary: &Summary, wanted| published(&prepared, (&finished, summary), wanted, &library, &words::query);
     let mut variants = Vec::new();
@@ -93,6 +99,18 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
         report::table::variants_reasons(&variants).iter().for_each(|reason| text.push_str(&format!("{reason}\n")));
     }
     Ok(text)
+}
+
+/// A refusal for memory with what would make the scenario fit; any other as it is.
+fn with_ways_out(failure: Failure, args: &ScenarioArgs) -> Failure {
+    let Failure::Plan(error @ PlanError::Memory { .. }) = failure else { return failure };
+    let Ok(library) = args.layers.library() else { return Failure::Plan(error) };
+    let quiet = args.output.quiet;
+    let looked = during("looking for ways out", Extent::Unknown, quiet, || {
+        panics::kept(|| Ok(ways_out(&args.query(), &library)))
+    });
+    // What does not fit is refused whether or not there is a way out.
+    Failure::TooLarge { error, ways: Box::new(looked.unwrap_or_default()) }
 }
 
 /// Runs a plan, and shows how far it is.

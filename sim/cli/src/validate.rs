@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use scenario::disk::{self, Content};
+use tunnel::nearest::CheckedSteps;
 use tunnel::validate::{Baseline, FactBook};
 
 use crate::args::ValidateArgs;
@@ -24,8 +25,10 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<String, Failure> {
     let text = report::validation_text(&validation, !args.family.is_empty());
     if let Some(out) = &args.output.out {
         let command = args.command();
+        let steps = CheckedSteps::of((&facts, &validation), &args.layers.sets, &library, &words::query)?;
         let mut files = Files::of([
             ("validation.json", json.clone()),
+            ("steps.json", steps.json()?),
             ("validation.html", report::validation_page(&validation, &command)?),
             ("cases.md", report::validation_markdown(&validation, &command)),
         ]);

@@ -35,6 +35,7 @@ pub mod figures;
 pub mod format;
 mod imported;
 mod json;
+mod nearest;
 mod numbers;
 pub mod page;
 mod phases;

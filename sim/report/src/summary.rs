@@ -126,6 +126,9 @@ pub struct StepResult {
     pub step_seconds: f64,
     /// Where it lies from 5 to 95 %, by the spreads of the estimates that bind it and the sampling error.
     pub interval: [f64; 2],
+    /// Published steps that it resembles most; none where nobody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
     /// Tokens trained on in 24 hours.
     pub tokens_per_day: f64,
     /// Model arithmetic per GPU and second, without recomputation and MTP, in TFLOP/s.
@@ -150,6 +153,38 @@ pub struct StepResult {
     pub sampling_error: f64,
     /// Share of the step by which a better machine may make it longer; a smaller difference between two steps is undecided.
     pub scheduling_anomaly: f64,
+}
+
+/// Published steps that a run resembles most, and how far off the model was there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Nearest {
+    /// Whether the first of them is the very job.
+    pub is_published: bool,
+    /// The nearest first.
+    pub steps: Vec<NearestStep>,
+    /// In what the first differs from the run, in words; nothing where it is near in every respect.
+    pub differs: Vec<String>,
+}
+
+/// A published step that the model was held against.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct NearestStep {
+    /// The published record's id.
+    pub id: String,
+    /// The scenario that is run for it,
+    pub scenario: String,
+    /// and what is laid over it.
+    pub sets: Vec<String>,
+    /// Its device.
+    pub device: String,
+    /// Its devices.
+    pub n_devices: u32,
+    /// Parameters that a token touches.
+    pub active_params: f64,
+    /// How far it is from the run: zero for one that is alike in all that is weighed.
+    pub distance: f64,
+    /// By what share the simulated step takes longer than the published one.
+    pub step_error: f64,
 }
 
 /// Time of kernels of one kind.

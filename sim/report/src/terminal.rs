@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::format::{count, dollars, gib, large, percent, percent_signed, seconds, watts, words};
 use crate::imported;
+use crate::nearest::nearest;
 use crate::shares::{evidence, shares};
 use crate::summary::{Common, Comparison, JobResult, StepResult, Summary};
 use crate::table::{Table, one_line, ops_table, ratio};
@@ -144,6 +145,7 @@ fn facts(screen: &mut Screen, common: &Common, result: &StepResult) {
         let ends = format!("{} to {} (5 to 95 %)", seconds(low), seconds(high));
         screen.fact("interval", &format!("{ends}, from the spreads of the estimates that bind it"));
     }
+    screen.fact("nearest", &result.nearest.as_ref().map_or_else(String::new, nearest));
     if result.sampling_error > 0.0 {
         screen.fact("sampling", &format!("standard error of the mean step {:.2} %", result.sampling_error * 100.0));
     }

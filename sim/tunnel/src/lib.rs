@@ -23,8 +23,10 @@
 //!
 //! - [`ask`] answers one question ([`ask::Query`] in, [`ask::Reply`] out), [`networks`] sets networks side by side.
 //! - [`validate`] holds the model against what was published: facts ask the same questions.
+//! - [`nearest`] names the published steps that a run resembles most, and how far off the model was there.
 //! - [`fit`] makes the text of a profile of samples.
 //! - [`replay`] runs a job that another tool wrote.
+//! - [`ways_out`] says what would make a job fit that does not.
 //! - [`variants`] runs the same job with its layers on other stages, [`fabric`] notes what a reader must know of a network.
 //! - [`Simulator`] is the model as a study asks it: many points over one base, which share sampled traffic; [`studies`] finds a
 //!   study by name and makes its page.
@@ -38,6 +40,7 @@ mod error;
 pub mod fabric;
 pub mod fit;
 mod interval;
+pub mod nearest;
 pub mod networks;
 pub mod panics;
 mod prepare;
@@ -51,6 +54,7 @@ mod tests;
 mod traffic;
 pub mod validate;
 pub mod variants;
+pub mod ways_out;
 
 pub use error::TunnelError;
 pub use prepare::{Lowered, Prepared, Simulated, check, lower};

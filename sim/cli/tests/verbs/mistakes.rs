@@ -43,6 +43,25 @@ fn a_plan_that_does_not_fit_shows_what_takes_what() {
     }
 }
 
+/// What is said to fit does, and the other lines say that they do not.
+#[test]
+fn the_ways_out_of_a_plan_that_does_not_fit_are_ways_out() {
+    let small = "gpu.memory.capacity-per-stack=8.2 GB";
+    let (_, text) = refused(&["check", "tiny-moe", "--set", small]);
+    let ways: Vec<&str> = text.lines().filter(|line| line.starts_with("  `")).collect();
+    assert!(ways.len() > 4, "{text}");
+    for way in ways {
+        let (change, rest) = way.trim().trim_start_matches('`').split_once('`').expect("a change");
+        let args = ["check", "tiny-moe", "--set", small, "--set", change];
+        if rest.ends_with(": fits") {
+            windtunnel(&args).assert().success();
+        } else {
+            assert!(rest.ends_with(": does not fit"), "{way}");
+            assert_eq!(refused(&args).0, 3, "{way}");
+        }
+    }
+}
+
 #[test]
 fn a_plan_that_cannot_be_placed_is_refused() {
     let (code, text) = refused(&["run", "tiny-moe", "--set", "cluster.nodes=4", "--set", "parallel.dp=16"]);

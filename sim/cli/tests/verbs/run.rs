@@ -247,6 +247,26 @@ fn a_stream_that_experts_alone_use_is_told_where_there_are_none() {
     assert!(!notes("tiny-moe").contains("alternating"));
 }
 
+/// A published case names itself, a patched one says in what it differs; both on the screen and as numbers.
+#[test]
+fn a_run_names_the_published_steps_that_it_resembles() {
+    let set = "gpu.sms=140";
+    for (sets, is_published) in [(&[][..], true), (&["--set", set], false)] {
+        let args = [&["run", "decoder-124m-h200"][..], sets].concat();
+        let (screen, numbers) = (stdout(&args), json(&[&args[..], &["--json"]].concat()));
+        let nearest = &numbers["nearest"];
+        assert_eq!(
+            (&nearest["is_published"], nearest["steps"].as_array().map(Vec::len)),
+            (&is_published.into(), Some(3))
+        );
+        let (first, id) = (number(nearest, "/steps/0/distance"), nearest["steps"][0]["id"].as_str().expect("an id"));
+        assert_eq!((first == 0.0, nearest["differs"].to_string().contains("gpu.sms")), (is_published, !is_published));
+        let line = screen.lines().find(|line| line.starts_with("nearest ")).expect("a line");
+        assert!(line.contains(&format!("`{id}`")), "{line}");
+        assert_eq!(line.contains("this case itself was published"), is_published, "{line}");
+    }
+}
+
 /// The README's one-line changes, digit by digit.
 #[test]
 fn the_one_liners_of_the_readme_save_what_it_has() {

@@ -330,3 +330,22 @@ fn files_without_a_fact_are_refused() {
         assert!(parts.iter().all(|part| said.contains(part)), "{text}: {said}");
     }
 }
+
+/// The steps that `run` looks among: one a job that runs a whole step, as much too long as its fact says.
+#[test]
+fn the_steps_that_were_checked_are_kept_with_what_they_are() {
+    with_facts(FACTS, |path| {
+        let root = tempfile::tempdir().expect("a folder");
+        let out = root.path().join("out");
+        let validation =
+            json(&["validate", "--published", path, "--json", "--out", out.to_str().expect("a path"), "--quiet"]);
+        let text = std::fs::read_to_string(out.join("steps.json")).expect("steps");
+        let steps: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let rows = steps["steps"].as_array().expect("steps");
+        assert_eq!((rows.len(), &rows[0]["id"]), (1, &"one.step".into()));
+        let error = number(case(&validation, "cases", "one.step"), "/error");
+        assert!((number(&rows[0], "/step_error") - error).abs() <= 1e-4, "{error}: {text}");
+        assert_eq!((&rows[0]["scenario"], &rows[0]["n_devices"]), (&"tiny-moe".into(), &64.into()));
+        assert_eq!(rows[0]["device"], steps["devices"][0]["name"]);
+    });
+}

@@ -175,6 +175,7 @@ fn result(step_seconds: f64) -> StepResult {
     StepResult {
         step_seconds,
         interval: [step_seconds * 0.9, step_seconds * 1.11],
+        nearest: None,
         tokens_per_day: 278.7e9,
         tflops_per_gpu: Counted { causal: 393.0, non_causal: 441.0 },
         mfu: Counted { causal: 0.397, non_causal: 0.446 },

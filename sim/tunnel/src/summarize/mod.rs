@@ -117,6 +117,7 @@ fn step_result(run: &FinishedRun<'_>, shares: &Shares, rates: &Rates) -> StepRes
         dispatcher: (run.plan.job.parallel.ep > 1).then(|| run.plan.job.policy.dispatcher.name().to_owned()),
         step_seconds: run.step(),
         interval: interval(run.step(), shares.deviation(run)),
+        nearest: None,
         tokens_per_day: rates.tokens_per_day,
         tflops_per_gpu: rates.tflops_per_gpu,
         mfu: rates.mfu,

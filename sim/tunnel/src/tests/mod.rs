@@ -8,3 +8,4 @@ mod page;
 mod perturb;
 mod presets;
 mod scenes;
+mod ways_out;

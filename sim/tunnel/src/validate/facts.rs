@@ -96,6 +96,12 @@ impl FactBook {
         Ok(self)
     }
 
+    /// Facts whose family is of a group.
+    pub(crate) fn of_group(&self, group: &str) -> impl Iterator<Item = &Fact> {
+        let is_of = move |fact: &&Fact| self.families.get(&fact.family).is_some_and(|family| family.group == group);
+        self.facts.iter().filter(is_of)
+    }
+
     /// Factor from base units to `unit`.
     pub(super) fn scale(&self, unit: &str) -> Result<f64, FactsError> {
         self.units.get(unit).copied().ok_or_else(|| FactsError::Unit(unit.to_owned()))

@@ -22,6 +22,7 @@ pub use asker::ReadQuery;
 pub use baseline::Baseline;
 pub use error::FactsError;
 pub use facts::FactBook;
+pub(crate) use run::is_same_job;
 pub use run::{Wanted, published};
 
 /// Every fact of a book asked, repeated or left out; `sets` go over every scenario that is asked.

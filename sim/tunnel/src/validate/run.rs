@@ -40,7 +40,7 @@ pub fn published(
     let name = &prepared.plan().name;
     let facts = FactBook::read(&[], library)?;
     let asks = of_scenario(&facts, name, reading);
-    if asks.is_empty() || !is_same_job(prepared.plan(), name, library) {
+    if asks.is_empty() || !is_same_job(prepared.plan(), (name, &[]), library) {
         return Ok(Vec::new());
     }
     let reply = RunReply { summary: summary.clone(), pair: PairMeans::of(run) };
@@ -80,12 +80,13 @@ fn is_bare_run(query: Result<Query, TunnelError>, scenario: &str) -> bool {
     matches!(query, Ok(Query::Run(run)) if run.scenario.scenario == scenario && run.scenario.sets.is_empty())
 }
 
-/// Whether a plan differs from a scenario at most in what was measured, in how it is simulated and in what money buys.
-fn is_same_job(plan: &Plan, scenario: &str, library: &Library) -> bool {
-    let Ok(loaded) = scenario::load(scenario, &[], library) else { return false };
+/// Whether a plan differs from a scenario with patches over it at most in what was measured, in how it is simulated and in what money buys.
+pub(crate) fn is_same_job(plan: &Plan, (scenario, sets): (&str, &[String]), library: &Library) -> bool {
+    let Ok(loaded) = scenario::load(scenario, sets, library) else { return false };
     let mut other = loaded.plan.with_profile(plan.site.profile.clone());
     other.simulation.folding = plan.simulation.folding;
     other.simulation.record = plan.simulation.record;
     other.cost = plan.cost;
+    other.name.clone_from(&plan.name);
     other == *plan
 }
