@@ -65,6 +65,8 @@ pub struct FootprintInput<'a> {
     pub optimizer: OptimizerState,
     /// Whether a forward chunk runs beside a backward one, so that what lives only in one is there with what lives in the other.
     pub overlaps: bool,
+    /// Whether gradients of weights are put off behind those of a layer's or a chunk's inputs, so that their operands wait.
+    pub defers: bool,
     /// Bytes that belong to no tensor: driver context, rings and registered buffers of the communication libraries.
     pub reserved: Bytes,
 }
@@ -103,9 +105,12 @@ fn always(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
     let weights = if job.shape.fp8() && !job.keep_bf16_weights { all - linear } else { all };
     let is_spread = job.parallel.sharding.spreads_weights();
     let of_weights = if is_spread { states.share } else { 1.0 };
+    // Weights that are cast when they are gathered have no BF16 copy where FP32 ones are kept, and FP8 copies only while they are whole.
+    let own = if is_spread && job.optimizer.master_weights { 0.0 } else { weights * of_weights };
+    let of_linear = if is_spread { (linear * states.whole / all.max(1.0)).min(linear) } else { linear };
     vec![
-        item("weights", 2.0 * states.kept(weights * of_weights, is_spread)),
-        item("FP8 weights", copies * linear * of_weights),
+        item("weights", 2.0 * states.kept(own, is_spread)),
+        item("FP8 weights", copies * of_linear),
         item("optimizer", job.optimizer.width() * states.updated),
         item("exchange", workspace::exchange(job)),
         item("stage messages", 4.0 * point_to_point(job.model, job.shape).get()),

@@ -2,6 +2,7 @@
 
 use units::Bytes;
 use workloads::memory::{Footprint, FootprintInput, Held, footprint};
+use workloads::schedule::Slot;
 use workloads::step::Load;
 use workloads::traffic::PicksPool;
 
@@ -32,6 +33,7 @@ pub fn memory(plan: TrainPlan<'_>, pool: Option<&PicksPool>) -> Result<Vec<RankM
         keep_bf16_weights: plan.job.policy.keep_bf16_weights,
         optimizer: plan.job.policy.optimizer,
         overlaps,
+        defers: overlaps || slots.iter().flatten().any(|slot| matches!(slot, Slot::Weight(_))),
         reserved: plan.job.policy.reserved,
     };
     let capacity = plan.site.machine.device.memory_capacity();

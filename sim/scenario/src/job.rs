@@ -43,13 +43,7 @@ pub(crate) fn job(reader: &mut Reader<'_>) -> JobKeys {
 fn lora(reader: &mut Reader<'_>) -> Option<Lora> {
     let rank = reader.count("job.lora.rank", 0..=N_PARTS_MAX);
     let targets = reader.choice("job.lora.targets", &LoraTargets::ALL);
-    let lora = Lora { rank, targets };
-    let precision = reader.is_word("job.precision", "fp8-block") || reader.is_word("job.precision", "fp8-tensor");
-    if rank > 0 && precision && reader.sound(&["job.lora.rank", "job.precision"]) {
-        let message = "adapters beside FP8 products of frozen weights are not modeled";
-        reader.refuse("job.lora.rank", message, Some("take `job.precision = \"bf16\"`".to_owned()));
-    }
-    (rank > 0).then_some(lora)
+    (rank > 0).then_some(Lora { rank, targets })
 }
 
 /// `auto`: one fills a sequence.

@@ -36,7 +36,7 @@ pub(crate) fn parallel(
     check_experts(reader, model, &parallel);
     check_shape(reader, model, job, policy, &parallel);
     check_micro_batches(reader, job, schedule, &parallel);
-    check_sharding(reader, model, job, schedule, parallel.sharding);
+    check_sharding(reader, model, schedule, parallel.sharding);
     parallel
 }
 
@@ -54,7 +54,7 @@ fn sharding(reader: &mut Reader<'_>) -> Sharding {
 }
 
 /// Chunks that gather or sum by layers are those of schedules whose backward chunk is whole, of models without further heads.
-fn check_sharding(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, schedule: Schedule, sharding: Sharding) {
+fn check_sharding(reader: &mut Reader<'_>, model: &Model, schedule: Schedule, sharding: Sharding) {
     if !sharding.spreads_gradients() || !reader.sound(&["parallel.sharding", "policy.schedule"]) {
         return;
     }
@@ -73,13 +73,6 @@ fn check_sharding(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, schedul
             format!("`{name}` of a model with multi-token prediction is not modeled"),
             "take `zero-1`, or `model.mtp-modules=0`",
         );
-    }
-    if sharding.spreads_weights() && job.precision.is_fp8() {
-        let message = format!(
-            "`{name}` with `job.precision` `{}`: casts of weights that are gathered are not modeled",
-            job.precision.name()
-        );
-        refuse(message, "take `bf16`, or `zero-2`");
     }
 }
 

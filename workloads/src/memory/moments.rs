@@ -36,7 +36,8 @@ pub(super) fn of(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Moment> {
     let all = width * States::of(job, held).gradients(job.parallel.sharding);
     let frees = frees_gradients(job);
     let kept = Kept::of(job, held);
-    let (operands, workspace) = (workspace::weight_gradient_operands(job, held), workspace::largest_ops(job, held));
+    let operands = if job.defers { workspace::weight_gradient_operands(job, held) } else { 0.0 };
+    let workspace = workspace::largest_ops(job, held);
     let loss = Moment {
         gradients: if frees { 0.0 } else { all },
         layers: kept.layers,

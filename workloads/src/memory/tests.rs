@@ -61,6 +61,7 @@ fn with_bf16_weights(shape: &Shape, rank: u32, keep_bf16_weights: bool) -> Footp
         keep_bf16_weights,
         optimizer: OptimizerState { moments: Moments::Bf16, master_weights: true },
         overlaps: true,
+        defers: true,
         reserved,
     };
     footprint(&job, &held)
@@ -167,6 +168,7 @@ fn dense(full: bool, accumulates: bool) -> Footprint {
         keep_bf16_weights: true,
         optimizer: OptimizerState { moments: Moments::Bf16, master_weights: false },
         overlaps: false,
+        defers: false,
         reserved: Bytes::new(0.0),
     };
     footprint(&job, &[Held { stage: layers[0].clone(), chunks: 1 }])

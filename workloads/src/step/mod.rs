@@ -57,7 +57,7 @@ pub use lora::{Lora, LoraTargets};
 pub use mlp::mlp;
 pub use shape::{AttentionKernel, Casting, Gradients, Recompute, Shape, ShapeError};
 pub(crate) use update::weight_copy_width;
-pub use update::{HeldParams, Moments, OptimizerState, ReduceClass, Update, Weights, held_params, update};
+pub use update::{HeldParams, Moments, OptimizerState, ReduceClass, Update, Weights, held_params, update, weight_cast};
 
 pub use crate::model::LayerKind;
 use crate::model::Model;

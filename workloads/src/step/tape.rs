@@ -6,7 +6,7 @@ use units::Bytes;
 
 pub(super) use super::element::{BF16, FP32, MASK};
 use super::shape::Copies;
-use super::{Casting, Gradients, Passes, Shape};
+use super::{Casting, Gradients, Lora, Passes, Shape};
 use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision};
 use crate::recipe::{GradientStream, MemoryOp};
 
@@ -16,8 +16,8 @@ pub(super) struct Tape<'a> {
     passes: Passes,
     /// Operands that products read in BF16 and cast on the way, by name and copy.
     wide: BTreeSet<(&'static str, Copies)>,
-    /// Inner width of the adapters beside this segment's products; none: there are none.
-    adapters: Option<u64>,
+    /// The adapters beside this segment's products; none: there are none.
+    adapters: Option<Lora>,
 }
 
 /// A linear layer: `[tokens, inputs] -> outputs`, the sizes of this rank.
@@ -37,7 +37,7 @@ impl<'a> Tape<'a> {
 
     /// With adapters beside its products, where the shape has any.
     pub(super) fn with_adapters(self) -> Self {
-        Self { adapters: self.shape.lora.map(|lora| lora.rank), ..self }
+        Self { adapters: self.shape.lora, ..self }
     }
 
     pub(super) fn finish(mut self) -> Passes {
@@ -193,6 +193,7 @@ impl<'a> Tape<'a> {
         if !self.shape.fp8() {
             return;
         }
+        let Some(copies) = self.wanted(copies) else { return };
         // An input that is kept in FP8 is written in any case.
         let kept = pass == Pass::Forward && self.shape.keep_fp8 && !self.shape.norm_again();
         let wide = if kept { &[][..] } else { self.shape.read_wide(copies) };
@@ -204,8 +205,17 @@ impl<'a> Tape<'a> {
 
     /// BF16 to FP8 that travels: written whatever products could read.
     pub(super) fn cast_to_send(&mut self, pass: Pass, name: &'static str, elements: u64, copies: Copies) {
-        if self.shape.fp8() {
+        if let Some(copies) = self.wanted(copies).filter(|_| self.shape.fp8()) {
             self.cast_kernel(pass, name, elements, if self.shape.transposed_reads { Copies::Rows } else { copies });
+        }
+    }
+
+    /// The copies of those asked for that somebody reads: 128x1 tiles are for gradients of weights that are trained.
+    fn wanted(&self, copies: Copies) -> Option<Copies> {
+        match (self.shape.lora, copies) {
+            (None, copies) => Some(copies),
+            (Some(_), Copies::Rows | Copies::Both) => Some(Copies::Rows),
+            (Some(_), Copies::Columns) => None,
         }
     }
 
@@ -241,7 +251,7 @@ impl<'a> Tape<'a> {
 
     /// An FP8 tensor read back and written anew with 128x1 tiles; nothing where products read it transposed.
     pub(super) fn transpose(&mut self, name: &'static str, elements: u64) {
-        if self.shape.fp8() && !self.shape.transposed_reads {
+        if self.shape.fp8() && !self.shape.transposed_reads && self.shape.lora.is_none() {
             let whole = [self.shape.fp8_width(); 2];
             let left = self.shape.across_memory(whole);
             self.cast_left((Pass::InputGradient, name), MemoryOp::CastTranspose, elements, [left, whole]);
@@ -299,8 +309,8 @@ impl<'a> Tape<'a> {
         let kind = linear.gemm(pass, self.precision(pass), self.output(pass));
         self.push_op(Op { widened: self.widened(pass, linear), ..Op::new(linear.names[0], pass, kind) });
         self.add_gradient(pass, linear.inputs * linear.outputs);
-        if let Some(rank) = self.adapters {
-            self.adapter(pass, linear, rank);
+        if let Some(lora) = self.adapters.filter(|lora| lora.targets.has(linear.names[0])) {
+            self.adapter(pass, linear, lora.rank);
         }
     }
 

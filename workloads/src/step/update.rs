@@ -158,13 +158,21 @@ pub fn update(
     sharded.extend(streams(recipe, MemoryOp::GradientNorm, shard, [gradients.width(), 0.0]));
     sharded.extend(streams(recipe, MemoryOp::Update, shard, state.update(gradients)));
     let mut whole = Vec::new();
-    if shape.fp8() {
-        let width = 2.0 * weight_copy_width(shape.linear);
-        whole.extend(streams(recipe, MemoryOp::WeightCast, params.linear, [BF16, width]));
+    // Frozen weights were cast once for all, and those that are gathered when they come.
+    if shape.fp8() && shape.lora.is_none() && !sharding.spreads_weights() {
+        whole.extend(weight_cast(shape, Pass::Update, params.linear));
     }
     let held = if sharding.spreads_gradients() { shard } else { common + experts };
     whole.extend(streams(recipe, MemoryOp::GradientClear, held, [0.0, gradients.width()]));
     Update { classes, sharded, whole }
+}
+
+/// The kernels that cast so many weights to FP8 in both layouts.
+#[must_use]
+pub fn weight_cast(shape: &Shape, pass: Pass, params: u64) -> Vec<Op> {
+    let (what, width) = (MemoryOp::WeightCast, 2.0 * weight_copy_width(shape.linear));
+    let kernels = shape.recipe.kernels_of(what, [0, params], [BF16, width].map(|width| params as f64 * width));
+    Op::in_turn(what.name(), pass, kernels).collect()
 }
 
 /// Bytes of one FP8 copy of a weight: an FP32 scale per 128x128 block, or one a tensor.

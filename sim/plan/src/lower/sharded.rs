@@ -23,6 +23,9 @@ use super::{Context, hidden};
 use crate::program::Ring;
 use crate::routine::Instruction;
 
+/// Before which weights come.
+const PASSES: [Pass; 2] = [Pass::Forward, Pass::InputGradient];
+
 /// What a unit runs besides its kernels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unit {
@@ -68,7 +71,7 @@ fn unit(context: &Context<'_>, kernels: &mut Kernels, of: &Stage) -> Result<Unit
     for class in classes(context, of) {
         if sharding.spreads_weights() {
             let copied = class.weight_bytes();
-            for (index, pass) in [Pass::Forward, Pass::InputGradient].into_iter().enumerate() {
+            for (index, pass) in PASSES.into_iter().enumerate() {
                 unit.gathers[index].push(gather(context, kernels, &class, pass));
                 unit.copies[index].extend(copy(context, kernels, ("weight-unpack", pass), copied)?);
             }
@@ -80,7 +83,21 @@ fn unit(context: &Context<'_>, kernels: &mut Kernels, of: &Stage) -> Result<Unit
         unit.packs.extend(copy(context, kernels, ("gradient-pack", Pass::WeightGradient), bytes)?);
         unit.reduces.push(reduce(context, kernels, &class));
     }
+    for (index, pass) in PASSES.into_iter().enumerate().filter(|_| !unit.gathers[0].is_empty()) {
+        unit.copies[index].extend(casts(context, kernels, of, pass)?);
+    }
     Ok(unit)
+}
+
+/// What came in BF16 is cast where products read FP8, each time that it comes.
+fn casts(context: &Context<'_>, kernels: &mut Kernels, of: &Stage, pass: Pass) -> Result<Vec<Placed>, CannotRun> {
+    let shape = &context.shape;
+    if !shape.fp8() {
+        return Ok(Vec::new());
+    }
+    let job = context.plan.job;
+    let linear = step::held_params(&job.model, &job.parallel, std::slice::from_ref(of)).linear;
+    kernels.fixed(context, &step::weight_cast(shape, pass, linear), context.plan.site.machine.device.sms)
 }
 
 /// What several ranks hold of a stage.
