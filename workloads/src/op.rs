@@ -21,6 +21,20 @@ pub struct Op {
     pub continues: bool,
     /// Whether it runs on the side stream.
     pub is_side: bool,
+    /// What it has to do with a collective of tensor parallelism that runs beside products.
+    pub overlap: Overlap,
+}
+
+/// What an op has to do with a collective that runs beside products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlap {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is one: it begins when the op before it has ended, and nothing waits for it yet.
+    Beside,
+    /// What comes after it waits for those that have begun.
+    Joins,
 }
 
 /// Which part of training an op belongs to.
@@ -356,7 +370,7 @@ impl Op {
     /// An op whose operands are read in their own format.
     #[must_use]
     pub fn new(name: &'static str, pass: Pass, kind: OpKind) -> Self {
-        Self { name, pass, kind, widened: Bytes::ZERO, continues: false, is_side: false }
+        Self { name, pass, kind, widened: Bytes::ZERO, continues: false, is_side: false, overlap: Overlap::None }
     }
 
     /// An op that runs as several kernels, in their order.

@@ -74,7 +74,7 @@ pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batc
 pub use memory::{check_memory, memory, sample};
 pub use plan::{
     DataParallel, DispatchFormat, Ema, Folding, ForwardSums, HostPolicy, Imported, Job, KeepActivations, Launches,
-    Plan, PointToPoint, Policies, Recording, Simulation, Site, Train, TrainPlan,
+    Plan, PointToPoint, Policies, Recording, Simulation, Site, TensorCollectives, Train, TrainPlan,
 };
 pub use program::*;
 pub use rank_memory::RankMemory;

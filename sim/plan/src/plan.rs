@@ -201,6 +201,8 @@ pub struct Policies {
     pub comm_sms: u32,
     /// SMs that dispatch and combine hold in a lone chunk, where compute waits for them (`policy.lone-comm-sms`).
     pub lone_comm_sms: u32,
+    /// Whether gathers and scatters of tensor parallelism run beside products (`policy.tensor-collectives`).
+    pub tensor_collectives: TensorCollectives,
     /// Who brings tokens to their experts (`policy.dispatcher`).
     pub dispatcher: Dispatcher,
     /// How tokens get to their experts and back (`policy.exchange`); a library's all-to-all where that brings them.
@@ -288,6 +290,15 @@ pub enum PointToPoint {
     Hidden,
     /// Between chunks: the sender's next chunk waits for them too.
     Waited,
+}
+
+/// Whether gathers and scatters of tensor parallelism run beside the products around them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TensorCollectives {
+    /// Nothing else runs.
+    Waited,
+    /// In as many pieces as ranks, all but one of them beside products.
+    Overlapped,
 }
 
 /// When gradients are reduced and weights gathered over replicas.

@@ -184,6 +184,7 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &P
         gradients: policy.gradients,
         // Which kernels run divides nothing.
         accumulates: true,
+        overlaps_tensor: false,
         lora: job.lora,
         documents: job.documents.clone(),
         recipe: workloads::recipe::Recipe::default(),

@@ -122,6 +122,7 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     let simulation = policy::simulation(&mut reader);
     let parallel = layout::parallel(&mut reader, &machine, &model, &job, &policy);
     policy::decide_comm_sms(&mut reader, &machine, &model, &parallel, &mut policy);
+    policy::check_tensor_collectives(&mut reader, &parallel, &policy);
     let traffic = job::traffic(&mut reader, &model);
     let cost = cost::terms(&mut reader);
     let Framework { name: framework, timed: is_stack_timed, recipe, host, kernels_of } =

@@ -2,7 +2,7 @@
 
 use plan::{
     DataParallel, DispatchFormat, Ema, Folding, ForwardSums, KeepActivations, Layout, PointToPoint, Policies,
-    Recording, Simulation,
+    Recording, Simulation, TensorCollectives,
 };
 use platform::{Delivery, ExchangeCopies, comm_sms, needs_comm_sms};
 use topology::{CommEngine, Device, Machine, Routing};
@@ -34,6 +34,10 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
             .choice("policy.point-to-point", &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)]),
         data_parallel: reader
             .choice("policy.data-parallel", &[("waited", DataParallel::Waited), ("hidden", DataParallel::Hidden)]),
+        tensor_collectives: reader.choice(
+            "policy.tensor-collectives",
+            &[("waited", TensorCollectives::Waited), ("overlapped", TensorCollectives::Overlapped)],
+        ),
         routing: reader.choice("policy.routing", &Routing::ALL.map(|routing| (routing.name(), routing))),
         promote: promote(reader, &machine.device),
         forward_sums: reader
@@ -60,6 +64,19 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
         reserved: reader.quantity_or_zero("policy.memory-reserved"),
         logit_pieces: reader.count("policy.logit-pieces", 1..=N_PARTS_MAX),
         ema: reader.choice("policy.ema", &[("host", Ema::Host), ("none", Ema::None)]),
+    }
+}
+
+/// Where nothing is gathered, nothing runs beside products.
+pub(crate) fn check_tensor_collectives(reader: &mut Reader<'_>, parallel: &Parallelism, policy: &Policies) {
+    let keys = ["policy.tensor-collectives", "policy.sequence-parallel", "parallel.tp"];
+    let overlapped = policy.tensor_collectives == TensorCollectives::Overlapped;
+    if overlapped && !policy.sequence_parallel && parallel.tp > 1 && reader.sound(&keys) {
+        reader.refuse(
+            keys[0],
+            "`overlapped` without `policy.sequence-parallel`: an all-reduce cannot begin before its product has ended",
+            Some("take `policy.sequence-parallel = true`, or `waited`".to_owned()),
+        );
     }
 }
 

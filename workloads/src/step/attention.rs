@@ -37,5 +37,5 @@ pub fn attention(model: &Model, shape: &Shape, kind: LayerKind) -> Passes {
             grouped.backward(&mut tape);
         }
     }
-    tape.finish()
+    tape.finish_overlapped()
 }

@@ -38,7 +38,7 @@ pub(super) fn dense(model: &Model, shape: &Shape) -> Passes {
     ffn.input_again(&mut tape, again);
     tape.norm_gradient("mlp-norm", own, Some("mlp-gradient-sum"));
     ffn.weight_gradient(&mut tape);
-    tape.finish()
+    tape.finish_overlapped()
 }
 
 /// A tape whose products have adapters where feed-forward networks are tuned.

@@ -43,6 +43,7 @@ mod lora;
 mod mla;
 mod mlp;
 mod moe;
+mod overlap;
 mod shape;
 mod tape;
 mod update;

@@ -48,6 +48,8 @@ pub struct Shape {
     pub gradients: Gradients,
     /// Whether a step has several micro-batches, whose gradients are added up.
     pub accumulates: bool,
+    /// Whether gathers and scatters of tensor parallelism run beside products.
+    pub overlaps_tensor: bool,
     /// Adapters that are trained beside frozen weights; none: all weights are trained.
     pub lora: Option<Lora>,
     /// Tokens of the documents that are packed into a sequence, whose tokens see none of another; empty: one fills it.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use units::Bytes;
 
 pub(super) use super::element::{BF16, FP32, MASK};
+use super::overlap::overlap;
 use super::shape::Copies;
 use super::{Casting, Gradients, Lora, Passes, Shape};
 use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision};
@@ -45,6 +46,13 @@ impl<'a> Tape<'a> {
             self.passes.weight_gradient.iter_mut().for_each(|op| op.is_side = true);
         }
         self.passes
+    }
+
+    /// With collectives of tensor parallelism beside products, where the stack runs them so.
+    pub(super) fn finish_overlapped(self) -> Passes {
+        let Shape { overlaps_tensor, tp, .. } = *self.shape;
+        let passes = self.finish();
+        if overlaps_tensor && tp > 1 { overlap(passes, tp) } else { passes }
     }
 
     /// Puts an op at the end of the list its pass belongs to.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use calibrate::{CannotRun, CollectiveCall, EstimateKey};
 use platform::{Kernel, Leg, Throttle};
 use units::{Bytes, Seconds, SimSpan};
-use workloads::op::{Axis, Category, Collective, Op, OpKind, Pass};
+use workloads::op::{Axis, Category, Collective, Op, OpKind, Overlap, Pass};
 use workloads::step::{Dispatcher, Load, Passes};
 
 use super::Context;
@@ -19,6 +19,7 @@ use crate::routine::{Half, Instruction};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placed {
     pub(crate) is_side: bool,
+    pub(crate) overlap: Overlap,
     pub(crate) instruction: Instruction,
 }
 
@@ -89,7 +90,10 @@ impl Kernels {
 
     /// Instructions of ops whose sizes are fixed.
     pub(crate) fn fixed(&mut self, context: &Context<'_>, ops: &[Op], sms: u32) -> Result<Vec<Placed>, CannotRun> {
-        let placed = |op: &Op| Ok(Placed { is_side: op.is_side, instruction: self.instruction(context, op, sms)? });
+        let placed = |op: &Op| {
+            let instruction = self.instruction(context, op, sms)?;
+            Ok(Placed { is_side: op.is_side, overlap: op.overlap, instruction })
+        };
         ops.iter().map(placed).collect()
     }
 
@@ -211,6 +215,9 @@ impl Loaded {
             Step::Fixed(instruction) => instruction,
             Step::Table(table) => Instruction::Loaded { table, half, layer },
         };
-        self.steps[pass].iter().map(|&(is_side, step)| Placed { is_side, instruction: instruction(step) }).collect()
+        self.steps[pass]
+            .iter()
+            .map(|&(is_side, step)| Placed { is_side, overlap: Overlap::None, instruction: instruction(step) })
+            .collect()
     }
 }

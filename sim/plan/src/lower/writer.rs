@@ -13,6 +13,7 @@
 use calibrate::EstimateKey;
 use platform::{Delivery, ExchangeKind};
 use units::{Seconds, SimSpan};
+use workloads::op::Overlap;
 use workloads::recipe::GradientStream;
 use workloads::step;
 
@@ -55,6 +56,8 @@ const SIDE: usize = 2;
 const GATHERS: usize = 3;
 /// Where gradients are summed that are.
 const REDUCES: usize = 4;
+/// Where collectives of tensor parallelism run beside products.
+const TENSOR: usize = 5;
 
 /// What a job's chunks do besides their kernels.
 pub(super) struct Means {
@@ -67,6 +70,7 @@ pub(super) struct Means {
     gathers: Option<[Instruction; 2]>,
     again: bool,
     gradients: GradientStream,
+    overlaps_tensor: bool,
 }
 
 impl Means {
@@ -83,6 +87,7 @@ impl Means {
             gathers: gathers(context, kernels)?,
             again: context.shape.recompute.full,
             gradients: job.recipe.weight_gradients,
+            overlaps_tensor: context.shape.overlaps_tensor && context.shape.tp > 1,
         })
     }
 
@@ -98,6 +103,7 @@ impl Means {
 
     fn n_streams(&self) -> usize {
         match &self.sharded {
+            _ if self.overlaps_tensor => TENSOR + 1,
             Some(_) => REDUCES + 1,
             None if self.gradients == GradientStream::Compute => SIDE,
             None => SIDE + 1,
@@ -334,13 +340,28 @@ impl<'a> Writer<'a> {
             let began = self.signal(COMPUTE);
             self.routine.streams[SIDE].push(Instruction::Await(began));
         }
-        for Placed { is_side, instruction } in segment {
+        let mut beside = None;
+        for Placed { is_side, overlap, instruction } in segment {
+            if *overlap == Overlap::Beside {
+                beside = Some(self.beside(*instruction));
+                continue;
+            }
             self.routine.streams[if *is_side { SIDE } else { COMPUTE }].push(*instruction);
+            if *overlap == Overlap::Joins {
+                self.wait(beside.take());
+            }
         }
         if has_side && self.means.gradients == GradientStream::Alternating {
             let done = self.signal(SIDE);
             self.wait(Some(done));
         }
+    }
+
+    /// A collective of tensor parallelism that begins now beside what computes; returns the point where it has ended.
+    fn beside(&mut self, instruction: Instruction) -> u16 {
+        let began = self.signal(COMPUTE);
+        self.routine.streams[TENSOR].extend([Instruction::Await(began), instruction]);
+        self.signal(TENSOR)
     }
 
     fn compute(&mut self, instruction: Instruction) {

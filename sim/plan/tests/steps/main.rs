@@ -15,4 +15,5 @@ mod routes;
 mod sharding;
 mod shared;
 mod similarity;
+mod tensor;
 mod twins;

@@ -37,8 +37,9 @@ pub fn timeline(run: &FinishedRun<'_>) -> Recorded {
     }
     let lane = |((rank, replica, thread), mut spans): ((u32, u32, u8), Vec<Span>)| {
         spans.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.end.total_cmp(&b.end)));
-        let thread =
-            ["chunks", "compute", "communication", "side", "gathers", "reductions"][usize::from(thread)].to_owned();
+        let thread = ["chunks", "compute", "communication", "side", "gathers", "reductions", "tensor"]
+            [usize::from(thread)]
+        .to_owned();
         Track { process: process(run, rank, replica), thread, spans }
     };
     let timeline = Timeline { lanes: lanes.into_iter().map(lane).collect() };
