@@ -34,8 +34,10 @@ pub struct Hints {
     pub source: String,
     /// Which collective; without it, the file's own header.
     pub collective: Option<Collective>,
-    /// Ranks; without it, those the file lists.
+    /// Ranks, all of one node; without it, those the file lists.
     pub ranks: Option<u32>,
+    /// Hosts that one domain of the scale-up fabric joins; without it, only files of one host, or whose library says it.
+    pub hosts_per_node: Option<u32>,
 }
 
 /// What a file holds.
@@ -131,30 +133,35 @@ pub fn import_from(mut file: impl BufRead, hints: &Hints) -> Result<ImportedSamp
     if head.starts_with(&[0x1f, 0x8b]) {
         return Err(one("it is packed by gzip: unpack it first, for example with `gunzip`".to_owned()));
     }
+    if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
+        return Err(one(
+            "it is UTF-16: write it again as UTF-8, for example with `iconv -f UTF-16 -t UTF-8`".to_owned()
+        ));
+    }
     let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
     let form = Form::of(head);
-    let mut file = io::Cursor::new(head).chain(file);
+    let file = io::Cursor::new(head).chain(file);
     if form == Form::Json {
         return json(file, hints);
     }
+    let first = head.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    if form == Form::Text && !table::is_table(&String::from_utf8_lossy(first)) {
+        return nccl::samples_of_text(file, hints);
+    }
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(unread)?;
+    file.take(TEXT_MAX + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() as u64 > TEXT_MAX {
+        return Err(one(format!("it holds more than {} MiB: is it the right file?", TEXT_MAX >> 20)));
+    }
     let text = std::str::from_utf8(&bytes)
         .map_err(|error| one(format!("it is no text: byte {} is no UTF-8", error.valid_up_to() + 1)))?;
-    if form == Form::Records {
-        return records(text);
-    }
-    if table::is_table(text) {
-        return table::samples(text, hints);
-    }
-    if nccl::is_text(text) {
-        return nccl::samples_of_text(text, hints);
-    }
-    Err(one(UNKNOWN.to_owned()))
+    if form == Form::Records { records(text) } else { table::samples(text, hints) }
 }
 
 /// Bytes that tell what a file holds.
 const N_HEAD: u64 = 4096;
+/// The largest table, or file of samples.
+const TEXT_MAX: u64 = 1 << 28;
 /// What some editors put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 

@@ -39,6 +39,9 @@ pub(crate) struct CalibrateArgs {
     /// Where the fit begins, and the base of the profile: a name or a file; without it, published facts of the hardware
     #[arg(long, value_name = "NAME", requires = "hardware")]
     pub(crate) prior: Option<String>,
+    /// The cluster of that hardware whose network carried collectives over several nodes: a preset's name or a file
+    #[arg(long, value_name = "NAME", requires = "hardware")]
+    pub(crate) cluster: Option<String>,
     /// Look for presets in this folder first
     #[arg(long = "library", value_name = "DIR")]
     pub(crate) presets: Vec<PathBuf>,
@@ -88,7 +91,11 @@ pub(crate) struct ImportArgs {
     /// The collective, where a file of nccl-tests does not name it
     #[arg(long)]
     pub(crate) collective: Option<Collective>,
-    /// Ranks of the collective, where a file of nccl-tests does not list them
+    /// Ranks of the collective, all of one node, where a file of nccl-tests does not list them
     #[arg(long)]
     pub(crate) ranks: Option<u32>,
+    /// Hosts that one domain of the scale-up fabric (NVLink) joins: 1 where each host has its own, 18 of an NVL72; needed of
+    /// files of several hosts whose library does not say it (`NCCL_DEBUG=INFO`)
+    #[arg(long, value_name = "N")]
+    pub(crate) hosts_per_node: Option<u32>,
 }

@@ -23,6 +23,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<String, Failure> {
         source: args.source.trim().to_owned(),
         collective: args.collective.map(Collective::from),
         ranks: args.ranks,
+        hosts_per_node: args.hosts_per_node,
     };
     if hints.source.is_empty() {
         return Err(Failure::usage("`--source` is empty: name machine, software and who measured"));
