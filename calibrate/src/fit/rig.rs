@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use topology::{Device, InNetwork};
 use units::{Bytes, Seconds};
-use workloads::op::Collective;
+use workloads::op::{Collective, OpKind};
 
 use crate::{
-    Algorithm, CollectiveCall, CollectiveDemand, EstimateKey, Estimator, MovedBy, Profile, Question, Spread, traffic,
+    Algorithm, CollectiveCall, CollectiveDemand, EstimateKey, Estimator, MovedBy, Profile, Question, Sample, Spread,
+    traffic,
 };
 
 /// How ranks lie on nodes, by their number and that of their nodes. One node needs no entry.
@@ -77,12 +78,25 @@ impl Rig<'_> {
     }
 }
 
-/// Why a collective cannot have been what its sample says or, where that is unsaid, what the model takes it for: it was quicker than the
-/// bytes of a ring cross the ports they must. `None` where it was not.
+/// Why a sample cannot be what it says or, of a collective whose log does not say how its bytes moved, what the model takes it for: it was
+/// quicker than its bytes cross the ports or the memory they must. `None` where it was not.
 ///
 /// This is the only conclusion that is drawn from a time. A sample that is slower tells nothing about how its bytes moved.
 #[must_use]
-pub fn impossible(rig: Rig<'_>, question: &Question, seconds: f64) -> Option<String> {
+pub fn impossible(rig: Rig<'_>, Sample { question, reading, .. }: &Sample) -> Option<String> {
+    match question {
+        Question::Collective { .. } => impossible_collective(rig, question, reading.seconds),
+        _ => {
+            let OpKind::Stream { reads, writes, .. } = question.op(rig.device.sms)?.0.kind else { return None };
+            // One of a few at the very peak may be over it by its noise.
+            ((reads + writes) / rig.device.memory_rate() > Seconds::new(reading.high)).then(|| {
+                "quicker than its bytes cross the memory of `--hardware`: its operands were in a cache, as those of a job may be".to_owned()
+            })
+        }
+    }
+}
+
+fn impossible_collective(rig: Rig<'_>, question: &Question, seconds: f64) -> Option<String> {
     let Question::Collective { what, ranks, bytes, sms, nodes, by } = *question else { return None };
     let call = CollectiveCall { what, bytes: Bytes::new(bytes as f64), sms };
     let spread = rig.spread(ranks, nodes)?;

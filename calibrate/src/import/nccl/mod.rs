@@ -8,6 +8,7 @@
 //! taken from what the library says of itself, or told beside the file. How bytes moved is taken from the library's words and
 //! settings ([`said`]) and from nothing else.
 
+mod columns;
 mod json;
 mod lines;
 mod said;

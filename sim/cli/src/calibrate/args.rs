@@ -79,7 +79,7 @@ pub(crate) enum CalibrateVerb {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// Output of nccl-tests (text or JSON), a PyTorch trace, or CSV with a column `kernel`
+    /// Output of nccl-tests (text or JSON), a PyTorch trace, or CSV with a column `kernel`; packed by gzip or not
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// The file of samples to write; it must not be there yet
@@ -98,4 +98,7 @@ pub(crate) struct ImportArgs {
     /// files of several hosts whose library does not say it (`NCCL_DEBUG=INFO`)
     #[arg(long, value_name = "N")]
     pub(crate) hosts_per_node: Option<u32>,
+    /// Ranks of a node, for collectives of traces: ranks of a job are numbered node by node
+    #[arg(long, value_name = "N")]
+    pub(crate) ranks_per_node: Option<u32>,
 }

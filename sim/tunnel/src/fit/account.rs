@@ -22,7 +22,7 @@ impl Account {
         let mut account = Self::default();
         for sample in samples {
             let question = &sample.question;
-            let reason = lacks(rig, question, devices).or_else(|| impossible(rig, question, sample.reading.seconds));
+            let reason = lacks(rig, question, devices).or_else(|| impossible(rig, sample));
             account.possible.push(reason.is_none());
             if let Some(reason) = reason {
                 account.leave(question, &reason);

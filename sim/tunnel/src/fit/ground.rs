@@ -255,7 +255,7 @@ mod tests {
     }
 
     fn assert_found(fit: &ProfileFit, key: EstimateKey, meant: f64) {
-        let found = fit.parts.iter().find_map(|part| part.fitted.estimates.get(&key)).expect(key.name()).value;
+        let found = fit.parts.iter().find_map(|part| part.fitted.estimates.get(&key)).expect("an estimate").value;
         assert!((found / meant - 1.0).abs() < 0.02, "{}: {meant} was meant, {found} is found", key.name());
     }
 
