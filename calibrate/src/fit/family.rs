@@ -274,7 +274,7 @@ fn by_switches() -> Family {
 fn between_nodes() -> Family {
     let keys =
         [(EstimateKey::CollectiveScaleOutFraction, Some(0.7)), (EstimateKey::CollectiveScaleOutLatency, Some(5e-6))];
-    Family { name: "collective over nodes", keys: keys.into(), choices: Vec::new(), of: Of::BetweenNodes }
+    Family { name: "collective.over-nodes", keys: keys.into(), choices: Vec::new(), of: Of::BetweenNodes }
 }
 
 /// Of messages from the last rank of a node to the first of the next.

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use self::events::{Answer, Kernel};
+use self::events::{Answer, Kernel, KernelKind, Launched};
 use super::document::{Document, Listed};
 use super::{Hints, ImportMistake, ImportMistakes, ImportedSamples, finish};
 use crate::question::Question;
@@ -40,7 +40,7 @@ pub(super) fn samples(file: &Document, recorded: Recorded, hints: &Hints) -> Res
     }
     let mut trace = Trace { recorded, file, merged: BTreeMap::new(), imported: ImportedSamples::default() };
     let mut mistakes = std::mem::take(&mut trace.recorded.mistakes);
-    if trace.recorded.kernels.iter().all(|kernel| kernel.is_copy) && mistakes.is_empty() {
+    if trace.recorded.kernels.iter().all(|kernel| kernel.kind == KernelKind::Copy) && mistakes.is_empty() {
         let message = "the trace holds no kernel: record it with `ProfilerActivity.CUDA`";
         mistakes.push(ImportMistake::whole(message));
     }
@@ -64,6 +64,7 @@ struct Merged {
 }
 
 /// The kernels that one call of an operator launched.
+#[derive(Default)]
 struct Call {
     /// Name and device of the longest of them.
     name: u32,
@@ -73,44 +74,47 @@ struct Call {
     crowded: bool,
 }
 
+impl Call {
+    fn add(&mut self, kernel: &Kernel) {
+        self.micros += kernel.micros;
+        self.crowded |= kernel.is_crowded;
+        if kernel.micros >= self.longest {
+            (self.longest, self.name, self.device) = (kernel.micros, kernel.name, kernel.device);
+        }
+    }
+}
+
 impl Trace<'_> {
     fn gather(&mut self) {
-        let crowded = crowded(&self.recorded.kernels);
-        let mut calls: BTreeMap<u64, Call> = BTreeMap::new();
-        for (kernel, crowded) in std::mem::take(&mut self.recorded.kernels).into_iter().zip(crowded) {
-            if kernel.is_copy {
-                self.imported.leave_out("copies and fills of memory, which are no kernels");
-            } else if kernel.is_collective {
-                self.collective(&kernel, crowded);
-            } else if let Some(id) = kernel.id {
-                let call = calls.entry(id).or_insert(Call {
-                    name: kernel.name,
-                    device: kernel.device,
-                    longest: 0.0,
-                    micros: 0.0,
-                    crowded: false,
-                });
-                call.micros += kernel.micros;
-                call.crowded |= crowded;
-                if kernel.micros > call.longest {
-                    (call.longest, call.name, call.device) = (kernel.micros, kernel.name, kernel.device);
+        let mut kernels = std::mem::take(&mut self.recorded.kernels);
+        crowd(&mut kernels);
+        // Those of one call side by side.
+        kernels.sort_unstable_by(|a, b| a.launched.cmp(&b.launched).then(a.start.total_cmp(&b.start)));
+        for of_call in kernels.chunk_by(|a, b| a.launched == b.launched) {
+            let mut call: Option<Call> = None;
+            for kernel in of_call {
+                match kernel.kind {
+                    KernelKind::Copy => self.imported.leave_out("copies and fills of memory, which are no kernels"),
+                    KernelKind::Collective => self.collective(kernel),
+                    KernelKind::Kernel if matches!(kernel.launched, Launched::By(_)) => {
+                        call.get_or_insert(Call::default()).add(kernel);
+                    }
+                    KernelKind::Kernel => self.imported.leave_out("kernels of no recorded operator"),
                 }
-            } else {
-                self.imported.leave_out("kernels of no recorded operator");
             }
-        }
-        for (id, call) in calls {
-            self.call(id, &call);
+            if let (Some(call), Some(Kernel { launched: Launched::By(id), .. })) = (call, of_call.first()) {
+                self.call(*id, &call);
+            }
         }
     }
 
-    fn collective(&mut self, kernel: &Kernel, crowded: bool) {
+    fn collective(&mut self, kernel: &Kernel) {
         let Some(Answer { asked, .. }) = kernel.answer.and_then(|answer| self.recorded.answer(answer)) else {
             return self.imported.leave_out("collectives without their sizes: a newer PyTorch records them");
         };
         match asked.clone() {
             Err(reason) => self.imported.leave_out(reason),
-            Ok(_) if crowded => self.imported.leave_out("collectives beside a kernel of another stream"),
+            Ok(_) if kernel.is_crowded => self.imported.leave_out("collectives beside a kernel of another stream"),
             Ok(question) => self.merge(question, "nccl-in-a-job, the shortest of its calls".to_owned(), kernel.micros),
         }
     }
@@ -180,29 +184,24 @@ fn on_all_sms(mut question: Question, all: Option<u32>) -> Option<Question> {
     Some(question)
 }
 
-/// Which kernels ran while one of another stream of their device did.
-fn crowded(kernels: &[Kernel]) -> Vec<bool> {
-    let mut order: Vec<usize> = (0..kernels.len()).collect();
-    order.sort_by(|a, b| kernels[*a].start.total_cmp(&kernels[*b].start).then(a.cmp(b)));
-    let mut crowded = vec![false; kernels.len()];
+/// Marks the kernels that ran while one of another stream of their device did.
+fn crowd(kernels: &mut [Kernel]) {
+    kernels.sort_by(|a, b| a.start.total_cmp(&b.start));
     // The last to end of each stream that has begun: those of one stream follow each other.
     let mut running: BTreeMap<(u32, u64), usize> = BTreeMap::new();
     let end = |kernel: &Kernel| kernel.start + kernel.micros;
-    for index in order {
-        let kernel = &kernels[index];
-        running.retain(|_, other| end(&kernels[*other]) > kernel.start);
-        for (&(device, stream), &other) in &running {
-            if device == kernel.device && stream != kernel.stream {
-                crowded[index] = true;
-                crowded[other] = true;
-            }
+    for index in 0..kernels.len() {
+        let Kernel { start, device, stream, .. } = kernels[index];
+        running.retain(|_, other| end(&kernels[*other]) > start);
+        for (_, &other) in running.iter().filter(|((of, on), _)| *of == device && *on != stream) {
+            kernels[index].is_crowded = true;
+            kernels[other].is_crowded = true;
         }
-        let last = running.entry((kernel.device, kernel.stream)).or_insert(index);
-        if end(&kernels[*last]) <= end(kernel) {
+        let last = running.entry((device, stream)).or_insert(index);
+        if end(&kernels[*last]) <= end(&kernels[index]) {
             *last = index;
         }
     }
-    crowded
 }
 
 #[cfg(test)]

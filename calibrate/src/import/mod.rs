@@ -298,6 +298,42 @@ mod tests {
         assert!(import(&bomb, &Hints::default()).unwrap_err().to_string().contains("a string is longer"));
     }
 
+    /// Whatever is cut, doubled or changed in a file that can be read, there are samples or mistakes.
+    #[test]
+    fn no_file_is_a_fault() {
+        let log = "# Collective test starting: all_reduce_perf\n#  Rank  0 Pid 1 on a device 0\n#  Rank  1 Pid 1 on a device 1\n\
+                   # size count type redop root time algbw busbw #wrong time algbw busbw #wrong\n\
+                   1024 256 float sum -1 16.0 0.1 0.1 0 15.0 0.1 0.1 N/A\n2048 512 float -1 17.0 0.1 0.1 0 15.0 0.1 0.1 0\n";
+        let trace = r#"{"deviceProperties": [{"id": 0, "numSms": 8}], "traceEvents": [
+            {"cat": "cpu_op", "name": "aten::bmm", "args": {"External id": 1, "Input Dims": [[2, 8, 8], [2, 8, 8]], "Input type": ["c10::BFloat16"]}},
+            {"cat": "kernel", "name": "k", "ts": 1.5, "dur": 2, "args": {"External id": 1, "device": 0, "stream": 7}}]}"#;
+        let hints = Hints { ranks_per_node: Some(1), hosts_per_node: Some(1), ..Hints::default() };
+        for file in [log, trace] {
+            let whole = import(file.as_bytes(), &hints).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+            assert!(!whole.samples.is_empty(), "{whole:?}");
+            for at in 0..file.len() {
+                let (before, after) = file.as_bytes().split_at(at);
+                for other in [
+                    &b""[..],
+                    b"0",
+                    b"-",
+                    b"9999999999999999999",
+                    b"\n",
+                    b"#",
+                    b"\xff",
+                    b"[",
+                    b"\"",
+                    b"\x1b[",
+                    b"NCCL INFO ",
+                ] {
+                    for rest in [after, &after[1..], b""] {
+                        let _ = import(&[before, other, rest].concat(), &hints);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn our_own_lines_are_taken_as_they_are() {
         let mut file = Vec::new();

@@ -25,20 +25,39 @@ pub(super) struct Answer {
     pub(super) asked: Result<Question, String>,
 }
 
+/// Who launched a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Launched {
+    /// The call of an operator, by its `External id`.
+    By(u64),
+    /// A call of the runtime, by its `correlation`.
+    Through(u64),
+    /// Nobody that was recorded.
+    Unknown,
+}
+
 /// One kernel, or copy, as it ran.
 pub(super) struct Kernel {
-    /// The call of an operator that launched it.
-    pub(super) id: Option<u64>,
-    correlation: Option<u64>,
-    pub(super) name: u32,
-    pub(super) device: u32,
-    pub(super) stream: u64,
+    pub(super) launched: Launched,
     pub(super) start: f64,
     pub(super) micros: f64,
-    /// What it asks itself, as a collective does.
+    pub(super) stream: u64,
+    pub(super) name: u32,
+    pub(super) device: u32,
+    /// What a collective asks itself.
     pub(super) answer: Option<u32>,
-    pub(super) is_collective: bool,
-    pub(super) is_copy: bool,
+    pub(super) kind: KernelKind,
+    /// Whether one of another stream of its device ran meanwhile.
+    pub(super) is_crowded: bool,
+}
+
+/// What a kernel is told by without its operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KernelKind {
+    Kernel,
+    Collective,
+    /// A copy or fill of memory.
+    Copy,
 }
 
 /// What is kept of a trace.
@@ -73,9 +92,12 @@ impl Recorded {
     pub(super) fn link(&mut self) {
         self.operators.sort_by_key(|(id, _)| *id);
         self.launches.sort_by_key(|(correlation, _)| *correlation);
-        for kernel in self.kernels.iter_mut().filter(|kernel| kernel.id.is_none()) {
-            kernel.id = kernel.correlation.and_then(|correlation| last(&self.launches, correlation));
+        for kernel in &mut self.kernels {
+            if let Launched::Through(correlation) = kernel.launched {
+                kernel.launched = last(&self.launches, correlation).map_or(Launched::Unknown, Launched::By);
+            }
         }
+        self.launches = Vec::new();
     }
 
     /// What the call of an operator asks.
@@ -125,17 +147,22 @@ impl Recorded {
         } else {
             None
         };
+        let operator = args["External id"].as_u64().map(Launched::By);
+        let launched = operator.or(args["correlation"].as_u64().map(Launched::Through)).unwrap_or(Launched::Unknown);
         let kernel = Kernel {
-            id: args["External id"].as_u64(),
-            correlation: args["correlation"].as_u64(),
+            launched,
             name: self.names.index(name.clone(), || name)?,
             device: args["device"].as_u64().and_then(|device| u32::try_from(device).ok()).unwrap_or(0),
             stream: args["stream"].as_u64().or(event.get("tid").and_then(Value::as_u64)).unwrap_or(0),
             start,
             micros,
             answer,
-            is_collective,
-            is_copy,
+            kind: match (is_copy, is_collective) {
+                (true, _) => KernelKind::Copy,
+                (false, true) => KernelKind::Collective,
+                (false, false) => KernelKind::Kernel,
+            },
+            is_crowded: false,
         };
         push(&mut self.kernels, kernel)
     }

@@ -85,7 +85,8 @@ impl Prefix {
 
     /// The line without it; as it is where it has none.
     pub(super) fn strip<'a>(&self, line: &'a str) -> &'a str {
-        let (mut pattern, mut rest) = (self.0.as_str(), line);
+        // Numbers are set to the right: ` 9: ` and `10: ` are one form.
+        let (mut pattern, mut rest) = (self.0.trim_start(), line.trim_start());
         while let Some(expected) = pattern.chars().next() {
             let is_same = |c: char| match expected {
                 _ if expected.is_alphanumeric() => c.is_alphanumeric(),
@@ -103,7 +104,7 @@ impl Prefix {
             }
             (pattern, rest) = (&pattern[of_pattern..], &rest[of_rest..]);
         }
-        rest
+        if self.0.is_empty() { line } else { rest }
     }
 }
 
@@ -125,6 +126,7 @@ mod tests {
         assert_eq!(strip("[1,0]<stdout>:", "[1,13]<stdout>: 8 2"), "8 2");
         assert_eq!(strip("Nov 30 09:59:59 n1 ", "Dec  1 10:00:00 n1    8 2"), "8 2");
         assert_eq!(strip("[rank0]: ", "[rank12]:   8 2"), "8 2");
+        assert_eq!(strip(" 9: ", "10:   8 2"), "8 2");
         assert_eq!(strip("", "   8 2"), "8 2");
         assert_eq!(strip("[0] ", "   8 2"), "8 2", "a line without one is left as it is");
     }

@@ -135,7 +135,7 @@ impl Head {
             )),
             (Some(nodes), _) | (None, Some(nodes)) => Ok(nodes),
             (None, None) => Err(format!(
-                "{ranks} ranks on {n_hosts} hosts, and nothing says whether hosts share a scale-up fabric (NVLink): give `--hosts-per-node 1`                  where each host has its own, as many as one fabric joins where it joins several (18 of an NVL72), or run with `NCCL_DEBUG=INFO`"
+                "{ranks} ranks on {n_hosts} hosts, and nothing says whether hosts share a scale-up fabric (NVLink): give `--hosts-per-node 1` where each host has its own, as many as one fabric joins where it joins several (18 of an NVL72), or run with `NCCL_DEBUG=INFO`"
             )),
         };
         let nodes = nodes.map_err(ImportMistake::whole)?;

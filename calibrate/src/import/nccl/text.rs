@@ -82,7 +82,8 @@ impl Log {
         }
         self.say(text, number);
         let stripped = self.prefix.strip(text);
-        if stripped.trim_start().starts_with('#') {
+        // What stands before a line is known from the header on.
+        if stripped.trim_start().starts_with('#') || (!self.has_table && stripped.contains('#')) {
             return;
         }
         let words: Vec<&str> = stripped.split_whitespace().collect();

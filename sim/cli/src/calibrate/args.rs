@@ -16,6 +16,9 @@ A profile holds shares of the peaks of `--hardware`: without it, samples are tak
 samples keep the values of `--prior`, which the profile names as its base. A fifth of the samples never enters the fit; their errors are printed \
 and stored.
 
+The output ends with how many samples estimates rest on and, by reason, how many do not. Collectives over several nodes need what \
+a hardware's file does not have, the path between nodes: `--cluster` names a network, and without it the latency of a step from node to node is left out.
+
 Samples are stored beside the profile as they are taken, one JSON line each. A calibration that was stopped continues \
 if the same command is given again. Nothing on the device is changed: no clock, no power limit.
 
@@ -23,7 +26,10 @@ Examples:
   windtunnel calibrate --out my-gpu.toml --hardware h100-sxm5
   windtunnel calibrate --out my-gpu.toml --hardware h100-sxm5 --quick --only memory,gemm
   windtunnel calibrate import sdpa.csv --source \"torch on my GPU\" --out attention.jsonl
-  windtunnel calibrate --out my-gpu.toml --hardware h100-sxm5 --fit-only my-gpu.jsonl attention.jsonl";
+  windtunnel calibrate import 2-hosts.txt 4-hosts.txt --hosts-per-node 1 --source \"our cluster\" --out rings.jsonl
+  windtunnel calibrate import trace.json.gz --ranks-per-node 8 --source \"our job\" --out job.jsonl
+  windtunnel calibrate --out my-gpu.toml --hardware h100-sxm5 --fit-only my-gpu.jsonl attention.jsonl
+  windtunnel calibrate --out rings.toml --hardware h100-sxm5 --cluster h100-8192 --fit-only rings.jsonl";
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
