@@ -26,6 +26,9 @@ enum Kind {
 }
 use Kind::{Count, CountOrNone, CountOrOne, Counts, Flag, Word, WordOrNone};
 
+/// Mistakes that are told one by one.
+const N_TOLD: usize = 200;
+
 const READING: [&str; 7] = ["seconds", "low", "high", "runs", "implementation", "clock", "power"];
 
 /// The sizes of every kind; what needs another question inside it is not for tables.
@@ -99,6 +102,9 @@ pub(super) fn samples(text: &str, hints: &Hints) -> Result<ImportedSamples, Impo
     }
     let mut imported = ImportedSamples::default();
     for record in reader.records() {
+        if mistakes.len() >= N_TOLD {
+            break;
+        }
         match record {
             Ok(cells) => {
                 let line = cells.position().map_or(0, csv::Position::line);

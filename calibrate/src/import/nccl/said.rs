@@ -11,6 +11,8 @@ use workloads::op::Collective;
 use crate::import::ImportMistake;
 use crate::question::MovedBy;
 
+/// Sizes and communicators that are kept of a log, which may go on for ever.
+const N_KEPT_MAX: usize = 1 << 16;
 /// Settings that say something.
 const SETTINGS: [&str; 2] = [NVLS, ALGORITHMS];
 const NVLS: &str = "NCCL_NVLS_ENABLE";
@@ -124,10 +126,14 @@ impl Said {
             let slot = if available { &mut self.with } else { &mut self.without };
             slot.get_or_insert(number);
         }
-        if let Some((size, name)) = tuned(line) {
+        if let Some((size, name)) = tuned(line).filter(|(size, _)| self.has_room(*size)) {
             self.by_size.entry(size).or_default().insert(name);
         }
-        self.communicators.extend(communicator(line));
+        self.communicators.extend(communicator(line).filter(|_| self.communicators.len() < N_KEPT_MAX));
+    }
+
+    fn has_room(&self, size: u64) -> bool {
+        self.by_size.len() < N_KEPT_MAX || self.by_size.contains_key(&size)
     }
 
     /// Communicators of so many ranks.

@@ -13,6 +13,8 @@ use crate::import::{Hints, ImportMistake, ImportMistakes, ImportedSamples, UNKNO
 
 /// Mistakes that are told one by one.
 const N_TOLD: usize = 20;
+/// Rows, ranks and runs of one log.
+const N_ROWS_MAX: usize = 1 << 20;
 
 /// Every row of every run as a sample.
 pub(in crate::import) fn samples(file: impl BufRead, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
@@ -28,6 +30,10 @@ pub(in crate::import) fn samples(file: impl BufRead, hints: &Hints) -> Result<Im
         }
         if log.mistakes.len() >= N_TOLD {
             break;
+        }
+        if log.n_rows.max(log.run.ranks.len()) > N_ROWS_MAX {
+            let message = format!("it has more than {N_ROWS_MAX} rows or ranks: is it the right file?");
+            return Err(ImportMistakes(vec![ImportMistake::line(number, message)]));
         }
     }
     if !log.has_table {
@@ -57,6 +63,7 @@ struct Log {
     /// A row without its times yet: its size and its line.
     open: Option<(String, u64)>,
     has_table: bool,
+    n_rows: usize,
     imported: ImportedSamples,
     mistakes: Vec<ImportMistake>,
 }
@@ -103,7 +110,10 @@ impl Log {
         self.forget_open();
         let Some(columns) = &self.columns else { return };
         match columns.row(words, self.run.head.iterations.unwrap_or(N_ITERATIONS)) {
-            Ok(row) => self.run.rows.push(row),
+            Ok(row) => {
+                self.n_rows += 1;
+                self.run.rows.push(row);
+            }
             Err(_) if !is_whole => self.imported.leave_out("a last line that was cut"),
             Err((column, message)) => self.mistakes.push(ImportMistake::cell(number, &column, message)),
         }
