@@ -48,6 +48,6 @@ pub use key::{AttentionTerm, CollectiveTerm, EstimateKey, GemmTerm, StreamKernel
 pub use machine_key::{MachineKey, MachinePart, MachineValue};
 pub use mock::Mock;
 pub use profile::{MissingEstimates, Profile};
-pub use question::{Direction, Distribution, Question};
+pub use question::{Direction, Distribution, MovedBy, Question};
 pub use sample::{Fingerprint, Line, Reading, Sample};
 pub use subject::Subject;

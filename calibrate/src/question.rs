@@ -216,16 +216,22 @@ pub enum Question {
         /// SMs of the kernel on each rank.
         sms: u32,
     },
-    /// A collective of the library, NVLS off.
+    /// A collective of the library, NVLS off where it is measured here.
     Collective {
         /// Which.
         what: Collective,
-        /// Ranks of one node.
+        /// Ranks, over all nodes.
         ranks: u32,
         /// Size as nccl-tests has it.
         bytes: u64,
         /// SMs the library may use; none: its own choice.
         sms: Option<u32>,
+        /// Nodes that the ranks lie on, as many on each: domains of the scale-up fabric, whatever hosts they are of.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        nodes: u32,
+        /// How its bytes moved, where that was said; none: as the library liked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<MovedBy>,
     },
     /// Error of the tensor core's sums against exact ones; no time. `relative-error` and `bias` among the extras.
     Accumulate {
@@ -259,6 +265,30 @@ pub enum Question {
         /// Row width.
         dim: u64,
     },
+}
+
+/// One node, which files of samples do not say.
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_one(n: &u32) -> bool {
+    *n == 1
+}
+
+/// How a library moved the bytes of a collective, as far as it or its settings said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MovedBy {
+    /// Every rank to its next.
+    Ring,
+    /// Along trees.
+    Tree,
+    /// Through switches that sum and multicast (NVLS).
+    Switches,
+    /// By what the library liked, without such switches.
+    NoSwitches,
 }
 
 /// Which way attention is computed.
@@ -296,6 +326,12 @@ pub enum Distribution {
 }
 
 impl Question {
+    /// A collective of the ranks of one node, as the library likes.
+    #[must_use]
+    pub const fn on_node(what: Collective, ranks: u32, bytes: u64, sms: Option<u32>) -> Self {
+        Self::Collective { what, ranks, bytes, sms, nodes: 1, by: None }
+    }
+
     /// The op that a software stack may run as other kernels than the one measured, and its elements; none for a kernel that is a kernel of
     /// any stack.
     #[must_use]

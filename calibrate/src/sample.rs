@@ -54,7 +54,15 @@ impl Reading {
         let shortest = if matches!(question, Question::Accumulate { .. }) { 0.0 } else { f64::MIN_POSITIVE };
         let others = [self.clock, self.power].into_iter().flatten().chain(self.extras.values().copied());
         let times = [("seconds", seconds), ("low", low), ("high", high)];
-        if let Some((name, value)) = times.into_iter().find(|(_, value)| !(value.is_finite() && **value >= shortest)) {
+        let uneven = match question {
+            Question::Collective { ranks, nodes, .. } if *nodes == 0 || ranks % nodes != 0 => Some((ranks, nodes)),
+            _ => None,
+        };
+        if let Some((ranks, nodes)) = uneven {
+            Some(format!("`ranks` is {ranks}, which do not lie evenly on {nodes} nodes"))
+        } else if let Some((name, value)) =
+            times.into_iter().find(|(_, value)| !(value.is_finite() && **value >= shortest))
+        {
             Some(format!("`{name}` is {value}: not a time above zero"))
         } else if !(low <= seconds && seconds <= high) {
             Some(format!("`seconds` is {seconds}, not between `low` {low} and `high` {high}"))

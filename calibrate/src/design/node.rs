@@ -55,13 +55,13 @@ pub(super) fn collective(facts: &Facts, quick: bool) -> Vec<Question> {
     for ranks in degrees {
         let step = if quick || ranks < all { 3 } else { 1 };
         for bytes in powers(10, 30, step) {
-            questions.extend(Collective::ALL.map(|what| Question::Collective { what, ranks, bytes, sms: None }));
+            questions.extend(Collective::ALL.map(|what| Question::on_node(what, ranks, bytes, None)));
         }
     }
     for what in Collective::ALL {
         for bytes in thin(vec![1 << 24, 1 << 28], quick, 2) {
             for sms in thin(vec![4, 8, 16, 20, 32], quick, 2).into_iter().filter(|sms| *sms < facts.sms) {
-                questions.push(Question::Collective { what, ranks: all, bytes, sms: Some(sms) });
+                questions.push(Question::on_node(what, all, bytes, Some(sms)));
             }
         }
     }
@@ -75,11 +75,11 @@ pub(super) fn overlap(facts: &Facts, quick: bool) -> Vec<Question> {
     for sms in thin(vec![8, 16, 20, 24, 32], quick, 2).into_iter().filter(|sms| *sms < facts.sms) {
         let product = |dtype| Question::Gemm { m: 4096, n: 4096, k: 7168, dtype, sms: facts.sms - sms };
         let [dispatch, combine] = exchange_of(ranks, 4096, sms);
-        let reduce = Question::Collective { what: Collective::AllReduce, ranks, bytes: 1 << 28, sms: Some(sms) };
+        let reduce = Question::on_node(Collective::AllReduce, ranks, 1 << 28, Some(sms));
         for beside in [dispatch, combine, reduce] {
             questions.extend(both_ways(&product(Precision::Fp8Tensor), &beside));
         }
-        let gather = Question::Collective { what: Collective::AllGather, ranks, bytes: 1 << 28, sms: Some(sms) };
+        let gather = Question::on_node(Collective::AllGather, ranks, 1 << 28, Some(sms));
         questions.extend(both_ways(&product(Precision::Bf16), &gather));
     }
     questions

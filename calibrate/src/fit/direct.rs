@@ -6,7 +6,7 @@ use topology::Device;
 
 use super::errors::Miss;
 use super::fitted::{Fitted, SPREAD_MIN, implementation};
-use super::{held_out, predict};
+use super::{Rig, held_out, predict};
 use crate::{Basis, Estimate, EstimateKey, Profile, Question, Sample};
 
 /// Products between promotions of two kernels whose tile is the same.
@@ -157,14 +157,14 @@ fn rates_per_sm(samples: &[Sample], of: impl Fn(&Question) -> Option<(u64, u32)>
 
 /// What traffic beside a product takes of the power: a copy that moves `x` bytes a second lengthens a product that power
 /// bounds from `t` to `t / (1 - x / y)`; `y`, over the memory peak, is the estimate. The median over the pairs fitted.
-pub(super) fn contention(samples: &[Sample], device: &Device, profile: &Profile) -> Option<Fitted> {
-    let peak = device.memory_rate().get();
+pub(super) fn contention(samples: &[Sample], rig: Rig<'_>, profile: &Profile) -> Option<Fitted> {
+    let peak = rig.device.memory_rate().get();
     let mut rates: Vec<f64> = Vec::new();
     let mut pairs = Vec::new();
     for sample in samples {
         let Question::Together { of, beside } = &sample.question else { continue };
         let (Question::Gemm { .. }, Question::Copy { bytes, .. }) = (&**of, &**beside) else { continue };
-        let Some((alone, _)) = predict(device, profile, of) else { continue };
+        let Some((alone, _)) = predict(rig, profile, of) else { continue };
         let Some(seconds) = sample.reading.extras.get("beside-seconds") else { continue };
         let moved = 2.0 * *bytes as f64 / seconds / peak;
         let share = 1.0 - alone.get() / sample.reading.seconds;

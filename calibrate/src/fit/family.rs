@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use topology::Device;
 use workloads::op::{Collective, Misaligned, Precision};
 
 use super::errors::{Errors, Miss};
 use super::fitted::{Fitted, SPREAD_MIN, implementation};
 use super::solve;
-use super::{held_out, predict};
+use super::{Rig, held_out, predict};
 use crate::{
-    AttentionTerm, Basis, CollectiveTerm, Direction, Estimate, EstimateKey, GemmTerm, Profile, Question, Sample,
-    StreamKernel, StreamTerm,
+    AttentionTerm, Basis, CollectiveTerm, Direction, Estimate, EstimateKey, GemmTerm, MovedBy, Profile, Question,
+    Sample, StreamKernel, StreamTerm,
 };
 
 /// Estimates that one kind of sample speaks of.
@@ -54,7 +53,7 @@ impl Family {
 
 /// Fits one family to the samples of one implementation, beginning at `profile`; `None` without samples enough.
 #[must_use]
-pub fn fit(family: &Family, samples: &[&Sample], device: &Device, profile: &Profile) -> Option<Fitted> {
+pub fn fit(family: &Family, samples: &[&Sample], rig: Rig<'_>, profile: &Profile) -> Option<Fitted> {
     let seen: Vec<&Sample> = samples.iter().copied().filter(|sample| !held_out(sample)).collect();
     if seen.len() < 3 * family.keys.len().div_ceil(2).max(1) {
         return None;
@@ -70,7 +69,7 @@ pub fn fit(family: &Family, samples: &[&Sample], device: &Device, profile: &Prof
         };
         let residuals = |parameters: &[f64]| {
             let trial = at(parameters);
-            seen.iter().map(|sample| residual(device, &trial, sample)).collect::<Vec<f64>>()
+            seen.iter().map(|sample| residual(rig, &trial, sample)).collect::<Vec<f64>>()
         };
         let found = solve::minimum(&start, &residuals);
         if best.as_ref().is_none_or(|(least, _)| found.loss < least.loss) {
@@ -79,14 +78,14 @@ pub fn fit(family: &Family, samples: &[&Sample], device: &Device, profile: &Prof
         }
     }
     let (_, fitted) = best?;
-    Some(summary(family, samples, device, &fitted))
+    Some(summary(family, samples, rig, &fitted))
 }
 
-fn residual(device: &Device, profile: &Profile, sample: &Sample) -> f64 {
-    match predict(device, profile, &sample.question) {
+fn residual(rig: Rig<'_>, profile: &Profile, sample: &Sample) -> f64 {
+    match predict(rig, profile, &sample.question) {
         Some((seconds, _)) => (seconds.get() / sample.reading.seconds).ln(),
         // Values under which an op has no time that can be counted are as far off as can be.
-        None if sample.question.op(device.sms).is_some() => f64::INFINITY,
+        None if sample.question.op(rig.device.sms).is_some() => f64::INFINITY,
         None => 0.0,
     }
 }
@@ -109,11 +108,11 @@ fn combinations(choices: &[(EstimateKey, Vec<f64>)]) -> Vec<Vec<(EstimateKey, f6
     })
 }
 
-fn summary(family: &Family, samples: &[&Sample], device: &Device, profile: &Profile) -> Fitted {
+fn summary(family: &Family, samples: &[&Sample], rig: Rig<'_>, profile: &Profile) -> Fitted {
     let misses: Vec<Miss> = samples
         .iter()
         .filter_map(|sample| {
-            let (predicted, _) = predict(device, profile, &sample.question)?;
+            let (predicted, _) = predict(rig, profile, &sample.question)?;
             let measured = sample.reading.seconds;
             Some(Miss {
                 question: sample.question.clone(),
@@ -158,6 +157,8 @@ pub fn families() -> Vec<Family> {
     all.extend(Direction::ALL.map(attention));
     all.extend(Collective::ALL.map(collective));
     all.extend(Collective::ALL.map(on_few_sms));
+    // Last, for a collective over nodes is what its node takes and the network.
+    all.extend([by_switches(), between_nodes(), messages()]);
     all
 }
 
@@ -262,6 +263,26 @@ fn on_few_sms(what: Collective) -> Family {
     Family { name: key.name(), keys: vec![(key, None)], choices: Vec::new(), of: Of::OnFewSms(what) }
 }
 
+/// Of collectives that switches summed or multicast, as their log says.
+fn by_switches() -> Family {
+    let keys = [(EstimateKey::CollectiveSwitchLatency, Some(2e-5)), (EstimateKey::CollectiveSwitchFraction, Some(0.6))];
+    let name = table(EstimateKey::CollectiveSwitchLatency);
+    Family { name, keys: keys.into(), choices: Vec::new(), of: Of::BySwitches }
+}
+
+/// Of collectives over several nodes: large sizes tell the share of the NIC, small ones what each step takes.
+fn between_nodes() -> Family {
+    let keys =
+        [(EstimateKey::CollectiveScaleOutFraction, Some(0.7)), (EstimateKey::CollectiveScaleOutLatency, Some(5e-6))];
+    Family { name: "collective.over-nodes", keys: keys.into(), choices: Vec::new(), of: Of::BetweenNodes }
+}
+
+/// Of messages from the last rank of a node to the first of the next.
+fn messages() -> Family {
+    let key = EstimateKey::PointToPointFraction;
+    Family { name: table(key), keys: vec![(key, Some(0.7))], choices: Vec::new(), of: Of::Messages }
+}
+
 /// The table of a key in files.
 fn table(key: EstimateKey) -> &'static str {
     key.name().rsplit_once('.').map_or("", |(table, _)| table)
@@ -278,6 +299,12 @@ enum Of {
     Collective(Collective),
     /// Collectives on a number of SMs that was bounded.
     OnFewSms(Collective),
+    /// Collectives of one node that its switches summed or multicast.
+    BySwitches,
+    /// Collectives over several nodes.
+    BetweenNodes,
+    /// Messages over several nodes.
+    Messages,
 }
 
 impl Of {
@@ -300,6 +327,10 @@ impl Of {
             Question::Gemm { .. } if is_slower(question) => Self::Misaligned,
             Question::Gemm { dtype, .. } => Self::Gemm(*dtype),
             Question::Attention { direction, .. } => Self::Attention(*direction),
+            Question::Collective { nodes: 2.., sms: Some(_), .. } => return None,
+            Question::Collective { what: Collective::SendRecv, nodes: 2.., .. } => Self::Messages,
+            Question::Collective { nodes: 2.., .. } => Self::BetweenNodes,
+            Question::Collective { by: Some(MovedBy::Switches), .. } => Self::BySwitches,
             Question::Collective { what, sms: None, .. } => Self::Collective(*what),
             Question::Collective { what, sms: Some(_), .. } => Self::OnFewSms(*what),
             Question::GroupedGemm { .. }

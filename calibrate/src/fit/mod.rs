@@ -9,23 +9,25 @@ mod direct;
 mod errors;
 mod family;
 mod fitted;
+mod rig;
 mod solve;
 
 use std::collections::BTreeMap;
 
-use topology::{Device, InNetwork};
-use units::{Bytes, Seconds};
+use units::Seconds;
 
-use crate::{Algorithm, CollectiveCall, EstimateKey, Estimator, Profile, Question, Sample, Spread, traffic};
+use crate::{EstimateKey, Estimator, Profile, Question, Sample};
 
 pub use errors::{Errors, Miss};
 pub use family::{Family, families, fit};
 pub use fitted::Fitted;
+pub use rig::{Rig, Spreads, impossible, lacks};
 
 /// Fits every family that the samples speak of, one after the other; each sees what those before it found. The second part is
 /// the prior with all that was found laid over it.
 #[must_use]
-pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fitted>, Profile) {
+pub fn fit_all(samples: &[Sample], rig: Rig<'_>, prior: &Profile) -> (Vec<Fitted>, Profile) {
+    let device = rig.device;
     let mut profile = prior.clone();
     let mut all = Vec::new();
     let mut keep = |fitted: Fitted, profile: &mut Profile| {
@@ -46,24 +48,14 @@ pub fn fit_all(samples: &[Sample], device: &Device, prior: &Profile) -> (Vec<Fit
     }
     for family in families() {
         let of_family: Vec<&Sample> = quickest(samples.iter().filter(|sample| family.holds(&sample.question)));
-        if let Some(fitted) = fit(&family.told_by(&of_family), &of_family, device, &profile) {
+        if let Some(fitted) = fit(&family.told_by(&of_family), &of_family, rig, &profile) {
             keep(fitted, &mut profile);
         }
     }
-    if let Some(fitted) = direct::contention(samples, device, &profile) {
+    if let Some(fitted) = direct::contention(samples, rig, &profile) {
         keep(fitted, &mut profile);
     }
     (all, profile)
-}
-
-/// Whether a collective was quicker than the bytes of a ring cross the scale-up port: then switches summed or multicast, and it tells nothing
-/// of rings.
-#[must_use]
-pub fn is_by_switches(device: &Device, sample: &Sample) -> bool {
-    let Question::Collective { what, ranks, bytes, sms } = sample.question else { return false };
-    let call = CollectiveCall { what, bytes: Bytes::new(bytes as f64), sms };
-    let ring = traffic(Algorithm::Ring, &call, &Spread::node(ranks), InNetwork::None);
-    ring.is_some_and(|ring| ring.up[0] / device.scale_up_rate().get() > sample.reading.seconds)
 }
 
 /// Of several implementations of one question, the quickest: what a user who looks for it gets.
@@ -81,15 +73,13 @@ fn quickest<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<&'a Sample> {
 
 /// The seconds the model gives a question on a device, and the estimate that sets them; `None` where it has no answer.
 #[must_use]
-pub fn predict(device: &Device, profile: &Profile, question: &Question) -> Option<(Seconds, EstimateKey)> {
-    let estimator = Estimator::new(device, profile);
-    if let Question::Collective { what, ranks, bytes, sms } = question {
-        let call = CollectiveCall { what: *what, bytes: Bytes::new(*bytes as f64), sms: *sms };
-        let demand = estimator.collective(&call, &Spread::node(*ranks));
-        return Some((demand.alone(), demand.limit));
+pub fn predict(rig: Rig<'_>, profile: &Profile, question: &Question) -> Option<(Seconds, EstimateKey)> {
+    if matches!(question, Question::Collective { .. }) {
+        return rig.collective(profile, question);
     }
+    let device = rig.device;
     let (op, sms) = question.op(device.sms)?;
-    let demand = estimator.demand(&op, sms).ok()?;
+    let demand = Estimator::new(device, profile).demand(&op, sms).ok()?;
     let memory = device.memory_rate() * profile.value(EstimateKey::MemoryFraction);
     Some(if matches!(question, Question::Burst { .. }) { demand.burst() } else { demand }.alone(memory))
 }

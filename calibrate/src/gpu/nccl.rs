@@ -42,8 +42,8 @@ const UNSET: i32 = i32::MIN;
 /// # Errors
 /// `Unsupported` without the library, or for sizes that do not divide.
 pub(crate) fn prepare(gpus: &[Gpu], question: &Question) -> Result<Box<dyn MultiCall>, BenchError> {
-    let Question::Collective { what, ranks, bytes, sms } = question else {
-        return Err(BenchError::Unsupported(format!("{question:?} is no collective")));
+    let Question::Collective { what, ranks, bytes, sms, nodes: 1, .. } = question else {
+        return Err(BenchError::Unsupported(format!("{question:?} is no collective of one node")));
     };
     let sizes = Sizes::new(*what, *ranks, *bytes)?;
     let gpus = gpus

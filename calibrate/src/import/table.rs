@@ -17,11 +17,17 @@ use crate::sample::{Reading, Sample};
 enum Kind {
     Count,
     CountOrNone,
+    /// A count that is one where the cell is empty.
+    CountOrOne,
     Counts,
     Flag,
     Word,
+    WordOrNone,
 }
-use Kind::{Count, CountOrNone, Counts, Flag, Word};
+use Kind::{Count, CountOrNone, CountOrOne, Counts, Flag, Word, WordOrNone};
+
+/// Mistakes that are told one by one.
+const N_TOLD: usize = 200;
 
 const READING: [&str; 7] = ["seconds", "low", "high", "runs", "implementation", "clock", "power"];
 
@@ -64,7 +70,17 @@ const KERNELS: &[(&str, &[(&str, Kind)])] = &[
     ("peer-latency", &[]),
     ("dispatch", EXCHANGE),
     ("combine", EXCHANGE),
-    ("collective", &[("what", Word), ("ranks", Count), ("bytes", Count), ("sms", CountOrNone)]),
+    (
+        "collective",
+        &[
+            ("what", Word),
+            ("ranks", Count),
+            ("bytes", Count),
+            ("sms", CountOrNone),
+            ("nodes", CountOrOne),
+            ("by", WordOrNone),
+        ],
+    ),
 ];
 const EXCHANGE: &[(&str, Kind)] =
     &[("ranks", Count), ("tokens", Count), ("dim", Count), ("experts", Count), ("top-k", Count), ("sms", Count)];
@@ -86,6 +102,9 @@ pub(super) fn samples(text: &str, hints: &Hints) -> Result<ImportedSamples, Impo
     }
     let mut imported = ImportedSamples::default();
     for record in reader.records() {
+        if mistakes.len() >= N_TOLD {
+            break;
+        }
         match record {
             Ok(cells) => {
                 let line = cells.position().map_or(0, csv::Position::line);
@@ -179,7 +198,7 @@ impl Row<'_> {
         match serde_json::from_value(Value::Object(object)) {
             Ok(question) => Some(question),
             Err(error) => {
-                let words = fields.iter().filter(|(_, kind)| matches!(kind, Word)).map(|(name, _)| *name);
+                let words = fields.iter().filter(|(_, kind)| matches!(kind, Word | WordOrNone)).map(|(name, _)| *name);
                 let words: Vec<&str> = words.collect();
                 self.mistake(&words.join("` or `"), error.to_string(), mistakes)
             }
@@ -201,9 +220,10 @@ impl Row<'_> {
         let cell = self.cell(name);
         let count = |text: &str| text.parse::<u64>().ok().filter(|count| *count > 0);
         match kind {
-            CountOrNone if ["", "none", "never"].contains(&cell) => Some(Value::Null),
+            CountOrNone | WordOrNone if ["", "none", "never"].contains(&cell) => Some(Value::Null),
+            CountOrOne if cell.is_empty() => Some(json!(1)),
             _ if cell.is_empty() => self.mistake(name, format!("`{kernel}` needs it, and it is empty"), mistakes),
-            Count | CountOrNone => match count(cell) {
+            Count | CountOrNone | CountOrOne => match count(cell) {
                 Some(count) => Some(json!(count)),
                 None => self.mistake(name, format!("`{cell}` is not a whole number above zero"), mistakes),
             },
@@ -216,7 +236,7 @@ impl Row<'_> {
                 "false" | "0" => Some(json!(false)),
                 _ => self.mistake(name, format!("`{cell}` is neither `true` nor `false`"), mistakes),
             },
-            Word => Some(json!(cell)),
+            Word | WordOrNone => Some(json!(cell)),
         }
     }
 

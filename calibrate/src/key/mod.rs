@@ -232,6 +232,8 @@ estimate_keys! {
     CollectiveSms = "collective.sms", Count, CollectiveCopies;
     /// Share of the NIC rate that ring collectives reach.
     CollectiveScaleOutFraction = "collective.scale-out-fraction", Fraction, CollectiveOut;
+    /// What each step of a collective from node to node takes beside the path between them.
+    CollectiveScaleOutLatency = "collective.scale-out-latency", Seconds, CollectiveOut;
     /// Share of the NIC rate that a pipeline's messages reach.
     PointToPointFraction = "point-to-point.scale-out-fraction", Fraction, CollectiveOut;
     /// Share of the PCIe rate that copies to the host reach.
@@ -296,9 +298,12 @@ impl EstimateKey {
         match self {
             Self::Stream(_, term) => term.neutral(),
             Self::GemmWords | Self::GemmHalves => Some(1.0),
-            Self::GemmLate | Self::CollectiveSms | Self::StackSpread | Self::UntimedSpread | Self::SpecimenSpread => {
-                Some(0.0)
-            }
+            Self::GemmLate
+            | Self::CollectiveScaleOutLatency
+            | Self::CollectiveSms
+            | Self::StackSpread
+            | Self::UntimedSpread
+            | Self::SpecimenSpread => Some(0.0),
             Self::Attention(_, term) => term.neutral(),
             Self::KernelGap | Self::HostLaunch | Self::HostProduct | Self::HostCollective | Self::HostUnit => Some(0.0),
             _ => None,

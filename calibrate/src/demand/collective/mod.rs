@@ -13,7 +13,7 @@
 //! switches have the protocol for large sizes alone, in no pieces, and their own `l` and `f`. Sizes are as nccl-tests has them.
 //!
 //! Latencies, with `k` nodes of `d` ranks each, `a` what two ranks of a node take, `p` what each step more takes, `b` what switches take and `e` the path
-//! between two nodes:
+//! between two nodes with what the library takes for a step along it:
 //!
 //! | algorithm | latency | of |
 //! |---|---|---|
@@ -292,13 +292,15 @@ impl Estimator<'_> {
         let between = f64::from(spread.n_nodes.saturating_sub(1));
         let depth = f64::from(spread.n_nodes.max(1)).log2().ceil();
         let passes = if what == Collective::AllReduce { 2.0 } else { 1.0 };
+        let hop =
+            spread.hop + if between > 0.0 { value(EstimateKey::CollectiveScaleOutLatency) } else { Seconds::ZERO };
         let (way, switches) = (self.device.scale_up.latency, value(EstimateKey::CollectiveSwitchLatency));
         match algorithm {
-            Algorithm::Ring => two + (more(spread.n_ranks) + spread.hop * between) * passes,
-            Algorithm::Tree => two + (more(spread.per_node) + (each + spread.hop) * depth) * 2.0,
-            Algorithm::InNetwork if spread.in_network == InNetwork::Reduce => switches + spread.hop * 2.0,
-            Algorithm::InNetwork => switches + (each + spread.hop) * 2.0 * depth,
-            Algorithm::Pairwise => two + more(spread.n_ranks) + spread.hop * between.min(1.0),
+            Algorithm::Ring => two + (more(spread.n_ranks) + hop * between) * passes,
+            Algorithm::Tree => two + (more(spread.per_node) + (each + hop) * depth) * 2.0,
+            Algorithm::InNetwork if spread.in_network == InNetwork::Reduce => switches + hop * 2.0,
+            Algorithm::InNetwork => switches + (each + hop) * 2.0 * depth,
+            Algorithm::Pairwise => two + more(spread.n_ranks) + hop * between.min(1.0),
             Algorithm::OneShot => value(EstimateKey::KernelLatency) + way * 2.0,
             Algorithm::TwoShot => value(EstimateKey::KernelLatency) + way * 3.0,
         }

@@ -1,9 +1,10 @@
 //! What nccl-tests writes with `-J`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::said::Said;
 use super::{Head, N_ITERATIONS, Row, Times};
 use crate::import::{Hints, ImportMistake, ImportMistakes, ImportedSamples, finish};
 use crate::sample::Reading;
@@ -14,7 +15,7 @@ const MICRO: f64 = 1e-6;
 pub(in crate::import) fn samples(file: &Value, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
     let mut imported = ImportedSamples::default();
     let mut mistakes = Vec::new();
-    let head = head(file);
+    let head = head(file).map_err(|mistake| ImportMistakes(vec![mistake]))?;
     let mut rows = Vec::new();
     let results = file["results"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (index, result) in results.iter().enumerate() {
@@ -32,22 +33,32 @@ pub(in crate::import) fn samples(file: &Value, hints: &Hints) -> Result<Imported
     finish(imported, mistakes)
 }
 
-fn head(file: &Value) -> Head {
+fn head(file: &Value) -> Result<Head, ImportMistake> {
     let config = &file["config"];
     let devices = config["devices"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let hosts: BTreeSet<&str> = devices.iter().filter_map(|device| device["hostname"].as_str()).collect();
     // One device of each process is listed; each process has threads x GPUs ranks.
-    let of_process = config["nthreads"].as_u64().unwrap_or(1) * config["ngpus"].as_u64().unwrap_or(1);
-    let ranks = u32::try_from(devices.len() as u64 * of_process).ok().filter(|ranks| *ranks > 0);
-    let environment = file["env"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Head {
+    let of_process = config["nthreads"].as_u64().unwrap_or(1).saturating_mul(config["ngpus"].as_u64().unwrap_or(1));
+    let of_process = u32::try_from(of_process).unwrap_or(u32::MAX);
+    let mut hosts: BTreeMap<String, u32> = BTreeMap::new();
+    for host in devices.iter().filter_map(|device| device["hostname"].as_str()) {
+        let ranks = hosts.entry(host.to_owned()).or_default();
+        *ranks = ranks.saturating_add(of_process);
+    }
+    let ranks = u64::from(of_process).saturating_mul(devices.len() as u64);
+    let mut said = Said::default();
+    let environment = file["env"].as_array();
+    for setting in environment.into_iter().flatten().filter_map(Value::as_str) {
+        said.environment(setting)?;
+    }
+    Ok(Head {
         program: file["args"][0].as_str().map(str::to_owned),
-        ranks,
-        hosts: hosts.len(),
+        ranks: u32::try_from(ranks).ok().filter(|ranks| *ranks > 0),
+        hosts,
         iterations: config["iterations"].as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
         library: file["nccl_version"].as_u64(),
-        nvls_off: Some(environment.iter().any(|setting| setting.as_str() == Some("NCCL_NVLS_ENABLE=0"))),
-    }
+        said,
+        is_listed: environment.is_some(),
+    })
 }
 
 fn row(result: &Value, runs: u32) -> Result<Row, String> {
@@ -112,9 +123,9 @@ mod tests {
     #[test]
     fn results_become_samples_with_percentiles_where_calls_are_there() {
         let imported = samples(&file(), &Hints::default()).unwrap();
-        let (what, ranks, sms) = (Collective::AllToAll, 4, None);
+        let of = |bytes| Question::on_node(Collective::AllToAll, 4, bytes, None);
         let questions: Vec<Question> = imported.samples.iter().map(|sample| sample.question.clone()).collect();
-        assert_eq!(questions, [1 << 20, 2 << 20].map(|bytes| Question::Collective { what, ranks, bytes, sms }));
+        assert_eq!(questions, [1 << 20, 2 << 20].map(of));
         let readings = imported.samples.iter().map(|sample| &sample.reading);
         let micros: Vec<[f64; 3]> = readings
             .map(|reading| [reading.low, reading.seconds, reading.high].map(|time| (time * 1e6).round()))

@@ -1,168 +1,210 @@
-//! The table that nccl-tests prints.
+//! The table that nccl-tests prints, among whatever else a log holds.
+//!
+//! A log is read line by line. It may hold several runs one after the other, each with its ranks and its table.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead};
 
-use super::{Head, N_ITERATIONS, Row, Times};
-use crate::import::{Hints, ImportMistake, ImportMistakes, ImportedSamples, finish};
+use super::columns::{Columns, Part, header};
+use super::lines::{LogLine, LogLines, Prefix};
+use super::said::Said;
+use super::{Head, N_ITERATIONS, Row};
+use crate::import::{Hints, ImportMistake, ImportMistakes, ImportedSamples, UNKNOWN, finish};
 
-const MICRO: f64 = 1e-6;
+/// Mistakes that are told one by one.
+const N_TOLD: usize = 20;
+/// Rows, ranks and runs of one log.
+const N_ROWS_MAX: usize = 1 << 20;
 
-/// Whether a text holds the table's header.
-pub(in crate::import) fn is_text(text: &str) -> bool {
-    text.lines().any(|line| header(line).is_some())
-}
-
-/// Every row of one run as a sample.
-pub(in crate::import) fn samples(text: &str, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
-    let mut imported = ImportedSamples::default();
-    let mut mistakes = Vec::new();
-    let mut table: Option<Columns> = None;
-    let mut head = Head::default();
-    let mut rows = Vec::new();
-    let mut ranks = BTreeSet::new();
-    let mut hosts = BTreeSet::new();
-    let prefix = text.lines().find_map(header).map_or_else(Prefix::default, |(prefix, _)| prefix);
-    for (index, line) in text.lines().enumerate() {
-        let line_number = index as u64 + 1;
-        let line = prefix.strip(line);
-        if line.contains("Collective test starting:") && !rows.is_empty() {
-            mistakes
-                .push(ImportMistake::line(line_number, "a second run begins here: give each run a file of its own"));
+/// Every row of every run as a sample.
+pub(in crate::import) fn samples(file: impl BufRead, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
+    let mut log = Log::default();
+    let mut lines = LogLines::new(file);
+    let mut number = 0;
+    loop {
+        number += 1;
+        match lines.next_line() {
+            Ok(Some(line)) => log.line(&line, number),
+            Ok(None) => break,
+            Err(error) => return Err(unread(number, &error)),
+        }
+        if log.mistakes.len() >= N_TOLD {
             break;
         }
-        if let Some((_, found)) = header(line) {
-            table = Some(found);
-        } else if let Some(note) = line.trim_start().strip_prefix('#') {
-            read_note(note, &mut head, &mut ranks, &mut hosts);
-        } else if let Some(columns) = table.as_ref().filter(|_| is_row(line)) {
-            match row(line, columns, head.iterations.unwrap_or(N_ITERATIONS)) {
-                Ok(row) => rows.push(row),
-                Err((column, message)) => mistakes.push(ImportMistake::cell(line_number, &column, message)),
-            }
-        } else if !line.trim().is_empty() {
-            imported.leave_out("lines outside the table");
+        if log.n_rows.max(log.run.ranks.len()) > N_ROWS_MAX {
+            let message = format!("it has more than {N_ROWS_MAX} rows or ranks: is it the right file?");
+            return Err(ImportMistakes(vec![ImportMistake::line(number, message)]));
         }
     }
-    head.ranks = u32::try_from(ranks.len()).ok().filter(|ranks| *ranks > 0);
-    head.hosts = hosts.len();
-    if let Err(mistake) = head.samples(&rows, hints, &mut imported) {
-        mistakes.push(mistake);
+    if !log.has_table {
+        let message =
+            lines.odd_byte.map_or(UNKNOWN.to_owned(), |byte| format!("it is no text: byte {byte} is no UTF-8"));
+        return Err(ImportMistakes(vec![ImportMistake::whole(message)]));
     }
-    finish(imported, mistakes)
+    log.forget_open();
+    log.runs.push(std::mem::take(&mut log.run));
+    log.finish(hints)
 }
 
-/// A line after `#` that says something about the run.
-fn read_note(note: &str, head: &mut Head, ranks: &mut BTreeSet<u32>, hosts: &mut BTreeSet<String>) {
-    let words: Vec<&str> = note.split_whitespace().collect();
+fn unread(number: u64, error: &io::Error) -> ImportMistakes {
+    ImportMistakes(vec![ImportMistake::line(number, format!("it cannot be read: {error}"))])
+}
+
+/// A log as far as it is read.
+#[derive(Default)]
+struct Log {
+    run: Run,
+    /// Runs before, with the line that they begin at.
+    runs: Vec<Run>,
+    /// Settings made after the rows of a run, for the next.
+    between: Said,
+    prefix: Prefix,
+    columns: Option<Columns>,
+    /// A row without its times yet: its size and its line.
+    open: Option<(String, u64)>,
+    has_table: bool,
+    n_rows: usize,
+    imported: ImportedSamples,
+    mistakes: Vec<ImportMistake>,
+}
+
+/// One run of the tool.
+#[derive(Default)]
+struct Run {
+    line: u64,
+    head: Head,
+    ranks: BTreeMap<u32, String>,
+    rows: Vec<Row>,
+}
+
+impl Log {
+    fn line(&mut self, line: &LogLine, number: u64) {
+        let text = line.text.as_str();
+        if let Some((prefix, columns)) = header(text) {
+            (self.prefix, self.columns, self.has_table) = (Prefix::new(prefix), Some(columns), true);
+            return;
+        }
+        if text.contains('#') && text.match_indices('#').any(|(at, _)| self.note(&text[at + 1..], number)) {
+            return;
+        }
+        self.say(text, number);
+        let stripped = self.prefix.strip(text);
+        // What stands before a line is known from the header on.
+        if stripped.trim_start().starts_with('#') || (!self.has_table && stripped.contains('#')) {
+            return;
+        }
+        let words: Vec<&str> = stripped.split_whitespace().collect();
+        if words.is_empty() {
+            return;
+        }
+        match self.columns.as_ref().map(|columns| columns.part(&words)) {
+            Some(Part::Whole) => self.row(&words, line.is_whole, number),
+            Some(Part::Sizes) if line.is_whole => self.open_row(words[0], number),
+            Some(Part::Sizes) => self.imported.leave_out("a last line that was cut"),
+            Some(Part::Times) if self.open.is_some() => self.close_row(&words, line.is_whole),
+            Some(Part::Times | Part::None) | None => self.imported.leave_out("lines outside the table"),
+        }
+    }
+
+    fn row(&mut self, words: &[&str], is_whole: bool, number: u64) {
+        self.forget_open();
+        let Some(columns) = &self.columns else { return };
+        match columns.row(words, self.run.head.iterations.unwrap_or(N_ITERATIONS)) {
+            Ok(row) => {
+                self.n_rows += 1;
+                self.run.rows.push(row);
+            }
+            Err(_) if !is_whole => self.imported.leave_out("a last line that was cut"),
+            Err((column, message)) => self.mistakes.push(ImportMistake::cell(number, &column, message)),
+        }
+    }
+
+    /// The tool writes a row in two parts, and the library may write lines of its own between them.
+    fn open_row(&mut self, size: &str, number: u64) {
+        self.forget_open();
+        self.open = Some((size.to_owned(), number));
+    }
+
+    fn close_row(&mut self, times: &[&str], is_whole: bool) {
+        let (Some((size, number)), Some(columns)) = (self.open.take(), &self.columns) else { return };
+        let mut words = vec![""; columns.n_columns.saturating_sub(times.len())];
+        words[0] = &size;
+        words.extend(times);
+        self.row(&words, is_whole, number);
+    }
+
+    /// A row whose times never came.
+    fn forget_open(&mut self) {
+        if let Some((size, number)) = self.open.take() {
+            let message = format!("size {size} has no times: is the line cut?");
+            self.mistakes.push(ImportMistake::line(number, message));
+        }
+    }
+
+    /// Reads what a line says of algorithms and nodes.
+    fn say(&mut self, text: &str, number: u64) {
+        self.run.head.said.line(text, number);
+        let is_of_next = !self.run.rows.is_empty() && !text.contains("NCCL INFO");
+        let said = if is_of_next { &mut self.between } else { &mut self.run.head.said };
+        self.mistakes.extend(said.settings_of(text, number).err());
+    }
+
+    /// Reads a line after `#` that says something about the run; whether it did.
+    fn note(&mut self, note: &str, number: u64) -> bool {
+        let words: Vec<&str> = note.split_whitespace().collect();
+        let is_known = ["Rank", "nThread"].iter().any(|word| words.first() == Some(word))
+            || note.contains("Collective test starting:")
+            || note.contains("nccl-tests version");
+        if is_known {
+            self.begin_run(number);
+            read_note(note, &words, &mut self.run);
+        }
+        is_known
+    }
+
+    /// A new run begins where something is said about a run after its rows.
+    fn begin_run(&mut self, number: u64) {
+        if self.run.rows.is_empty() {
+            return;
+        }
+        let between = std::mem::take(&mut self.between);
+        let said = self.run.head.said.exported().with_settings(&between);
+        let next = Run { line: number, head: Head { said, ..Head::default() }, ..Run::default() };
+        self.runs.push(std::mem::replace(&mut self.run, next));
+    }
+
+    fn finish(mut self, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
+        for Run { line, mut head, ranks, rows } in std::mem::take(&mut self.runs) {
+            head.ranks = u32::try_from(ranks.len()).ok().filter(|ranks| *ranks > 0);
+            for host in ranks.into_values() {
+                *head.hosts.entry(host).or_default() += 1;
+            }
+            if let Err(mistake) = head.samples(&rows, hints, &mut self.imported) {
+                let line = if mistake.line == 0 { line } else { mistake.line };
+                self.mistakes.push(ImportMistake { line, ..mistake });
+            }
+        }
+        finish(self.imported, self.mistakes)
+    }
+}
+
+fn read_note(note: &str, words: &[&str], run: &mut Run) {
     let after = |name: &str| words.iter().position(|word| *word == name).and_then(|index| words.get(index + 1));
+    let head = &mut run.head;
     if words.first() == Some(&"Rank") {
-        ranks.extend(words.get(1).and_then(|rank| rank.parse::<u32>().ok()));
-        hosts.extend(after("on").map(|host| (*host).to_owned()));
+        let rank = words.get(1).and_then(|rank| rank.trim_end_matches(':').parse::<u32>().ok());
+        let host = after("on").map(|host| (*host).to_owned());
+        run.ranks.extend(rank.map(|rank| (rank, host.unwrap_or_default())));
     } else if note.contains("Collective test starting:") {
         head.program = words.last().map(|program| (*program).to_owned());
     } else if note.contains("nccl-tests version") {
         let library = words.iter().find_map(|word| word.strip_prefix("nccl-library="));
         head.library = library.and_then(|code| code.parse().ok());
-    } else if words.first() == Some(&"nThread") {
+    } else {
         // Twice `iters:`, the first after `warmup`.
         let iterations = words.windows(3).find(|three| three[0] != "warmup" && three[1] == "iters:");
         head.iterations = iterations.and_then(|three| three[2].parse().ok()).filter(|iterations| *iterations > 0);
     }
-}
-
-/// What a launcher or a log writes before each line: a rank, a stream, a time.
-///
-/// It is told by the header's own, numbers apart: `[1,0]<stdout>:` is before a line of another rank `[1,13]<stdout>:`, and a time
-/// of day moves on.
-#[derive(Debug, Default)]
-struct Prefix<'a>(&'a str);
-
-impl Prefix<'_> {
-    /// The line without it; as it is where it has none.
-    fn strip<'a>(&self, line: &'a str) -> &'a str {
-        let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (mut pattern, mut rest) = (self.0, line);
-        while let Some(expected) = pattern.chars().next() {
-            let lengths = if expected.is_ascii_digit() {
-                [digits(pattern), digits(rest)]
-            } else if rest.starts_with(expected) {
-                [expected.len_utf8(); 2]
-            } else {
-                [0; 2]
-            };
-            let [of_pattern, of_rest] = lengths;
-            if of_rest == 0 {
-                return line;
-            }
-            (pattern, rest) = (&pattern[of_pattern..], &rest[of_rest..]);
-        }
-        rest
-    }
-}
-
-/// Where the columns of the two halves stand.
-struct Columns {
-    n_columns: usize,
-    /// Where the name of the operation stands, which was left blank where there is none.
-    operation: Option<usize>,
-    halves: Vec<Half>,
-}
-
-struct Half {
-    time: usize,
-    wrong: Option<usize>,
-}
-
-/// The header line: what stands before it, and its columns; `time` stands there once or twice, `#wrong` after each. (Before
-/// there was `#wrong`, there was `error`, which is rounding and no mistake.)
-fn header(line: &str) -> Option<(Prefix<'_>, Columns)> {
-    let (prefix, names) = line.split_once('#')?;
-    let names: Vec<&str> = names.split_whitespace().collect();
-    if names.first() != Some(&"size") || names.get(1) != Some(&"count") {
-        return None;
-    }
-    // A time of day has a space in it and is not needed.
-    let n_columns = names.iter().position(|name| *name == "timestamp").unwrap_or(names.len());
-    let times: Vec<usize> = (0..n_columns).filter(|index| ["time", "cputime"].contains(&names[*index])).collect();
-    let half = |(index, time): (usize, &usize)| {
-        let end = times.get(index + 1).copied().unwrap_or(n_columns);
-        Half { time: *time, wrong: (*time..end).find(|index| names[*index] == "#wrong") }
-    };
-    let halves: Vec<Half> = times.iter().enumerate().map(half).collect();
-    let operation = names.iter().position(|name| *name == "redop");
-    let prefix = Prefix(if prefix.trim().is_empty() { "" } else { prefix });
-    (!halves.is_empty()).then_some((prefix, Columns { n_columns, operation, halves }))
-}
-
-/// A row begins with size and count; lines of other programs do not.
-fn is_row(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    let whole = |word: Option<&str>| word.is_some_and(|word| word.parse::<u64>().is_ok());
-    whole(words.next()) && whole(words.next())
-}
-
-fn row(line: &str, columns: &Columns, runs: u32) -> Result<Row, (String, String)> {
-    let mut words: Vec<&str> = line.split_whitespace().collect();
-    // A number where the operation's name should be: it was left blank.
-    if let Some(operation) = columns.operation.filter(|_| words.len() + 1 == columns.n_columns)
-        && words.get(operation).is_some_and(|word| word.parse::<f64>().is_ok())
-    {
-        words.insert(operation, "");
-    }
-    if words.len() < columns.n_columns {
-        let message = format!("{} columns, and the header has {}: is the line cut?", words.len(), columns.n_columns);
-        return Err((String::new(), message));
-    }
-    let bytes = words[0].parse().map_err(|_| ("size".to_owned(), format!("`{}` is no size", words[0])))?;
-    let times = |half: &Half| {
-        let text = words[half.time];
-        let micros: f64 = text.parse().map_err(|_| ("time".to_owned(), format!("`{text}` is no time")))?;
-        let wrong = half.wrong.and_then(|index| words[index].parse::<f64>().ok()).is_some_and(|wrong| wrong != 0.0);
-        Ok::<_, (String, String)>(Times { seconds: [micros * MICRO; 3], runs, wrong })
-    };
-    let mut halves = columns.halves.iter().map(times);
-    let out_of_place = halves.next().transpose()?;
-    Ok(Row { bytes, out_of_place, in_place: halves.next().transpose()? })
 }
 
 #[cfg(test)]
@@ -170,7 +212,7 @@ mod tests {
     use super::*;
     use workloads::op::Collective;
 
-    use crate::question::Question;
+    use crate::question::{MovedBy, Question};
 
     const HEADER: &str = "\
 # nccl-tests version 2.17.6 nccl-headers=22803 nccl-library=22803
@@ -196,16 +238,15 @@ node7:4242:4250 [0] NCCL INFO comm 0x1 rank 0 nranks 2 - Destroy COMPLETE
 ";
 
     fn read(text: &str, hints: &Hints) -> Result<ImportedSamples, ImportMistakes> {
-        samples(text, hints)
+        samples(text.as_bytes(), hints)
     }
 
     #[test]
     fn a_run_becomes_samples_and_what_is_none_is_counted() {
         let hints = Hints { source: "node7".to_owned(), ..Hints::default() };
         let imported = read(&[HEADER, ROWS].concat(), &hints).unwrap();
-        let (what, ranks, sms) = (Collective::AllGather, 2, None);
         let questions: Vec<Question> = imported.samples.iter().map(|sample| sample.question.clone()).collect();
-        assert_eq!(questions, [1024, 4096].map(|bytes| Question::Collective { what, ranks, bytes, sms }));
+        assert_eq!(questions, [1024, 4096].map(|bytes| Question::on_node(Collective::AllGather, 2, bytes, None)));
         let reading = &imported.samples[0].reading;
         assert!((reading.seconds - 16e-6).abs() < 1e-18 && (reading.extras["in-place-seconds"] - 15e-6).abs() < 1e-18);
         assert_eq!((reading.implementation.as_str(), reading.runs), ("nccl 2.28.3", 25));
@@ -302,20 +343,112 @@ node7:4242:4250 [0] NCCL INFO comm 0x1 rank 0 nranks 2 - Destroy COMPLETE
         let odd = [HEADER, ROWS].concat().replace("18.50", "18,50");
         let text = read(&odd, &Hints::default()).unwrap_err().to_string();
         assert!(text.contains("line 16, column `time`: `18,50` is no time"), "{text}");
-        let twice = [HEADER, ROWS, HEADER].concat();
-        assert!(read(&twice, &Hints::default()).unwrap_err().to_string().contains("second run"));
+        let torn = [HEADER, ROWS].concat().replace("     16.00    0.06", "16.00    0.06");
+        assert_eq!(read(&torn, &Hints::default()).unwrap().samples.len(), 2, "columns are told by words");
     }
 
     #[test]
-    fn several_hosts_and_other_collectives_are_left_out() {
-        let hosts = [HEADER, ROWS]
-            .concat()
-            .replace("Rank  1 Group  0 Pid   4242 on      node7", "Rank  1 Group 0 Pid 9 on node8");
-        let imported = read(&hosts, &Hints::default()).unwrap();
+    fn several_hosts_are_as_many_nodes_as_somebody_says() {
+        let text = hosts(4, 2);
+        let nodes = |text: &str, hosts_per_node| {
+            let imported = read(text, &Hints { hosts_per_node, ..Hints::default() })?;
+            let nodes = imported.samples.iter().map(|sample| match sample.question {
+                Question::Collective { ranks: 8, nodes, .. } => nodes,
+                _ => panic!("{sample:?}"),
+            });
+            let nodes: Vec<u32> = nodes.collect();
+            assert_eq!(nodes, [nodes[0]; 2]);
+            Ok::<u32, ImportMistakes>(nodes[0])
+        };
+        let refused = nodes(&text, None).unwrap_err().to_string();
+        assert!(refused.contains("8 ranks on 4 hosts") && refused.contains("--hosts-per-node 1"), "{refused}");
+        for (hosts, expectation) in [(1, 4), (2, 2), (4, 1), (18, 1)] {
+            assert_eq!(nodes(&text, Some(hosts)).unwrap(), expectation);
+        }
+        assert!(nodes(&text, Some(3)).unwrap_err().to_string().contains("do not fill nodes of 3"));
+        assert!(nodes(&text, Some(0)).is_err());
+        let info = |line: &str| text.replace("NCCL INFO comm 0x1 rank 0 nranks 2", &format!("NCCL INFO {line}"));
+        let apart = info("comm 0x1 rank 0 nRanks 8 nNodes 4 localRanks 2 localRank 0 MNNVL 0");
+        assert_eq!(nodes(&apart, None).unwrap(), 4);
+        assert!(nodes(&apart, Some(2)).unwrap_err().to_string().contains("leave it out"));
+        assert_eq!(
+            nodes(&info("comm 0x1 rank 0 nRanks 8 nNodes 1 localRanks 8 localRank 0 MNNVL 1"), None).unwrap(),
+            1
+        );
+        assert!(nodes(&info("comm 0x1 rank 0 nRanks 8 nNodes 4 localRanks 2 localRank 0 MNNVL 1"), None).is_err());
+    }
+
+    /// The table above of ranks on several hosts.
+    fn hosts(n_hosts: usize, each: usize) -> String {
+        let start = HEADER.find("#  Rank").expect("ranks");
+        let end = HEADER.rfind("#  Rank").and_then(|at| Some(at + HEADER[at..].find('\n')? + 1)).expect("ranks");
+        let ranks = (0..n_hosts * each).map(|rank| {
+            format!(
+                "#  Rank {rank:>2} Group  0 Pid   42 on   node{} device  {} [0x00] Some GPU\n",
+                rank / each,
+                rank % each
+            )
+        });
+        [&HEADER[..start], &ranks.collect::<String>(), &HEADER[end..], ROWS].concat()
+    }
+
+    #[test]
+    fn uneven_hosts_and_other_collectives_are_left_out() {
+        let uneven =
+            hosts(2, 2).replace("Rank  2 Group  0 Pid   42 on   node1", "Rank  2 Group  0 Pid   42 on   node0");
+        let imported = read(&uneven, &Hints { hosts_per_node: Some(1), ..Hints::default() }).unwrap();
         assert!(imported.samples.is_empty());
-        assert_eq!(imported.left_out["sizes over 2 hosts: a sample is of one node"], 4);
+        assert_eq!(imported.left_out["sizes of 4 ranks that lie unevenly on 2 hosts"], 4);
         let other = [HEADER, ROWS].concat().replace("all_gather_perf", "broadcast_perf");
         let imported = read(&other, &Hints::default()).unwrap();
         assert_eq!(imported.left_out["sizes of `broadcast_perf`: no collective we ask"], 4);
+    }
+
+    #[test]
+    fn runs_one_after_the_other_are_each_their_own() {
+        let other = [HEADER, ROWS].concat().replace("all_gather", "all_reduce").replace("    none", "     sum");
+        let text = ["export NCCL_NVLS_ENABLE=0\nNCCL_ALGO=Ring \n", HEADER, ROWS, "NCCL_ALGO=Tree\n", &other].concat();
+        let imported = read(&text, &Hints::default()).unwrap();
+        let by = imported.samples.iter().map(|sample| match sample.question {
+            Question::Collective { what, by, .. } => (what, by),
+            _ => panic!("{sample:?}"),
+        });
+        let by: Vec<_> = by.collect();
+        use MovedBy::{Ring, Tree};
+        let [gather, reduce] = [(Collective::AllGather, Some(Ring)), (Collective::AllReduce, Some(Tree))];
+        assert_eq!(by, [gather, gather, reduce, reduce]);
+        let alone =
+            HEADER.replace("#  Rank  1 Group  0 Pid   4242 on      node7 device  1 [0000:2a:00] Some GPU\n", "");
+        let refused = read(&[HEADER, ROWS, &alone, ROWS].concat(), &Hints::default()).unwrap_err().to_string();
+        assert!(refused.starts_with("line 19") && refused.contains("one rank"), "{refused}");
+    }
+
+    #[test]
+    fn lines_of_the_library_within_a_row_do_not_tear_it() {
+        let plain = [HEADER, ROWS].concat();
+        let expectation = read(&plain, &Hints::default()).unwrap().samples;
+        let info = "node7:1:1 [0] NCCL INFO something\nnode7:1:1 [0] NCCL INFO more\n";
+        let torn = plain.replace("none      -1    16.00", &format!("none      -1{info}    16.00"));
+        assert_eq!(read(&torn, &Hints::default()).unwrap().samples, expectation);
+        let lost = plain.replace(
+            "none      -1    16.00    0.06    0.03       0    15.00    0.07    0.03     N/A\n",
+            &format!("none      -1{info}"),
+        );
+        let refused = read(&lost, &Hints::default()).unwrap_err().to_string();
+        assert!(refused.contains("line 13: size 1024 has no times"), "{refused}");
+    }
+
+    #[test]
+    fn a_log_is_read_as_a_terminal_or_an_editor_left_it() {
+        let plain = [HEADER, ROWS].concat();
+        let expectation = read(&plain, &Hints::default()).unwrap().samples;
+        let colored = plain.replace("        1024", "\u{1b}[32m        1024\u{1b}[0m");
+        for text in [plain.replace('\n', "\r\n"), format!("\u{feff}{plain}"), colored] {
+            let imported = crate::import::import(text.as_bytes(), &Hints::default()).unwrap();
+            assert_eq!(imported.samples, expectation, "{text}");
+        }
+        let cut = plain.find("    18.50").expect("a row");
+        let imported = read(&plain[..cut + 12], &Hints::default()).unwrap();
+        assert_eq!((imported.samples.len(), imported.left_out["a last line that was cut"]), (1, 1));
     }
 }

@@ -43,6 +43,7 @@ fn missing(machines: &BTreeMap<String, Fingerprint>) -> Failure {
 fn nothing(fit: &ProfileFit, n_samples: usize) -> String {
     let mut lines = vec![format!("none of the {n_samples} samples belongs to an estimate that can be fitted")];
     lines.extend(fit.left_out.iter().map(|line| format!("  {line}")));
+    lines.extend(fit.unused.iter().map(|(reason, n)| format!("  {n} samples of {reason}")));
     lines.push("hint: measure more sections, for example `--only memory,stream,gemm`".to_owned());
     lines.join("\n")
 }

@@ -23,6 +23,8 @@ pub(super) fn import(args: &ImportArgs) -> Result<String, Failure> {
         source: args.source.trim().to_owned(),
         collective: args.collective.map(Collective::from),
         ranks: args.ranks,
+        hosts_per_node: args.hosts_per_node,
+        ranks_per_node: args.ranks_per_node,
     };
     if hints.source.is_empty() {
         return Err(Failure::usage("`--source` is empty: name machine, software and who measured"));
@@ -56,7 +58,10 @@ pub(super) fn import(args: &ImportArgs) -> Result<String, Failure> {
 /// A file that was named. A trace may be far larger than what a person or a benchmark writes.
 fn open(path: &Path) -> Result<BufReader<File>, Failure> {
     let opened = disk::head(path, N_HEAD).and_then(|head| {
-        let content = if Form::of(&head) == Form::Json { Content::Trace } else { Content::Measurements };
+        let content = match Form::of(&head) {
+            Form::Json | Form::Packed => Content::Trace,
+            Form::Records | Form::Text => Content::Measurements,
+        };
         disk::open(path, content)
     });
     opened.map(BufReader::new).map_err(|error| unread(path, &error))

@@ -48,8 +48,12 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<String, Failure> {
 
 /// What the arguments name to fit on; `None` where they name no hardware.
 fn ground<'a>(args: &CalibrateArgs, library: &'a Library) -> Result<Option<Ground<'a>>, Failure> {
-    let load = |hardware: &String| Ground::load(hardware, args.prior.as_deref(), library);
-    Ok(args.hardware.as_ref().map(load).transpose()?)
+    let Some(hardware) = &args.hardware else { return Ok(None) };
+    let ground = Ground::load(hardware, args.prior.as_deref(), library)?;
+    Ok(Some(match &args.cluster {
+        Some(cluster) => ground.joined_by(cluster)?,
+        None => ground,
+    }))
 }
 
 /// Opens the machine and asks what its file of samples does not answer yet; the file.

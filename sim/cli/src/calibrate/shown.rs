@@ -31,6 +31,9 @@ pub(super) fn text(fit: &ProfileFit, n_samples: usize, ground: &Ground<'_>, out:
         let _ = writeln!(text, "\nNotes");
         notes.iter().for_each(|note| text.push_str(&format!("  {note}\n")));
     }
+    let n_unused: usize = fit.unused.values().sum();
+    let _ = writeln!(text, "\n{} samples used, {n_unused} not", fit.n_used);
+    fit.unused.iter().for_each(|(reason, n)| text.push_str(&format!("  {n:>6}  {reason}\n")));
     let _ = writeln!(text, "\nFrom `{}`: {}", ground.prior, from_prior(fit).join(", "));
     let _ = writeln!(text, "`{}` is written, for `{}`", out.display(), ground.hardware);
     text

@@ -36,6 +36,7 @@ pub(crate) const HOUSE: [Room; 13] = [
         packages: &[
             "csv",
             "cudarc",
+            "flate2",
             "levenberg-marquardt",
             "nalgebra",
             "nvml-wrapper",

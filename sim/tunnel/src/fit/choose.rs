@@ -67,6 +67,21 @@ pub(super) fn unmoved(family: &Family, fitted: &mut Fitted, prior: &Profile) -> 
 }
 
 impl Chosen<'_> {
+    /// Why a sample of the family is not among those chosen.
+    pub(super) fn refuses(&self, sample: &Sample) -> Option<String> {
+        if self.samples.iter().any(|chosen| std::ptr::eq(*chosen, sample)) {
+            return None;
+        }
+        let of = |sample: &Sample| library(&sample.reading.implementation).to_owned();
+        let ours = self.samples.first().map(|chosen| of(chosen)).unwrap_or_default();
+        let its = of(sample);
+        Some(if its == ours {
+            "slower than another of the same question".to_owned()
+        } else {
+            format!("of `{its}`, and the family is fitted to `{ours}`, which has more")
+        })
+    }
+
     /// Says of every estimate whose kernels and machines it rests on.
     pub(super) fn sign(&self, fitted: &mut Fitted) {
         let machines: BTreeSet<&str> = self.samples.iter().map(|sample| sample.machine.as_str()).collect();

@@ -3,6 +3,7 @@
 //! The fit itself is `calibrate::fit`; here stands what surrounds it: on which hardware and over which profile
 //! ([`Ground`]), which samples speak for a family (`choose`), what became of each ([`ProfileFit`]), the file (`text`).
 
+mod account;
 mod choose;
 mod ground;
 mod span;
@@ -12,9 +13,10 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use calibrate::fit::{Fitted, families, fit_all, held_out, is_by_switches};
-use calibrate::{Dimension, EstimateKey, Fingerprint, Profile, Question, Sample};
+use calibrate::fit::{Family, Fitted, Rig, families, fit_all, held_out};
+use calibrate::{Dimension, EstimateKey, Fingerprint, Profile, Sample};
 
+use self::account::Account;
 use self::choose::Chosen;
 use crate::error::TunnelError;
 
@@ -42,8 +44,12 @@ pub struct FittedPart {
 pub struct ProfileFit {
     /// Families that are in the profile.
     pub parts: Vec<FittedPart>,
-    /// Families and samples that are not, and why.
+    /// Families that are not, and why.
     pub left_out: Vec<String>,
+    /// Samples that an estimate rests on, or that judge one.
+    pub n_used: usize,
+    /// All others, by what they ask and why no estimate rests on them.
+    pub unused: BTreeMap<String, usize>,
 }
 
 impl ProfileFit {
@@ -80,30 +86,26 @@ impl ProfileFit {
 }
 
 fn find(samples: &[Sample], ground: &Ground<'_>) -> ProfileFit {
-    let (of_switches, samples): (Vec<Sample>, Vec<Sample>) =
-        samples.iter().cloned().partition(|sample| is_by_switches(&ground.device, sample));
-    let mut left_out = by_switches(&of_switches);
+    let spreads = ground.spreads(samples);
+    let rig = Rig { device: &ground.machine.device, spreads: &spreads };
+    let mut account = Account::of(samples, rig, ground.machine.node.devices);
+    let possible = account.left(samples);
+    let mut left_out = Vec::new();
     let mut chosen = Vec::new();
     for family in families() {
-        let Some(of_family) = choose::samples(&family, &samples) else { continue };
+        let Some(of_family) = choose::samples(&family, &possible) else { continue };
         left_out.extend(of_family.left_out.clone());
         chosen.push((family.told_by(&of_family.samples), of_family));
     }
-    let for_fit: Vec<Sample> = choose::all(&samples, &chosen).cloned().collect();
+    account.choose(&possible, &chosen);
+    let for_fit: Vec<Sample> = choose::all(&possible, &chosen).cloned().collect();
     let mut parts = Vec::new();
     let mut names = BTreeSet::new();
-    for mut fitted in fit_all(&for_fit, &ground.device, &ground.profile).0 {
+    for fitted in fit_all(&for_fit, rig, &ground.profile).0 {
         names.insert(fitted.name);
-        let mut notes = settled(&mut fitted);
-        if let Some((family, of_family)) = chosen.iter().find(|(family, _)| family.name == fitted.name) {
-            of_family.sign(&mut fitted);
-            let unmoved = choose::unmoved(family, &mut fitted, &ground.profile);
-            notes.extend(unmoved.iter().map(|name| format!("no sample depends on `{name}`: it is not measured")));
-            notes.extend(doubts(&fitted, family.keys.len()));
-        }
-        match fault(&fitted) {
-            Some(fault) => left_out.push(format!("{}: not written: {fault}", fitted.name)),
-            None => parts.push(FittedPart { fitted, notes }),
+        match part(fitted, &chosen, ground) {
+            Ok(part) => parts.push(part),
+            Err(fault) => left_out.push(fault),
         }
     }
     let all = parts.iter().flat_map(|part| part.fitted.estimates.keys().copied()).collect();
@@ -118,24 +120,30 @@ fn find(samples: &[Sample], ground: &Ground<'_>) -> ProfileFit {
         let (n_seen, n_free) = (samples.iter().filter(|sample| !held_out(sample)).count(), family.keys.len());
         left_out.push(format!("{}: {n_seen} samples to fit are too few for {n_free} estimates", family.name));
     }
-    ProfileFit { parts, left_out }
+    let (n_used, unused) = account.close(&for_fit, &parts, &chosen);
+    ProfileFit { parts, left_out, n_used, unused }
 }
 
-/// Samples that say nothing of rings, by collective.
-fn by_switches(samples: &[Sample]) -> Vec<String> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for sample in samples {
-        if let Question::Collective { what, ranks, .. } = &sample.question {
-            *counts.entry(format!("{} of {ranks} ranks", what.name())).or_default() += 1;
-        }
+/// A fit as it is written, with what must be known of it; in words why it is not.
+fn part(mut fitted: Fitted, chosen: &[(Family, Chosen<'_>)], ground: &Ground<'_>) -> Result<FittedPart, String> {
+    let mut notes = settled(&mut fitted);
+    if let Some((family, of_family)) = chosen.iter().find(|(family, _)| family.name == fitted.name) {
+        of_family.sign(&mut fitted);
+        let unmoved = choose::unmoved(family, &mut fitted, &ground.profile);
+        notes.extend(unmoved.iter().map(|name| format!("no sample depends on `{name}`: it is not measured")));
+        notes.extend(doubts(&fitted, family.keys.len()));
     }
-    let said = |(of, n): (&String, &usize)| {
-        format!(
-            "{n} samples of {of}: quicker than a ring's bytes cross the scale-up port of `--hardware`, so switches summed or multicast (NVLS) and \
-             they tell nothing of rings: measure with `NCCL_NVLS_ENABLE=0`"
-        )
-    };
-    counts.iter().map(said).collect()
+    let step = EstimateKey::CollectiveScaleOutLatency;
+    if !ground.is_joined() && fitted.estimates.remove(&step).is_some() {
+        notes.push(format!(
+            "`{}` is not written: it is what a step takes beside the path, and the path is that of a network: name it with `--cluster`",
+            step.name()
+        ));
+    }
+    match fault(&fitted) {
+        Some(fault) => Err(format!("{}: not written: {fault}", fitted.name)),
+        None => Ok(FittedPart { fitted, notes }),
+    }
 }
 
 /// Durations that end below what a run counts are none: a fit nears zero and never reaches it. A note for each.
