@@ -106,8 +106,9 @@ fn always(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
     let is_spread = job.parallel.sharding.spreads_weights();
     let of_weights = if is_spread { states.share } else { 1.0 };
     // Weights that are cast when they are gathered have no BF16 copy where FP32 ones are kept, and FP8 copies only while they are whole.
-    let own = if is_spread && job.optimizer.master_weights { 0.0 } else { weights * of_weights };
-    let of_linear = if is_spread { (linear * states.whole / all.max(1.0)).min(linear) } else { linear };
+    let own = if states.share < 1.0 && is_spread && job.optimizer.master_weights { 0.0 } else { weights * of_weights };
+    let of_linear =
+        if states.share < 1.0 && is_spread { (linear * states.whole / all.max(1.0)).min(linear) } else { linear };
     vec![
         item("weights", 2.0 * states.kept(own, is_spread)),
         item("FP8 weights", copies * of_linear),

@@ -22,6 +22,9 @@ pub struct Parallelism {
     pub stages: Vec<u32>,
     /// What a rank keeps of the weights that others hold too.
     pub sharding: Sharding,
+    /// Ranks over which that is spread, of those that hold the same common weights; the groups of so many ranks then sum their shards
+    /// among each other. None: all of them.
+    pub shard_ranks: Option<u32>,
 }
 
 /// What each of the ranks that would hold the same weights keeps of them, their gradients and the optimizer's state; its names are those of
@@ -182,6 +185,19 @@ impl ParallelError {
 }
 
 impl Parallelism {
+    /// Ranks over which experts are spread where common weights are spread over `ranks`; none where groups of ranks that hold the same
+    /// experts cut across those.
+    #[must_use]
+    pub fn expert_shard_ranks(&self, ranks: u32) -> Option<u32> {
+        let held = u64::from(ranks) * u64::from(self.tp);
+        let ep = u64::from(self.ep.max(1));
+        match (held.is_multiple_of(ep), ep.is_multiple_of(held.max(1))) {
+            (true, _) => u32::try_from(held / ep).ok(),
+            (false, true) => Some(1),
+            (false, false) => None,
+        }
+    }
+
     /// Ranks of the job.
     #[must_use]
     pub fn n_ranks(&self) -> u32 {
@@ -357,8 +373,16 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let parallel =
-            Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 60, stages: vec![4; 15], sharding: Sharding::Zero1 };
+        let parallel = Parallelism {
+            pp: 16,
+            dp: 128,
+            cp: 1,
+            tp: 1,
+            ep: 60,
+            stages: vec![4; 15],
+            sharding: Sharding::Zero1,
+            shard_ranks: None,
+        };
         let errors = parallel.check(&deepseek_v3(), Schedule::OneFOneB);
         assert_eq!(
             errors,

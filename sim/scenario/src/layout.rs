@@ -30,6 +30,7 @@ pub(crate) fn parallel(
         ep: degree(reader, "parallel.ep"),
         stages: Vec::new(),
         sharding: sharding(reader),
+        shard_ranks: None,
     };
     parallel.dp = dp(reader, machine, policy.devices_per_node, &parallel);
     stages(reader, model, schedule, &mut parallel);
@@ -37,6 +38,7 @@ pub(crate) fn parallel(
     check_shape(reader, model, job, policy, &parallel);
     check_micro_batches(reader, job, schedule, &parallel);
     check_sharding(reader, model, schedule, parallel.sharding);
+    parallel.shard_ranks = shard_ranks(reader, &parallel, schedule);
     parallel
 }
 
@@ -51,6 +53,38 @@ fn sharding(reader: &mut Reader<'_>) -> Sharding {
         reader.decide("parallel.sharding", format!("\"{}\"", decided.name()));
         decided
     })
+}
+
+/// `auto`: all ranks that hold the same weights.
+fn shard_ranks(reader: &mut Reader<'_>, parallel: &Parallelism, schedule: Schedule) -> Option<u32> {
+    let key = "parallel.shard-ranks";
+    let WordOr::Given(ranks) = reader.word_or_count(key, &["auto"], 1..=N_PARTS_MAX) else { return None };
+    if !reader.sound(&DEGREES) || !reader.sound(&[key, "parallel.ep", "parallel.sharding", "policy.schedule"]) {
+        return None;
+    }
+    let replicas = parallel.dp * parallel.cp;
+    let (message, way_out) = if parallel.sharding == Sharding::None {
+        (format!("{ranks} ranks to spread over, but `parallel.sharding` is `none`"), "take `zero-1` or above")
+    } else if schedule.n_weight_copies() > 1 {
+        let name = schedule.name();
+        (
+            format!("spreading over a part of the replicas with `policy.schedule` `{name}` is not modeled"),
+            "leave it out",
+        )
+    } else if !replicas.is_multiple_of(ranks) {
+        (format!("{ranks} ranks do not divide the {replicas} that hold the same weights (dp x cp)"), "take a divisor")
+    } else if parallel.expert_shard_ranks(ranks).is_none() {
+        let (tp, ep) = (parallel.tp, parallel.ep);
+        (
+            format!("{ranks} x tp {tp} ranks and ep {ep}: one must divide the other"),
+            "take a multiple or a divisor of ep / tp",
+        )
+    } else {
+        // All of them is what it is without.
+        return (ranks < replicas).then_some(ranks);
+    };
+    reader.refuse(key, message, Some(way_out.to_owned()));
+    None
 }
 
 /// Chunks that gather or sum by layers are those of schedules whose backward chunk is whole, of models without further heads.

@@ -48,7 +48,8 @@ fn with_bf16_weights(shape: &Shape, rank: u32, keep_bf16_weights: bool) -> Footp
     let model = deepseek_v3();
     let stages = default_stages(&model, 16);
     let layers = stage_layers(&model, &stages);
-    let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages, sharding: Sharding::Zero1 };
+    let parallel =
+        Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages, sharding: Sharding::Zero1, shard_ranks: None };
     let load = Load::balanced(&model, shape);
     let held = [(rank, 16 - rank), (15 - rank, rank + 1)]
         .map(|(stage, chunks)| Held { stage: layers[stage as usize].clone(), chunks });
@@ -159,7 +160,8 @@ fn dense(full: bool, accumulates: bool) -> Footprint {
     };
     let stages = default_stages(&model, 1);
     let layers = stage_layers(&model, &stages);
-    let parallel = Parallelism { pp: 1, dp: 1, cp: 1, tp: 1, ep: 1, stages, sharding: Sharding::None };
+    let parallel =
+        Parallelism { pp: 1, dp: 1, cp: 1, tp: 1, ep: 1, stages, sharding: Sharding::None, shard_ranks: None };
     let job = FootprintInput {
         model: &model,
         parallel: &parallel,

@@ -387,7 +387,8 @@ fn the_optimizer_shards_experts_by_four_and_the_rest_by_256() {
     let model = deepseek_v3();
     let stages = default_stages(&model, 16);
     let held = stage_layers(&model, &stages);
-    let parallel = Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages, sharding: Sharding::Zero1 };
+    let parallel =
+        Parallelism { pp: 16, dp: 128, cp: 1, tp: 1, ep: 64, stages, sharding: Sharding::Zero1, shard_ranks: None };
     // Ranks 7 and 8 hold the two middle stages of four layers of experts each, once in each direction.
     let update = update(
         &model,

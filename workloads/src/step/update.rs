@@ -30,6 +30,8 @@ pub struct ReduceClass {
     pub trained: u64,
     /// Ranks that hold the same ones, this one included.
     pub replicas: u32,
+    /// Ranks of those over which they are spread, where they are.
+    pub shards: u32,
 }
 
 impl ReduceClass {
@@ -51,16 +53,22 @@ impl ReduceClass {
         Bytes::new(self.trained as f64 * BF16)
     }
 
+    /// A rank's share of the gradients.
+    #[must_use]
+    pub fn shard_bytes(&self, gradients: Gradients) -> Bytes {
+        self.gradient_bytes(gradients) / f64::from(self.shards.max(1))
+    }
+
     /// A rank's share of the parameters, rounded up.
     #[must_use]
     pub fn share(&self) -> u64 {
-        self.params.div_ceil(u64::from(self.replicas).max(1))
+        self.params.div_ceil(u64::from(self.shards).max(1))
     }
 
     /// Parameters this rank updates.
     #[must_use]
     pub fn updated(&self, sharding: Sharding) -> u64 {
-        if sharding == Sharding::None { self.trained } else { self.trained.div_ceil(u64::from(self.replicas).max(1)) }
+        if sharding == Sharding::None { self.trained } else { self.trained.div_ceil(u64::from(self.shards).max(1)) }
     }
 }
 
@@ -140,7 +148,11 @@ pub fn update(
     let ranks = parallel.dp * parallel.cp * copies;
     let adapters = shape.lora.map(|_| lora::params_held(model, shape, held));
     let (common, experts) = adapters.map_or((params.common, params.experts), |adapters| (adapters, 0));
-    let class = |weights, [params, trained]: [u64; 2], replicas| ReduceClass { weights, params, trained, replicas };
+    let shards = parallel.shard_ranks.map(|ranks| [ranks, parallel.expert_shard_ranks(ranks).unwrap_or(1)]);
+    let class = |weights, [params, trained]: [u64; 2], replicas| {
+        let shards = shards.map_or(replicas, |shards| shards[weights as usize].min(replicas));
+        ReduceClass { weights, params, trained, replicas, shards }
+    };
     let classes: Vec<ReduceClass> = [
         class(Weights::Common, [params.common + adapters.unwrap_or(0), common], ranks),
         class(Weights::Experts, [params.experts, experts], ranks * parallel.tp / parallel.ep.max(1)),

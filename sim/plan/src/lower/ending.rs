@@ -17,8 +17,8 @@ use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::{Sharding, Stage};
 use workloads::step::{self, ReduceClass, Weights};
 
-use super::Context;
 use super::kernels::{Kernels, Placed, ring};
+use super::{Context, sharded};
 use crate::Train;
 use crate::program::Ending;
 use crate::routine::Instruction;
@@ -55,6 +55,7 @@ fn of_rank(context: &Context<'_>, kernels: &mut Kernels, rank: u32) -> Result<Ve
     for (what, class) in summed.iter().flat_map(|what| update.classes.iter().map(|class| (*what, class))) {
         let call = CollectiveCall::new(what, class.gradient_bytes(context.shape.gradients));
         ending.extend(reduce(context, kernels, class, &call, n_layers));
+        ending.extend(reduce_shards(context, kernels, class, n_layers));
     }
     ending.extend(shared_table(context, kernels, &held));
     ending.push(Ending::Barrier);
@@ -75,7 +76,7 @@ fn reduce(
     call: &CollectiveCall,
     n_layers: u32,
 ) -> Option<Ending> {
-    if class.replicas <= 1 || class.trained == 0 {
+    if class.shards <= 1 || class.trained == 0 {
         return None;
     }
     let name = match (class.weights, call.what) {
@@ -87,8 +88,20 @@ fn reduce(
     let CollectiveCall { what, bytes, .. } = *call;
     let op = Op::new(name, Pass::Update, OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes });
     let op = kernels.op(&op);
-    let among = context.groups.replicas(class.weights);
+    let among = context.groups.shard(class.weights);
     Some(Ending::Ring(ring(context, op, among, call, n_layers)))
+}
+
+/// Shards of gradients summed over those that hold the same; none where nobody does.
+fn reduce_shards(context: &Context<'_>, kernels: &mut Kernels, class: &ReduceClass, n_layers: u32) -> Option<Ending> {
+    if class.replicas <= class.shards || class.trained == 0 {
+        return None;
+    }
+    let call = CollectiveCall::new(Collective::AllReduce, class.shard_bytes(context.shape.gradients));
+    let CollectiveCall { what, bytes, .. } = call;
+    let kind = OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes };
+    let op = kernels.op(&Op::new(sharded::shard_reduce(class.weights), Pass::Update, kind));
+    Some(Ending::Ring(ring(context, op, context.groups.across(class.weights), &call, n_layers)))
 }
 
 /// The gradient of the table that embedding and head share, summed over the two pipeline ranks that hold one of them each. The table

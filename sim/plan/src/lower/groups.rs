@@ -19,15 +19,24 @@ pub(crate) struct Communicator {
     pub(crate) group: Group,
 }
 
+/// Ranks that hold the same weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Replicas {
+    /// Over which they are spread, where they are.
+    shard: Communicator,
+    /// Of each such group one rank: those that hold the same shard.
+    across: Communicator,
+}
+
 /// The communicators of a job.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Groups {
     tensor: Communicator,
     context: Communicator,
     /// Those that hold the same common weights.
-    common: Communicator,
+    common: Replicas,
     /// Those that hold the same experts.
-    experts: Communicator,
+    experts: Replicas,
     /// Those that hold each other's experts.
     exchanging: Communicator,
     /// A rank of the first and one of the last pipeline rank.
@@ -42,11 +51,21 @@ impl Groups {
             let group = platform.group(&ranks(layout, n, stride))?;
             Ok(Communicator { span: n * stride, stride, group })
         };
+        let spread = |[n, shards]: [u32; 2], stride: u32| -> Result<_, PlanError> {
+            let shards = shards.clamp(1, n.max(1));
+            Ok(Replicas { shard: communicator(shards, stride)?, across: communicator(n / shards, shards * stride)? })
+        };
+        let parallel = &plan.job.parallel;
+        let experts = replicas * tp / ep.max(1);
+        let [shards, expert_shards] = match parallel.shard_ranks {
+            Some(ranks) => [ranks, parallel.expert_shard_ranks(ranks).unwrap_or(1)],
+            None => [replicas, experts],
+        };
         Ok(Self {
             tensor: communicator(tp, 1)?,
             context: communicator(cp, tp)?,
-            common: communicator(replicas, tp)?,
-            experts: communicator(replicas * tp / ep.max(1), ep)?,
+            common: spread([replicas, shards], tp)?,
+            experts: spread([experts, expert_shards], ep.max(1))?,
             exchanging: communicator(ep.max(1), 1)?,
             ends: ends(layout, platform)?,
         })
@@ -66,8 +85,17 @@ impl Groups {
         &self.ends
     }
 
-    /// Who reduces the gradients of some weights.
-    pub(crate) fn replicas(&self, weights: Weights) -> &Communicator {
+    /// Who gathers some weights, and sums their gradients first.
+    pub(crate) fn shard(&self, weights: Weights) -> &Communicator {
+        &self.replicas(weights).shard
+    }
+
+    /// Who sums the shards of their gradients.
+    pub(crate) fn across(&self, weights: Weights) -> &Communicator {
+        &self.replicas(weights).across
+    }
+
+    fn replicas(&self, weights: Weights) -> &Replicas {
         match weights {
             Weights::Common => &self.common,
             Weights::Experts => &self.experts,

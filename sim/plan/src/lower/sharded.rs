@@ -18,6 +18,7 @@ use workloads::parallel::Stage;
 use workloads::step::{self, ReduceClass, Weights};
 
 use super::beside::RingsBeside;
+use super::groups::Communicator;
 use super::kernels::{Kernels, Placed, launch_unit, ring};
 use super::{Context, hidden};
 use crate::program::Ring;
@@ -69,7 +70,7 @@ fn unit(context: &Context<'_>, kernels: &mut Kernels, of: &Stage) -> Result<Unit
     let mut unit = Unit::default();
     let sharding = context.plan.job.parallel.sharding;
     for class in classes(context, of) {
-        if sharding.spreads_weights() {
+        if sharding.spreads_weights() && class.shards > 1 {
             let copied = class.weight_bytes();
             for (index, pass) in PASSES.into_iter().enumerate() {
                 unit.gathers[index].push(gather(context, kernels, &class, pass));
@@ -81,7 +82,7 @@ fn unit(context: &Context<'_>, kernels: &mut Kernels, of: &Stage) -> Result<Unit
         }
         let bytes = class.gradient_bytes(context.shape.gradients);
         unit.packs.extend(copy(context, kernels, ("gradient-pack", Pass::WeightGradient), bytes)?);
-        unit.reduces.push(reduce(context, kernels, &class));
+        unit.reduces.extend(reduces(context, kernels, &class));
     }
     for (index, pass) in PASSES.into_iter().enumerate().filter(|_| !unit.gathers[0].is_empty()) {
         unit.copies[index].extend(casts(context, kernels, of, pass)?);
@@ -115,28 +116,47 @@ fn gather(context: &Context<'_>, kernels: &mut Kernels, class: &ReduceClass, pas
         Weights::Experts => "expert-weight-gather",
     };
     let call = CollectiveCall::new(Collective::AllGather, class.weight_bytes());
-    lone(context, kernels, class.weights, (name, pass, call))
+    lone(context, kernels, context.groups.shard(class.weights), (name, pass, call))
 }
 
-fn reduce(context: &Context<'_>, kernels: &mut Kernels, class: &ReduceClass) -> Instruction {
+/// Gradients are summed and scattered over the ranks that they are spread over, then their shards among those that hold the same.
+fn reduces(context: &Context<'_>, kernels: &mut Kernels, class: &ReduceClass) -> Vec<Instruction> {
     let name = match class.weights {
         Weights::Common => "gradient-reduce",
         Weights::Experts => "expert-gradient-reduce",
     };
-    let call = CollectiveCall::new(Collective::ReduceScatter, class.gradient_bytes(context.shape.gradients));
-    lone(context, kernels, class.weights, (name, Pass::WeightGradient, call))
+    let (gradients, groups) = (context.shape.gradients, context.groups);
+    let mut reduces = Vec::new();
+    let mut add = |among: &Communicator, what: Collective, name: &'static str, bytes: Bytes| {
+        reduces.push(lone(context, kernels, among, (name, Pass::WeightGradient, CollectiveCall::new(what, bytes))));
+    };
+    if class.shards > 1 {
+        add(groups.shard(class.weights), Collective::ReduceScatter, name, class.gradient_bytes(gradients));
+    }
+    if class.replicas > class.shards {
+        let bytes = class.shard_bytes(gradients);
+        add(groups.across(class.weights), Collective::AllReduce, shard_reduce(class.weights), bytes);
+    }
+    reduces
+}
+
+/// The name of a sum of shards.
+pub(super) fn shard_reduce(weights: Weights) -> &'static str {
+    match weights {
+        Weights::Common => "shard-reduce",
+        Weights::Experts => "expert-shard-reduce",
+    }
 }
 
 /// A ring of replicas that each rank runs for itself.
 fn lone(
     context: &Context<'_>,
     kernels: &mut Kernels,
-    weights: Weights,
+    among: &Communicator,
     (name, pass, call): (&'static str, Pass, CollectiveCall),
 ) -> Instruction {
     let CollectiveCall { what, bytes, .. } = call;
     let op = kernels.op(&Op::new(name, pass, OpKind::Collective { axis: Axis::Dp, what, bytes }));
-    let among = context.groups.replicas(weights);
     let ring = Ring { span: 1, stride: 1, launch: launch_unit(context), ..ring(context, op, among, &call, 1) };
     kernels.rings.push(ring);
     Instruction::Ring(kernels.rings.len() as u32 - 1)

@@ -156,3 +156,38 @@ fn gradients_are_summed_when_the_side_stream_has_made_them() {
     let ((one, rings), (both, same)) = (awaits(&compute), awaits(&side));
     assert_eq!((one, both, same), (rings, 2 * rings, rings), "one wait per sum, and one more for the other stream");
 }
+
+/// Bytes that a rank sends over the fabric for an op of a chunk.
+fn sent_out(flight: &Flight, name: &str) -> f64 {
+    let op = flight.program.ops.iter().position(|op| op.name == name);
+    let rings = flight.program.rings.iter().filter(|ring| Some(usize::from(ring.op)) == op);
+    rings.map(|ring| ring.leg.out[0]).fold(0.0, f64::max)
+}
+
+#[test]
+fn hybrid_sharding_gathers_within_a_node_and_sums_shards_beyond() {
+    let [node, all, auto] =
+        ["8", "64", "'auto'"].map(|ranks| dense(Sharding::Zero3, &[&format!("parallel.shard-ranks={ranks}")]));
+    assert_eq!(all.outcome.step, auto.outcome.step, "all of them is what it is without");
+    assert_eq!(ran(&auto, "shard-reduce").0, 0.0);
+    assert_eq!(sent_out(&node, "weight-gather"), 0.0);
+    assert!(sent_out(&all, "weight-gather") > 0.0 && sent_out(&node, "shard-reduce") > 0.0);
+    assert_eq!(ran(&node, "shard-reduce").0, ran(&node, "gradient-reduce").0, "each sum has its second half");
+    let of = |flight: &Flight, name: &str| {
+        let memory = plan::memory(flight.plan.view(), None).expect("a footprint");
+        memory[0].items.iter().find(|(item, _)| *item == name).expect("an item").1.get()
+    };
+    let ratio = of(&node, "optimizer") / of(&all, "optimizer");
+    assert!((ratio - 8.0).abs() < 1e-6, "eight times the share: {ratio}");
+    // Replicas without anything spread over them all-reduce; spread over one rank each, `zero-1` does the same.
+    let one = dense(Sharding::Zero1, &["parallel.shard-ranks=1"]);
+    let none = dense(Sharding::None, &[]);
+    let summed = |flight: &Flight| {
+        let rings = flight.program.optimizer[0].iter().filter_map(|ending| match ending {
+            Ending::Ring(ring) => Some(time(&ring.leg)),
+            Ending::Kernel(_) | Ending::Barrier => None,
+        });
+        rings.sum::<f64>()
+    };
+    assert_eq!(summed(&one), summed(&none));
+}

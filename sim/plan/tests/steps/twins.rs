@@ -123,6 +123,7 @@ fn plans() -> impl Strategy<Value = Training> {
             ep,
             stages,
             sharding: workloads::parallel::Sharding::Zero1,
+            shard_ranks: None,
         };
         plan
     })

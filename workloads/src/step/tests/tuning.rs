@@ -54,7 +54,8 @@ fn adapters_alone_are_reduced_and_updated() {
     let model = llama_405b();
     let stages = default_stages(&model, 1);
     let held = stage_layers(&model, &stages);
-    let parallel = Parallelism { pp: 1, dp: 8, cp: 1, tp: 1, ep: 1, stages, sharding: Sharding::Zero1 };
+    let parallel =
+        Parallelism { pp: 1, dp: 8, cp: 1, tp: 1, ep: 1, stages, sharding: Sharding::Zero1, shard_ranks: None };
     let state = OptimizerState { moments: Moments::Fp32, master_weights: true };
     let update = update(&model, &parallel, &tuned(LoraTargets::All), state, &held, 1);
     let trained = 16 * sides(&model).iter().sum::<u64>() * u64::from(model.layers);
@@ -100,7 +101,8 @@ fn gradients_of_a_scaled_loss_are_scaled_back_on_the_shard() {
     let model = llama_405b();
     let stages = default_stages(&model, 1);
     let held = stage_layers(&model, &stages);
-    let parallel = Parallelism { pp: 1, dp: 8, cp: 1, tp: 1, ep: 1, stages, sharding: Sharding::Zero1 };
+    let parallel =
+        Parallelism { pp: 1, dp: 8, cp: 1, tp: 1, ep: 1, stages, sharding: Sharding::Zero1, shard_ranks: None };
     let state = OptimizerState { moments: Moments::Fp32, master_weights: true };
     let bytes = |linear| {
         let update = update(&model, &parallel, &Shape { linear, ..bf16() }, state, &held, 1);
