@@ -48,6 +48,7 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
             swiglu: reader.flag("policy.recompute.swiglu"),
             core: reader.flag("policy.recompute.core"),
             full: reader.flag("policy.recompute.full"),
+            operations: reader.flag("policy.recompute.operations"),
         },
         attention: reader
             .choice("policy.attention", &[("fused", AttentionKernel::Fused), ("unfused", AttentionKernel::Unfused)]),

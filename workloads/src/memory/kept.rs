@@ -2,8 +2,9 @@
 
 use super::{Item, item};
 use crate::model::{Activation, Attention, LayerKind, Model};
+use crate::op::{Axis, Op, OpKind};
 use crate::parallel::Stage;
-use crate::step::{AttentionKernel, Load, Shape, kept_by_adapters, kept_core_width};
+use crate::step::{self, AttentionKernel, Load, Passes, Shape, kept_by_adapters, kept_core_width};
 
 const BF16: f64 = 2.0;
 const FP32: f64 = 4.0;
@@ -18,8 +19,9 @@ const MASK: f64 = 1.0;
 #[must_use]
 pub fn kept(model: &Model, shape: &Shape, kind: LayerKind, load: &Load) -> Vec<Item> {
     let stream = (shape.tokens_sequence_parallel() * model.hidden) as f64 * BF16;
-    if shape.recompute.full {
-        return vec![item("layer input", stream)];
+    if shape.recompute.layers() {
+        let input = item("layer input", stream);
+        return if shape.recompute.operations { vec![input, operations(model, shape, kind)] } else { vec![input] };
     }
     let mut items = vec![item("norm inputs", 2.0 * stream)];
     if !shape.recompute.norm {
@@ -56,6 +58,22 @@ pub fn kept(model: &Model, shape: &Shape, kind: LayerKind, load: &Load) -> Vec<I
         items.push(item("dropout masks", stream / BF16 * 2.0 * MASK));
     }
     items
+}
+
+/// Results of the operations of a layer that are kept where the others are computed again.
+fn operations(model: &Model, shape: &Shape, kind: LayerKind) -> Item {
+    let passes = [step::attention(model, shape, kind), step::mlp(model, shape, kind, &Load::default())];
+    let bytes = |op: &Op| match op.kind {
+        OpKind::Gemm { m, n, .. } => (m * n) as f64 * BF16,
+        OpKind::Attention { heads, queries, value, .. } => (heads * queries) as f64 * (value as f64 * BF16 + FP32),
+        OpKind::Collective { axis: Axis::Tp, bytes, .. } => bytes.get() / shape.tp.max(1) as f64,
+        OpKind::GroupedGemm { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => 0.0,
+    };
+    let of_segment = |passes: &Passes| -> f64 {
+        let kept = step::kept_operations(&passes.forward);
+        passes.forward.iter().zip(kept).filter(|(_, kept)| *kept).map(|(op, _)| bytes(op)).sum()
+    };
+    item("kept operations", passes.iter().map(of_segment).sum())
 }
 
 /// Outputs of the norms before attention and before the feed-forward part; a gate reads the latter in BF16 besides.
@@ -115,7 +133,7 @@ fn activated(shape: &Shape, activation: Activation, [rows, width]: [u64; 2], tra
 /// not computed again), the input of each use of the head, and its gradient or norm output.
 pub(super) fn ends(model: &Model, shape: &Shape, stage: &Stage) -> f64 {
     let elements = (shape.tokens_sequence_parallel() * model.hidden) as f64;
-    let again = shape.recompute.norm || shape.recompute.full;
+    let again = shape.recompute.norm || shape.recompute.layers();
     let mtp = 2.0 * (BF16 + if again { 0.0 } else { shape.kept_width() });
     let output = if shape.logit_pieces > 1 || !again { BF16 } else { 0.0 };
     elements * (f64::from(stage.mtp) * mtp + f64::from(stage.heads) * (BF16 + output))

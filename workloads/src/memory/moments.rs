@@ -2,7 +2,7 @@
 
 use super::{FootprintInput, Held, Item, States, item, kept, sum, workspace};
 use crate::parallel::Stage;
-use crate::step::held_params;
+use crate::step::{Recompute, Shape, held_params};
 
 /// What comes and goes, at one moment of a step.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(super) fn of(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Moment> {
     let frees = frees_gradients(job);
     let kept = Kept::of(job, held);
     let operands = if job.defers { workspace::weight_gradient_operands(job, held) } else { 0.0 };
-    let workspace = workspace::largest_ops(job, held);
+    let workspace = workspace::largest_ops(job, held) + of_layer_again(job, held);
     let loss = Moment {
         gradients: if frees { 0.0 } else { all },
         layers: kept.layers,
@@ -68,6 +68,17 @@ fn of_first_layer(job: &FootprintInput<'_>, held: &[Held]) -> f64 {
     let layer = last.map(|kind| Stage { embedding: false, layers: vec![kind], mtp: 0, heads: 0 });
     let params = held_params(job.model, job.parallel, &ends.chain(layer).collect::<Vec<_>>());
     (params.common + params.experts) as f64
+}
+
+/// Bytes of a layer that is computed again as a whole: all that its backward pass reads is there then.
+fn of_layer_again(job: &FootprintInput<'_>, held: &[Held]) -> f64 {
+    if !job.shape.recompute.layers() {
+        return 0.0;
+    }
+    let whole = Shape { recompute: Recompute::default(), ..job.shape.clone() };
+    let kinds = held.iter().flat_map(|held| held.stage.layers.iter().copied());
+    let of = |kind, shape: &Shape| sum(&kept::kept(job.model, shape, kind, job.load));
+    kinds.map(|kind| of(kind, &whole) - of(kind, job.shape)).fold(0.0, f64::max)
 }
 
 /// What is kept from forward to backward.

@@ -14,7 +14,7 @@ pub(super) fn activate(tape: &mut Tape<'_>, activation: Activation, name: &'stat
         (false, _) => BF16,
         (true, true) => (1.0 + inputs) * shape.fp8_width(),
         // The input is kept as it is; the output too, where it is not computed again.
-        (true, false) if shape.recompute.swiglu || shape.recompute.full => shape.fp8_width(),
+        (true, false) if shape.recompute.swiglu || shape.recompute.layers() => shape.fp8_width(),
         (true, false) => shape.fp8_width() + BF16,
     };
     tape.stream(Pass::Forward, name, op(activation), elements, [inputs * BF16, writes]);

@@ -123,7 +123,7 @@ pub fn mtp(model: &Model, shape: &Shape) -> Passes {
 
     tape.cast_gradient(project);
     tape.product(Pass::InputGradient, project);
-    if shape.recompute.norm || shape.recompute.full {
+    if shape.recompute.norm || shape.recompute.layers() {
         norms(&mut tape, Pass::Recompute, elements);
         tape.cast_input(Pass::Recompute, project, Copies::Columns);
     } else {

@@ -39,7 +39,7 @@ pub fn exchange(model: &Model, shape: &Shape) -> Option<Exchange> {
     Some(Exchange {
         dispatch_bytes_per_token: Bytes::new(hidden * shape.sent_width()),
         combine_bytes_per_token: Bytes::new(hidden * BF16),
-        dispatch_again: shape.recompute.full,
+        dispatch_again: shape.recompute.layers(),
     })
 }
 

@@ -38,7 +38,8 @@ fn shape(tp: u64, sequence_parallel: bool, recompute: Recompute) -> Shape {
     }
 }
 
-const NONE: Recompute = Recompute { norm: false, mla_up: false, swiglu: false, core: false, full: false };
+const NONE: Recompute =
+    Recompute { norm: false, mla_up: false, swiglu: false, core: false, full: false, operations: false };
 const SELECTIVE: Recompute = Recompute { core: true, ..NONE };
 const FULL: Recompute = Recompute { full: true, ..NONE };
 

@@ -57,6 +57,7 @@ pub(crate) use lora::kept as kept_by_adapters;
 pub use lora::{Lora, LoraTargets};
 pub use mlp::mlp;
 pub use shape::{AttentionKernel, Casting, Gradients, Recompute, Shape, ShapeError};
+pub(crate) use tape::kept_operations;
 pub(crate) use update::weight_copy_width;
 pub use update::{HeldParams, Moments, OptimizerState, ReduceClass, Update, Weights, held_params, update, weight_cast};
 

@@ -153,6 +153,17 @@ pub struct Recompute {
     /// its input-gradient list; in time that of attention runs before the feed-forward segment's. In a layer of experts
     /// the tokens are dispatched again too ([`super::Exchange::dispatch_again`]).
     pub full: bool,
+    /// Whole layers but for the core of attention, every second of its products and what was summed over ranks, as PyTorch's selective
+    /// checkpointing by operation does where torchtitan sets it.
+    pub operations: bool,
+}
+
+impl Recompute {
+    /// Whether layers are computed again from their input.
+    #[must_use]
+    pub fn layers(&self) -> bool {
+        self.full || self.operations
+    }
 }
 
 /// Why a shape cannot be laid out.
@@ -316,12 +327,17 @@ impl Shape {
     /// What is computed again piece by piece; nothing where whole layers are.
     #[must_use]
     pub fn pieces_again(&self) -> Recompute {
-        if self.recompute.full { Recompute { full: true, ..Recompute::default() } } else { self.recompute }
+        match self.recompute {
+            Recompute { full, operations, .. } if self.recompute.layers() => {
+                Recompute { full, operations, ..Recompute::default() }
+            }
+            pieces => pieces,
+        }
     }
 
     /// Whether norms run again in the backward pass, so that what they gave is not kept.
     pub(super) fn norm_again(&self) -> bool {
-        self.recompute.norm || self.recompute.full
+        self.recompute.norm || self.recompute.layers()
     }
 
     /// The copies that a kernel still writes of those a cast is asked for. One copy serves both ways where products read it

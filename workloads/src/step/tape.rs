@@ -79,12 +79,17 @@ impl<'a> Tape<'a> {
         }
     }
 
-    /// Where whole layers are computed again: the forward list, once more.
+    /// Where whole layers are computed again: the forward list, once more, without what was kept of it. The last product runs too,
+    /// though nothing reads its result: PyTorch's checkpoints run it whether they re-enter or not (counted on an H200).
     pub(super) fn again_if_full(&mut self) {
-        if self.shape.recompute.full {
-            let again = self.passes.forward.iter().map(|op| Op { pass: Pass::Recompute, ..op.clone() });
-            self.passes.input_gradient.extend(again);
+        if !self.shape.recompute.layers() {
+            return;
         }
+        let forward = &self.passes.forward;
+        let kept = if self.shape.recompute.operations { kept_operations(forward) } else { vec![false; forward.len()] };
+        let again = forward.iter().zip(kept).filter(|(_, kept)| !kept);
+        let again = again.map(|(op, _)| Op { pass: Pass::Recompute, ..op.clone() });
+        self.passes.input_gradient.extend(again);
     }
 
     /// A memory-bound op over `elements`, `reads` and `writes` bytes of each, as the kernels of the recipe.
@@ -386,6 +391,20 @@ impl<'a> Tape<'a> {
     fn precision(&self, pass: Pass) -> Precision {
         self.shape.linear.product(pass, self.shape.forward_left)
     }
+}
+
+/// Which ops of a forward list keep their result where layers are computed again by operation.
+pub(crate) fn kept_operations(forward: &[Op]) -> Vec<bool> {
+    let mut is_kept = false;
+    let of = |op: &Op| match op.kind {
+        OpKind::Gemm { .. } => {
+            is_kept = !is_kept;
+            is_kept
+        }
+        OpKind::Attention { .. } | OpKind::Collective { what: Collective::ReduceScatter, .. } => true,
+        OpKind::GroupedGemm { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => false,
+    };
+    forward.iter().map(of).collect()
 }
 
 impl Linear {

@@ -85,7 +85,7 @@ impl Means {
             exchanges: step::exchange(&job.model, &context.shape).is_some(),
             counts: counts(context, kernels),
             gathers: gathers(context, kernels)?,
-            again: context.shape.recompute.full,
+            again: context.shape.recompute.layers(),
             gradients: job.recipe.weight_gradients,
             overlaps_tensor: context.shape.overlaps_tensor && context.shape.tp > 1,
         })
