@@ -224,20 +224,25 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &P
         recipe: workloads::recipe::Recipe::default(),
     };
     for error in shape.check(model) {
-        let key = match &error {
-            ShapeError::Zero(key) => key,
-            ShapeError::Uneven { by_what, .. } => by_what.trim_matches('`'),
-            ShapeError::KeyValueHeads { .. } => "parallel.tp",
-            ShapeError::Heads { heads, tp, .. } if heads / tp > ShapeError::HEADS_MAX => "model.attention.heads",
-            ShapeError::Heads { .. } | ShapeError::TooLarge(_) => "job.micro-batch",
-            ShapeError::Scores { .. } => "job.sequence",
-            ShapeError::Documents { .. } | ShapeError::Packed(_) => "job.documents",
-            ShapeError::ReplicatedTokens(_) => "policy.sequence-parallel",
-        };
+        let key = key_of(&error);
         let known = keys.contains(&key)
             || ["policy.sequence-parallel", "model.attention.heads", "job.documents"].contains(&key);
         let key = if known { key } else { "parallel.tp" };
         reader.refuse(key, error.to_string(), error.way_out());
+    }
+}
+
+/// The key that a mistake of a shape is shown at.
+fn key_of(error: &ShapeError) -> &str {
+    match error {
+        ShapeError::Zero(key) => key,
+        ShapeError::Uneven { by_what, .. } => by_what.trim_matches('`'),
+        ShapeError::KeyValueHeads { .. } => "parallel.tp",
+        ShapeError::Heads { heads, tp, .. } if heads / tp > ShapeError::HEADS_MAX => "model.attention.heads",
+        ShapeError::Heads { .. } | ShapeError::TooLarge(_) => "job.micro-batch",
+        ShapeError::Scores { .. } => "job.sequence",
+        ShapeError::Documents { .. } | ShapeError::Packed(_) => "job.documents",
+        ShapeError::ReplicatedTokens(_) => "policy.sequence-parallel",
     }
 }
 

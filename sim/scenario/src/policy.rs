@@ -42,14 +42,7 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
         promote: promote(reader, &machine.device),
         forward_sums: reader
             .choice("policy.forward-sums", &[("promoted", ForwardSums::Promoted), ("left", ForwardSums::Left)]),
-        recompute: Recompute {
-            norm: reader.flag("policy.recompute.norm"),
-            mla_up: reader.flag("policy.recompute.mla-up"),
-            swiglu: reader.flag("policy.recompute.swiglu"),
-            core: reader.flag("policy.recompute.core"),
-            full: reader.flag("policy.recompute.full"),
-            operations: reader.flag("policy.recompute.operations"),
-        },
+        recompute: recompute(reader),
         attention: reader
             .choice("policy.attention", &[("fused", AttentionKernel::Fused), ("unfused", AttentionKernel::Unfused)]),
         sequence_parallel: reader.flag("policy.sequence-parallel"),
@@ -78,6 +71,17 @@ pub(crate) fn check_tensor_collectives(reader: &mut Reader<'_>, parallel: &Paral
             "`overlapped` without `policy.sequence-parallel`: an all-reduce cannot begin before its product has ended",
             Some("take `policy.sequence-parallel = true`, or `waited`".to_owned()),
         );
+    }
+}
+
+fn recompute(reader: &mut Reader<'_>) -> Recompute {
+    Recompute {
+        norm: reader.flag("policy.recompute.norm"),
+        mla_up: reader.flag("policy.recompute.mla-up"),
+        swiglu: reader.flag("policy.recompute.swiglu"),
+        core: reader.flag("policy.recompute.core"),
+        full: reader.flag("policy.recompute.full"),
+        operations: reader.flag("policy.recompute.operations"),
     }
 }
 

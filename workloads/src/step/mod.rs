@@ -46,6 +46,7 @@ mod moe;
 mod overlap;
 mod shape;
 mod tape;
+mod tuning;
 mod update;
 
 pub use attention::attention;
@@ -54,10 +55,10 @@ pub use dispatcher::Dispatcher;
 pub use ends::{embedding, head, mtp};
 pub use exchange::{Exchange, exchange, handed_over, point_to_point, token_gather};
 pub(crate) use lora::kept as kept_by_adapters;
-pub use lora::{Lora, LoraTargets};
 pub use mlp::mlp;
 pub use shape::{AttentionKernel, Casting, Gradients, Recompute, Shape, ShapeError};
 pub(crate) use tape::kept_operations;
+pub use tuning::{Lora, LoraTargets};
 pub(crate) use update::weight_copy_width;
 pub use update::{HeldParams, Moments, OptimizerState, ReduceClass, Update, Weights, held_params, update, weight_cast};
 

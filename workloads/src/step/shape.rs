@@ -1,7 +1,7 @@
 //! How one micro-batch lies on one rank, and what is kept of it.
 
 use super::dispatcher::Dispatcher;
-use super::lora::{Lora, LoraTargets};
+use super::tuning::{Lora, LoraTargets};
 use crate::model::{Attention, Model};
 use crate::op::{LinearPrecision, Output};
 use crate::recipe::Recipe;

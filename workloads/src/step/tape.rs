@@ -7,7 +7,8 @@ use units::Bytes;
 pub(super) use super::element::{BF16, FP32, MASK};
 use super::overlap::overlap;
 use super::shape::Copies;
-use super::{Casting, Gradients, Lora, Passes, Shape};
+use super::tuning::Lora;
+use super::{Casting, Gradients, Passes, Shape};
 use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision};
 use crate::recipe::{GradientStream, MemoryOp};
 

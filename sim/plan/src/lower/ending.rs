@@ -17,8 +17,8 @@ use workloads::op::{Collective, Op, OpKind, Pass};
 use workloads::parallel::{Sharding, Stage};
 use workloads::step::{self, ReduceClass, Weights};
 
+use super::Context;
 use super::kernels::{Kernels, Placed, ring};
-use super::{Context, sharded};
 use crate::Train;
 use crate::program::Ending;
 use crate::routine::Instruction;
@@ -100,8 +100,16 @@ fn reduce_shards(context: &Context<'_>, kernels: &mut Kernels, class: &ReduceCla
     let call = CollectiveCall::new(Collective::AllReduce, class.shard_bytes(context.shape.gradients));
     let CollectiveCall { what, bytes, .. } = call;
     let kind = OpKind::Collective { axis: workloads::op::Axis::Dp, what, bytes };
-    let op = kernels.op(&Op::new(sharded::shard_reduce(class.weights), Pass::Update, kind));
+    let op = kernels.op(&Op::new(shard_reduce(class.weights), Pass::Update, kind));
     Some(Ending::Ring(ring(context, op, context.groups.across(class.weights), &call, n_layers)))
+}
+
+/// The name of a sum of shards.
+pub(super) fn shard_reduce(weights: Weights) -> &'static str {
+    match weights {
+        Weights::Common => "shard-reduce",
+        Weights::Experts => "expert-shard-reduce",
+    }
 }
 
 /// The gradient of the table that embedding and head share, summed over the two pipeline ranks that hold one of them each. The table

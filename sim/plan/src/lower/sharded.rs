@@ -18,6 +18,7 @@ use workloads::parallel::Stage;
 use workloads::step::{self, ReduceClass, Weights};
 
 use super::beside::RingsBeside;
+use super::ending::shard_reduce;
 use super::groups::Communicator;
 use super::kernels::{Kernels, Placed, launch_unit, ring};
 use super::{Context, hidden};
@@ -138,14 +139,6 @@ fn reduces(context: &Context<'_>, kernels: &mut Kernels, class: &ReduceClass) ->
         add(groups.across(class.weights), Collective::AllReduce, shard_reduce(class.weights), bytes);
     }
     reduces
-}
-
-/// The name of a sum of shards.
-pub(super) fn shard_reduce(weights: Weights) -> &'static str {
-    match weights {
-        Weights::Common => "shard-reduce",
-        Weights::Experts => "expert-shard-reduce",
-    }
 }
 
 /// A ring of replicas that each rank runs for itself.

@@ -106,7 +106,7 @@ fn gradients_of_a_scaled_loss_are_scaled_back_on_the_shard() {
     let state = OptimizerState { moments: Moments::Fp32, master_weights: true };
     let bytes = |linear| {
         let update = update(&model, &parallel, &Shape { linear, ..bf16() }, state, &held, 1);
-        update.sharded.iter().map(|op| bytes_of(op)).sum::<f64>()
+        update.sharded.iter().map(bytes_of).sum::<f64>()
     };
     let more = bytes(LinearPrecision::Fp16) - bytes(LinearPrecision::Bf16);
     assert!((more - 8.0 * model.params().div_ceil(8) as f64).abs() < 1.0, "one read and one write of FP32: {more}");
