@@ -106,7 +106,7 @@ impl CheckedSteps {
             return same.name.clone();
         }
         let is_taken = self.devices.iter().any(|known| known.name == device.name);
-        let name = if is_taken { format!("{} of `{id}`", device.name) } else { device.name.clone() };
+        let name = if is_taken { format!("{} as in `{id}`", device.name) } else { device.name.clone() };
         self.devices.push(DeviceTraits { name: name.clone(), ..device });
         name
     }
