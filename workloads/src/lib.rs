@@ -13,7 +13,8 @@
 //!     forward_left: false, recompute: Recompute::default(), keep_fp8: false, dispatch_fp8: true, dispatcher: Dispatcher::DeepEp, casting: Casting::Kernel, transposed_reads: false,
 //!     logit_pieces: 1,
 //!     sequence_parallel: true, attention: AttentionKernel::Fused, dropout: false,
-//!     gradients: Gradients::Fp32, accumulates: true, overlaps_tensor: false, lora: None,
+//!     gradients: Gradients::Fp32, accumulates: true, ring_attention: false, overlaps_tensor: false,
+//!     lora: None,
 //!     documents: Vec::new(), recipe: Recipe::default(),
 //! };
 //! assert!(shape.check(&model).is_empty());

@@ -73,8 +73,9 @@ pub use layout::Layout;
 pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};
 pub use memory::{check_memory, memory, sample};
 pub use plan::{
-    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, HostPolicy, Imported, Job, KeepActivations, Launches,
-    Plan, PointToPoint, Policies, Recording, Simulation, Site, TensorCollectives, Train, TrainPlan,
+    ContextParallel, DataParallel, DispatchFormat, Ema, Folding, ForwardSums, HostPolicy, Imported, Job,
+    KeepActivations, Launches, Plan, PointToPoint, Policies, Recording, Simulation, Site, TensorCollectives, Train,
+    TrainPlan,
 };
 pub use program::*;
 pub use rank_memory::RankMemory;

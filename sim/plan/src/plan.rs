@@ -201,6 +201,8 @@ pub struct Policies {
     pub comm_sms: u32,
     /// SMs that dispatch and combine hold in a lone chunk, where compute waits for them (`policy.lone-comm-sms`).
     pub lone_comm_sms: u32,
+    /// How context-parallel ranks get each other's keys and values (`policy.context-parallel`).
+    pub context_parallel: ContextParallel,
     /// Whether gathers and scatters of tensor parallelism run beside products (`policy.tensor-collectives`).
     pub tensor_collectives: TensorCollectives,
     /// Who brings tokens to their experts (`policy.dispatcher`).
@@ -290,6 +292,15 @@ pub enum PointToPoint {
     Hidden,
     /// Between chunks: the sender's next chunk waits for them too.
     Waited,
+}
+
+/// How context-parallel ranks get each other's keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContextParallel {
+    /// All at once, before a rank attends.
+    Gather,
+    /// In turns around a ring, while it attends to those of the turn before.
+    Ring,
 }
 
 /// Whether gathers and scatters of tensor parallelism run beside the products around them.

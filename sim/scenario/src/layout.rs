@@ -1,6 +1,6 @@
 //! How the job is laid over ranks: `parallel.*`, and what it must agree with.
 
-use plan::{DispatchFormat, KeepActivations, Policies};
+use plan::{ContextParallel, DispatchFormat, KeepActivations, Policies};
 use topology::Machine;
 use workloads::model::Model;
 use workloads::parallel::{ParallelError, Parallelism, Sharding, stages_of};
@@ -218,6 +218,7 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &P
         gradients: policy.gradients,
         // Which kernels run divides nothing.
         accumulates: true,
+        ring_attention: policy.context_parallel == ContextParallel::Ring,
         overlaps_tensor: false,
         lora: job.lora,
         documents: job.documents.clone(),
@@ -226,7 +227,8 @@ fn check_shape(reader: &mut Reader<'_>, model: &Model, job: &JobKeys, policy: &P
     for error in shape.check(model) {
         let key = key_of(&error);
         let known = keys.contains(&key)
-            || ["policy.sequence-parallel", "model.attention.heads", "job.documents"].contains(&key);
+            || ["policy.sequence-parallel", "model.attention.heads", "job.documents", "policy.context-parallel"]
+                .contains(&key);
         let key = if known { key } else { "parallel.tp" };
         reader.refuse(key, error.to_string(), error.way_out());
     }
@@ -242,6 +244,7 @@ fn key_of(error: &ShapeError) -> &str {
         ShapeError::Heads { .. } | ShapeError::TooLarge(_) => "job.micro-batch",
         ShapeError::Scores { .. } => "job.sequence",
         ShapeError::Documents { .. } | ShapeError::Packed(_) => "job.documents",
+        ShapeError::UnfusedRing => "policy.context-parallel",
         ShapeError::ReplicatedTokens(_) => "policy.sequence-parallel",
     }
 }

@@ -1,8 +1,8 @@
 //! What we choose: `policy.*`.
 
 use plan::{
-    DataParallel, DispatchFormat, Ema, Folding, ForwardSums, KeepActivations, Layout, PointToPoint, Policies,
-    Recording, Simulation, TensorCollectives,
+    ContextParallel, DataParallel, DispatchFormat, Ema, Folding, ForwardSums, KeepActivations, Layout, PointToPoint,
+    Policies, Recording, Simulation, TensorCollectives,
 };
 use platform::{Delivery, ExchangeCopies, comm_sms, needs_comm_sms};
 use topology::{CommEngine, Device, Machine, Routing};
@@ -34,6 +34,8 @@ pub(crate) fn policies(reader: &mut Reader<'_>, machine: &Machine) -> Policies {
             .choice("policy.point-to-point", &[("hidden", PointToPoint::Hidden), ("waited", PointToPoint::Waited)]),
         data_parallel: reader
             .choice("policy.data-parallel", &[("waited", DataParallel::Waited), ("hidden", DataParallel::Hidden)]),
+        context_parallel: reader
+            .choice("policy.context-parallel", &[("gather", ContextParallel::Gather), ("ring", ContextParallel::Ring)]),
         tensor_collectives: reader.choice(
             "policy.tensor-collectives",
             &[("waited", TensorCollectives::Waited), ("overlapped", TensorCollectives::Overlapped)],

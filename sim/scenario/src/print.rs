@@ -30,11 +30,12 @@ fn note(leaf: &Leaf) -> String {
 
 /// Keys that came later, with the value under which every plan is what it was before, in its canonical spelling: such a line is left
 /// out of the text, so that a new key moves no identity. A key stays here for good.
-const NEUTRAL: [(&str, &str); 13] = [
+const NEUTRAL: [(&str, &str); 14] = [
     ("fabric.oversubscription", "1.0"),
     ("traffic.exponent", "0.7"),
     ("parallel.sharding", "\"zero-1\""),
     ("policy.dispatcher", "\"deepep\""),
+    ("policy.context-parallel", "\"gather\""),
     ("policy.tensor-collectives", "\"waited\""),
     ("parallel.shard-ranks", "\"auto\""),
     ("policy.recompute.operations", "false"),

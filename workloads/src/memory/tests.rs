@@ -31,6 +31,7 @@ fn published() -> Shape {
         dropout: false,
         gradients: Gradients::Fp32,
         accumulates: true,
+        ring_attention: false,
         overlaps_tensor: false,
         lora: None,
         documents: Vec::new(),

@@ -109,6 +109,8 @@ memory_ops! {
     ContextOrder = "context-order", Strided;
     /// Gradients of queries, keys and values from an unfused core into one tensor; an element of the three.
     QueryOrder = "query-order", Concat;
+    /// What one turn of a ring of attention gives, merged with those before; an element of the output, or of the queries' gradient.
+    AttentionMerge = "attention-merge", Copy;
     /// What a fused core does before its backward kernel, row sums and clearing, where that is not in its time; an element of its output.
     CoreBefore = "attention-row-sums", Copy;
     /// What it does after, the query gradient to BF16, where that is not in its time; an element of the queries.

@@ -12,6 +12,9 @@ use crate::seen::Seen;
 /// Bytes of an element in E5M6, the 12-bit format the core's output is kept in, without its scale.
 const E5M6: f64 = 1.5;
 
+/// The name of the core's ops.
+pub(super) const CORE: &str = "attention-core";
+
 /// The core's sizes on this rank.
 #[derive(Clone, Copy)]
 pub(super) struct Core {
@@ -87,8 +90,10 @@ impl Core {
             AttentionKernel::Fused => self.fused_backward(tape),
             AttentionKernel::Unfused => self.unfused_backward(tape),
         }
-        let keys = self.gathered_keys(tape.shape);
-        tape.collective(Pass::InputGradient, "key-value-gather", Axis::Cp, Collective::ReduceScatter, keys);
+        if !tape.shape.ring_attention {
+            let keys = self.gathered_keys(tape.shape);
+            tape.collective(Pass::InputGradient, "key-value-gather", Axis::Cp, Collective::ReduceScatter, keys);
+        }
     }
 
     /// As FlashAttention's backward does it: row sums of dO x O and clearing of the FP32 dQ, the core, dQ to BF16. The
@@ -126,8 +131,10 @@ impl Core {
     }
 
     fn gather_keys(self, tape: &mut Tape<'_>, pass: Pass) {
-        let keys = self.gathered_keys(tape.shape);
-        tape.collective(pass, "key-value-gather", Axis::Cp, Collective::AllGather, keys);
+        if !tape.shape.ring_attention {
+            let keys = self.gathered_keys(tape.shape);
+            tape.collective(pass, "key-value-gather", Axis::Cp, Collective::AllGather, keys);
+        }
     }
 
     /// A context-parallel rank holds two pieces of the sequence, as far from its start as from its end, so that all ranks have
@@ -145,24 +152,23 @@ impl Core {
             }
             return lengths.into_iter().for_each(|(tokens, n)| self.core(tape, pass, [tokens, tokens], n));
         }
+        if tape.shape.ring_attention {
+            return self.ring(tape, pass);
+        }
         let own = sequence / cp;
         self.core(tape, pass, [own / 2, own / 2], 1);
         self.core(tape, pass, [own - own / 2, sequence], 1);
     }
 
     /// The core of `n` pieces per sequence. Pieces of several lengths run as one kernel per length.
-    fn core(self, tape: &mut Tape<'_>, pass: Pass, [queries, keys]: [u64; 2], n: u64) {
-        let n = n * tape.shape.micro_batch;
-        let kind = OpKind::Attention {
-            heads: self.heads * n,
-            kv_heads: self.kv_heads * n,
-            queries,
-            keys,
-            qk: self.qk,
-            value: self.value,
-            seen: Seen::Causal,
-        };
-        tape.push(pass, "attention-core", kind);
+    fn core(self, tape: &mut Tape<'_>, pass: Pass, sizes: [u64; 2], n: u64) {
+        tape.push(pass, CORE, self.kind(sizes, n * tape.shape.micro_batch, Seen::Causal));
+    }
+
+    /// The core of `n` pieces of so many queries and keys each.
+    pub(super) fn kind(self, [queries, keys]: [u64; 2], n: u64, seen: Seen) -> OpKind {
+        let (heads, kv_heads) = (self.heads * n, self.kv_heads * n);
+        OpKind::Attention { heads, kv_heads, queries, keys, qk: self.qk, value: self.value, seen }
     }
 }
 

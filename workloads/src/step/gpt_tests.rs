@@ -31,6 +31,7 @@ fn shape(tp: u64, sequence_parallel: bool, recompute: Recompute) -> Shape {
         dropout: true,
         gradients: Gradients::Fp32,
         accumulates: true,
+        ring_attention: false,
         overlaps_tensor: false,
         lora: None,
         documents: Vec::new(),

@@ -44,6 +44,7 @@ mod mla;
 mod mlp;
 mod moe;
 mod overlap;
+mod ring;
 mod shape;
 mod tape;
 mod tuning;

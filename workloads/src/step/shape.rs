@@ -48,6 +48,8 @@ pub struct Shape {
     pub gradients: Gradients,
     /// Whether a step has several micro-batches, whose gradients are added up.
     pub accumulates: bool,
+    /// Whether keys and values pass around a ring of context-parallel ranks; else they are gathered.
+    pub ring_attention: bool,
     /// Whether gathers and scatters of tensor parallelism run beside products.
     pub overlaps_tensor: bool,
     /// Adapters that are trained beside frozen weights; none: all weights are trained.
@@ -192,6 +194,9 @@ pub enum ShapeError {
         /// Those of a sequence.
         sequence: u64,
     },
+    /// Scores of a ring's turns kept apart.
+    #[error("`policy.context-parallel` `ring` with `policy.attention` `unfused` is not modeled")]
+    UnfusedRing,
     /// Several documents per sequence where no model of attention keeps them apart.
     #[error("several documents per sequence with {0} are not modeled")]
     Packed(&'static str),
@@ -252,6 +257,7 @@ impl ShapeError {
                 Some(format!("take a number that divides {of}, such as {below}"))
             }
             Self::Documents { .. } => Some("list as many tokens as `job.sequence` has".to_owned()),
+            Self::UnfusedRing => Some("take `gather`, or `policy.attention = \"fused\"`".to_owned()),
             Self::Packed(_) => Some("leave `job.documents` out, or take that back".to_owned()),
             Self::TooLarge(_) => Some("take a shorter `job.sequence` or a smaller `job.micro-batch`".to_owned()),
             Self::Zero(_) | Self::KeyValueHeads { .. } | Self::ReplicatedTokens(_) => None,
@@ -398,6 +404,7 @@ impl Shape {
             errors.extend(self.shared_heads(model));
             errors.extend(self.unfused(model));
             errors.extend(self.packing());
+            errors.extend(self.turns());
         }
         errors
     }
@@ -416,6 +423,19 @@ impl Shape {
                 let scores = of_rank * u128::from(self.sequence / self.cp) * u128::from(self.sequence);
                 (scores > 1 << 53).then_some(ShapeError::Scores { scores })
             }
+        }
+    }
+
+    /// A ring whose turns no kernel of ours attends in.
+    fn turns(&self) -> Option<ShapeError> {
+        let is_ring = self.ring_attention && self.cp > 1;
+        match self.attention {
+            AttentionKernel::Unfused if is_ring => Some(ShapeError::UnfusedRing),
+            AttentionKernel::Fused if is_ring && !(self.sequence / self.cp).is_multiple_of(2) => {
+                let (what, of) = ("the tokens of a sequence on a rank of the ring", self.sequence / self.cp);
+                Some(ShapeError::Uneven { what, of, by_what: "in pieces: `parallel.cp` x", by: 2 })
+            }
+            AttentionKernel::Fused | AttentionKernel::Unfused => None,
         }
     }
 

@@ -62,7 +62,7 @@ impl<'a> Tape<'a> {
     }
 
     /// Gradients of frozen weights are nobody's.
-    fn push_op(&mut self, op: Op) {
+    pub(super) fn push_op(&mut self, op: Op) {
         if op.pass != Pass::WeightGradient || self.shape.lora.is_none() {
             self.push_trained(op);
         }
@@ -402,7 +402,10 @@ pub(crate) fn kept_operations(forward: &[Op]) -> Vec<bool> {
             is_kept = !is_kept;
             is_kept
         }
-        OpKind::Attention { .. } | OpKind::Collective { what: Collective::ReduceScatter, .. } => true,
+        OpKind::Attention { .. }
+        | OpKind::Collective { what: Collective::ReduceScatter | Collective::SendRecv, .. } => true,
+        // What is merged into an output that is kept.
+        OpKind::Stream { .. } if op.name == MemoryOp::AttentionMerge.name() => true,
         OpKind::GroupedGemm { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => false,
     };
     forward.iter().map(of).collect()

@@ -3,7 +3,7 @@
 use topology::{Cast, TransposedReads};
 use workloads::step::{Casting, Shape};
 
-use crate::{DispatchFormat, ForwardSums, KeepActivations, TensorCollectives, Train, TrainPlan};
+use crate::{ContextParallel, DispatchFormat, ForwardSums, KeepActivations, TensorCollectives, Train, TrainPlan};
 
 /// The shape of a plan's micro-batch on one rank.
 #[must_use]
@@ -36,6 +36,7 @@ pub fn shape(plan: TrainPlan<'_>) -> Shape {
         dropout: plan.job.policy.dropout,
         gradients: plan.job.policy.gradients,
         accumulates: accumulates(plan.job),
+        ring_attention: plan.job.policy.context_parallel == ContextParallel::Ring,
         overlaps_tensor: plan.job.policy.tensor_collectives == TensorCollectives::Overlapped,
         lora: plan.job.lora,
         documents: plan.job.documents.clone(),

@@ -56,7 +56,7 @@ const SIDE: usize = 2;
 const GATHERS: usize = 3;
 /// Where gradients are summed that are.
 const REDUCES: usize = 4;
-/// Where collectives of tensor parallelism run beside products.
+/// Where collectives of tensor and context parallelism run beside what computes.
 const TENSOR: usize = 5;
 
 /// What a job's chunks do besides their kernels.
@@ -70,7 +70,8 @@ pub(super) struct Means {
     gathers: Option<[Instruction; 2]>,
     again: bool,
     gradients: GradientStream,
-    overlaps_tensor: bool,
+    /// Whether collectives inside a layer run beside what computes.
+    overlaps: bool,
 }
 
 impl Means {
@@ -87,7 +88,8 @@ impl Means {
             gathers: gathers(context, kernels)?,
             again: context.shape.recompute.layers(),
             gradients: job.recipe.weight_gradients,
-            overlaps_tensor: context.shape.overlaps_tensor && context.shape.tp > 1,
+            overlaps: context.shape.overlaps_tensor && context.shape.tp > 1
+                || context.shape.ring_attention && context.shape.cp > 1,
         })
     }
 
@@ -103,7 +105,7 @@ impl Means {
 
     fn n_streams(&self) -> usize {
         match &self.sharded {
-            _ if self.overlaps_tensor => TENSOR + 1,
+            _ if self.overlaps => TENSOR + 1,
             Some(_) => REDUCES + 1,
             None if self.gradients == GradientStream::Compute => SIDE,
             None => SIDE + 1,
@@ -357,7 +359,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A collective of tensor parallelism that begins now beside what computes; returns the point where it has ended.
+    /// A collective inside a layer that begins now beside what computes; returns the point where it has ended.
     fn beside(&mut self, instruction: Instruction) -> u16 {
         let began = self.signal(COMPUTE);
         self.routine.streams[TENSOR].extend([Instruction::Await(began), instruction]);

@@ -11,6 +11,7 @@ mod machines;
 mod oversubscription;
 mod random;
 mod replicas;
+mod ring;
 mod routes;
 mod sharding;
 mod shared;
