@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use units::Bytes;
+
 use super::Passes;
 use crate::op::{Axis, Collective, Op, OpKind, Overlap, Pass};
 
@@ -38,14 +40,11 @@ fn of_list(mut ops: Vec<Op>, tp: u64) -> Vec<Op> {
             _ => continue,
         };
         let waited = if is_piped { bytes / tp as f64 } else { 0.0 };
-        let with = |bytes: f64, op: &Op| match op.kind {
-            OpKind::Collective { axis, what, .. } => OpKind::Collective { axis, what, bytes: units::Bytes::new(bytes) },
-            _ => op.kind.clone(),
-        };
-        let beside = Op { kind: with(bytes - waited, &ops[at]), overlap: Overlap::Beside, ..ops[at].clone() };
+        let kind = |bytes: f64| OpKind::Collective { axis: Axis::Tp, what, bytes: Bytes::new(bytes) };
+        let beside = Op { kind: kind(bytes - waited), overlap: Overlap::Beside, ..ops[at].clone() };
         runs[run].beside.push(beside);
         runs[run].in_pieces |= is_piped;
-        ops[at].kind = with(waited, &ops[at]);
+        ops[at].kind = kind(waited);
         moved[at] = !is_piped;
     }
     written(ops, &moved, &runs, tp)

@@ -170,8 +170,9 @@ pub fn update(
     sharded.extend(streams(recipe, MemoryOp::GradientNorm, shard, [gradients.width(), 0.0]));
     sharded.extend(streams(recipe, MemoryOp::Update, shard, state.update(gradients)));
     let mut whole = Vec::new();
-    // Frozen weights were cast once for all, and those that are gathered when they come.
-    if shape.fp8() && shape.lora.is_none() && !sharding.spreads_weights() {
+    // Frozen weights were cast once for all, and those that are gathered are when they come.
+    let gathered = sharding.spreads_weights() && classes.iter().any(|class| class.shards > 1);
+    if shape.fp8() && shape.lora.is_none() && !gathered {
         whole.extend(weight_cast(shape, Pass::Update, params.linear));
     }
     let held = if sharding.spreads_gradients() { shard } else { common + experts };

@@ -112,13 +112,13 @@ pub(super) fn shard_reduce(weights: Weights) -> &'static str {
     }
 }
 
-/// The gradient of the table that embedding and head share, summed over the two pipeline ranks that hold one of them each. The table
-/// is complete last, so nothing hides it.
+/// The gradient of the table that embedding and head share, summed over the two pipeline ranks that hold one of them each; none where it is
+/// frozen. The table is complete last, so nothing hides it.
 fn shared_table(context: &Context<'_>, kernels: &mut Kernels, held: &[Stage]) -> Option<Ending> {
-    let Train { model, parallel, .. } = context.plan.job;
+    let Train { model, parallel, lora, .. } = context.plan.job;
     let embeds = held.iter().any(|stage| stage.embedding || stage.mtp > 0);
     let heads = held.iter().any(|stage| stage.heads > 0);
-    if !model.tied || parallel.pp == 1 || embeds == heads {
+    if !model.tied || lora.is_some() || parallel.pp == 1 || embeds == heads {
         return None;
     }
     let params = model.table_params() / u64::from(parallel.tp.max(1));

@@ -111,4 +111,6 @@ fn a_table_that_both_ends_share_is_summed_between_them() {
     assert!(inner.is_none() && first.is_some_and(|ring| ring.layer.is_none()), "nothing hides it");
     assert!(table(&run("false", 4), 0).is_none(), "two tables");
     assert!(table(&run("true", 1), 0).is_none(), "one rank");
+    let frozen = ["model.tied=true", "parallel.pp=4", "parallel.dp=16", "job.lora.rank=8", "job.precision=bf16"];
+    assert!(table(&dense(&frozen), 0).is_none(), "a frozen table has no gradient");
 }

@@ -42,8 +42,11 @@ fn ran(flight: &Flight, name: &str) -> (f64, f64) {
 #[test]
 fn alone_a_rank_keeps_all_whatever_it_is_called() {
     let alone = ["cluster.nodes=1", "policy.devices-per-node=1", "parallel.dp=1", "model.vocabulary=16384"];
-    let steps = Sharding::ALL.map(|sharding| dense(sharding, &alone).outcome.step);
-    assert!(steps.iter().all(|step| *step == steps[0]), "{steps:?}");
+    for precision in ["job.precision=bf16", "job.precision=fp8-block"] {
+        let sets = [&alone[..], &[precision]].concat();
+        let steps = Sharding::ALL.map(|sharding| dense(sharding, &sets).outcome.step);
+        assert!(steps.iter().all(|step| *step == steps[0]), "{precision}: {steps:?}");
+    }
     let held =
         Sharding::ALL.map(|sharding| plan::memory(dense(sharding, &alone).plan.view(), None).expect("a footprint"));
     assert!(held.iter().all(|each| each[0].items == held[0][0].items), "{held:?}");

@@ -49,15 +49,21 @@ fn adapters_add_their_products_and_leave_no_gradient_of_a_frozen_weight() {
     }
 }
 
-#[test]
-fn adapters_alone_are_reduced_and_updated() {
+/// The update of a model that eight replicas hold whole.
+fn update_of(shape: &Shape) -> Update {
     let model = llama_405b();
     let stages = default_stages(&model, 1);
     let held = stage_layers(&model, &stages);
     let parallel =
         Parallelism { pp: 1, dp: 8, cp: 1, tp: 1, ep: 1, stages, sharding: Sharding::Zero1, shard_ranks: None };
     let state = OptimizerState { moments: Moments::Fp32, master_weights: true };
-    let update = update(&model, &parallel, &tuned(LoraTargets::All), state, &held, 1);
+    update(&model, &parallel, shape, state, &held, 1)
+}
+
+#[test]
+fn adapters_alone_are_reduced_and_updated() {
+    let model = llama_405b();
+    let update = update_of(&tuned(LoraTargets::All));
     let trained = 16 * sides(&model).iter().sum::<u64>() * u64::from(model.layers);
     let [class] = &update.classes[..] else { panic!("one class: {:?}", update.classes) };
     assert_eq!(class.trained, trained);
@@ -99,13 +105,8 @@ fn equal_documents_divide_the_scores() {
 #[test]
 fn gradients_of_a_scaled_loss_are_scaled_back_on_the_shard() {
     let model = llama_405b();
-    let stages = default_stages(&model, 1);
-    let held = stage_layers(&model, &stages);
-    let parallel =
-        Parallelism { pp: 1, dp: 8, cp: 1, tp: 1, ep: 1, stages, sharding: Sharding::Zero1, shard_ranks: None };
-    let state = OptimizerState { moments: Moments::Fp32, master_weights: true };
     let bytes = |linear| {
-        let update = update(&model, &parallel, &Shape { linear, ..bf16() }, state, &held, 1);
+        let update = update_of(&Shape { linear, ..bf16() });
         update.sharded.iter().map(bytes_of).sum::<f64>()
     };
     let more = bytes(LinearPrecision::Fp16) - bytes(LinearPrecision::Bf16);
