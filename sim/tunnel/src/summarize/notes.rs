@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use calibrate::EstimateKey;
-use plan::{DataParallel, Ema, Folding, PlanError};
+use plan::{DataParallel, Ema, Folding, PlanError, TensorCollectives};
 use report::Counted;
 use report::format::{bytes, count, percent, seconds};
 use workloads::op::{LinearPrecision, Misaligned};
@@ -30,6 +30,8 @@ pub(super) fn notes(run: &FinishedRun<'_>, shares: &Shares, mfu: Counted) -> Res
         misaligned(run, Misaligned::Unsupported),
         alternation(run),
         padding(run),
+        tensor_collectives(run),
+        context(run),
         folding(run),
         sampling(run),
         bf16_weights(run),
@@ -118,6 +120,18 @@ fn alternation(run: &FinishedRun<'_>) -> Option<String> {
     idle.then(|| {
         "`framework.streams.weight-gradients = \"alternating\"` is of experts, which this model has none of: all weight gradients run on the compute stream".to_owned()
     })
+}
+
+/// What hides beside products holds nothing that those need.
+fn tensor_collectives(run: &FinishedRun<'_>) -> Option<String> {
+    let job = run.plan.job;
+    let overlapped = job.policy.tensor_collectives == TensorCollectives::Overlapped && job.parallel.tp > 1;
+    overlapped.then(|| "collectives of tensor parallelism run beside products without holding SMs, as copy engines move them; products run in pieces".to_owned())
+}
+
+fn context(run: &FinishedRun<'_>) -> Option<String> {
+    let cp = run.plan.job.parallel.cp;
+    (cp > 1).then(|| format!("the causal triangle is even over the {cp} context-parallel ranks; a stack that does not balance it has ranks that compute up to twice as much attention"))
 }
 
 /// Experts that do not divide by their ranks.
