@@ -44,7 +44,7 @@ pub use demand::{
 pub use departure::Departure;
 pub use draw::{END_DEVIATIONS, carried, interval};
 pub use estimate::{Dimension, Estimate};
-pub use key::{AttentionTerm, CollectiveTerm, EstimateKey, GemmTerm, StreamKernel, StreamTerm};
+pub use key::{AttentionTerm, CacheKind, CachedTerm, CollectiveTerm, EstimateKey, GemmTerm, StreamKernel, StreamTerm};
 pub use machine_key::{MachineKey, MachinePart, MachineValue};
 pub use mock::Mock;
 pub use profile::{MissingEstimates, Profile};

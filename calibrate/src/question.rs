@@ -101,6 +101,24 @@ pub enum Question {
         /// Forward or backward.
         direction: Direction,
     },
+    /// Attention of the last queries of `batch` requests over their caches, in BF16. With one key-value head and values narrower than keys it
+    /// is latent: values are the first elements of the keys.
+    DecodeAttention {
+        /// Query heads.
+        heads: u64,
+        /// Key-value heads.
+        kv_heads: u64,
+        /// Width of queries and keys.
+        qk: u64,
+        /// Width of values.
+        value: u64,
+        /// Requests.
+        batch: u64,
+        /// Keys of each.
+        context: u64,
+        /// Queries of each.
+        queries: u64,
+    },
     /// Root-mean-square norm of `tokens` rows, BF16 in and out.
     Rmsnorm {
         /// Rows.
@@ -385,6 +403,7 @@ impl Question {
                 };
                 (kind, sms_all)
             }
+            Self::DecodeAttention { .. } => (self.cached_attention()?, sms_all),
             Self::Rmsnorm { tokens, dim } => {
                 of_rows(Stream::Norm, *tokens, rows(*tokens, *dim) * 2.0, rows(*tokens, *dim) * 2.0)
             }
@@ -434,6 +453,16 @@ impl Question {
         let backward = matches!(self, Self::Attention { direction: Direction::Backward, .. });
         let pass = if backward { Pass::InputGradient } else { Pass::Forward };
         Some((Op::new("asked", pass, kind), sms))
+    }
+}
+
+impl Question {
+    /// Attention over caches as an op; none of another question.
+    fn cached_attention(&self) -> Option<OpKind> {
+        let Self::DecodeAttention { heads, kv_heads, qk, value, batch, context, queries } = *self else { return None };
+        let is_latent = kv_heads == 1 && value < qk;
+        let context = batch * context;
+        Some(OpKind::CachedAttention { requests: batch, heads, kv_heads, queries, context, qk, value, is_latent, width: 2 })
     }
 }
 

@@ -58,6 +58,10 @@ pub enum StreamKernel {
     IndexAdd,
     /// The largest few of a row.
     TopK,
+    /// The place of the largest of a long row.
+    ArgMax,
+    /// Numbers into order, with where they stood.
+    Sort,
     /// Optimizer update.
     Adam,
 }
@@ -92,6 +96,8 @@ impl StreamKernel {
         Self::Transpose,
         Self::IndexAdd,
         Self::TopK,
+        Self::ArgMax,
+        Self::Sort,
         Self::Adam,
     ];
 
@@ -126,6 +132,8 @@ impl StreamKernel {
             Self::Unpermute => "unpermute",
             Self::IndexAdd => "index-add",
             Self::TopK => "top-k",
+            Self::ArgMax => "arg-max",
+            Self::Sort => "sort",
             Self::Adam => "adam",
         }
     }
@@ -149,6 +157,8 @@ impl StreamKernel {
             }
             Self::Widen => Some([2.0, 4.0]),
             Self::Reduce | Self::TopK => Some([4.0, 0.0]),
+            Self::ArgMax => Some([2.0, 0.0]),
+            Self::Sort => Some([8.0, 16.0]),
             Self::LogSoftmax => Some([4.0, 4.0]),
             Self::LogSoftmaxGradient => Some([8.0, 4.0]),
             Self::Dropout => Some([2.0, 3.0]),
@@ -186,6 +196,7 @@ impl StreamKernel {
             | Self::LogSoftmax
             | Self::LogSoftmaxGradient
             | Self::Reduce
+            | Self::ArgMax
             | Self::TopK => true,
             Self::Copy
             | Self::Read
@@ -204,6 +215,7 @@ impl StreamKernel {
             | Self::Permute
             | Self::Unpermute
             | Self::IndexAdd
+            | Self::Sort
             | Self::Adam => false,
         }
     }
@@ -217,6 +229,8 @@ impl StreamKernel {
             Self::Strided | Self::Widen => Some(Self::Elementwise),
             Self::Concat => Some(Self::Strided),
             Self::Reduce => Some(Self::Read),
+            Self::ArgMax => Some(Self::Reduce),
+            Self::Sort => Some(Self::TopK),
             Self::LayerNorm | Self::NormGradient | Self::Softmax | Self::TopK => Some(Self::Norm),
             Self::LayerNormGradient => Some(Self::NormGradient),
             Self::SoftmaxGradient | Self::LogSoftmax => Some(Self::Softmax),

@@ -35,12 +35,13 @@
 //! - [`schedule`]: in which order a pipeline rank runs its chunks.
 //! - [`memory`]: what all of it takes on one rank.
 //!
-//! Apart from that: [`import`] reads jobs that other tools wrote, as graphs of work and messages.
+//! Apart from that: [`iteration`] has the ops of a unit that serves a model, and [`import`] reads jobs that other tools wrote, as graphs of work and messages.
 //!
 //! This crate does not know bandwidths, peaks, links, GPU names or how long anything takes.
 
 pub mod hf;
 pub mod import;
+pub mod iteration;
 pub mod kernel;
 pub mod memory;
 pub mod model;
@@ -48,6 +49,7 @@ pub mod op;
 pub mod parallel;
 pub mod recipe;
 pub mod schedule;
+pub mod requests;
 pub mod seen;
 pub mod step;
 pub mod traffic;

@@ -214,6 +214,27 @@ pub enum OpKind {
         /// Which keys a query sees.
         seen: Seen,
     },
+    /// `softmax(Q K^T) V` of the last queries of requests over their caches. The keys of a request are split over SMs, and the parts merged.
+    CachedAttention {
+        /// Requests.
+        requests: u64,
+        /// Query heads.
+        heads: u64,
+        /// Key-value heads.
+        kv_heads: u64,
+        /// Queries per request and head.
+        queries: u64,
+        /// Keys of all requests together.
+        context: u64,
+        /// Query-key width.
+        qk: u64,
+        /// Value width.
+        value: u64,
+        /// Whether values are the first `value` elements of the keys, which are read once.
+        is_latent: bool,
+        /// Bytes of an element of the cache.
+        width: u64,
+    },
     /// Bound by memory: reads and writes each byte once, with some arithmetic outside the tensor cores.
     Stream {
         /// Which kind of kernel it is.
@@ -330,7 +351,7 @@ impl Op {
         let around_core = [MemoryOp::CoreBefore, MemoryOp::CoreAfter].map(MemoryOp::name);
         match self.kind {
             OpKind::Gemm { .. } | OpKind::GroupedGemm { .. } => Category::Products,
-            OpKind::Attention { .. } => Category::Attention,
+            OpKind::Attention { .. } | OpKind::CachedAttention { .. } => Category::Attention,
             OpKind::Stream { .. } if around_core.contains(&self.name) => Category::Attention,
             OpKind::Stream { .. } => Category::MemoryBound,
             OpKind::Collective { .. } => Category::Collectives,
@@ -346,7 +367,10 @@ impl Op {
         let (sides, precision) = match self.kind {
             OpKind::Gemm { m, n, precision, .. } if self.pass == Pass::WeightGradient => ([m, n], precision),
             OpKind::Gemm { n, k, precision, .. } | OpKind::GroupedGemm { n, k, precision, .. } => ([n, k], precision),
-            OpKind::Attention { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => return Alignment::Vectors,
+            OpKind::Attention { .. }
+            | OpKind::CachedAttention { .. }
+            | OpKind::Stream { .. }
+            | OpKind::Collective { .. } => return Alignment::Vectors,
         };
         let width = if precision == Precision::Bf16 { 2 } else { 1 };
         let all = |of: u64| sides.iter().all(|side| side.is_multiple_of(of / width));
@@ -396,6 +420,10 @@ impl Op {
                 // Forward: QK^T and PV. Backward: QK^T again, dP, dQ, dK (query-key width thrice) and dV.
                 let width = if backward { 3 * qk + 2 * value } else { qk + value };
                 2.0 * pairs * (width as f64)
+            }
+            OpKind::CachedAttention { heads, queries, context, qk, value, .. } => {
+                // Of each request the i-th of its last queries misses the keys of those after it: few of many, and counted.
+                2.0 * (*heads * *queries) as f64 * *context as f64 * (*qk + *value) as f64
             }
             OpKind::Stream { .. } | OpKind::Collective { .. } => 0.0,
         })

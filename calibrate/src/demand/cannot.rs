@@ -68,7 +68,7 @@ pub fn lacking(device: &Device, precision: Precision) -> Option<Lacking> {
 fn precision(op: &Op) -> Option<Precision> {
     match op.kind {
         OpKind::Gemm { precision, .. } | OpKind::GroupedGemm { precision, .. } => Some(precision),
-        OpKind::Attention { .. } => Some(Precision::Bf16),
+        OpKind::Attention { .. } | OpKind::CachedAttention { .. } => Some(Precision::Bf16),
         OpKind::Stream { .. } | OpKind::Collective { .. } => None,
     }
 }

@@ -30,6 +30,10 @@
 //! **Alignment.** Where rows of a BF16 tensor begin at no multiple of 16 bytes, the copy units of an SM cannot load them, and libraries
 //! take kernels of which each tile takes `words-slowdown` times as long (multiples of 4 bytes) or `halves-slowdown` times.
 //!
+//! **Groups.** A kernel of groups reads the weights of those that have rows, at `grouped.memory-fraction` of the memory peak. Its blocks walk over tiles of
+//! `grouped.tile-rows` by `grouped.tile-columns`, each at `grouped.block-rate` bytes of weights per second at most: few groups leave most blocks idle. It
+//! takes `grouped.latency` beyond a product of its own, for sizes and addresses that the device finds itself.
+//!
 //! **Grids.** A library that does not know that others hold SMs sizes its grid for all `N`. On `n` of them a product of `w` waves takes its time on the whole
 //! device times `N/n + late-waves / sqrt(w)`: `calibrate/import/held.py` on an H200, median error 5 %, of the 90th percentile 16 %, 4 to 66 SMs held, in sample; measured in BF16 and taken for FP8. Why it falls with the root
 //! is not known; blocks in pairs that find no two neighbors free are one reason.
@@ -69,8 +73,36 @@ impl Estimator<'_> {
             return Some(family.asked(flops, bytes, family.quickest(sms, output, inner, all), sms));
         }
         let all = |rows, columns| tokens.iter().map(|&group| tiles(group, n, rows, columns)).sum();
-        let bytes = tokens.iter().map(|&rows| gemm_bytes(rows, n, k, precision, output)).sum();
-        Some(family.asked(flops, bytes, family.quickest(sms, output, k as f64, all), sms))
+        // Weights of a group without rows are not read.
+        let hit = || tokens.iter().filter(|rows| **rows > 0);
+        let bytes = hit().map(|&rows| gemm_bytes(rows, n, k, precision, output)).sum();
+        let quickest = family.quickest(sms, output, k as f64, all);
+        let asked = family.asked(flops, bytes, quickest, sms);
+        let walk = self.walked(hit(), [n, k], widths(precision).1, sms);
+        Some(self.of_few_rows(asked, bytes, walk))
+    }
+
+    /// How long the persistent blocks of a grouped product walk over the tiles of groups with rows.
+    fn walked<'b>(&self, hit: impl Iterator<Item = &'b u64>, [n, k]: [u64; 2], width: f64, sms: u32) -> Seconds {
+        let value = |key| self.profile.value(key);
+        let (rows, columns) = (value(EstimateKey::GroupedRows), value(EstimateKey::GroupedColumns));
+        let n_tiles: f64 = hit.map(|&group| tiles(group, n, rows, columns)).sum();
+        let tile = Bytes::new(k as f64 * columns.min(n as f64) * width);
+        tile / BytesPerSec::new(value(EstimateKey::GroupedBlockRate)) * (n_tiles / f64::from(sms)).ceil()
+    }
+
+    /// The same where few rows leave a kernel of groups to read weights alone.
+    fn of_few_rows(&self, asked: Asked, bytes: Bytes, walk: Seconds) -> Asked {
+        let streamed =
+            bytes / (self.device.memory_rate() * self.profile.value(EstimateKey::GroupedMemory));
+        let (mut shortest, mut limit) = (asked.shortest, asked.limit);
+        for (time, key) in [(streamed, EstimateKey::GroupedMemory), (walk, EstimateKey::GroupedBlockRate)] {
+            if time > shortest {
+                (shortest, limit) = (time, key);
+            }
+        }
+        let latency = asked.latency + Seconds::new(self.profile.value(EstimateKey::GroupedLatency));
+        Asked { shortest, limit, latency, ..asked }
     }
 
     fn family(&self, precision: Precision, alignment: Alignment) -> Family {

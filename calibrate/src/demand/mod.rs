@@ -5,6 +5,7 @@
 //! nothing meets.
 
 mod attention;
+mod cached;
 mod cannot;
 mod collective;
 mod matrix;
@@ -98,6 +99,7 @@ impl<'a> Estimator<'a> {
             OpKind::Gemm { .. } => self.product(op, sms).ok_or(CannotRun::Collective(op.name))?,
             OpKind::GroupedGemm { .. } => self.products(op, sms).ok_or(CannotRun::Collective(op.name))?,
             OpKind::Attention { .. } => self.attention(op, sms).ok_or(CannotRun::Collective(op.name))?,
+            OpKind::CachedAttention { .. } => self.cached_attention(op, sms).ok_or(CannotRun::Collective(op.name))?,
             OpKind::Stream { kernel, rows, reads, writes } => self.stream(*kernel, *rows, *reads + *writes, sms),
             OpKind::Collective { .. } => return Err(CannotRun::Collective(op.name)),
         };

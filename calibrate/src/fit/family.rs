@@ -9,7 +9,7 @@ use super::fitted::{Fitted, SPREAD_MIN, implementation};
 use super::solve;
 use super::{Rig, held_out, predict};
 use crate::{
-    AttentionTerm, Basis, CollectiveTerm, Direction, Estimate, EstimateKey, GemmTerm, MovedBy, Profile, Question,
+    AttentionTerm, Basis, CacheKind, CachedTerm, CollectiveTerm, Direction, Estimate, EstimateKey, GemmTerm, MovedBy, Profile, Question,
     Sample, StreamKernel, StreamTerm,
 };
 
@@ -154,7 +154,9 @@ pub fn families() -> Vec<Family> {
     let mut all: Vec<Family> = StreamKernel::ALL.iter().copied().map(stream).collect();
     all.extend([Precision::Fp8Block, Precision::Fp8Tensor, Precision::Fp8TensorFast, Precision::Bf16].map(gemm));
     all.push(misaligned());
+    all.push(grouped());
     all.extend(Direction::ALL.map(attention));
+    all.extend(CacheKind::ALL.map(cached));
     all.extend(Collective::ALL.map(collective));
     all.extend(Collective::ALL.map(on_few_sms));
     // Last, for a collective over nodes is what its node takes and the network.
@@ -217,6 +219,18 @@ fn misaligned() -> Family {
     }
 }
 
+/// Products of groups of few rows, which the weights bind.
+fn grouped() -> Family {
+    let keys = [
+        (EstimateKey::GroupedMemory, Some(0.7)),
+        (EstimateKey::GroupedLatency, Some(4e-6)),
+        (EstimateKey::GroupedBlockRate, Some(6e10)),
+    ];
+    let choices =
+        vec![(EstimateKey::GroupedRows, vec![64.0, 128.0]), (EstimateKey::GroupedColumns, vec![64.0, 128.0, 256.0])];
+    Family { name: "gemm.grouped", keys: keys.into(), choices, of: Of::Grouped }
+}
+
 fn attention(direction: Direction) -> Family {
     use AttentionTerm as Term;
     let key = |term| EstimateKey::Attention(direction, term);
@@ -238,6 +252,22 @@ fn attention(direction: Direction) -> Family {
             (key(Term::Narrow), vec![128.0]),
         ],
         of: Of::Attention(direction),
+    }
+}
+
+fn cached(kind: CacheKind) -> Family {
+    use CachedTerm as Term;
+    let key = |term| EstimateKey::Cached(kind, term);
+    let starts = [(Term::Memory, 0.8), (Term::Fraction, 0.6), (Term::Latency, 5e-6), (Term::Tile, 1e-6), (Term::Row, 1e-7), (Term::Merge, 2e-8)];
+    Family {
+        name: table(key(Term::Memory)),
+        keys: starts.into_iter().map(|(term, start)| (key(term), Some(start))).collect(),
+        choices: vec![
+            (key(Term::Rows), vec![32.0, 64.0]),
+            (key(Term::Keys), vec![32.0, 64.0]),
+            (key(Term::Blocks), vec![2.0]),
+        ],
+        of: Of::Cached(kind),
     }
 }
 
@@ -295,7 +325,11 @@ enum Of {
     Gemm(Precision),
     /// Products whose rows begin at no whole vector.
     Misaligned,
+    /// Products of groups of few rows.
+    Grouped,
     Attention(Direction),
+    /// Attention over caches.
+    Cached(CacheKind),
     Collective(Collective),
     /// Collectives on a number of SMs that was bounded.
     OnFewSms(Collective),
@@ -327,12 +361,16 @@ impl Of {
             Question::Gemm { .. } if is_slower(question) => Self::Misaligned,
             Question::Gemm { dtype, .. } => Self::Gemm(*dtype),
             Question::Attention { direction, .. } => Self::Attention(*direction),
+            Question::DecodeAttention { kv_heads, qk, value, .. } => {
+                Self::Cached(CacheKind::of(*kv_heads == 1 && value < qk))
+            }
             Question::Collective { nodes: 2.., sms: Some(_), .. } => return None,
             Question::Collective { what: Collective::SendRecv, nodes: 2.., .. } => Self::Messages,
             Question::Collective { nodes: 2.., .. } => Self::BetweenNodes,
             Question::Collective { by: Some(MovedBy::Switches), .. } => Self::BySwitches,
             Question::Collective { what, sms: None, .. } => Self::Collective(*what),
             Question::Collective { what, sms: Some(_), .. } => Self::OnFewSms(*what),
+            Question::GroupedGemm { tokens, dtype: Precision::Bf16, .. } if is_of_few_rows(tokens) => Self::Grouped,
             Question::GroupedGemm { .. }
             | Question::PromotedGemm { .. }
             | Question::TensorLoop { .. }
@@ -358,6 +396,11 @@ fn n_ranks(question: &Question) -> Option<u32> {
 }
 
 /// Whether libraries take their slower kernels for it.
+/// Whether no group fills a tile, so that weights bind.
+fn is_of_few_rows(tokens: &[u64]) -> bool {
+    tokens.iter().all(|rows| *rows <= 128)
+}
+
 fn is_slower(question: &Question) -> bool {
     question.op(1).is_some_and(|(op, _)| op.misaligned() == Some(Misaligned::Slower))
 }

@@ -145,6 +145,11 @@ pub(crate) fn prepare(gpu: &Gpu, question: &Question) -> Result<Box<dyn Call>, B
                 "attention is timed by `calibrate/import/sdpa.py` and imported".into(),
             ));
         }
+        Question::DecodeAttention { .. } => {
+            return Err(BenchError::Unsupported(
+                "attention over caches is timed by `calibrate/import/torch_serving.py` and imported".into(),
+            ));
+        }
         Question::IndexAdd { .. } | Question::Rows { .. } => {
             return Err(BenchError::Unsupported(format!(
                 "`{}` is timed by `calibrate/import/torch_kernels.py` and imported",

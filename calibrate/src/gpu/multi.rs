@@ -43,6 +43,7 @@ pub(crate) fn n_gpus(question: &Question) -> usize {
         | Question::PromotedGemm { .. }
         | Question::TensorLoop { .. }
         | Question::Attention { .. }
+        | Question::DecodeAttention { .. }
         | Question::Rmsnorm { .. }
         | Question::Swiglu { .. }
         | Question::Rope { .. }

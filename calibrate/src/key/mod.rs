@@ -1,6 +1,7 @@
 //! The names of all estimates. Most are products: a thing and a term of the formula that it shares with others of its kind.
 
 mod attention;
+mod cached;
 mod collective;
 mod gemm;
 mod stream;
@@ -15,6 +16,7 @@ use crate::question::Direction;
 use crate::subject::Subject;
 
 pub use attention::AttentionTerm;
+pub use cached::{CacheKind, CachedTerm};
 pub use collective::CollectiveTerm;
 pub use gemm::GemmTerm;
 pub use stream::{StreamKernel, StreamTerm};
@@ -168,12 +170,24 @@ estimate_keys! {
     GemmHalves = "gemm.misaligned.halves-slowdown", CountFromOne, Bf16;
     /// Waves by which a product ends later whose grid is sized for the whole device where others hold SMs, over the square root of its waves.
     GemmLate = "gemm.beside.late-waves", Count, Bf16;
+    /// Share of the memory peak at which products of groups read the weights of those that have rows.
+    GroupedMemory = "gemm.grouped.memory-fraction", Fraction, Bf16;
+    /// What products of groups take beyond a product of its own.
+    GroupedLatency = "gemm.grouped.latency", Seconds, Bf16;
+    /// Bytes of weights per second that one block of products of groups reads, however few others there are.
+    GroupedBlockRate = "gemm.grouped.block-rate", BytesPerSec, Bf16;
+    /// Rows of a tile of products of groups of few rows.
+    GroupedRows = "gemm.grouped.tile-rows", Tile, Bf16;
+    /// Columns of such a tile.
+    GroupedColumns = "gemm.grouped.tile-columns", Tile, Bf16;
     /// Share of the FP32 work of promoting and scaling sums that is not hidden behind the tensor cores.
     GemmPromotionExposed = "gemm.promotion.exposed", Share, Promotion;
     /// FP8 operations of the tensor cores for one of the vector lanes, in a clock, on the hardware that the rates are of.
     GemmPromotionRatio = "gemm.promotion.tensor-to-vector", CountAboveZero, Promotion;
     /// Of the core of attention, by direction.
     Attention(Direction, AttentionTerm);
+    /// Of attention over the caches of requests that are decoded, by what they hold.
+    Cached(CacheKind, CachedTerm);
     /// Share of the memory peak that kernels bound by memory reach together.
     MemoryFraction = "memory.peak-fraction", Fraction, Memory;
     /// Memory traffic, reads and writes together, that one SM alone can keep in flight.
@@ -297,8 +311,11 @@ impl EstimateKey {
     pub const fn neutral(self) -> Option<f64> {
         match self {
             Self::Stream(_, term) => term.neutral(),
-            Self::GemmWords | Self::GemmHalves => Some(1.0),
+            Self::GemmWords | Self::GemmHalves | Self::GroupedMemory => Some(1.0),
+            Self::GroupedBlockRate => Some(f64::MAX),
+            Self::GroupedRows | Self::GroupedColumns => Some(128.0),
             Self::GemmLate
+            | Self::GroupedLatency
             | Self::CollectiveScaleOutLatency
             | Self::CollectiveSms
             | Self::StackSpread

@@ -74,6 +74,8 @@ impl Terms<StreamTerm> for StreamKernel {
             | Self::Unpermute
             | Self::IndexAdd
             | Self::TopK
+            | Self::ArgMax
+            | Self::Sort
             | Self::Adam => Subject::Memory,
         }
     }
@@ -113,6 +115,8 @@ const fn phrase(kernel: StreamKernel) -> &'static str {
         StreamKernel::Unpermute => "a weighted sum over permuted rows",
         StreamKernel::IndexAdd => "an addition of rows by index",
         StreamKernel::TopK => "a choice of the largest of each row",
+        StreamKernel::ArgMax => "the place of the largest of each row",
+        StreamKernel::Sort => "numbers put into order",
         StreamKernel::Adam => "an optimizer update",
     }
 }

@@ -11,6 +11,7 @@ use crate::collective::{AUTO, By, Collective, by};
 use crate::exit::Failure;
 use crate::layers::{Layers, Output};
 use crate::probe::accumulate::{AFTER as ACCUMULATE, AccumulateArgs};
+use crate::probe::iteration::{AFTER as ITERATION, IterationArgs};
 use crate::probe::kernel::args::{AFTER as KERNEL, KernelArgs};
 use crate::replay::args::{AFTER as REPLAY, ReplayArgs};
 use crate::study::{SensitivityArgs, StudyArgs};
@@ -136,6 +137,9 @@ pub(crate) enum Probe {
     /// Time of one kernel alone on a device
     #[command(after_long_help = KERNEL)]
     Kernel(KernelArgs),
+    /// Time of one iteration of a unit that serves a model
+    #[command(after_long_help = ITERATION)]
+    Iteration(IterationArgs),
     /// Time of a collective: on links of bare rates, or on known hardware
     #[command(after_long_help = COLLECTIVE)]
     Collective(CollectiveArgs),

@@ -17,6 +17,7 @@ mod probe;
 mod progress;
 mod replay;
 mod run;
+mod service;
 mod study;
 mod topology;
 mod validate;
@@ -46,6 +47,7 @@ fn verb(cli: &Cli) -> Result<String, Failure> {
         Verb::Probe(Probe::Schedule(question)) => probe::schedule(question),
         Verb::Probe(Probe::AllToAll(question)) => probe::all_to_all(question),
         Verb::Probe(Probe::Kernel(question)) => probe::kernel::kernel(question),
+        Verb::Probe(Probe::Iteration(question)) => probe::iteration(question),
         Verb::Probe(Probe::Collective(question)) => probe::collective(question),
         Verb::Probe(Probe::Model(question)) => probe::model(question),
         Verb::Probe(Probe::Accumulate(question)) => probe::accumulate::accumulate(question),

@@ -19,11 +19,16 @@ use crate::layers::{Layers, Output};
 use crate::out::{Files, Folder};
 use crate::panics;
 use crate::progress::{Extent, during};
+use crate::service;
 use crate::words;
 
 /// Whether a scenario can run: one line and notes on its network, or JSON.
 pub(crate) fn check(args: &ScenarioArgs) -> Result<String, Failure> {
     let prepared = args.prepared()?;
+    if prepared.plan().serving().is_ok() {
+        keep_plan(&prepared, args)?;
+        return service::check(&prepared, args);
+    }
     let quiet = args.output.quiet;
     let reply = during("checking", Extent::Unknown, quiet, || ask::checked(&prepared));
     let reply = reply.map_err(|error| with_ways_out(error.into(), args))?;
@@ -66,6 +71,9 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<String, Failure> {
     let prepared = args.prepared()?;
     // Refused before the work, not after it.
     let folder = claim(&prepared, args)?;
+    if prepared.plan().serving().is_ok() {
+        return service::run(&prepared, folder.as_ref(), args);
+    }
     let keep = Keep { ranks: recording(prepared.plan(), folder.is_some()), streams: folder.is_some() };
     let simulated = simulate(prepared.plan(), keep, &args.output).map_err(|failure| with_ways_out(failure, args))?;
     let finished = simulated.finished(&prepared)?;

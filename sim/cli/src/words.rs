@@ -23,6 +23,7 @@ fn of_verb(verb: &Verb) -> Result<Query, Failure> {
         Verb::Probe(Probe::Schedule(args)) => Query::Schedule(args.query()?),
         Verb::Probe(Probe::AllToAll(args)) => Query::AllToAll(args.query()),
         Verb::Probe(Probe::Kernel(args)) => Query::Kernel(args.query()?),
+        Verb::Probe(Probe::Iteration(args)) => Query::Iteration(args.query()?),
         Verb::Probe(Probe::Collective(args)) => args.query()?,
         Verb::Probe(Probe::Model(args)) => Query::Model(args.query()),
         Verb::Probe(Probe::Accumulate(args)) => Query::Accumulate(args.question()?),

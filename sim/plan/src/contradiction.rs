@@ -41,6 +41,50 @@ pub enum Contradiction {
     /// A group of an imported job over nodes that nothing joins.
     #[error("a group spans several nodes, but the machine has no network between them")]
     NoNetwork,
+    /// A model whose weights leave no room for a cache.
+    #[error(
+        "a device of a unit needs {needed} before it caches a token, and has {capacity}; split the model over more devices (`serve.tp`, \
+         `serve.ep`), keep its weights in FP8 (`serve.weights`), compute fewer tokens at a time (`scheduler.tokens`), decode fewer \
+         requests (`scheduler.slots`), or raise `serve.memory-share`"
+    )]
+    ServedModelTooLarge {
+        /// What it needs.
+        needed: units::Bytes,
+        /// What there is.
+        capacity: units::Bytes,
+    },
+    /// A service to which nothing comes.
+    #[error(
+        "nothing comes to the service: `requests.arrivals` is `none`; take `closed`, `open` or a file (`requests.trace`), or ask for one iteration \
+         with `probe iteration`"
+    )]
+    NoRequests,
+    /// A request that no cache holds.
+    #[error(
+        "request {number} has {tokens} tokens, and the cache of an attention rank holds {fits}; leave it out, or split the model over more devices \
+         (`serve.tp`) or keep the cache in FP8 (`serve.kv`)"
+    )]
+    LongRequest {
+        /// Its place in the list, from 1.
+        number: u64,
+        /// Its tokens, prompt and answer.
+        tokens: u64,
+        /// Those that fit.
+        fits: u64,
+    },
+    /// More ranks of units than devices.
+    #[error(
+        "{units} units of {n_ranks} ranks need more than the {n_devices} devices of the machine; lower `serve.units`, `serve.tp` or `serve.dp`, or raise \
+         `cluster.nodes`"
+    )]
+    TooManyUnits {
+        /// Units.
+        units: u32,
+        /// Ranks of one.
+        n_ranks: u64,
+        /// Devices in use.
+        n_devices: u64,
+    },
     /// An imported job longer than can be counted.
     #[error(
         "the nodes of the job take up to {longest:e} s together, beyond the {limit:.1e} s that are counted; look for a duration or size that is too large"

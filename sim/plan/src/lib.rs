@@ -54,6 +54,7 @@ mod program;
 mod rank_memory;
 mod replay;
 mod routine;
+mod serve;
 mod sums;
 mod token_limit;
 
@@ -81,5 +82,10 @@ pub use program::*;
 pub use rank_memory::RankMemory;
 pub use replay::{Evidence, RankReplay, Replayed, replay};
 pub use routine::{COMPUTE, Half, Instruction, Routine};
+pub use serve::{
+    AllReduces, BoundBy, Drafts, IterationOverlap, IterationPart, IterationPricer, IterationTable, IterationTime, Iterations,
+    OverlapPolicy, RequestList, RequestRecord, SchedulerKind, SchedulerSpec, Serve, ServePlan, ServedPhase, ServingBooks,
+    ServingStack, TimeHistogram, UnitLoad, UnitMemory, serve, unit_memory,
+};
 pub use sums::{Length, Scales, Sums, sums};
 pub use token_limit::{TokenLimit, token_limit};

@@ -13,7 +13,7 @@ use workloads::schedule::Schedule;
 use workloads::step::{AttentionKernel, Dispatcher, Gradients, Lora, OptimizerState, Recompute};
 use workloads::traffic::TrafficSpec;
 
-use crate::{CostTerms, PlanError};
+use crate::{CostTerms, PlanError, Serve, ServePlan};
 
 /// Everything decided: no default left open, no string that means a choice, no path.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,8 @@ pub struct Site {
 pub enum Job {
     /// Steps of a training job.
     Train(Box<Train>),
+    /// A service.
+    Serve(Box<Serve>),
     /// A graph that another tool wrote.
     Imported(Box<Imported>),
 }
@@ -139,7 +141,19 @@ impl Plan {
         let Self { name, site, job, simulation, cost } = self;
         match job {
             Job::Train(job) => Ok(TrainPlan { name, site, job, simulation, cost }),
-            Job::Imported(_) => Err(PlanError::NotTraining),
+            Job::Serve(_) | Job::Imported(_) => Err(PlanError::NotTraining),
+        }
+    }
+
+    /// The plan of a service.
+    ///
+    /// # Errors
+    /// [`PlanError::NotServing`] for a job of another kind.
+    pub fn serving(&self) -> Result<ServePlan<'_>, PlanError> {
+        let Self { name, site, job, cost, .. } = self;
+        match job {
+            Job::Serve(job) => Ok(ServePlan { name, site, job, cost }),
+            Job::Train(_) | Job::Imported(_) => Err(PlanError::NotServing),
         }
     }
 
@@ -150,7 +164,7 @@ impl Plan {
     pub fn imported(&self) -> Result<&Imported, PlanError> {
         match &self.job {
             Job::Imported(job) => Ok(job),
-            Job::Train(_) => Err(PlanError::NotImported),
+            Job::Train(_) | Job::Serve(_) => Err(PlanError::NotImported),
         }
     }
 
@@ -168,7 +182,7 @@ impl Job {
     pub fn train_mut(&mut self) -> Option<&mut Train> {
         match self {
             Self::Train(train) => Some(train),
-            Self::Imported(_) => None,
+            Self::Serve(_) | Self::Imported(_) => None,
         }
     }
 }

@@ -107,7 +107,10 @@ fn length(op: &Op) -> Option<(Scales, u64)> {
             (*precision, tokens.iter().copied().max()?)
         }
         OpKind::GroupedGemm { k, precision, .. } => (*precision, *k),
-        OpKind::Attention { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => return None,
+        OpKind::Attention { .. }
+        | OpKind::CachedAttention { .. }
+        | OpKind::Stream { .. }
+        | OpKind::Collective { .. } => return None,
     };
     let scales = match precision {
         Precision::Fp8Block => Scales::Block,

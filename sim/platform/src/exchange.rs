@@ -28,11 +28,13 @@ mod library;
 mod policy;
 mod roles;
 mod template;
+pub(crate) mod uniform;
 
 use hands::{End, Hands, Relay};
 pub use hands::{comm_sms, needs_comm_sms};
 pub use policy::{Delivery, ExchangeCopies};
 pub use template::{ExchangeKind, ExchangeTemplate, Flow};
+pub use uniform::UniformExchange;
 
 /// Times that a thing may take beside others what it takes alone, where it is asked whether the clock counts that far. Assumed: sharing
 /// makes nothing longer than this; a run in which something is reports a fault of the clock.

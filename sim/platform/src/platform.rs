@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use calibrate::{CannotRun, CollectiveCall, EstimateKey, Estimator, Profile};
+use calibrate::{Algorithm, CannotRun, CollectiveCall, EstimateKey, Estimator, Profile};
 use topology::{Machine, Network, Routing};
 
 use crate::ports::PortRates;
-use crate::{ExchangeGroup, ExchangeSetup, Group, Kernel, Leg, Message, Placement, PlatformError, Throttle};
-use units::{Bytes, Flops};
+use crate::{ExchangeGroup, ExchangeSetup, ExpertSpread, UniformExchange, Group, Kernel, Leg, Message, Placement, PlatformError, Throttle};
+use units::{Bytes, Flops, Seconds};
 use workloads::op::Op;
 use workloads::recipe::Grids;
 
@@ -152,12 +152,37 @@ impl<'a> Platform<'a> {
         Leg::of(self, group, call)
     }
 
+    /// The same of a stack that has one-shot and two-shot kernels for all-reduces within a node, where those are quicker.
+    #[must_use]
+    pub fn collective_of_stack(&self, group: &Group, call: &CollectiveCall) -> Leg {
+        let own = [Algorithm::OneShot, Algorithm::TwoShot]
+            .into_iter()
+            .filter_map(|algorithm| self.estimator().collective_by(algorithm, call, &group.spread));
+        let library = self.estimator().collective(call, &group.spread);
+        own.fold(library, |best, other| if other.alone() < best.alone() { other } else { best }).into()
+    }
+
     /// An expert-parallel group that is ready to exchange.
     ///
     /// # Errors
     /// When two ranks do not reach each other.
     pub fn exchange_group(&self, setup: &ExchangeSetup) -> Result<ExchangeGroup, PlatformError> {
         ExchangeGroup::of(self, setup)
+    }
+
+    /// The dispatch and the combine of a rank whose tokens pick experts alike, with the network to themselves.
+    ///
+    /// # Errors
+    /// When two ranks do not reach each other.
+    pub fn uniform_exchange(&self, spread: &ExpertSpread, call: &UniformExchange) -> Result<[Leg; 2], PlatformError> {
+        crate::exchange::uniform::legs(self, spread, call)
+    }
+
+    /// The time of a kernel with the device to itself.
+    #[must_use]
+    pub fn alone(&self, kernel: &Kernel) -> Seconds {
+        let longest = kernel.shortest.max(kernel.tensor).max(kernel.memory / self.memory_together());
+        Seconds::new(kernel.latency.seconds() + longest)
     }
 
     /// Rates of what a rank shares, `copy` bytes per second of them on the SMs of its communication kernels.

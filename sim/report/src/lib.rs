@@ -39,6 +39,7 @@ mod nearest;
 mod numbers;
 pub mod page;
 mod phases;
+mod serving;
 mod shares;
 pub mod study;
 pub mod summary;
@@ -53,6 +54,7 @@ pub use json::summary_json;
 pub use numbers::Objective;
 pub use page::{PageInput, page};
 pub use phases::{Phase, Phases};
+pub use serving::{IterationRow, Percentiles, ServiceResult, ServingNumbers};
 pub use study::{
     BeforeAfter, SensitivitySummary, StudyInput, StudySummary, sensitivity_page, study_figures, study_page,
 };

@@ -25,6 +25,10 @@ impl Summary {
     pub fn objective(&self) -> Objective {
         match &self.result {
             JobResult::Step(step) => Objective { name: "step_seconds", value: step.step_seconds, less_is_better: true },
+            JobResult::Service(service) => {
+                let value = service.serving.output_tokens_per_second_per_gpu;
+                Objective { name: "serving.output_tokens_per_second_per_gpu", value, less_is_better: false }
+            }
             JobResult::Imported(imported) => {
                 Objective { name: "makespan_seconds", value: imported.makespan_seconds, less_is_better: true }
             }

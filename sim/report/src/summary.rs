@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use crate::phases::Phases;
+use crate::serving::ServiceResult;
 
 /// Version of the form of a summary's JSON. A key that goes or changes its meaning makes another version; a new key does not.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -74,6 +75,8 @@ pub struct Common {
 pub enum JobResult {
     /// One optimizer step of a training job.
     Step(StepResult),
+    /// A service and the requests that came to it.
+    Service(Box<ServiceResult>),
     /// A graph that another tool wrote.
     Imported(ImportedResult),
 }
@@ -369,6 +372,7 @@ impl Summary {
     pub fn seconds(&self) -> f64 {
         match &self.result {
             JobResult::Step(step) => step.step_seconds,
+            JobResult::Service(service) => service.serving.seconds,
             JobResult::Imported(imported) => imported.makespan_seconds,
         }
     }

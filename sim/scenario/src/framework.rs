@@ -11,7 +11,7 @@ use crate::reader::Reader;
 use crate::tree::{list, nearest};
 
 /// Families of estimates whose kernels are of one implementation or another.
-const FAMILIES: [&str; 3] = ["attention", "gemm", "stream"];
+const FAMILIES: [&str; 4] = ["attention", "decode-attention", "gemm", "stream"];
 
 /// A software stack.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,6 +5,8 @@
 pub enum Kind {
     /// A training job: `train`.
     Scenario,
+    /// A service: `serve`.
+    Service,
     /// Nodes on a fabric: `clusters`.
     Cluster,
     /// Device and node: `hardware`.
@@ -30,8 +32,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Scenario,
+        Self::Service,
         Self::Cluster,
         Self::Hardware,
         Self::Fabric,
@@ -50,6 +53,7 @@ impl Kind {
     pub const fn folder(self) -> &'static str {
         match self {
             Self::Scenario => "train",
+            Self::Service => "serve",
             Self::Cluster => "clusters",
             Self::Hardware => "hardware",
             Self::Fabric => "fabrics",
@@ -68,7 +72,7 @@ impl Kind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Scenario => "scenario",
+            Self::Scenario | Self::Service => "scenario",
             Self::Cluster => "cluster",
             Self::Hardware => "hardware",
             Self::Fabric => "fabric",

@@ -15,6 +15,7 @@ use crate::library::{Library, stem};
 use crate::origin::{Origin, Place, Source};
 use crate::parse;
 use crate::patch::{self, Patch};
+use crate::serve::SERVING_NAMESPACES;
 use crate::tree::{Node, Table, Value, lay_over, list};
 
 /// The merged files, with references followed and patches applied.
@@ -22,6 +23,8 @@ pub(crate) struct Layers {
     /// The scenario's name: its `name` key, or the name of its file.
     pub(crate) name: String,
     pub(crate) root: Table,
+    /// Whether it is a service.
+    pub(crate) is_service: bool,
     /// The scenario file, for mistakes that have no better place.
     pub(crate) file: Origin,
     /// Where the profiles are named.
@@ -53,6 +56,7 @@ struct Builder<'a> {
     root: Table,
     /// References of all files, for the patches, which must find them.
     used: Table,
+    is_service: bool,
     /// Name of the hardware file.
     hardware: Option<String>,
     /// What estimates were measured on.
@@ -71,9 +75,15 @@ pub(crate) fn read(
     sets: &[String],
     library: &Library,
 ) -> Result<(Layers, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let source = library.open(kind, reference, None).map_err(|absent| vec![absent])?;
+    let opened = library.open(kind, reference, None).or_else(|absent| match kind {
+        // Services have a folder of their own, and a name is of one of both.
+        Kind::Scenario => library.open(Kind::Service, reference, None).map_err(|_| absent),
+        _ => Err(absent),
+    });
+    let source = opened.map_err(|absent| vec![absent])?;
     let mut builder = Builder::new(library);
     let Some(mut file) = parse::file(&source, &mut builder.mistakes) else { return Err(builder.mistakes) };
+    builder.is_service = file.contains_key("serve");
     let name = take_name(&mut file, &mut builder.mistakes).unwrap_or_else(|| stem(reference));
     builder.patches = patch::collect(&mut file, sets, &mut builder.mistakes);
     file.remove("about");
@@ -206,6 +216,7 @@ impl<'a> Builder<'a> {
             library,
             root: Table::new(),
             used: Table::new(),
+            is_service: false,
             hardware: None,
             machines: Machines::default(),
             patches: Vec::new(),
@@ -219,7 +230,7 @@ impl<'a> Builder<'a> {
         if self.incomplete {
             return Err(self.mistakes);
         }
-        let Builder { mut root, used, patches, machines, mut mistakes, .. } = self;
+        let Builder { mut root, used, patches, machines, mut mistakes, is_service, .. } = self;
         let profiles = used.get("profiles").map_or_else(|| file.clone(), |node| node.origin.clone());
         let preferred = references(&used, "implementations", "use.implementations", "names", &mut Vec::new());
         let implementations = preferred.into_iter().map(|(name, _)| name).collect();
@@ -230,12 +241,21 @@ impl<'a> Builder<'a> {
         root.remove("use");
         let patched = patches.iter().map(Patch::key).collect();
         let departures = machines.departures(&mut root, &named_by, &patched, &mut mistakes);
-        Ok((Layers { name, root, file, profiles, departures, implementations }, mistakes))
+        Ok((Layers { name, root, is_service, file, profiles, departures, implementations }, mistakes))
     }
 
     fn defaults(&mut self) {
         let opened = self.library.open(Kind::Defaults, "train", None);
         self.root = self.parse(opened).unwrap_or_default();
+    }
+
+    /// Those of a service, over what a software stack leaves out in any job, and over the terms of money.
+    fn service_defaults(&mut self) {
+        self.defaults();
+        self.root.retain(|namespace, _| ["framework", "cost"].contains(&namespace.as_str()));
+        let opened = self.library.open(Kind::Defaults, "serve", None);
+        let file = self.parse(opened).unwrap_or_default();
+        self.lay(file);
     }
 
     /// The keys of a file; `None`, and the mistake kept, where it cannot be read.
@@ -254,9 +274,10 @@ impl<'a> Builder<'a> {
     }
 
     fn scenario(&mut self, mut file: Table) {
-        self.defaults();
+        if self.is_service { self.service_defaults() } else { self.defaults() }
         let used = self.take_scenario_use(&mut file);
-        self.keep_only(Kind::Scenario, &mut file, &NAMESPACES);
+        let namespaces: &[&str] = if self.is_service { &SERVING_NAMESPACES } else { &NAMESPACES };
+        self.keep_only(Kind::Scenario, &mut file, namespaces);
         self.refuse_both(&file, &used);
         self.framework(&used);
         self.lay(file);
@@ -286,7 +307,15 @@ impl<'a> Builder<'a> {
     fn framework(&mut self, used: &Table) {
         let Some((name, origin)) = reference(used, "framework", &mut self.mistakes) else { return };
         let Some(mut file) = self.open(Kind::Framework, &name, &origin) else { return };
-        self.keep_only(Kind::Framework, &mut file, &["framework", "policy", "parallel"]);
+        self.keep_only(Kind::Framework, &mut file, &["framework", "policy", "parallel", "serve", "scheduler"]);
+        // What a stack decides of jobs of the other kind is nothing here.
+        let of_others: &[&str] = if self.is_service { &["policy", "parallel"] } else { &["serve", "scheduler"] };
+        of_others.iter().for_each(|namespace| drop(file.remove(*namespace)));
+        if !self.is_service
+            && let Some(Value::Table(table)) = file.get_mut("framework").map(|node| &mut node.value)
+        {
+            table.remove("serve");
+        }
         self.lay(file);
         let name = Node { value: Value::String(stem(&name)), origin: origin.clone(), key: 0..0 };
         let named = Node { value: Value::Table([("name".to_owned(), name)].into()), origin, key: 0..0 };

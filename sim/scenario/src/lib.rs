@@ -54,6 +54,7 @@ mod print;
 mod profile;
 mod published;
 mod reader;
+mod serve;
 mod tree;
 pub mod write;
 

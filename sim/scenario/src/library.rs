@@ -22,6 +22,14 @@ pub trait Sources {
     /// The file is there and cannot be read, or is no UTF-8.
     fn read(&self, path: &Path) -> io::Result<Option<String>>;
 
+    /// The text of a file of data, such as a trace of requests, which may be larger than one of keys; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Sources::read`].
+    fn data(&self, path: &Path) -> io::Result<Option<String>> {
+        self.read(path)
+    }
+
     /// Names of the entries of a folder; empty where there is none.
     fn entries(&self, folder: &Path) -> Vec<String>;
 }
@@ -32,16 +40,25 @@ pub struct Disk;
 
 impl Sources for Disk {
     fn read(&self, path: &Path) -> io::Result<Option<String>> {
-        match disk::read_text(path, Content::Keys) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-            Err(error) => Err(error),
-        }
+        present(disk::read_text(path, Content::Keys))
+    }
+
+    fn data(&self, path: &Path) -> io::Result<Option<String>> {
+        present(disk::read_text(path, Content::Measurements))
     }
 
     fn entries(&self, folder: &Path) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+}
+
+/// A file that is not there is none.
+fn present(text: io::Result<String>) -> io::Result<Option<String>> {
+    match text {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -114,6 +131,27 @@ impl Library {
             Ok(Some(source)) => Ok(source),
             Ok(None) => Err(at(self.absent(kind, reference))),
             Err((path, error)) => Err(at(Diagnostic::error(format!("`{}` cannot be read: {error}", path.display())))),
+        }
+    }
+
+    /// Reads a file of data that a file of keys names: a path, relative to that file.
+    pub(crate) fn data(&self, reference: &str, from: Option<&Origin>) -> Result<Source, Diagnostic> {
+        let at = |message: String| {
+            let diagnostic = Diagnostic::error(message);
+            match from {
+                Some(origin) => diagnostic.at(origin),
+                None => diagnostic,
+            }
+        };
+        let path = match from.map(|origin| &origin.source().place) {
+            Some(Place::Disk(file)) => beside(file, reference),
+            Some(Place::BuiltIn(_) | Place::Argument) | None => PathBuf::from(reference),
+        };
+        match self.sources.data(&path) {
+            Ok(Some(text)) => Ok(Source { name: path.display().to_string(), text, place: Place::Disk(path) }),
+            Ok(None) => Err(at(format!("there is no file `{}`", path.display()))
+                .hint("a path is relative to the file that names it, and on the command line to the working folder")),
+            Err(error) => Err(at(format!("`{}` cannot be read: {error}", path.display()))),
         }
     }
 

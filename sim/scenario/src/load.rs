@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use calibrate::Profile;
-use plan::{CostTerms, Job, Plan, Site, Train};
+use plan::{CostTerms, Folding, Job, Plan, Recording, Simulation, Site, Train};
 use topology::Machine;
 use workloads::model::Model;
 use workloads::recipe::Recipe;
@@ -13,7 +13,7 @@ use crate::diagnostic::Mistakes;
 use crate::framework::{self, Framework, KernelsOf};
 use crate::job::{self, JobKeys};
 use crate::kind::Kind;
-use crate::layers::{self, DeviceNames, NAMESPACES};
+use crate::layers::{self, DeviceNames, Layers, NAMESPACES};
 use crate::layout;
 use crate::library::Library;
 use crate::machine;
@@ -22,6 +22,7 @@ use crate::origin::Origin;
 use crate::policy;
 use crate::profile;
 use crate::reader::{Decided, Reader, each_leaf};
+use crate::serve::{self, SERVING_NAMESPACES};
 use crate::tree::Table;
 
 /// A scenario that became a plan.
@@ -114,6 +115,9 @@ impl Leaf {
 pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loaded, Mistakes> {
     let (layers, mistakes) = layers::read(Kind::Scenario, reference, sets, library).map_err(Mistakes::new)?;
     let mut reader = Reader::new(&layers.root, layers.file.clone(), mistakes);
+    if layers.is_service {
+        return service(&layers, reader, library);
+    }
     let machine = machine::machine(&mut reader);
     let model = model::model(&mut reader);
     let job = job::job(&mut reader);
@@ -152,6 +156,24 @@ pub fn load(reference: &str, sets: &[String], library: &Library) -> Result<Loade
     };
     let (site, job) = (Site { machine, profile }, Job::Train(Box::new(train)));
     Ok(Loaded { plan: Plan { name: layers.name, site, job, simulation, cost }, leaves, origins })
+}
+
+/// A service out of its merged files.
+fn service(layers: &Layers, mut reader: Reader<'_>, library: &Library) -> Result<Loaded, Mistakes> {
+    let machine = machine::machine(&mut reader);
+    let model = model::model(&mut reader);
+    let stack = framework::framework(&mut reader, layers.implementations.clone());
+    let job = serve::serve(&mut reader, (&machine, model), &stack, library);
+    let cost = cost::terms(&mut reader);
+    let profile = profile::profile(&mut reader, &layers.profiles, &layers.departures, &stack.kernels_of);
+    let decided = reader.finish(&SERVING_NAMESPACES).map_err(Mistakes::new)?;
+    let leaves = leaves(&layers.root, &SERVING_NAMESPACES, &decided);
+    let origins = leaves.iter().map(|leaf| (leaf.key.clone(), leaf.origin.clone())).collect();
+    // A missing estimate is a mistake, and with a mistake `finish` has returned.
+    let profile = profile.ok_or_else(Mistakes::default)?;
+    let (site, job) = (Site { machine, profile }, Job::Serve(Box::new(job)));
+    let simulation = Simulation { folding: Folding::Auto, record: Recording::None, scheduling_anomaly: 0.0 };
+    Ok(Loaded { plan: Plan { name: layers.name.clone(), site, job, simulation, cost }, leaves, origins })
 }
 
 /// Loads the machine of a cluster or a scenario: the name of a cluster preset, else of a scenario, or a path to either.
@@ -283,7 +305,7 @@ fn machine_kind(reference: &str, library: &Library) -> Kind {
     let is_cluster = match library.open(Kind::Cluster, reference, None) {
         Ok(source) => {
             let file = crate::parse::file(&source, &mut Vec::new()).unwrap_or_default();
-            !["job", "parallel", "policy"].iter().any(|namespace| file.contains_key(*namespace))
+            !["job", "parallel", "policy", "serve"].iter().any(|namespace| file.contains_key(*namespace))
         }
         Err(_) => library.open(Kind::Scenario, reference, None).is_err(),
     };

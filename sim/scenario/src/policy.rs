@@ -166,7 +166,7 @@ fn schedule(reader: &mut Reader<'_>) -> Schedule {
 }
 
 /// `auto`: all of them.
-fn devices_per_node(reader: &mut Reader<'_>, machine: &Machine) -> u32 {
+pub(crate) fn devices_per_node(reader: &mut Reader<'_>, machine: &Machine) -> u32 {
     let all = machine.node.devices;
     match reader.word_or_count("policy.devices-per-node", &["auto"], 1..=N_PARTS_MAX) {
         WordOr::Given(count) if reader.sound(&["node.devices", "policy.devices-per-node"]) && count > all => {
@@ -280,7 +280,7 @@ fn refuse_too_many_sms(reader: &mut Reader<'_>, key: &str, count: u32, device: &
 
 /// `auto`: every `policy.promote-every` products where the accumulator keeps fewer than `policy.promote-below` fraction
 /// bits, never from there on.
-fn promote(reader: &mut Reader<'_>, device: &Device) -> Option<u32> {
+pub(crate) fn promote(reader: &mut Reader<'_>, device: &Device) -> Option<u32> {
     let every: u32 = reader.count("policy.promote-every", 1..=N_PARTS_MAX);
     let below: u32 = reader.count("policy.promote-below", 0..=64);
     match reader.word_or_count("policy.promote", &["auto", "never"], 1..=N_PARTS_MAX) {

@@ -227,21 +227,57 @@ impl<'a> Reader<'a> {
         texts
     }
 
+    /// A bare number above zero.
+    pub(crate) fn positive(&mut self, key: &str) -> f64 {
+        let number = self.number(key, 0.0..=f64::MAX);
+        if self.sound(&[key]) && number <= 0.0 {
+            self.refuse(key, format!("`{key}` is {number}: it must be above zero"), None);
+        }
+        number
+    }
+
+    /// A list of bare numbers in a range.
+    pub(crate) fn numbers(&mut self, key: &str, range: RangeInclusive<f64>) -> Vec<f64> {
+        const EXPECTED: &str = "a list of bare numbers";
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let Value::Array(items) = &node.value else { return self.wrong(key, node, EXPECTED, None) };
+        let mut numbers = Vec::with_capacity(items.len());
+        for item in items {
+            let number = match item.value {
+                Value::Integer(number) => number as f64,
+                Value::Float(number) => number,
+                _ => return self.wrong(key, item, EXPECTED, None),
+            };
+            if !range.contains(&number) {
+                return self.out_of_range(key, item, range.start(), range.end());
+            }
+            numbers.push(number);
+        }
+        self.keep(key, format!("{numbers:?}"), node);
+        numbers
+    }
+
     /// A list of whole numbers in a range, or `"auto"` (`None`).
     pub(crate) fn auto_or_counts(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<Vec<u32>> {
+        self.counts_or(key, "auto", range)
+    }
+
+    /// A list of whole numbers in a range, or a word (`None`).
+    pub(crate) fn counts_or(&mut self, key: &str, word: &str, range: RangeInclusive<u64>) -> Option<Vec<u32>> {
+        let expected = format!("a list of whole numbers or `\"{word}\"`");
         let node = self.node(key)?;
         let items = match &node.value {
-            Value::String(text) if text == "auto" => {
+            Value::String(text) if text == word => {
                 self.keep(key, node.value.to_string(), node);
                 return None;
             }
             Value::Array(items) => items,
-            _ => return self.wrong(key, node, "a list of whole numbers or `\"auto\"`", None),
+            _ => return self.wrong(key, node, &expected, None),
         };
         let mut counts = Vec::with_capacity(items.len());
         for item in items {
             let Value::Integer(number) = item.value else {
-                return self.wrong(key, item, "a list of whole numbers or `\"auto\"`", None);
+                return self.wrong(key, item, &expected, None);
             };
             match u64::try_from(number)
                 .ok()
@@ -283,6 +319,13 @@ impl<'a> Reader<'a> {
     pub(crate) fn decide(&mut self, key: &str, value: impl std::fmt::Display) {
         if let Some(decided) = self.decided.get_mut(key) {
             *decided = Decided { canonical: value.to_string(), shown: value.to_string() };
+        }
+    }
+
+    /// What tells a value from others, where that is not how it is written.
+    pub(crate) fn identify(&mut self, key: &str, canonical: String) {
+        if let Some(decided) = self.decided.get_mut(key) {
+            decided.canonical = canonical;
         }
     }
 

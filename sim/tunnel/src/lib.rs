@@ -45,6 +45,7 @@ pub mod networks;
 pub mod panics;
 mod prepare;
 pub mod replay;
+pub mod service;
 mod simulator;
 mod sourced;
 pub mod studies;

@@ -73,6 +73,7 @@ impl Tunnel for Simulator<'_> {
         let keep = Keep { ranks: Recording::None, streams: false };
         match &plan.job {
             Job::Train(_) => Ok(self.simulate(plan, keep, |finished| results(&summarize::summary(finished)?))?),
+            Job::Serve(_) => Ok(results(&summarize::service(plan, "")?)?),
             Job::Imported(_) => Ok(results(&replay::summary(plan, ("", ""))?)?),
         }
     }

@@ -67,7 +67,10 @@ fn operations(model: &Model, shape: &Shape, kind: LayerKind) -> Item {
         OpKind::Gemm { m, n, .. } => (m * n) as f64 * BF16,
         OpKind::Attention { heads, queries, value, .. } => (heads * queries) as f64 * (value as f64 * BF16 + FP32),
         OpKind::Collective { axis: Axis::Tp, bytes, .. } => bytes.get() / shape.tp.max(1) as f64,
-        OpKind::GroupedGemm { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => 0.0,
+        OpKind::GroupedGemm { .. }
+        | OpKind::CachedAttention { .. }
+        | OpKind::Stream { .. }
+        | OpKind::Collective { .. } => 0.0,
     };
     let of_segment = |passes: &Passes| -> f64 {
         let kept = step::kept_operations(&passes.forward);

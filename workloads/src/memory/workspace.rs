@@ -59,7 +59,10 @@ fn operands(op: &Op) -> f64 {
         OpKind::GroupedGemm { tokens, n, k, precision, .. } => {
             (tokens.iter().sum::<u64>() * (n + k)) as f64 * width(*precision)
         }
-        OpKind::Attention { .. } | OpKind::Stream { .. } | OpKind::Collective { .. } => 0.0,
+        OpKind::Attention { .. }
+        | OpKind::CachedAttention { .. }
+        | OpKind::Stream { .. }
+        | OpKind::Collective { .. } => 0.0,
     }
 }
 
@@ -79,6 +82,8 @@ fn working_set(op: &Op) -> f64 {
             let backward = side + (heads * queries * qk) as f64 * FP32;
             if op.pass == crate::op::Pass::InputGradient { side + backward } else { side }
         }
+        // No op of a training step.
+        OpKind::CachedAttention { .. } => 0.0,
         OpKind::Stream { reads, writes, .. } => (*reads + *writes).get(),
         OpKind::Collective { bytes, .. } => bytes.get(),
     }

@@ -39,6 +39,8 @@ memory_ops! {
     Rope = "rope", Rope;
     /// Its gradient.
     RopeGradient = "rope-gradient", Rope;
+    /// Rotary position of what is served, with the write of keys and values into the cache; an element that turns.
+    CacheWrite = "cache-write", Rope;
     /// Gated activation; an element of its output.
     SwiGlu = "swiglu", SwiGlu;
     /// Its output once more, for the weight gradient; an element of it.
@@ -101,6 +103,8 @@ memory_ops! {
     CrossEntropy = "cross-entropy", LogSoftmax;
     /// Its gradient.
     CrossEntropyGradient = "cross-entropy-gradient", LogSoftmaxGradient;
+    /// The choice of the next token; a logit.
+    Sample = "sample", Reduce;
     /// The biases of queries, keys and values, where no product adds them; an element of the three.
     Bias = "bias", Copy;
     /// The gradient of a bias, where no product sums it; an element of the gradient that is summed over tokens.

@@ -403,6 +403,7 @@ pub(crate) fn kept_operations(forward: &[Op]) -> Vec<bool> {
             is_kept
         }
         OpKind::Attention { .. }
+        | OpKind::CachedAttention { .. }
         | OpKind::Collective { what: Collective::ReduceScatter | Collective::SendRecv, .. } => true,
         // What is merged into an output that is kept.
         OpKind::Stream { .. } if op.name == MemoryOp::AttentionMerge.name() => true,

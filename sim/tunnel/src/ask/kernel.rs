@@ -119,6 +119,7 @@ fn on_sms(mut question: Question, n: u32) -> Question {
         | Question::Dispatch { sms, .. }
         | Question::Combine { sms, .. } => *sms = n,
         Question::Attention { .. }
+        | Question::DecodeAttention { .. }
         | Question::Rmsnorm { .. }
         | Question::Swiglu { .. }
         | Question::Rope { .. }

@@ -18,6 +18,7 @@ mod accumulate;
 mod all_to_all;
 mod checked;
 mod collective;
+mod iteration;
 mod kernel;
 mod machine;
 mod model;
@@ -39,6 +40,7 @@ pub use accumulate::{AccumulateReply, accumulate};
 pub use all_to_all::{AllToAllReply, ExchangeReply, all_to_all};
 pub use checked::{CheckReply, checked};
 pub use collective::{CollectivePlace, CollectiveQuery, LinksReply, collective, links};
+pub use iteration::{IterationAsked, IterationQuery, IterationReply, iteration};
 pub(crate) use kernel::misaligned;
 pub use kernel::{DeviceQuery, KernelQuery, KernelReply, kernel};
 pub use machine::{MachineQuery, MachineReply, machine};
@@ -59,6 +61,8 @@ pub enum Query {
     Networks(NetworksQuery),
     /// One dispatch and one combine of a scenario, alone.
     AllToAll(ScenarioQuery),
+    /// One iteration of a unit that serves a model.
+    Iteration(IterationQuery),
     /// One kernel alone on a device.
     Kernel(KernelQuery),
     /// One collective on links of bare rates.
@@ -104,6 +108,8 @@ pub enum Reply {
     Networks(Box<NetworksReply>),
     /// To [`Query::AllToAll`].
     AllToAll(AllToAllReply),
+    /// To [`Query::Iteration`].
+    Iteration(IterationReply),
     /// To [`Query::Kernel`] and [`Query::Collective`].
     Kernel(KernelReply),
     /// To [`Query::Links`].
@@ -139,6 +145,7 @@ pub fn ask(query: &Query, library: &Library) -> Result<Sourced<Reply>, TunnelErr
         Query::Machine(query) => machine(query, library)?.map(|reply| Reply::Machine(Box::new(reply))),
         Query::Networks(query) => networks(query, library)?.map(|reply| Reply::Networks(Box::new(reply))),
         Query::AllToAll(query) => all_to_all(query, library)?.map(Reply::AllToAll),
+        Query::Iteration(query) => iteration(query, library)?.map(Reply::Iteration),
         Query::Kernel(query) => kernel(query, library)?.map(Reply::Kernel),
         Query::Links(question) => Sourced::without(Reply::Links(links(question)?)),
         Query::Collective(query) => collective(query, library)?.map(Reply::Kernel),
@@ -151,6 +158,11 @@ pub fn ask(query: &Query, library: &Library) -> Result<Sourced<Reply>, TunnelErr
 /// Runs a scenario.
 fn run(query: &RunQuery, library: &Library) -> Result<Sourced<RunReply>, TunnelError> {
     let prepared = query.scenario.prepared(library)?;
+    if prepared.plan().serving().is_ok() {
+        let summary = summarize::service(prepared.plan(), &prepared.digest)?;
+        let reply = RunReply { summary, pair: PairMeans::NONE };
+        return Ok(Sourced { reply, sources: sources(&prepared.loaded.leaves) });
+    }
     let ranks = if query.has_pairs { Recording::OnePerStage } else { Recording::None };
     let simulated = lower(prepared.plan())?.run(Keep { ranks, streams: query.has_pairs }, &Progress::default())?;
     let finished = simulated.finished(&prepared)?;
@@ -162,7 +174,10 @@ impl Query {
     /// Lays patches over the scenario that is asked, after its own. Machines, devices and models stay as they are.
     pub fn lay_over(&mut self, sets: &[String]) {
         match self {
-            Self::Run(RunQuery { scenario, .. }) | Self::Check(scenario) | Self::AllToAll(scenario) => {
+            Self::Run(RunQuery { scenario, .. })
+            | Self::Check(scenario)
+            | Self::AllToAll(scenario)
+            | Self::Iteration(IterationQuery { scenario, .. }) => {
                 scenario.sets.extend_from_slice(sets);
             }
             Self::Machine(_)
@@ -197,6 +212,7 @@ impl Reply {
             Self::Machine(reply) => reply.json(),
             Self::Networks(reply) => reply.json(),
             Self::AllToAll(reply) => reply.json(),
+            Self::Iteration(reply) => reply.json(),
             Self::Kernel(reply) => reply.json(),
             Self::Links(reply) => reply.json(),
             Self::Model(reply) => reply.json(),

@@ -20,6 +20,9 @@ pub struct PairMeans {
 }
 
 impl PairMeans {
+    /// Of a job without pairs.
+    pub(crate) const NONE: Self = Self { duration: f64::NAN, compute: f64::NAN, dispatch: f64::NAN, combine: f64::NAN };
+
     pub(crate) fn of(run: &FinishedRun<'_>) -> Self {
         let rank = run.program.layout.pp / 2;
         let is_pair = |chunk: &&ChunkSpan| chunk.rank == rank && matches!(chunk.slot, Some(Slot::Overlapped { .. }));

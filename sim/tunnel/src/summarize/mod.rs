@@ -10,6 +10,7 @@ mod expenses;
 mod imported;
 mod notes;
 mod ops;
+mod service;
 mod shares;
 mod timeline;
 
@@ -22,6 +23,7 @@ use crate::interval::interval;
 
 pub use imported::imported;
 pub use ops::IN_PAIRS;
+pub use service::{of_finished, service};
 pub use timeline::{Recorded, timeline};
 
 use expenses::Held;

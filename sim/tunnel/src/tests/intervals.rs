@@ -65,7 +65,7 @@ fn step(plan: &Plan, traffic: &Traffic) -> StepResult {
     let finished = FinishedRun { plan, digest: "", program: &program, memory: &[], outcome: &outcome };
     match summarize::summary(&finished).expect("a summary").result {
         JobResult::Step(step) => step,
-        JobResult::Imported(_) => unreachable!("a step"),
+        JobResult::Service(_) | JobResult::Imported(_) => unreachable!("a step"),
     }
 }
 

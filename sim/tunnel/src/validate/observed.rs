@@ -42,10 +42,12 @@ impl Observed {
             Reply::Run(run) => {
                 let ends = match &run.summary.result {
                     JobResult::Step(step) => over(step.interval, step.step_seconds),
+                    JobResult::Service(service) => Some(service.serving.interval),
                     JobResult::Imported(_) => None,
                 };
                 Self { json, run: Some(OfRun { ops: run.summary.common.ops.clone(), pair: run.pair }), ends }
             }
+            Reply::Iteration(reply) => Self { json, run: None, ends: over(reply.interval, reply.seconds) },
             Reply::Kernel(kernel) => Self { json, run: None, ends: over([kernel.low, kernel.high], kernel.seconds) },
             Reply::Check(_)
             | Reply::Machine(_)
@@ -91,6 +93,14 @@ impl Observed {
 impl Moves {
     fn of(figure: &FactFigure) -> Self {
         let FactFigure::Key(key) = figure else { return Self::Unknown };
+        if let Some(of_service) = key.strip_prefix("serving.") {
+            let what = of_service.split('.').next().unwrap_or_default();
+            return match what {
+                "ttft" | "tpot" | "itl" | "e2e" => Self::With,
+                _ if what.contains("_per_second") => Self::Against,
+                _ => Self::Unknown,
+            };
+        }
         match key.split('.').next().unwrap_or_default() {
             "seconds" | "step_seconds" | "phases" | "phases_by_rank" | "gpu_hours_per_trillion_tokens" => Self::With,
             "tokens_per_day" | "tflops_per_gpu" | "mfu" => Self::Against,

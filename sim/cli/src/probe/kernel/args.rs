@@ -73,17 +73,15 @@ pub(crate) enum KernelKind {
     GroupedGemm {
         #[command(flatten)]
         device: DeviceArgs,
-        /// Rows of each group, apart by commas
-        #[arg(long, value_delimiter = ',', required = true)]
-        tokens: Vec<u64>,
-        /// Groups, where all have the same rows
-        #[arg(long)]
-        groups: Option<u32>,
+        #[command(flatten)]
+        groups: GroupsArgs,
         #[command(flatten)]
         product: ProductArgs,
     },
     /// Attention in BF16
     Attention(AttentionArgs),
+    /// Attention of the last tokens of requests over their caches, BF16; with one key-value head and values narrower than keys it is latent
+    DecodeAttention(CachedArgs),
     /// So many bytes read and as many written
     Copy(BytesArgs),
     /// Bytes read
@@ -194,6 +192,53 @@ pub(crate) struct AttentionArgs {
     pub(crate) direction: Way,
 }
 
+/// Rows of the groups of a grouped product.
+#[derive(Debug, Args)]
+pub(crate) struct GroupsArgs {
+    /// Rows of each group, apart by commas
+    #[arg(long, value_delimiter = ',', required_unless_present = "experts")]
+    pub(crate) tokens: Vec<u64>,
+    /// Groups, where all have the same rows
+    #[arg(long)]
+    pub(crate) groups: Option<u32>,
+    /// Groups of which some have rows, in place of `--tokens`
+    #[arg(long, conflicts_with_all = ["tokens", "groups"], requires_all = ["hit", "rows"])]
+    pub(crate) experts: Option<u32>,
+    /// How many have rows, an even share of them each
+    #[arg(long, requires = "experts")]
+    pub(crate) hit: Option<u32>,
+    /// Rows of all groups together
+    #[arg(long, requires = "experts")]
+    pub(crate) rows: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CachedArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Query heads
+    #[arg(long)]
+    pub(crate) heads: u64,
+    /// Key-value heads
+    #[arg(long)]
+    pub(crate) kv_heads: u64,
+    /// Width of queries and keys
+    #[arg(long)]
+    pub(crate) dim_qk: u64,
+    /// Width of values; without it, that of queries
+    #[arg(long)]
+    pub(crate) dim_v: Option<u64>,
+    /// Requests
+    #[arg(long)]
+    pub(crate) batch: u64,
+    /// Keys of each request
+    #[arg(long)]
+    pub(crate) context: u64,
+    /// Tokens of each request that are computed
+    #[arg(long, default_value_t = 1)]
+    pub(crate) queries: u64,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct BytesArgs {
     #[command(flatten)]
@@ -288,6 +333,7 @@ impl KernelKind {
             Self::Gemm { product, .. } | Self::GroupedGemm { product, .. } => product.sms,
             Self::Copy(bytes) | Self::Read(bytes) | Self::Write(bytes) => bytes.sms,
             Self::Attention(_)
+            | Self::DecodeAttention(_)
             | Self::Rmsnorm(_)
             | Self::Swiglu(_)
             | Self::Rope(_)
@@ -308,6 +354,7 @@ impl KernelKind {
         match self {
             Self::Gemm { device, .. } | Self::GroupedGemm { device, .. } | Self::Adam { device, .. } => device,
             Self::Attention(attention) => &attention.device,
+            Self::DecodeAttention(attention) => &attention.device,
             Self::Copy(bytes) | Self::Read(bytes) | Self::Write(bytes) => &bytes.device,
             Self::Rmsnorm(rows)
             | Self::Swiglu(rows)

@@ -6,7 +6,9 @@ use calibrate::{Question, StreamKernel};
 use report::format::seconds;
 use tunnel::ask::{self, DeviceQuery, KernelQuery, KernelReply};
 
-use self::args::{AttentionArgs, BytesArgs, DeviceArgs, KernelArgs, KernelKind, ProductArgs, RowsArgs};
+use self::args::{
+    AttentionArgs, BytesArgs, CachedArgs, DeviceArgs, GroupsArgs, KernelArgs, KernelKind, ProductArgs, RowsArgs,
+};
 use crate::exit::Failure;
 use crate::json::pretty;
 
@@ -61,12 +63,13 @@ fn question(kind: &KernelKind) -> Result<Question, Failure> {
             let ProductArgs { n, k, dtype, .. } = *product;
             Question::Gemm { m: *m, n, k, dtype: dtype.into(), sms: SMS }
         }
-        KernelKind::GroupedGemm { tokens, groups, product, .. } => {
+        KernelKind::GroupedGemm { groups, product, .. } => {
             let ProductArgs { n, k, dtype, .. } = *product;
-            let tokens = groups_of(tokens, *groups)?;
+            let tokens = groups_of(groups)?;
             Question::GroupedGemm { tokens, n, k, dtype: dtype.into(), sms: SMS }
         }
         KernelKind::Attention(attention) => of_attention(attention),
+        KernelKind::DecodeAttention(attention) => over_caches(attention),
         KernelKind::Copy(BytesArgs { bytes, .. }) => Question::Copy { bytes: *bytes, sms: SMS },
         KernelKind::Read(BytesArgs { bytes, .. }) => Question::Read { bytes: *bytes, sms: SMS },
         KernelKind::Write(BytesArgs { bytes, .. }) => Question::Write { bytes: *bytes, sms: SMS },
@@ -95,14 +98,46 @@ const fn of_rows(what: StreamKernel, rows: &RowsArgs) -> Question {
     Question::Rows { what, tokens: rows.tokens, dim: rows.dim }
 }
 
-fn groups_of(tokens: &[u64], groups: Option<u32>) -> Result<Vec<u64>, Failure> {
-    match (tokens, groups) {
-        (_, None) => Ok(tokens.to_vec()),
+fn groups_of(args: &GroupsArgs) -> Result<Vec<u64>, Failure> {
+    if let GroupsArgs { experts: Some(experts), hit: Some(hit), rows: Some(rows), .. } = *args {
+        return of_experts(u64::from(experts), u64::from(hit), rows);
+    }
+    match (args.tokens.as_slice(), args.groups) {
+        (tokens, None) => Ok(tokens.to_vec()),
         ([rows], Some(groups)) => Ok(vec![*rows; groups as usize]),
         (_, Some(groups)) => Err(Failure::usage(format!(
             "`--groups {groups}` repeats one number of rows, and `--tokens` has {}: leave one of them out",
-            tokens.len()
+            args.tokens.len()
         ))),
+    }
+}
+
+/// Most groups that a product is listed by.
+const N_GROUPS_MAX: u64 = 1 << 16;
+
+/// An even share of rows for those that are hit, to one row; none for the others.
+fn of_experts(experts: u64, hit: u64, rows: u64) -> Result<Vec<u64>, Failure> {
+    if experts > N_GROUPS_MAX {
+        return Err(Failure::usage(format!("`--experts {experts}` is more than {N_GROUPS_MAX}")));
+    }
+    if hit == 0 || hit > experts || hit > rows {
+        return Err(Failure::usage(format!(
+            "`--hit {hit}` of `--experts {experts}` cannot share `--rows {rows}`: each that is hit has one row or more"
+        )));
+    }
+    let share = |index: u64| if index < hit { rows / hit + u64::from(index < rows % hit) } else { 0 };
+    Ok((0..experts).map(share).collect())
+}
+
+fn over_caches(args: &CachedArgs) -> Question {
+    Question::DecodeAttention {
+        heads: args.heads,
+        kv_heads: args.kv_heads,
+        qk: args.dim_qk,
+        value: args.dim_v.unwrap_or(args.dim_qk),
+        batch: args.batch,
+        context: args.context,
+        queries: args.queries,
     }
 }
 
@@ -152,6 +187,10 @@ mod tests {
                 "grouped-gemm --tokens 256 --groups 3 --n 4096 --k 7168 --dtype fp8-block",
                 (Question::GroupedGemm { tokens: vec![256; 3], n: 4096, k: 7168, dtype, sms: SMS }, None),
             ),
+            (
+                "grouped-gemm --experts 4 --hit 2 --rows 5 --n 8 --k 8 --dtype bf16",
+                (Question::GroupedGemm { tokens: vec![3, 2, 0, 0], n: 8, k: 8, dtype: Precision::Bf16, sms: SMS }, None),
+            ),
             ("copy --bytes 1024", (Question::Copy { bytes: 1024, sms: SMS }, None)),
             ("cast --tokens 5 --dim 128 --transposed", (Question::CastTransposed { tokens: 5, dim: 128 }, None)),
             ("permute --tokens 5 --dim 128 --top-k 8", (Question::Permute { tokens: 5, dim: 128, top_k: 8 }, None)),
@@ -181,6 +220,8 @@ mod tests {
         for (line, part) in [
             ("grouped-gemm --tokens 1,2 --groups 2 --n 1 --k 1 --dtype bf16", "leave one"),
             ("gemm --m 1 --n 1 --k 1 --dtype fp4", "fp8-tensor-fast"),
+            ("grouped-gemm --experts 4 --hit 5 --rows 9 --n 1 --k 1 --dtype bf16", "--hit 5"),
+            ("grouped-gemm --experts 4 --n 1 --k 1 --dtype bf16", "--hit"),
         ] {
             let text = ask(line).unwrap_err();
             assert!(text.contains(part), "{line}: no `{part}` in {text}");

@@ -1,0 +1,65 @@
+//! `check` and `run` of a service.
+
+use plan::RequestRecord;
+use report::Summary;
+use report::format::{count, gib};
+use serde_json::json;
+use tunnel::Prepared;
+use tunnel::service::{FinishedService, serve};
+use tunnel::summarize;
+
+use crate::args::ScenarioArgs;
+use crate::exit::{self, Failure};
+use crate::json::pretty;
+use crate::out::{Files, Folder};
+use crate::progress::{Extent, during};
+
+/// Whether a service can run: what fits beside the model, in a line or as JSON.
+pub(crate) fn check(prepared: &Prepared, args: &ScenarioArgs) -> Result<String, Failure> {
+    let plan = prepared.plan().serving()?;
+    let memory = plan::unit_memory(plan)?;
+    let (tokens, name) = (memory.tokens() * plan.job.layout.dp, plan.name);
+    let n_ranks = plan.job.layout.n_ranks() * u64::from(plan.job.units);
+    if args.output.json {
+        return Ok(pretty(&json!({
+            "name": name, "digest": prepared.digest, "n_ranks": n_ranks, "kv_tokens_max": tokens,
+            "cache_bytes_per_token": memory.cache_per_token.get(), "memory_bytes_capacity": memory.capacity.get(),
+        })));
+    }
+    let items = memory.items.iter().map(|(name, bytes)| format!("{name} {}", gib(bytes.get())));
+    Ok(format!(
+        "ok: {name}, {} ranks, {} tokens of cache in a unit, digest {}\nmemory of a device, GiB: {}\n",
+        count(n_ranks),
+        count(tokens),
+        prepared.digest,
+        items.collect::<Vec<_>>().join(", ")
+    ))
+}
+
+/// Runs the requests of a service: one screen, or JSON; with a folder, a table of requests beside.
+pub(crate) fn run(prepared: &Prepared, folder: Option<&Folder>, args: &ScenarioArgs) -> Result<String, Failure> {
+    let finished = during("serving", Extent::Unknown, args.output.quiet, || serve(prepared.plan()))?;
+    let summary = summarize::of_finished(&finished, &prepared.digest)?;
+    if let Some(folder) = folder {
+        folder.write(&files(prepared, &finished, &summary)?)?;
+    }
+    if args.output.json {
+        return Ok(report::summary_json(&summary)?);
+    }
+    Ok(report::terminal(&summary, &[], exit::colors(&std::io::stdout())))
+}
+
+fn files(prepared: &Prepared, finished: &FinishedService<'_>, summary: &Summary) -> Result<Files, Failure> {
+    let requests = requests(&finished.books.requests);
+    let plan = scenario::plan_toml(&prepared.loaded);
+    Ok(Files::of([("summary.json", report::summary_json(summary)?), ("plan.toml", plan), ("requests.csv", requests)]))
+}
+
+/// A line per request, times in seconds.
+fn requests(records: &[RequestRecord]) -> String {
+    let mut text = "arrival,input,output,first_token,end\n".to_owned();
+    for RequestRecord { arrival, input, output, first_token, end } in records {
+        text += &format!("{arrival:.9},{input},{output},{first_token:.9},{end:.9}\n");
+    }
+    text
+}

@@ -1,0 +1,54 @@
+//! A service through the model: memory first, then its requests, then what a typical iteration is made of.
+
+mod typical;
+
+use calibrate::{EstimateKey, Profile};
+use plan::{IterationPricer, IterationTable, IterationTime, Plan, PlanError, ServePlan, ServingBooks, UnitMemory};
+
+pub(crate) use typical::{Typical, probed};
+
+use crate::interval::interval;
+
+/// What a service did, and what it was.
+#[derive(Debug)]
+pub struct FinishedService<'a> {
+    /// What was to run.
+    pub plan: ServePlan<'a>,
+    /// What a device of a unit holds.
+    pub memory: UnitMemory,
+    /// What happened.
+    pub books: ServingBooks,
+    /// Iterations as they were on average: decoding alone, and with prompts.
+    pub(crate) typical: Typical,
+}
+
+/// Runs the requests of a service.
+///
+/// # Errors
+/// A plan that is no service or cannot run, and a service to which nothing comes.
+pub fn serve(plan: &Plan) -> Result<FinishedService<'_>, PlanError> {
+    let plan = plan.serving()?;
+    let memory = plan::unit_memory(plan)?;
+    if plan.job.requests.is_none() {
+        return Err(plan::Contradiction::NoRequests.into());
+    }
+    let pricer = IterationPricer::new(plan)?;
+    let books = plan::serve(plan, &memory, &pricer, &mut IterationTable::new(&pricer))?;
+    let typical = Typical::of(&pricer, plan, &books)?;
+    Ok(FinishedService { plan, memory, books, typical })
+}
+
+/// The interval of a time that rests on estimates, 5 to 95 %: first order, as that of a training step.
+pub(crate) fn time_interval(plan: ServePlan<'_>, time: &IterationTime) -> [f64; 2] {
+    interval(time.seconds, deviation(plan, time.evidence.iter().map(|(key, seconds)| (*key, *seconds))))
+}
+
+/// Standard deviation of the logarithm of a time, by the seconds that rest on each estimate.
+pub(crate) fn deviation(plan: ServePlan<'_>, evidence: impl Iterator<Item = (EstimateKey, f64)> + Clone) -> f64 {
+    let profile: &Profile = &plan.site.profile;
+    let all: f64 = evidence.clone().map(|(_, seconds)| seconds).sum();
+    let parts = evidence.map(|(key, seconds)| if all > 0.0 { seconds / all * profile.spread(key) } else { 0.0 });
+    let untimed = if plan.job.stack.is_timed { 0.0 } else { profile.value(EstimateKey::UntimedSpread) };
+    let [stack, specimen] = [EstimateKey::StackSpread, EstimateKey::SpecimenSpread].map(|key| profile.value(key));
+    parts.fold(stack.hypot(untimed).hypot(specimen), f64::hypot)
+}
