@@ -462,7 +462,17 @@ impl Question {
         let Self::DecodeAttention { heads, kv_heads, qk, value, batch, context, queries } = *self else { return None };
         let is_latent = kv_heads == 1 && value < qk;
         let context = batch * context;
-        Some(OpKind::CachedAttention { requests: batch, heads, kv_heads, queries, context, qk, value, is_latent, width: 2 })
+        Some(OpKind::CachedAttention {
+            requests: batch,
+            heads,
+            kv_heads,
+            queries,
+            context,
+            qk,
+            value,
+            is_latent,
+            width: 2,
+        })
     }
 }
 

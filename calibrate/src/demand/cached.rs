@@ -23,13 +23,15 @@ use crate::{CacheKind, CachedTerm as Term, EstimateKey};
 
 impl Estimator<'_> {
     pub(super) fn cached_attention(&self, op: &Op, sms: u32) -> Option<Asked> {
-        let OpKind::CachedAttention { requests, heads, kv_heads, queries, context, qk, value, is_latent, width } = op.kind
+        let OpKind::CachedAttention { requests, heads, kv_heads, queries, context, qk, value, is_latent, width } =
+            op.kind
         else {
             return None;
         };
         let key = |term| EstimateKey::Cached(CacheKind::of(is_latent), term);
         let estimate = |term| self.profile.value(key(term));
-        let [requests, heads, shared, queries, context] = [requests, heads, kv_heads, queries, context].map(|n| n as f64);
+        let [requests, heads, shared, queries, context] =
+            [requests, heads, kv_heads, queries, context].map(|n| n as f64);
         let keys = estimate(Term::Keys);
         let shared_rows = heads / shared * queries;
         let rows = tile_rows(shared_rows, estimate(Term::Rows));
@@ -49,7 +51,8 @@ impl Estimator<'_> {
         let memory = Bytes::new(cache + requests * heads * queries * (qk + value) as f64 * 2.0);
         let streamed = (memory / (self.device.memory_rate() * estimate(Term::Memory))).get();
         let bounds = [(chain, Term::Tile), (products, Term::Fraction), (streamed, Term::Memory)];
-        let longest = bounds.into_iter().fold(bounds[0], |longest, bound| if bound.0 > longest.0 { bound } else { longest });
+        let longest =
+            bounds.into_iter().fold(bounds[0], |longest, bound| if bound.0 > longest.0 { bound } else { longest });
         let power = op.flops() / self.device.peak_bf16() + self.memory_power(memory);
         let latency = Seconds::new(estimate(Term::Latency) + parts * estimate(Term::Merge));
         Some(Asked { power, memory, shortest: Seconds::new(longest.0), limit: key(longest.1), latency })

@@ -76,6 +76,9 @@ impl Estimator<'_> {
         // Weights of a group without rows are not read.
         let hit = || tokens.iter().filter(|rows| **rows > 0);
         let bytes = hit().map(|&rows| gemm_bytes(rows, n, k, precision, output)).sum();
+        // Rows that no group has are padding, which nothing loads.
+        let most = tokens.iter().copied().max().unwrap_or(0) as f64;
+        let family = Family { loaded_rows: most, ..family };
         let quickest = family.quickest(sms, output, k as f64, all);
         let asked = family.asked(flops, bytes, quickest, sms);
         let walk = self.walked(hit(), [n, k], widths(precision).1, sms);
@@ -93,8 +96,7 @@ impl Estimator<'_> {
 
     /// The same where few rows leave a kernel of groups to read weights alone.
     fn of_few_rows(&self, asked: Asked, bytes: Bytes, walk: Seconds) -> Asked {
-        let streamed =
-            bytes / (self.device.memory_rate() * self.profile.value(EstimateKey::GroupedMemory));
+        let streamed = bytes / (self.device.memory_rate() * self.profile.value(EstimateKey::GroupedMemory));
         let (mut shortest, mut limit) = (asked.shortest, asked.limit);
         for (time, key) in [(streamed, EstimateKey::GroupedMemory), (walk, EstimateKey::GroupedBlockRate)] {
             if time > shortest {
@@ -140,6 +142,7 @@ impl Estimator<'_> {
             split_latency: Seconds::new(value(Term::SplitLatency)),
             overhead: value(Term::Overhead),
             load: value(Term::LoadSide),
+            loaded_rows: f64::INFINITY,
             rows: (value(Term::RowsFewest), value(Term::Rows)),
             columns: (value(Term::ColumnsStep), value(Term::Columns)),
             split_max: value(Term::SplitMax),
@@ -187,6 +190,8 @@ struct Family {
     split_latency: Seconds,
     overhead: f64,
     load: f64,
+    /// Rows that a tile loads at most.
+    loaded_rows: f64,
     rows: (f64, f64),
     columns: (f64, f64),
     split_max: f64,
@@ -211,7 +216,7 @@ impl Family {
         for rows in doublings(self.rows.0, self.rows.1) {
             for columns in multiples(self.columns.0, self.columns.1) {
                 let products = self.slowdown * 2.0 * rows * columns / (self.fraction * peak);
-                let loads = self.slowdown * self.load * (rows + columns) / peak;
+                let loads = self.slowdown * self.load * (rows.min(self.loaded_rows) + columns) / peak;
                 let n_tiles = tiles(rows, columns);
                 for split in doublings(1.0, self.split_max) {
                     let waves = (n_tiles * split / f64::from(sms)).ceil();

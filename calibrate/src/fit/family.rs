@@ -9,8 +9,8 @@ use super::fitted::{Fitted, SPREAD_MIN, implementation};
 use super::solve;
 use super::{Rig, held_out, predict};
 use crate::{
-    AttentionTerm, Basis, CacheKind, CachedTerm, CollectiveTerm, Direction, Estimate, EstimateKey, GemmTerm, MovedBy, Profile, Question,
-    Sample, StreamKernel, StreamTerm,
+    AttentionTerm, Basis, CacheKind, CachedTerm, CollectiveTerm, Direction, Estimate, EstimateKey, GemmTerm, MovedBy,
+    Profile, Question, Sample, StreamKernel, StreamTerm,
 };
 
 /// Estimates that one kind of sample speaks of.
@@ -224,7 +224,7 @@ fn grouped() -> Family {
     let keys = [
         (EstimateKey::GroupedMemory, Some(0.7)),
         (EstimateKey::GroupedLatency, Some(4e-6)),
-        (EstimateKey::GroupedBlockRate, Some(6e10)),
+        (EstimateKey::GroupedBlockRate, Some(60e9)),
     ];
     let choices =
         vec![(EstimateKey::GroupedRows, vec![64.0, 128.0]), (EstimateKey::GroupedColumns, vec![64.0, 128.0, 256.0])];
@@ -258,7 +258,14 @@ fn attention(direction: Direction) -> Family {
 fn cached(kind: CacheKind) -> Family {
     use CachedTerm as Term;
     let key = |term| EstimateKey::Cached(kind, term);
-    let starts = [(Term::Memory, 0.8), (Term::Fraction, 0.6), (Term::Latency, 5e-6), (Term::Tile, 1e-6), (Term::Row, 1e-7), (Term::Merge, 2e-8)];
+    let starts = [
+        (Term::Memory, 0.8),
+        (Term::Fraction, 0.6),
+        (Term::Latency, 5e-6),
+        (Term::Tile, 1e-6),
+        (Term::Row, 1e-7),
+        (Term::Merge, 2e-8),
+    ];
     Family {
         name: table(key(Term::Memory)),
         keys: starts.into_iter().map(|(term, start)| (key(term), Some(start))).collect(),

@@ -29,6 +29,7 @@ const LITERALS: &[(&str, &str, &str)] = &[
     ("calibrate/kernels/wgmma.cu", "4000000000", "nanoseconds until a kernel that waits for nothing gives up"),
     ("calibrate/kernels/wgmma_gemm.cu", "0xFFFFFFFF", "every lane of a warp"),
     ("calibrate/src/fit/family.rs", "4e9", "bytes per second, from where a search for a row rate sets out"),
+    ("calibrate/src/fit/family.rs", "60e9", "bytes per second, from where a search for a block rate sets out"),
     ("calibrate/src/fit/mod.rs", "0x0100_0193", "multiplier of a hash"),
     ("calibrate/src/sample.rs", "0xcbf2_9ce4_8422_2325_u64", "start of a hash"),
     ("calibrate/src/sample.rs", "0x0000_0100_0000_01b3", "multiplier of a hash"),

@@ -17,7 +17,9 @@ pub enum PlanError {
     )]
     NotTraining,
     /// What only a service has is wanted of another job.
-    #[error("the job is no service: it has no requests and no iterations; take a scenario with `[serve]`, such as `deepseek-r1-8xh200`")]
+    #[error(
+        "the job is no service: it has no requests and no iterations; take a scenario with `[serve]`, such as `deepseek-r1-8xh200`"
+    )]
     NotServing,
     /// A graph is wanted of a job that has none.
     #[error("the job is no imported graph; `windtunnel replay` reads one")]

@@ -46,6 +46,7 @@ mod error;
 mod execute;
 mod kernel;
 mod label;
+mod launches;
 mod layout;
 mod lower;
 mod memory;
@@ -70,22 +71,22 @@ pub use execute::{
 };
 pub use kernel::{Clock, CollectiveAlone, KernelCall, TimeAlone, When, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
+pub use launches::{HostPolicy, Launches};
 pub use layout::Layout;
 pub use lower::{Sampling, Shared, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};
 pub use memory::{check_memory, memory, sample};
 pub use plan::{
-    ContextParallel, DataParallel, DispatchFormat, Ema, Folding, ForwardSums, HostPolicy, Imported, Job,
-    KeepActivations, Launches, Plan, PointToPoint, Policies, Recording, Simulation, Site, TensorCollectives, Train,
-    TrainPlan,
+    ContextParallel, DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Imported, Job, KeepActivations, Plan,
+    PointToPoint, Policies, Recording, ServePlan, Simulation, Site, TensorCollectives, Train, TrainPlan,
 };
 pub use program::*;
 pub use rank_memory::RankMemory;
 pub use replay::{Evidence, RankReplay, Replayed, replay};
 pub use routine::{COMPUTE, Half, Instruction, Routine};
 pub use serve::{
-    AllReduces, BoundBy, Drafts, IterationOverlap, IterationPart, IterationPricer, IterationTable, IterationTime, Iterations,
-    OverlapPolicy, RequestList, RequestRecord, SchedulerKind, SchedulerSpec, Serve, ServePlan, ServedPhase, ServingBooks,
-    ServingStack, TimeHistogram, UnitLoad, UnitMemory, serve, unit_memory,
+    AllReduces, BoundBy, Drafts, IterationOverlap, IterationPart, IterationPricer, IterationTable, IterationTime,
+    Iterations, OverlapPolicy, RequestList, RequestRecord, SchedulerKind, SchedulerSpec, Serve, ServedPhase,
+    ServingBooks, ServingStack, TimeHistogram, UnitLoad, UnitMemory, serve, unit_memory,
 };
 pub use sums::{Length, Scales, Sums, sums};
 pub use token_limit::{TokenLimit, token_limit};

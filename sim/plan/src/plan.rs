@@ -13,7 +13,9 @@ use workloads::schedule::Schedule;
 use workloads::step::{AttentionKernel, Dispatcher, Gradients, Lora, OptimizerState, Recompute};
 use workloads::traffic::TrafficSpec;
 
-use crate::{CostTerms, PlanError, Serve, ServePlan};
+use crate::launches::HostPolicy;
+use crate::serve::Serve;
+use crate::{CostTerms, PlanError};
 
 /// Everything decided: no default left open, no string that means a choice, no path.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +130,19 @@ pub struct TrainPlan<'a> {
     pub job: &'a Train,
     /// How it is simulated.
     pub simulation: &'a Simulation,
+    /// What is taken for granted about money.
+    pub cost: &'a CostTerms,
+}
+
+/// A plan whose job is a service.
+#[derive(Clone, Copy, Debug)]
+pub struct ServePlan<'a> {
+    /// For people.
+    pub name: &'a str,
+    /// Where it runs.
+    pub site: &'a Site,
+    /// The service.
+    pub job: &'a Serve,
     /// What is taken for granted about money.
     pub cost: &'a CostTerms,
 }
@@ -267,27 +282,6 @@ impl Policies {
     pub fn copy_rate_per_sm(&self) -> EstimateKey {
         self.exchange.rate_per_sm(self.exchange_copies)
     }
-}
-
-/// How the host of a software stack launches kernels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostPolicy {
-    /// How kernels are launched (`framework.host.launches`).
-    pub launches: Launches,
-    /// Whether it waits for the device where a message between stages goes or comes (`framework.host.waits-for-messages`).
-    pub waits_for_messages: bool,
-    /// Whether it waits for the counts of a dispatch before it launches what follows (`framework.host.waits-for-counts`).
-    pub waits_for_counts: bool,
-}
-
-/// How kernels are launched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Launches {
-    /// Each by itself.
-    #[default]
-    Each,
-    /// As CUDA graphs, which cost the host nothing that counts.
-    Graphs,
 }
 
 /// Where forward products with one scale a tensor leave their sums.

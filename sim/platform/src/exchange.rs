@@ -28,7 +28,7 @@ mod library;
 mod policy;
 mod roles;
 mod template;
-pub(crate) mod uniform;
+mod uniform;
 
 use hands::{End, Hands, Relay};
 pub use hands::{comm_sms, needs_comm_sms};
@@ -201,6 +201,23 @@ impl ExchangeGroup {
             }
         };
         Ok(SimSpan::from(unfenced + hops))
+    }
+}
+
+/// What an exchange without sampled picks takes before it moves bytes.
+pub(crate) fn start(
+    platform: &Platform<'_>,
+    spread: &ExpertSpread,
+    delivery: Delivery,
+) -> Result<SimSpan, PlatformError> {
+    match delivery {
+        Delivery::Direct => {
+            direct::refuse_planes(platform, spread)?;
+            direct::latency(platform, spread)
+        }
+        Delivery::Forwarded | Delivery::Library => {
+            Ok(SimSpan::from(Seconds::new(platform.profile.value(delivery.latency()))))
+        }
     }
 }
 

@@ -6,7 +6,10 @@ use calibrate::{Algorithm, CannotRun, CollectiveCall, EstimateKey, Estimator, Pr
 use topology::{Machine, Network, Routing};
 
 use crate::ports::PortRates;
-use crate::{ExchangeGroup, ExchangeSetup, ExpertSpread, UniformExchange, Group, Kernel, Leg, Message, Placement, PlatformError, Throttle};
+use crate::{
+    ExchangeGroup, ExchangeSetup, ExpertSpread, Group, Kernel, Leg, Message, Placement, PlatformError, Throttle,
+    UniformExchange,
+};
 use units::{Bytes, Flops, Seconds};
 use workloads::op::Op;
 use workloads::recipe::Grids;
@@ -175,7 +178,10 @@ impl<'a> Platform<'a> {
     /// # Errors
     /// When two ranks do not reach each other.
     pub fn uniform_exchange(&self, spread: &ExpertSpread, call: &UniformExchange) -> Result<[Leg; 2], PlatformError> {
-        crate::exchange::uniform::legs(self, spread, call)
+        let latency = crate::exchange::start(self, spread, call.delivery)?;
+        let group = [spread.n_ranks, spread.n_nodes, spread.devices];
+        let latency = Seconds::new(latency.seconds());
+        Ok(call.demands((self.machine, self.profile), group, latency).map(Leg::from))
     }
 
     /// The time of a kernel with the device to itself.

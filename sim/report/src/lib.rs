@@ -39,6 +39,7 @@ mod nearest;
 mod numbers;
 pub mod page;
 mod phases;
+mod service_screen;
 mod serving;
 mod shares;
 pub mod study;

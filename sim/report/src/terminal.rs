@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::format::{count, dollars, gib, large, percent, percent_signed, seconds, watts, words};
 use crate::imported;
 use crate::nearest::nearest;
-use crate::serving;
+use crate::service_screen;
 use crate::shares::{evidence, shares};
 use crate::summary::{Common, Comparison, JobResult, StepResult, Summary};
 use crate::table::{Table, one_line, ops_table, ratio};
@@ -26,7 +26,7 @@ pub fn terminal(summary: &Summary, published: &[Comparison], color: bool) -> Str
     let mut screen = Screen { text: String::new(), color };
     let result = match &summary.result {
         JobResult::Step(result) => result,
-        JobResult::Service(result) => return serving::screen(&summary.common, result),
+        JobResult::Service(result) => return service_screen::screen(&summary.common, result),
         JobResult::Imported(result) => return imported::screen(&summary.common, result),
     };
     headline(&mut screen, &summary.common, result);

@@ -1,5 +1,6 @@
 //! Scenario, cluster, hardware, fabric, model and profiles into one namespace.
 
+mod service;
 mod take;
 
 use std::sync::Arc;
@@ -249,15 +250,6 @@ impl<'a> Builder<'a> {
         self.root = self.parse(opened).unwrap_or_default();
     }
 
-    /// Those of a service, over what a software stack leaves out in any job, and over the terms of money.
-    fn service_defaults(&mut self) {
-        self.defaults();
-        self.root.retain(|namespace, _| ["framework", "cost"].contains(&namespace.as_str()));
-        let opened = self.library.open(Kind::Defaults, "serve", None);
-        let file = self.parse(opened).unwrap_or_default();
-        self.lay(file);
-    }
-
     /// The keys of a file; `None`, and the mistake kept, where it cannot be read.
     fn parse(&mut self, opened: Result<Arc<Source>, Diagnostic>) -> Option<Table> {
         let table = match opened {
@@ -274,7 +266,11 @@ impl<'a> Builder<'a> {
     }
 
     fn scenario(&mut self, mut file: Table) {
-        if self.is_service { self.service_defaults() } else { self.defaults() }
+        if self.is_service {
+            self.service_defaults()
+        } else {
+            self.defaults()
+        }
         let used = self.take_scenario_use(&mut file);
         let namespaces: &[&str] = if self.is_service { &SERVING_NAMESPACES } else { &NAMESPACES };
         self.keep_only(Kind::Scenario, &mut file, namespaces);
@@ -308,14 +304,7 @@ impl<'a> Builder<'a> {
         let Some((name, origin)) = reference(used, "framework", &mut self.mistakes) else { return };
         let Some(mut file) = self.open(Kind::Framework, &name, &origin) else { return };
         self.keep_only(Kind::Framework, &mut file, &["framework", "policy", "parallel", "serve", "scheduler"]);
-        // What a stack decides of jobs of the other kind is nothing here.
-        let of_others: &[&str] = if self.is_service { &["policy", "parallel"] } else { &["serve", "scheduler"] };
-        of_others.iter().for_each(|namespace| drop(file.remove(*namespace)));
-        if !self.is_service
-            && let Some(Value::Table(table)) = file.get_mut("framework").map(|node| &mut node.value)
-        {
-            table.remove("serve");
-        }
+        self.drop_of_others(&mut file);
         self.lay(file);
         let name = Node { value: Value::String(stem(&name)), origin: origin.clone(), key: 0..0 };
         let named = Node { value: Value::Table([("name".to_owned(), name)].into()), origin, key: 0..0 };

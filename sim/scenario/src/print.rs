@@ -57,7 +57,7 @@ pub fn digest(loaded: &Loaded) -> String {
 #[must_use]
 pub fn digest_of(leaves: &[Leaf], job: &[u8]) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(canonical_lines(leaves, |_| true).as_bytes());
+    hasher.update(canonical_lines(leaves, |key| !is_of_services(key)).as_bytes());
     hasher.update(job);
     hasher.finalize().to_hex().to_string()
 }
@@ -69,12 +69,19 @@ pub fn digest_of(leaves: &[Leaf], job: &[u8]) -> String {
 pub fn canonical_text(loaded: &Loaded) -> String {
     let schedule = loaded.plan.train().map(|plan| plan.job.policy.schedule);
     let interleaved = matches!(schedule, Ok(Schedule::Interleaved { .. }));
+    let is_service = loaded.plan.serving().is_ok();
     canonical_lines(&loaded.leaves, |key| match key {
         "policy.comm-sms-software" | "policy.promote-every" | "policy.promote-below" => false,
         "framework.sharding" | "framework.dispatcher" => false,
         "policy.virtual-stages" => interleaved,
+        _ if is_of_services(key) => is_service,
         _ => true,
     })
+}
+
+/// Whether services alone read an estimate.
+fn is_of_services(key: &str) -> bool {
+    key.starts_with("profile.decode-attention.")
 }
 
 fn canonical_lines(leaves: &[Leaf], decides: impl Fn(&str) -> bool) -> String {

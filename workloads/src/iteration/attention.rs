@@ -52,10 +52,22 @@ impl Grouped {
         let (turned, kept) = ((heads + kv_heads) * head, 2 * kv_heads * head);
         let reads = if rotary { outputs as f64 * BF16 } else { kept as f64 * BF16 };
         let writes = if rotary { (heads * head) as f64 * BF16 } else { 0.0 } + kept as f64 * cached;
-        list.stream_bytes(("rope-and-cache", MemoryOp::CacheWrite), [rows, rows * turned], [reads, writes].map(|b| b * rows as f64));
+        list.stream_bytes(
+            ("rope-and-cache", MemoryOp::CacheWrite),
+            [rows, rows * turned],
+            [reads, writes].map(|b| b * rows as f64),
+        );
         for part in &batch.prompts {
             let keys = part.cached + part.tokens;
-            let kind = OpKind::Attention { heads, kv_heads, queries: part.tokens, keys, qk: head, value: head, seen: Seen::Causal };
+            let kind = OpKind::Attention {
+                heads,
+                kv_heads,
+                queries: part.tokens,
+                keys,
+                qk: head,
+                value: head,
+                seen: Seen::Causal,
+            };
             list.push("attention", kind);
         }
         if batch.decoding.requests > 0 {

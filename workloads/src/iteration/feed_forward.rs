@@ -35,7 +35,9 @@ pub fn feed_forward(
     rows: &ExpertRows,
 ) -> FeedForwardOps {
     match &model.experts {
-        Some(experts) if kind == LayerKind::Moe => Mixture { model, experts, layout, rows: layout.own_rows(batch.rows()) }.ops(rows),
+        Some(experts) if kind == LayerKind::Moe => {
+            Mixture { model, experts, layout, rows: layout.own_rows(batch.rows()) }.ops(rows)
+        }
         _ => FeedForwardOps { before: dense(model, layout, batch.rows()), ..FeedForwardOps::default() },
     }
 }

@@ -70,8 +70,9 @@ fn activations(model: &Model, layout: &UnitLayout) -> f64 {
         Attention::Gqa { heads, kv_heads, head, .. } => (2 * heads + 2 * kv_heads).div_ceil(layout.tp) * head,
     };
     let dense = 3 * model.ffn / layout.tp;
-    let experts = model.experts.as_ref().map_or(0, |experts| {
-        u64::from(experts.top_k) * (2 * model.hidden + 3 * experts.width / layout.expert_tp())
-    });
+    let experts = model
+        .experts
+        .as_ref()
+        .map_or(0, |experts| u64::from(experts.top_k) * (2 * model.hidden + 3 * experts.width / layout.expert_tp()));
     (2 * model.hidden + attention.max(dense).max(experts)) as f64 * 2.0
 }

@@ -55,7 +55,10 @@ impl Latent {
         let keys = part.cached + part.tokens;
         list.linear(keys, Weights { name: "key-value-up", inputs: kv_latent, outputs: heads * (nope + value) });
         let (queries, qk) = (part.tokens, nope + rope);
-        list.push("attention", OpKind::Attention { heads, kv_heads: heads, queries, keys, qk, value, seen: Seen::Causal });
+        list.push(
+            "attention",
+            OpKind::Attention { heads, kv_heads: heads, queries, keys, qk, value, seen: Seen::Causal },
+        );
     }
 
     /// Queries go down to the latent, one product per head; the latent's sum comes back up, one product per head.

@@ -187,7 +187,9 @@ pub enum UnitLayoutError {
         ep: u64,
     },
     /// Experts on some of the ranks, or copied to each attention rank.
-    #[error("`serve.ep` is {ep} of {n_ranks} ranks; experts on all ranks of the unit are modeled, or, with `serve.dp = 1`, split by width")]
+    #[error(
+        "`serve.ep` is {ep} of {n_ranks} ranks; experts on all ranks of the unit are modeled, or, with `serve.dp = 1`, split by width"
+    )]
     Experts {
         /// Ranks of experts.
         ep: u64,

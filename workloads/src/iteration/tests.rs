@@ -40,7 +40,8 @@ fn layer_flops(model: &Model, layout: &UnitLayout, batch: &RankBatch) -> f64 {
 fn a_prompt_in_parts_computes_what_it_computes_whole() {
     let (model, layout) = (fixtures::llama_405b(), layout(1, 1, 1));
     let whole = layer_flops(&model, &layout, &prompt(4096, 0));
-    let parts: f64 = [0, 1024, 2048, 3072].map(|cached| layer_flops(&model, &layout, &prompt(1024, cached))).iter().sum();
+    let parts: f64 =
+        [0, 1024, 2048, 3072].map(|cached| layer_flops(&model, &layout, &prompt(1024, cached))).iter().sum();
     assert!((parts / whole - 1.0).abs() < 1e-12, "{parts} {whole}");
 }
 

@@ -15,8 +15,8 @@ use super::Request;
 
 /// Tokens beyond which a length is a mistake.
 const LENGTH_MAX: u64 = 1 << 32;
-/// Seconds beyond which an arrival is a mistake: thirty years.
-const ARRIVAL_MAX: f64 = 1e9;
+/// Seconds beyond which an arrival is a mistake: thirty-four years.
+const ARRIVAL_MAX: f64 = (1_u64 << 30) as f64;
 
 /// Why a line is no request.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum TraceErrorKind {
         value: f64,
     },
     /// A time that is none.
-    #[error("`{field}` is {value}, not a time from 0 to 1e9 seconds")]
+    #[error("`{field}` is {value}, not a time from 0 to 2^30 seconds")]
     Arrival {
         /// Which.
         field: &'static str,
@@ -62,7 +62,9 @@ pub enum TraceErrorKind {
         before: f64,
     },
     /// A header without the columns.
-    #[error("the header has no `{0}`; columns are `arrival,input,output`, or `TIMESTAMP,ContextTokens,GeneratedTokens`")]
+    #[error(
+        "the header has no `{0}`; columns are `arrival,input,output`, or `TIMESTAMP,ContextTokens,GeneratedTokens`"
+    )]
     Header(&'static str),
     /// No request at all.
     #[error("there is no request in the file")]
@@ -76,7 +78,9 @@ pub enum TraceErrorKind {
 pub fn parse_trace(text: &str) -> Result<Vec<Request>, TraceError> {
     let text = text.trim_start_matches('\u{feff}');
     let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    let Some((first, head)) = lines.clone().next() else { return Err(TraceError { line: 1, kind: TraceErrorKind::Empty }) };
+    let Some((first, head)) = lines.clone().next() else {
+        return Err(TraceError { line: 1, kind: TraceErrorKind::Empty });
+    };
     let mut requests: Vec<Request> = Vec::new();
     if head.trim_start().starts_with('{') {
         for (line, text) in lines {
@@ -154,9 +158,7 @@ impl Columns {
     fn request(&self, line: &str) -> Result<Request, TraceErrorKind> {
         let fields: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"')).collect();
         let field = |index: usize| fields.get(self.at[index]).copied().ok_or(TraceErrorKind::Field(self.names[index]));
-        let number = |index: usize| {
-            field(index)?.parse::<f64>().map_err(|_| TraceErrorKind::Field(self.names[index]))
-        };
+        let number = |index: usize| field(index)?.parse::<f64>().map_err(|_| TraceErrorKind::Field(self.names[index]));
         let arrival = if self.is_date {
             let text = field(0)?;
             seconds(text).ok_or_else(|| TraceErrorKind::Arrival { field: self.names[0], value: text.to_owned() })?

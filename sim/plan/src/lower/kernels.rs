@@ -11,7 +11,7 @@ use workloads::step::{Dispatcher, Load, Passes};
 use super::Context;
 use super::beside::RingsBeside;
 use super::groups::Communicator;
-use crate::plan::Launches;
+use crate::launches::Launches;
 use crate::program::{HostWaits, LoadTable, OpKernel, OpName, Ring};
 use crate::routine::{Half, Instruction};
 

@@ -7,11 +7,14 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::books::{RequestRecord, ServingBooks};
+use super::job::{Iterations, RequestList, Serve, ServedPhase};
+use super::memory::UnitMemory;
+use super::price::IterationPricer;
 use super::rank::Live;
+use super::table::IterationTable;
+use super::time::UnitLoad;
 use super::unit::{Brought, Unit};
-use super::{
-    IterationPricer, IterationTable, Iterations, RequestList, Serve, ServePlan, ServedPhase, UnitLoad, UnitMemory,
-};
+use crate::plan::ServePlan;
 use crate::{Contradiction, PlanError};
 
 /// Runs the requests of a service; `table` holds times of iterations across runs of one plan.
@@ -236,7 +239,8 @@ impl<'a> Driver<'a> {
     /// The books, if they balance: every request ended once with all its tokens, every block was given back, and Little's two areas are one.
     fn close(mut self) -> Result<ServingBooks, PlanError> {
         let fault = |what: &str| Err(PlanError::Fault(format!("after serving: {what}")));
-        if self.n_in_system > 0 || self.records.iter().any(|record| record.end.is_nan() || record.first_token.is_nan()) {
+        if self.n_in_system > 0 || self.records.iter().any(|record| record.end.is_nan() || record.first_token.is_nan())
+        {
             return fault("a request has not ended");
         }
         let asked: u64 = self.records.iter().map(|record| record.output).sum();

@@ -3,7 +3,8 @@
 use units::Bytes;
 use workloads::iteration::unit_footprint;
 
-use super::{ServePlan, ServedPhase};
+use super::job::ServedPhase;
+use crate::plan::ServePlan;
 use crate::{Contradiction, PlanError};
 
 /// What a device of a unit holds.

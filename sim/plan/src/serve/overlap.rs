@@ -10,7 +10,8 @@ use workloads::iteration::{ExpertRows, attention, feed_forward};
 use workloads::model::LayerKind;
 use workloads::op::Op;
 
-use super::iteration::{IterationPricer, IterationTime, Priced, UnitLoad};
+use super::price::IterationPricer;
+use super::time::{BoundBy, IterationTime, Priced, UnitLoad};
 use crate::PlanError;
 
 /// The two halves of what a unit computes.
@@ -132,7 +133,7 @@ fn lump(
         let priced: Priced = pricer.price(op, sms)?;
         time.add(op.name, &priced, n);
         lump.seconds += priced.seconds();
-        if priced.bound == super::BoundBy::Memory {
+        if priced.bound == BoundBy::Memory {
             lump.memory += priced.work * pricer.memory_together();
         }
     }

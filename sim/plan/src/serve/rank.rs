@@ -1,12 +1,12 @@
 //! An attention rank: its queue, its prompts under way, and what it decodes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use workloads::iteration::PromptPart;
 
 use super::cache::Cache;
-use super::scheduler::SchedulerSpec;
-use super::{SchedulerKind, ServedPhase};
+use super::job::ServedPhase;
+use super::scheduler::{SchedulerKind, SchedulerSpec};
 
 /// A request in the system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,7 +115,9 @@ impl Rank {
         for filling in &self.filling {
             let tokens = (lives[filling.id].prompt - filling.done).min(left);
             left -= tokens;
-            pieces.extend((tokens > 0).then_some(Piece { id: filling.id, part: PromptPart { tokens, cached: filling.done } }));
+            pieces.extend(
+                (tokens > 0).then_some(Piece { id: filling.id, part: PromptPart { tokens, cached: filling.done } }),
+            );
         }
         if spec.kind == SchedulerKind::PrefillFirst {
             if pieces.is_empty()
@@ -149,6 +151,7 @@ impl Rank {
 
     /// Makes room for so many tokens of each request; those that are driven out wait again, before all others.
     pub(super) fn make_room(&mut self, clock: u64, tokens: u64, lives: &mut [Live]) {
+        self.forget_ended(lives);
         while self.cache.needed(clock, tokens) > self.cache.free() {
             let Some(id) = self.decoding.pop() else { return };
             if lives[id].decodes {
@@ -215,12 +218,13 @@ impl Rank {
     fn give_back_kept(&mut self, live: &mut Live) {
         self.cache.give_back(live.kept);
         live.kept = 0;
-        // Requests that ended stay in the list until it is much longer than what is decoded.
+    }
+
+    /// Requests that ended stay in the list until it is much longer than what is decoded.
+    fn forget_ended(&mut self, lives: &[Live]) {
         if self.decoding.len() as u64 > 2 * self.n + 64 {
-            self.decoding.retain({
-                let mut seen = std::collections::HashSet::new();
-                move |id| seen.insert(*id)
-            });
+            let mut seen = BTreeSet::new();
+            self.decoding.retain(|id| lives[*id].decodes && seen.insert(*id));
         }
     }
 

@@ -5,18 +5,19 @@
 //! beforehand. A corner is priced from a load that is made of its five numbers alone, when it is first needed; so a time depends on
 //! no load that came before.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use workloads::iteration::{Decoding, PromptPart, RankBatch};
 
-use super::{IterationPricer, UnitLoad};
+use super::price::IterationPricer;
+use super::time::UnitLoad;
 use crate::PlanError;
 
 /// Times of iterations on a fixed grid.
 #[derive(Debug)]
 pub struct IterationTable<'a> {
     pricer: &'a IterationPricer<'a>,
-    cells: HashMap<Cell, f64>,
+    cells: BTreeMap<Cell, f64>,
 }
 
 /// A corner: the index on each axis.
@@ -79,7 +80,7 @@ impl<'a> IterationTable<'a> {
     /// An empty one.
     #[must_use]
     pub fn new(pricer: &'a IterationPricer<'a>) -> Self {
-        Self { pricer, cells: HashMap::new() }
+        Self { pricer, cells: BTreeMap::new() }
     }
 
     /// Corners that were priced.
@@ -148,11 +149,8 @@ impl<'a> IterationTable<'a> {
         }
         let [requests, context, tokens, keys, share] = values;
         let queries = self.pricer.queries();
-        let decoding = Decoding {
-            requests: requests as u64,
-            queries,
-            context: (requests * context.max(queries as f64)) as u64,
-        };
+        let decoding =
+            Decoding { requests: requests as u64, queries, context: (requests * context.max(queries as f64)) as u64 };
         let fullest = RankBatch { prompts: prompts(tokens, keys), decoding };
         let full = (fullest.rows() * self.pricer.n_attention_ranks()) as f64;
         UnitLoad { rows: ((full * share).round() as u64).max(fullest.rows()), fullest }

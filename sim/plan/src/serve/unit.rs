@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use workloads::iteration::{Decoding, PromptPart, RankBatch};
 
 use super::cache::Cache;
+use super::job::{Serve, ServedPhase};
+use super::memory::UnitMemory;
 use super::rank::{Live, Piece, Rank};
-use super::{Serve, ServedPhase, UnitLoad, UnitMemory};
+use super::time::UnitLoad;
 
 /// Attention ranks that begin every iteration together.
 #[derive(Clone, Debug)]
@@ -76,8 +78,8 @@ impl Unit {
             self.planned.tokens = self.next_tokens(job);
             self.ranks.iter_mut().for_each(|rank| rank.make_room(self.clock, self.planned.tokens, lives));
         }
-        let has_prompt = job.phase != ServedPhase::Decode
-            && self.ranks.iter().any(|rank| rank.has_prompt(&job.scheduler, lives));
+        let has_prompt =
+            job.phase != ServedPhase::Decode && self.ranks.iter().any(|rank| rank.has_prompt(&job.scheduler, lives));
         self.planned.decodes = decodes && (job.scheduler.kind.mixes() || !has_prompt);
         if has_prompt {
             self.take_pieces(job, lives);
@@ -108,7 +110,9 @@ impl Unit {
         for (index, rank) in self.ranks.iter_mut().enumerate() {
             let decoded = if decodes { rank.n * job.drafts.queries() } else { 0 };
             let budget = job.scheduler.tokens.saturating_sub(decoded);
-            self.planned.pieces.extend(rank.pieces(&job.scheduler, budget, lives).into_iter().map(|piece| (index, piece)));
+            self.planned
+                .pieces
+                .extend(rank.pieces(&job.scheduler, budget, lives).into_iter().map(|piece| (index, piece)));
         }
     }
 

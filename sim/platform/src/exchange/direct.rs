@@ -92,15 +92,6 @@ pub(super) fn pairs(placement: Placement, spread: &ExpertSpread, n_ranks_job: u3
     pairs
 }
 
-/// As [`refuse_planes`], of kernels that send directly.
-pub(super) fn refuse_planes_of(
-    platform: &Platform<'_>,
-    spread: &ExpertSpread,
-    delivery: super::Delivery,
-) -> Result<(), PlatformError> {
-    if delivery == super::Delivery::Direct { refuse_planes(platform, spread) } else { Ok(()) }
-}
-
 /// No NIC reaches another plane: a message there would need a relay, which a direct exchange has not.
 pub(super) fn refuse_planes(platform: &Platform<'_>, spread: &ExpertSpread) -> Result<(), PlatformError> {
     if spread.n_nodes < 2 {

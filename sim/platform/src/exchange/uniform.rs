@@ -1,15 +1,14 @@
-//! An exchange of tokens that pick experts alike, as two legs: means in place of sampled picks and messages.
+//! An exchange of tokens that pick experts alike, as what it asks of a rank: means in place of sampled picks and messages.
 //!
 //! A token that picks `k` experts at random reaches `m (1 - (1 - 1/m)^k)` of `m` nodes, at most as many as its router may, and likewise of `m`
 //! ranks. A direct exchange sends a copy for each pick; a forwarded one sends a copy to each other node, which hands it on to each rank
 //! there. The rank that receives most sets the time. The network between ports is taken to slow nobody.
 
-use calibrate::{Algorithm, EstimateKey};
-use topology::CommEngine;
-use units::{Bytes, SimSpan};
+use calibrate::{Algorithm, CollectiveDemand, EstimateKey, Profile};
+use topology::{CommEngine, Machine};
+use units::{Bytes, Seconds};
 
-use super::{Delivery, ExchangeCopies, ExpertSpread, direct};
-use crate::{Leg, Platform, PlatformError};
+use super::policy::{Delivery, ExchangeCopies};
 
 /// Tokens of a rank and what they are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,26 +29,22 @@ pub struct UniformExchange {
     pub sms: u32,
 }
 
-/// The dispatch and the combine of a rank.
-pub(crate) fn legs(
-    platform: &Platform<'_>,
-    spread: &ExpertSpread,
-    call: &UniformExchange,
-) -> Result<[Leg; 2], PlatformError> {
-    direct::refuse_planes_of(platform, spread, call.delivery)?;
-    let latency = match call.delivery {
-        Delivery::Direct => direct::latency(platform, spread)?,
-        Delivery::Forwarded | Delivery::Library => {
-            SimSpan::from(units::Seconds::new(platform.profile.value(call.delivery.latency())))
-        }
-    };
-    let copies = copies(spread, call);
-    Ok([0, 1].map(|kind| leg(platform, call, kind, (copies, latency))))
+impl UniformExchange {
+    /// The dispatch and the combine of a rank of a group of so many ranks, nodes and ranks per node, which begin to move bytes after `latency`.
+    pub(crate) fn demands(
+        &self,
+        (machine, profile): (&Machine, &Profile),
+        group: [u32; 3],
+        latency: Seconds,
+    ) -> [CollectiveDemand; 2] {
+        let copies = copies(group, self);
+        [0, 1].map(|kind| CollectiveDemand { latency, ..demand((machine, profile), self, kind, copies) })
+    }
 }
 
 /// Copies of a token that cross the scale-up port and the NIC of a rank.
-fn copies(spread: &ExpertSpread, call: &UniformExchange) -> [f64; 2] {
-    let (ranks, nodes, devices) = (f64::from(spread.n_ranks), f64::from(spread.n_nodes), f64::from(spread.devices));
+fn copies(group: [u32; 3], call: &UniformExchange) -> [f64; 2] {
+    let [ranks, nodes, devices] = group.map(f64::from);
     let reached = |of: f64| of * (1.0 - (1.0 - 1.0 / of).powf(call.top_k));
     match call.delivery {
         Delivery::Direct | Delivery::Library => {
@@ -62,13 +57,8 @@ fn copies(spread: &ExpertSpread, call: &UniformExchange) -> [f64; 2] {
     }
 }
 
-fn leg(
-    platform: &Platform<'_>,
-    call: &UniformExchange,
-    kind: usize,
-    ([up, out], latency): ([f64; 2], SimSpan),
-) -> Leg {
-    let (device, profile) = (&platform.machine.device, platform.profile);
+fn demand((machine, profile): (&Machine, &Profile), call: &UniformExchange, kind: usize, [up, out]: [f64; 2]) -> CollectiveDemand {
+    let device = &machine.device;
     let bytes = call.tokens * call.fullest * call.sizes[kind].get();
     let [up_key, out_key] = call.delivery.fractions().map(|keys| keys[kind]);
     let moved = [up, out].map(|copies| copies * bytes);
@@ -82,16 +72,16 @@ fn leg(
     };
     let bounds: [(f64, EstimateKey); 3] = [
         (rate(occupied_up, device.scale_up_rate().get()), up_key),
-        (rate(occupied_out, platform.machine.nic_rate_per_device().get()), out_key),
+        (rate(occupied_out, machine.nic_rate_per_device().get()), out_key),
         (rate(by_sms, profile.value(copy_key) * f64::from(call.sms.max(1))), copy_key),
     ];
     let longest = bounds.into_iter().fold(bounds[0], |a, b| if b.0 > a.0 { b } else { a });
-    Leg {
+    CollectiveDemand {
         algorithm: Algorithm::Pairwise,
         up: [occupied_up; 2],
         out: [occupied_out; 2],
-        shortest: longest.0,
-        latency,
+        shortest: Seconds::new(longest.0),
+        latency: Seconds::ZERO,
         limit: longest.1,
     }
 }

@@ -191,6 +191,10 @@ fn serving_stack(reader: &mut Reader<'_>, stack: &Framework) -> ServingStack {
         is_timed: stack.timed,
         decode: reader.choice("framework.serve.decode", &launches),
         prefill: reader.choice("framework.serve.prefill", &launches),
+        launch: match reader.word_or_quantity("framework.serve.launch", &["auto"]) {
+            WordOr::Given(seconds) => Some(seconds),
+            WordOr::Word(_) => None,
+        },
         all_reduce: reader
             .choice("framework.serve.all-reduce", &[("library", AllReduces::Library), ("own", AllReduces::Own)]),
         step: reader.quantity_or_zero("framework.serve.step"),

@@ -1,13 +1,14 @@
 //! One iteration of a unit that serves a model.
 
-use plan::{IterationPart, IterationPricer};
+use plan::{IterationPart, IterationPricer, ServePlan, UnitLoad};
 use scenario::Library;
 use serde_json::{Value, json};
+use workloads::iteration::{Decoding, PromptPart, RankBatch};
 
 use super::ScenarioQuery;
 use crate::error::TunnelError;
 use crate::prepare::Prepared;
-use crate::service::{probed, time_interval};
+use crate::service::{prompt_of, time_interval};
 use crate::sourced::{Sourced, sources};
 
 /// One iteration of a unit.
@@ -61,8 +62,12 @@ const ASKED_MAX: u64 = 1 << 24;
 impl IterationAsked {
     fn check(&self) -> Result<(), TunnelError> {
         let sizes = match *self {
-            Self::Prefill { batch, tokens, context } => [("batch", batch), ("tokens", tokens), ("context", context + 1)],
-            Self::Decode { batch, context, queries } => [("batch", batch), ("queries", queries), ("context", context + 1)],
+            Self::Prefill { batch, tokens, context } => {
+                [("batch", batch), ("tokens", tokens), ("context", context + 1)]
+            }
+            Self::Decode { batch, context, queries } => {
+                [("batch", batch), ("queries", queries), ("context", context + 1)]
+            }
         };
         for (name, size) in sizes {
             if size == 0 || size > ASKED_MAX {
@@ -83,11 +88,32 @@ pub fn iteration(query: &IterationQuery, library: &Library) -> Result<Sourced<It
     let prepared = Prepared::load(scenario, sets, library)?;
     let plan = prepared.plan().serving()?;
     let pricer = IterationPricer::new(plan)?;
-    let time = pricer.iteration(&probed(plan, &query.asked))?;
+    let time = pricer.iteration(&load(plan, &query.asked))?;
     let interval = time_interval(plan, &time);
     let binding = time.binding().map_or("", plan::BoundBy::name);
     let reply = IterationReply { seconds: time.seconds, interval, parts: time.parts, binding };
     Ok(Sourced { reply, sources: sources(&prepared.loaded.leaves) })
+}
+
+/// The load of an iteration that is asked for: every attention rank alike.
+fn load(plan: ServePlan<'_>, asked: &IterationAsked) -> UnitLoad {
+    match *asked {
+        IterationAsked::Prefill { tokens, context, batch } => {
+            let mut load = prompt_of(plan, tokens, context);
+            load.fullest.prompts = vec![PromptPart { tokens, cached: context }; batch as usize];
+            load.rows *= batch;
+            load
+        }
+        IterationAsked::Decode { batch, context, queries } => {
+            let requests = batch;
+            // The computed tokens are keys too.
+            let decoding = Decoding { requests, queries, context: requests * (context + queries) };
+            UnitLoad {
+                rows: requests * queries * plan.job.layout.dp,
+                fullest: RankBatch { prompts: Vec::new(), decoding },
+            }
+        }
+    }
 }
 
 impl IterationReply {

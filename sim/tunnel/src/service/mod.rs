@@ -5,7 +5,7 @@ mod typical;
 use calibrate::{EstimateKey, Profile};
 use plan::{IterationPricer, IterationTable, IterationTime, Plan, PlanError, ServePlan, ServingBooks, UnitMemory};
 
-pub(crate) use typical::{Typical, probed};
+pub(crate) use typical::{Typical, prompt_of};
 
 use crate::interval::interval;
 

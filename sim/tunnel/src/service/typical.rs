@@ -1,4 +1,4 @@
-//! One iteration as it was on average, or as it is asked for.
+//! One iteration as it was on average.
 
 use plan::{IterationPricer, IterationTime, PlanError, ServePlan, ServedPhase, ServingBooks, UnitLoad};
 use workloads::iteration::{Decoding, PromptPart, RankBatch};
@@ -18,19 +18,16 @@ impl Typical {
         plan: ServePlan<'_>,
         books: &ServingBooks,
     ) -> Result<Self, PlanError> {
-        let priced = |load: Option<UnitLoad>| {
-            load.map(|load| pricer.iteration(&load).map(|time| (load, time))).transpose()
-        };
+        let priced =
+            |load: Option<UnitLoad>| load.map(|load| pricer.iteration(&load).map(|time| (load, time))).transpose();
         let (dp, queries) = (plan.job.layout.dp, plan.job.drafts.queries());
         let mean = if books.busy > 0.0 { books.decoded_area / books.busy / dp as f64 } else { 0.0 };
         let requests = mean.round().max(1.0) as u64;
         let context = if books.decoded_area > 0.0 { books.context_area / books.decoded_area } else { 0.0 };
         let keys = (context.round() as u64 + queries) * requests;
         let decoding = Decoding { requests, queries, context: keys };
-        let decodes = (books.decoded_area > 0.0).then(|| UnitLoad {
-            rows: requests * queries * dp,
-            fullest: RankBatch { prompts: Vec::new(), decoding },
-        });
+        let decodes = (books.decoded_area > 0.0)
+            .then(|| UnitLoad { rows: requests * queries * dp, fullest: RankBatch { prompts: Vec::new(), decoding } });
         let n = books.requests.len().max(1) as u64;
         let mean_input = books.requests.iter().map(|request| request.input).sum::<u64>() / n;
         let tokens = mean_input.min(plan.job.scheduler.tokens).max(1);
@@ -40,28 +37,7 @@ impl Typical {
 }
 
 /// A prompt on every attention rank.
-fn prompt_of(plan: ServePlan<'_>, tokens: u64, cached: u64) -> UnitLoad {
+pub(crate) fn prompt_of(plan: ServePlan<'_>, tokens: u64, cached: u64) -> UnitLoad {
     let fullest = RankBatch { prompts: vec![PromptPart { tokens, cached }], decoding: Decoding::default() };
     UnitLoad { rows: tokens * plan.job.layout.dp, fullest }
-}
-
-/// The load of an iteration that is asked for: every attention rank alike.
-pub(crate) fn probed(plan: ServePlan<'_>, asked: &crate::ask::IterationAsked) -> UnitLoad {
-    match *asked {
-        crate::ask::IterationAsked::Prefill { tokens, context, batch } => {
-            let mut load = prompt_of(plan, tokens, context);
-            load.fullest.prompts = vec![PromptPart { tokens, cached: context }; batch as usize];
-            load.rows *= batch;
-            load
-        }
-        crate::ask::IterationAsked::Decode { batch, context, queries } => {
-            let requests = batch;
-            // The computed tokens are keys too.
-            let decoding = Decoding { requests, queries, context: requests * (context + queries) };
-            UnitLoad {
-                rows: requests * queries * plan.job.layout.dp,
-                fullest: RankBatch { prompts: Vec::new(), decoding },
-            }
-        }
-    }
 }

@@ -6,7 +6,7 @@ use topology::Machine;
 use units::{Joules, Seconds};
 
 /// Joules of a megawatt for an hour.
-const MEGAWATT_HOUR: Joules = Joules::new(1e3 * 1e3 * super::SECONDS_AN_HOUR);
+pub(super) const MEGAWATT_HOUR: Joules = Joules::new(1e3 * 1e3 * super::SECONDS_AN_HOUR);
 
 /// For how long the machine is paid, in seconds.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use calibrate::{Basis, EstimateKey};
-use plan::{IterationTime, Plan, PlanError, RequestRecord, ServePlan, ServedPhase, UnitLoad};
+use plan::{IterationTime, Plan, PlanError, RequestRecord, ServePlan, ServedPhase, ServingBooks, UnitLoad};
 use report::{
     Common, IterationRow, JobResult, MemoryRow, Percentiles, Phase, Phases, ServiceResult, ServingNumbers, SpanKind,
     Summary,
@@ -15,7 +15,7 @@ use crate::interval::interval;
 use crate::service::{self, FinishedService};
 
 /// Tokens of a million.
-const MILLION: f64 = 1e6;
+const MILLION: f64 = 1e3 * 1e3;
 
 /// The numbers of a service after its requests have run.
 ///
@@ -40,7 +40,8 @@ pub fn of_finished(finished: &FinishedService<'_>, digest: &str) -> Result<Summa
     let bounds = bounds(finished);
     let binding = bounds.iter().max_by(|a, b| a.1.total_cmp(b.1)).map_or_else(String::new, |(name, _)| name.clone());
     let phases = phases(finished, time);
-    let result = ServiceResult { framework: job.stack.name.clone(), serving: numbers(finished, &evidence, &cost, &energy) };
+    let result =
+        ServiceResult { framework: job.stack.name.clone(), serving: numbers(finished, &evidence, &cost, &energy) };
     let n_ranks = job.layout.n_ranks() as u32 * job.units;
     let common = Common {
         name: plan.name.to_owned(),
@@ -76,17 +77,14 @@ fn numbers(
     let sum = |of: fn(&RequestRecord) -> u64| books.requests.iter().map(of).sum::<u64>() as f64;
     let (input, output) = (sum(|request| request.input), sum(|request| request.output));
     let priced = if job.phase == ServedPhase::Prefill { input } else { output };
-    let of = |of: fn(&RequestRecord) -> f64| Percentiles::of(books.requests.iter().map(of).collect()).unwrap_or_default();
     let rate = |amount: f64| if time > 0.0 { amount / time } else { 0.0 };
     let per = |amount: f64| if priced > 0.0 { amount / priced } else { 0.0 };
     let deviation = service::deviation(*plan, evidence.iter().map(|(key, seconds)| (*key, *seconds)));
+    let run = cost.run.unwrap_or_default();
+    let [usd_per_million_tokens, owned_usd_per_million_tokens] =
+        [run.rental_usd, run.owned_usd].map(|usd| per(usd) * MILLION);
     let (admitted_max, admitted_by) = admitted(finished);
-    let area = |area: f64| if books.busy > 0.0 { area / books.busy } else { 0.0 };
     ServingNumbers {
-        ttft: of(RequestRecord::ttft),
-        tpot: Percentiles::of(books.requests.iter().filter_map(RequestRecord::tpot).collect()),
-        itl: books.between_tokens.percentiles([0.5, 0.9, 0.99]).map(|([p50, p90, p99], mean)| Percentiles { p50, p90, p99, mean }),
-        e2e: of(|request| request.end - request.arrival),
         output_tokens_per_second: rate(output),
         output_tokens_per_second_per_gpu: rate(output) / gpus as f64,
         input_tokens_per_second: rate(input),
@@ -101,18 +99,34 @@ fn numbers(
         requests: books.requests.len() as u64,
         seconds: time,
         iterations: books.n_iterations,
+        usd_per_million_tokens,
+        owned_usd_per_million_tokens,
+        joules_per_token: per(energy.mwh.unwrap_or(0.0) * expenses::MEGAWATT_HOUR.get()),
+        decode_iteration: typical.decoding.as_ref().map(row),
+        prefill_iteration: typical.prompt.as_ref().map(row),
+        table_cells: books.n_cells,
+        ..latencies(books)
+    }
+}
+
+/// What requests waited for, and how full the units were.
+fn latencies(books: &ServingBooks) -> ServingNumbers {
+    let area = |area: f64| if books.busy > 0.0 { area / books.busy } else { 0.0 };
+    let of =
+        |of: fn(&RequestRecord) -> f64| Percentiles::of(books.requests.iter().map(of).collect()).unwrap_or_default();
+    let between = books.between_tokens.percentiles([0.5, 0.9, 0.99]);
+    ServingNumbers {
+        ttft: of(RequestRecord::ttft),
+        tpot: Percentiles::of(books.requests.iter().filter_map(RequestRecord::tpot).collect()),
+        itl: between.map(|([p50, p90, p99], mean)| Percentiles { p50, p90, p99, mean }),
+        e2e: of(|request| request.end - request.arrival),
         decoded_mean: area(books.decoded_area),
         decoded_max: books.decoded_max,
         kv_share_mean: area(books.cache_area),
         kv_share_max: books.cache_share_max,
         waiting_max: books.waiting_max,
         driven_out: books.n_driven_out,
-        usd_per_million_tokens: per(cost.run.map_or(0.0, |run| run.rental_usd)) * MILLION,
-        owned_usd_per_million_tokens: per(cost.run.map_or(0.0, |run| run.owned_usd)) * MILLION,
-        joules_per_token: per(energy.mwh.unwrap_or(0.0) * 3.6e9),
-        decode_iteration: typical.decoding.as_ref().map(row),
-        prefill_iteration: typical.prompt.as_ref().map(row),
-        table_cells: books.n_cells,
+        ..ServingNumbers::default()
     }
 }
 
@@ -129,8 +143,10 @@ fn admitted(finished: &FinishedService<'_>) -> (u64, &'static str) {
 
 fn row((load, time): &(UnitLoad, IterationTime)) -> IterationRow {
     let batch = &load.fullest;
-    let keys = |part: &workloads::iteration::PromptPart| part.tokens as f64 * (part.cached as f64 + part.tokens as f64 / 2.0);
-    let seen: f64 = batch.prompts.iter().map(keys).sum::<f64>() + (batch.decoding.context * batch.decoding.queries) as f64;
+    let keys =
+        |part: &workloads::iteration::PromptPart| part.tokens as f64 * (part.cached as f64 + part.tokens as f64 / 2.0);
+    let seen: f64 =
+        batch.prompts.iter().map(keys).sum::<f64>() + (batch.decoding.context * batch.decoding.queries) as f64;
     let mut parts: Vec<(String, f64)> = time.parts.iter().map(|part| (part.name.to_owned(), part.seconds)).collect();
     parts.sort_by(|a, b| b.1.total_cmp(&a.1));
     IterationRow {
@@ -217,10 +233,16 @@ fn notes(finished: &FinishedService<'_>) -> Vec<String> {
         notes.push("attention ranks: the longest queue and the fullest cache are taken to be on one rank".to_owned());
     }
     if job.phase == ServedPhase::Decode {
-        notes.push("decoding alone: a request arrives with its prompt in the cache; what brings it there takes no time".to_owned());
+        notes.push(
+            "decoding alone: a request arrives with its prompt in the cache; what brings it there takes no time"
+                .to_owned(),
+        );
     }
     if !job.stack.is_timed {
-        notes.push(format!("`{}` was not timed here: what its host adds to its kernels is not measured", job.stack.name));
+        notes.push(format!(
+            "`{}` was not timed here: what its host adds to its kernels is not measured",
+            job.stack.name
+        ));
     }
     notes
 }

@@ -189,7 +189,10 @@ mod tests {
             ),
             (
                 "grouped-gemm --experts 4 --hit 2 --rows 5 --n 8 --k 8 --dtype bf16",
-                (Question::GroupedGemm { tokens: vec![3, 2, 0, 0], n: 8, k: 8, dtype: Precision::Bf16, sms: SMS }, None),
+                (
+                    Question::GroupedGemm { tokens: vec![3, 2, 0, 0], n: 8, k: 8, dtype: Precision::Bf16, sms: SMS },
+                    None,
+                ),
             ),
             ("copy --bytes 1024", (Question::Copy { bytes: 1024, sms: SMS }, None)),
             ("cast --tokens 5 --dim 128 --transposed", (Question::CastTransposed { tokens: 5, dim: 128 }, None)),
