@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use scenario::Leaf;
 
-/// Namespaces of machines and estimates.
-const INPUTS: [&str; 5] = ["cluster", "gpu", "node", "fabric", "profile"];
+/// Namespaces of machines, software stacks and estimates.
+const INPUTS: [&str; 6] = ["cluster", "gpu", "node", "fabric", "framework", "profile"];
 
 /// A reply, and what the machine and the estimates behind it name as their sources.
 #[derive(Clone, Debug)]

@@ -148,7 +148,7 @@ impl<'a> Driver<'a> {
     fn begin(&mut self) {
         match self.list.concurrency {
             Some(concurrency) => (0..concurrency).for_each(|_| self.next_of_loop()),
-            None => (0..self.list.requests.len()).for_each(|id| self.due(self.records[id].arrival, What::Arrives(id))),
+            None => (0..self.list.requests.len()).for_each(|id| self.comes(id, self.records[id].arrival)),
         }
     }
 
@@ -158,8 +158,15 @@ impl<'a> Driver<'a> {
             let id = self.n_begun;
             self.n_begun += 1;
             self.records[id].arrival = self.now;
-            self.due(self.now, What::Arrives(id));
+            self.comes(id, self.now);
         }
+    }
+
+    /// A request comes to the front end, which hands it on.
+    fn comes(&mut self, id: usize, at: f64) {
+        let front = self.job.stack.front.get();
+        self.books.system_area += front;
+        self.due(at + front, What::Arrives(id));
     }
 
     fn arrives(&mut self, id: usize) {

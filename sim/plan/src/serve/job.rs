@@ -148,6 +148,8 @@ pub struct ServingStack {
     pub launch: Option<Seconds>,
     /// Whose all-reduces within a node it runs (`framework.serve.all-reduce`).
     pub all_reduce: AllReduces,
+    /// From a request's arrival until the scheduler sees it (`framework.serve.front`).
+    pub front: Seconds,
     /// What the host takes for an iteration that nothing hides (`framework.serve.step`).
     pub step: Seconds,
     /// What it takes more for each request in it (`framework.serve.request`).

@@ -157,7 +157,7 @@ impl<'a> IterationTable<'a> {
     }
 }
 
-/// Prompts of so many tokens together, which see so many keys on average: one with a part cached, or several without.
+/// Prompts of so many tokens together, which see so many keys on average: one, or as many as see no more, with a part cached.
 fn prompts(tokens: f64, keys: f64) -> Vec<PromptPart> {
     if tokens < 1.0 {
         return Vec::new();
@@ -166,9 +166,11 @@ fn prompts(tokens: f64, keys: f64) -> Vec<PromptPart> {
     if keys >= half {
         return vec![PromptPart { tokens: tokens as u64, cached: (keys - half).round() as u64 }];
     }
-    let n = (half / keys.max(1.0)).ceil().min(tokens) as u64;
-    let tokens = tokens as u64;
-    (0..n).map(|index| PromptPart { tokens: tokens / n + u64::from(index < tokens % n), cached: 0 }).collect()
+    let n = (half / keys.max(1.0)).ceil().min(tokens);
+    // What whole parts leave of the keys is cached.
+    let cached = (keys - half / n).round().max(0.0) as u64;
+    let (n, tokens) = (n as u64, tokens as u64);
+    (0..n).map(|index| PromptPart { tokens: tokens / n + u64::from(index < tokens % n), cached }).collect()
 }
 
 #[cfg(test)]

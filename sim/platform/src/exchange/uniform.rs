@@ -57,7 +57,12 @@ fn copies(group: [u32; 3], call: &UniformExchange) -> [f64; 2] {
     }
 }
 
-fn demand((machine, profile): (&Machine, &Profile), call: &UniformExchange, kind: usize, [up, out]: [f64; 2]) -> CollectiveDemand {
+fn demand(
+    (machine, profile): (&Machine, &Profile),
+    call: &UniformExchange,
+    kind: usize,
+    [up, out]: [f64; 2],
+) -> CollectiveDemand {
     let device = &machine.device;
     let bytes = call.tokens * call.fullest * call.sizes[kind].get();
     let [up_key, out_key] = call.delivery.fractions().map(|keys| keys[kind]);

@@ -197,6 +197,7 @@ fn serving_stack(reader: &mut Reader<'_>, stack: &Framework) -> ServingStack {
         },
         all_reduce: reader
             .choice("framework.serve.all-reduce", &[("library", AllReduces::Library), ("own", AllReduces::Own)]),
+        front: reader.quantity_or_zero("framework.serve.front"),
         step: reader.quantity_or_zero("framework.serve.step"),
         request: reader.quantity_or_zero("framework.serve.request"),
         memory: reader.quantity_or_zero("framework.serve.memory"),

@@ -54,6 +54,10 @@ fn amount(text: &str) -> Option<(f64, &str)> {
 
 /// The same items in another order, and one more here for one less there; of words, none and all twice.
 fn lists(items: &[Value]) -> Vec<Value> {
+    let floats: Vec<f64> = items.iter().filter_map(Value::as_float).collect();
+    if !floats.is_empty() {
+        return vec![Value::Array(floats.iter().map(|number| Value::Float(number / 2.0)).collect())];
+    }
     let numbers: Vec<i64> = items.iter().filter_map(Value::as_integer).collect();
     if items.iter().any(Value::is_str) {
         return vec![Value::Array(Vec::new()), Value::Array([items, items].concat())];

@@ -31,6 +31,10 @@ impl Carrier {
             Kind::Profile => profile = name,
             _ => {}
         }
+        if (kind, name) == (Kind::Defaults, "serve") {
+            let text = format!("{text}model = \"{model}\"\nprofiles = [\"{profile}\"]\n[serve]\ntp = 1\n");
+            return Self { file: "scenarios/defaults/serve.toml".to_owned(), text };
+        }
         let _ = write!(
             text,
             "model = \"{model}\"\nprofiles = [\"{profile}\", \"h800-published\"]\n[job]\nsequence = 4096\n\
@@ -87,7 +91,7 @@ fn moves_in_a_scene(key: &str, scenes: &[Scene]) -> bool {
 }
 
 /// Keys that have no other legal value while everything else stays.
-const SETTLED: [&str; 2] = ["model.attention.kind", "model.experts"];
+const SETTLED: [&str; 3] = ["model.attention.kind", "model.experts", "requests.trace"];
 
 fn faults(
     file: &str,
@@ -116,10 +120,11 @@ fn every_leaf_of_every_preset_is_another_plan() {
         all.extend(faults(&carrier.file, &base, &scenes, &|sets| carrier.load(sets)));
     }
     let built_in = Library::built_in();
-    for name in built_in.names(Kind::Scenario) {
+    let of_kind = |kind: Kind| built_in.names(kind).into_iter().map(move |name| (kind, name));
+    for (kind, name) in of_kind(Kind::Scenario).chain(of_kind(Kind::Service)) {
         let load = |sets: &[String]| load(&name, sets, &Library::built_in()).map_err(|mistakes| mistakes.to_string());
         let base = loaded(load(&[]), &name);
-        all.extend(faults(&format!("scenarios/train/{name}.toml"), &base, &scenes, &load));
+        all.extend(faults(&format!("scenarios/{}/{name}.toml", kind.folder()), &base, &scenes, &load));
     }
     assert!(all.is_empty(), "{} leaves\n{}\n", all.len(), all.join("\n"));
 }

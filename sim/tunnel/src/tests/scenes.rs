@@ -96,13 +96,17 @@ pub(super) fn numbers_of(summary: &Value) -> Numbers {
 
 /// What a run of a plan comes to, as JSON.
 pub(super) fn summary(plan: &Plan) -> Result<Value, PlanError> {
+    let json = |summary| serde_json::to_value(summary).map_err(|error| PlanError::Fault(error.to_string()));
+    if plan.serving().is_ok() {
+        return json(summarize::service(plan, "")?);
+    }
     let plan = plan.train()?;
     let program = plan::lower(plan)?;
     let memory = plan::check_memory(plan, program.pool.as_ref())?;
     let keep = Keep { ranks: Recording::None, streams: false };
     let outcome = plan::run(&program, keep, &plan::Progress::default())?;
     let finished = FinishedRun { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
-    serde_json::to_value(summarize::summary(&finished)?).map_err(|error| PlanError::Fault(error.to_string()))
+    json(summarize::summary(&finished)?)
 }
 
 fn collect(place: &str, value: &Value, numbers: &mut Numbers) {
