@@ -17,9 +17,11 @@ use crate::progress::{Extent, during};
 /// Whether a service can run: what fits beside the model, in a line or as JSON.
 pub(crate) fn check(prepared: &Prepared, args: &ScenarioArgs) -> Result<String, Failure> {
     let plan = prepared.plan().serving()?;
-    let memory = plan::unit_memory(plan)?;
+    let kinds = plan.job.kinds();
+    let parts = tunnel::service::parts(plan, &kinds)?;
+    let Some(memory) = parts.last().map(|part| &part.memory) else { return Ok(String::new()) };
     let (tokens, name) = (memory.tokens() * plan.job.layout.dp, plan.name);
-    let n_ranks = plan.job.layout.n_ranks() * u64::from(plan.job.units);
+    let n_ranks = plan.job.n_devices();
     if args.output.json {
         return Ok(pretty(&json!({
             "name": name, "digest": prepared.digest, "n_ranks": n_ranks, "kv_tokens_max": tokens,

@@ -74,7 +74,7 @@ pub enum Contradiction {
     },
     /// More ranks of units than devices.
     #[error(
-        "{units} units of {n_ranks} ranks need more than the {n_devices} devices of the machine; lower `serve.units`, `serve.tp` or `serve.dp`, or raise \
+        "{units} units of {n_ranks} ranks, with {of_prompts} ranks of units that compute prompts, need more than the {n_devices} devices of the machine; lower `serve.units`, `serve.tp` or `serve.dp`, or raise \
          `cluster.nodes`"
     )]
     TooManyUnits {
@@ -82,6 +82,8 @@ pub enum Contradiction {
         units: u32,
         /// Ranks of one.
         n_ranks: u64,
+        /// Ranks of units that compute prompts for them.
+        of_prompts: u64,
         /// Devices in use.
         n_devices: u64,
     },

@@ -85,8 +85,8 @@ pub use replay::{Evidence, RankReplay, Replayed, replay};
 pub use routine::{COMPUTE, Half, Instruction, Routine};
 pub use serve::{
     AllReduces, BoundBy, Drafts, IterationOverlap, IterationPart, IterationPricer, IterationTable, IterationTime,
-    Iterations, OverlapPolicy, RequestList, RequestRecord, SchedulerKind, SchedulerSpec, Serve, ServedPhase,
-    ServingBooks, ServingStack, TimeHistogram, UnitLoad, UnitMemory, serve, unit_memory,
+    Iterations, OverlapPolicy, PrefillUnits, RequestList, RequestRecord, SchedulerKind, SchedulerSpec, Serve,
+    ServedPhase, ServingBooks, ServingStack, TimeHistogram, UnitLoad, UnitMemory, UnitPart, serve, unit_memory,
 };
 pub use sums::{Length, Scales, Sums, sums};
 pub use token_limit::{TokenLimit, token_limit};

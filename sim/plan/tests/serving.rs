@@ -2,7 +2,7 @@
 
 use plan::{
     IterationPricer, IterationTable, Iterations, PlanError, RequestList, SchedulerKind, Serve, ServePlan, ServingBooks,
-    UnitLoad, unit_memory,
+    UnitLoad, UnitPart, unit_memory,
 };
 use scenario::{Library, load};
 use workloads::iteration::{Decoding, PromptPart, RankBatch};
@@ -25,9 +25,10 @@ fn preset<T>(name: &str, sets: &[&str], change: impl FnOnce(&mut Serve), see: im
 }
 
 fn run(plan: ServePlan<'_>) -> Result<ServingBooks, PlanError> {
-    let memory = unit_memory(plan)?;
-    let pricer = IterationPricer::new(plan)?;
-    plan::serve(plan, &memory, &pricer, &mut IterationTable::new(&pricer))
+    let kinds = plan.job.kinds();
+    let parts: Vec<UnitPart<'_>> =
+        kinds.iter().map(|job| UnitPart::new(ServePlan { job, ..plan })).collect::<Result<_, _>>()?;
+    plan::serve(&parts)
 }
 
 fn list(requests: &[(f64, u64, u64)]) -> Option<RequestList> {
@@ -208,4 +209,21 @@ fn right_guesses_bring_tokens_for_less_than_an_iteration_each() {
     let (none, wrong, right) = (tpot("[]"), tpot("[0.0]"), tpot("[0.9]"));
     assert!(right < none && none < wrong, "{right} {none} {wrong}");
     assert!(none / right < 1.9, "no more than tokens per iteration");
+}
+
+#[test]
+fn prompts_and_decoding_apart_are_the_two_and_a_transfer_between() {
+    let change = |job: &mut Serve| {
+        job.iterations = Iterations::Detailed;
+        job.requests = list(&[(0.0, 2000, 3)]);
+    };
+    let together = with(&[], change, |plan| run(plan).expect("it runs").requests[0]);
+    with(&["serve.phase=apart", "cluster.nodes=2"], change, |plan| {
+        let books = run(plan).expect("it runs");
+        let apart = books.requests[0];
+        near(apart.ttft(), together.ttft());
+        near(apart.end - apart.first_token - books.transfer, together.end - together.first_token);
+        // 131,072 bytes per token and device, over a NIC of 50 GB/s that a message does not fill.
+        assert!(books.transfer > 2000.0 * 131_072.0 / 50e9 && books.transfer < 2.0 * 2000.0 * 131_072.0 / 50e9);
+    });
 }

@@ -76,8 +76,8 @@ impl ReportError {
 
 /// Fails with the path of the first number that is not finite.
 ///
-/// JSON has no such numbers and `serde_json` writes `null` for them; nothing here has an optional field, so a `null`
-/// is always one of them.
+/// JSON has no such numbers and `serde_json` writes `null` for them; nothing here has an optional field but [`MAY_BE_NONE`], so any other
+/// `null` is one of them.
 ///
 /// # Errors
 /// [`ReportError::NotFinite`].
@@ -89,8 +89,12 @@ pub(crate) fn finite<T: Serialize>(name: &str, value: &T) -> Result<(), ReportEr
     }
 }
 
+/// Tables that stand as `null` where there is none: a number in one would be deeper.
+const MAY_BE_NONE: &str = "serving.tpot";
+
 fn first_null(value: &Value, path: String) -> Option<String> {
     match value {
+        Value::Null if path == MAY_BE_NONE => None,
         Value::Null => Some(path),
         Value::Array(items) => {
             items.iter().enumerate().find_map(|(index, item)| first_null(item, format!("{path}[{index}]")))

@@ -13,14 +13,13 @@ const N_PARTS: usize = 6;
 pub(crate) fn screen(common: &Common, result: &ServiceResult) -> String {
     let numbers = &result.serving;
     let mut text = format!(
-        "{} tokens/s   {} per GPU   {} requests in {} on {} GPUs ({} x {}, {})\n\n{}\n",
+        "{} tokens/s   {} per GPU   {} requests in {} on {} GPUs ({}, {})\n\n{}\n",
         large(numbers.output_tokens_per_second),
         large(numbers.output_tokens_per_second_per_gpu),
         count(numbers.requests),
         seconds(numbers.seconds),
         count(numbers.gpus),
-        numbers.units,
-        numbers.gpus / u64::from(numbers.units.max(1)),
+        units(numbers),
         result.framework,
         latencies(numbers)
     );
@@ -42,6 +41,13 @@ pub(crate) fn screen(common: &Common, result: &ServiceResult) -> String {
     text += &format!("\nevidence: {}\n", evidence(&common.basis_shares));
     common.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
     text
+}
+
+fn units(numbers: &ServingNumbers) -> String {
+    match (numbers.prefill_units, numbers.units) {
+        (0, units) => format!("{units} x {}", numbers.gpus / u64::from(units.max(1))),
+        (prefill, decode) => format!("{prefill} units prefill, {decode} decode"),
+    }
 }
 
 fn latencies(numbers: &ServingNumbers) -> Table {

@@ -19,6 +19,7 @@ pub struct ServingNumbers {
     /// Per token after the first: (end - first token) / (tokens - 1); none where no request got more than one.
     pub tpot: Option<Percentiles>,
     /// Between two tokens of a request that is decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub itl: Option<Percentiles>,
     /// From arrival to the last token.
     pub e2e: Percentiles,
@@ -40,8 +41,12 @@ pub struct ServingNumbers {
     pub admitted_by: String,
     /// Tokens that the caches of a unit hold.
     pub kv_tokens_max: u64,
-    /// Units.
+    /// Units in which requests end.
     pub units: u32,
+    /// Units that compute prompts for them; zero where the same do.
+    pub prefill_units: u32,
+    /// What a cache takes from one to the other, the mean over requests, seconds.
+    pub transfer: f64,
     /// Devices of all units.
     pub gpus: u64,
     /// Requests that ended.
@@ -69,8 +74,10 @@ pub struct ServingNumbers {
     /// Joules per such token, of machine and building at full load.
     pub joules_per_token: f64,
     /// An iteration that decodes as many requests of such length as there were on average.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub decode_iteration: Option<IterationRow>,
     /// An iteration of a prompt of mean length, or of as much of it as is computed at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefill_iteration: Option<IterationRow>,
     /// Corners of the table of iterations that were priced; zero where each iteration was.
     pub table_cells: u64,

@@ -8,6 +8,7 @@ mod mistakes;
 mod probe;
 mod replay;
 mod run;
+mod serving;
 mod study;
 mod topology;
 mod validate;

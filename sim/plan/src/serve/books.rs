@@ -83,11 +83,13 @@ pub struct ServingBooks {
     pub busy: f64,
     /// Seconds of iterations with parts of prompts.
     pub busy_with_prompts: f64,
+    /// Seconds of iterations that decode.
+    pub busy_decoding: f64,
     /// Requests that were driven out of a cache.
     pub n_driven_out: u64,
     /// Most requests that a unit decoded at a time.
     pub decoded_max: u64,
-    /// Seconds x requests that were decoded, over all iterations, all units together.
+    /// Seconds x requests that were decoded, over iterations that decode, all units together.
     pub decoded_area: f64,
     /// Seconds x keys of all requests that were decoded.
     pub context_area: f64,
@@ -99,6 +101,8 @@ pub struct ServingBooks {
     pub waiting_max: u64,
     /// Seconds x requests in the system.
     pub system_area: f64,
+    /// Seconds that caches took from one unit to another, all requests together.
+    pub transfer: f64,
     /// Tokens that all requests got.
     pub tokens: u64,
     /// Corners of the table that were priced; zero where each iteration was.

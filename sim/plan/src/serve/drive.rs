@@ -1,14 +1,16 @@
 //! Requests through units, event by event.
 //!
-//! Three things happen: a request arrives, an iteration of a unit ends, nothing else. A unit that has nothing to do waits for an arrival. Work per
+//! Two things happen: a request comes to units of a kind, and an iteration of a unit ends. A unit that has nothing to do waits for an arrival. Work per
 //! iteration does not grow with the requests that are decoded.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use workloads::requests::Request;
+
 use super::books::{RequestRecord, ServingBooks};
 use super::job::{Iterations, RequestList, Serve, ServedPhase};
-use super::memory::UnitMemory;
+use super::memory::{UnitMemory, unit_memory};
 use super::price::IterationPricer;
 use super::rank::Live;
 use super::table::IterationTable;
@@ -17,34 +19,51 @@ use super::unit::{Brought, Unit};
 use crate::plan::ServePlan;
 use crate::{Contradiction, PlanError};
 
-/// Runs the requests of a service; `table` holds times of iterations across runs of one plan.
+/// Units of one kind, with what is needed to run them.
+#[derive(Debug)]
+pub struct UnitPart<'a> {
+    /// The service as these units see it.
+    pub plan: ServePlan<'a>,
+    /// What a device of one holds.
+    pub memory: UnitMemory,
+    /// What its iterations take.
+    pub pricer: IterationPricer<'a>,
+}
+
+impl<'a> UnitPart<'a> {
+    /// Of one of the kinds of a service ([`Serve::kinds`]).
+    ///
+    /// # Errors
+    /// Where its model leaves no room for a cache, or the machine cannot be wired.
+    pub fn new(plan: ServePlan<'a>) -> Result<Self, PlanError> {
+        Ok(Self { memory: unit_memory(plan)?, pricer: IterationPricer::new(plan)?, plan })
+    }
+}
+
+/// Runs the requests of a service through its kinds of units, one after the other.
 ///
 /// # Errors
 /// A request that no cache can hold, a device that cannot run an op, and a fault of this program where what was asked is not what was done.
-pub fn serve(
-    plan: ServePlan<'_>,
-    memory: &UnitMemory,
-    pricer: &IterationPricer<'_>,
-    table: &mut IterationTable<'_>,
-) -> Result<ServingBooks, PlanError> {
+pub fn serve(parts: &[UnitPart<'_>]) -> Result<ServingBooks, PlanError> {
     let empty = RequestList { requests: Vec::new(), concurrency: None };
-    let list = plan.job.requests.as_ref().unwrap_or(&empty);
-    check(plan.job, list, memory)?;
-    let mut driver = Driver::new(plan.job, memory, list);
+    let list = parts.first().and_then(|part| part.plan.job.requests.as_ref()).unwrap_or(&empty);
+    parts.iter().try_for_each(|part| check(part.plan.job, list, &part.memory))?;
+    let mut tables: Vec<IterationTable<'_>> = parts.iter().map(|part| IterationTable::new(&part.pricer)).collect();
+    let mut driver = Driver::new(parts, list);
     driver.begin();
     while let Some(Due { at, what, .. }) = driver.queue.pop() {
         driver.books.system_area += (at - driver.now) * driver.n_in_system as f64;
         driver.now = at;
         match what {
-            What::Arrives(id) => driver.arrives(id),
-            What::Ends(unit) => driver.ends(unit),
+            What::Arrives(id, part) => driver.arrives(id, part),
+            What::Ends(unit) => driver.ends(unit)?,
         }
-        driver.start(&mut |load| match plan.job.iterations {
-            Iterations::Detailed => Ok(pricer.iteration(load)?.seconds),
-            Iterations::Tabulated => table.seconds(load),
+        driver.start(&mut |part, load| match parts[part].plan.job.iterations {
+            Iterations::Detailed => Ok(parts[part].pricer.iteration(load)?.seconds),
+            Iterations::Tabulated => tables[part].seconds(load),
         })?;
     }
-    driver.books.n_cells = table.n_cells() as u64;
+    driver.books.n_cells = tables.iter().map(|table| table.n_cells() as u64).sum();
     driver.close()
 }
 
@@ -70,7 +89,9 @@ struct Due {
 
 #[derive(Clone, Copy)]
 enum What {
-    Arrives(usize),
+    /// A request comes to units of a kind.
+    Arrives(usize, usize),
+    /// An iteration of a unit ends.
     Ends(usize),
 }
 
@@ -94,10 +115,14 @@ impl Ord for Due {
     }
 }
 
+/// Seconds of an iteration of a unit of a kind.
+type Priced<'a> = &'a mut dyn FnMut(usize, &UnitLoad) -> Result<f64, PlanError>;
+
 struct Driver<'a> {
-    job: &'a Serve,
+    parts: &'a [UnitPart<'a>],
     list: &'a RequestList,
-    units: Vec<Unit>,
+    /// Units of all kinds, each with its kind.
+    units: Vec<(usize, Unit)>,
     is_busy: Vec<bool>,
     lives: Vec<Live>,
     records: Vec<RequestRecord>,
@@ -111,24 +136,26 @@ struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    fn new(job: &'a Serve, memory: &UnitMemory, list: &'a RequestList) -> Self {
-        let live = |request: &workloads::requests::Request| Live {
-            prompt: request.input,
-            left: request.output,
-            ..Live::default()
-        };
-        let record = |request: &workloads::requests::Request| RequestRecord {
+    fn new(parts: &'a [UnitPart<'a>], list: &'a RequestList) -> Self {
+        let is_prefill_alone = parts.last().is_some_and(|part| part.plan.job.phase == ServedPhase::Prefill);
+        let live = |request: &Request| Live { prompt: request.input, left: request.output, ..Live::default() };
+        let record = |request: &Request| RequestRecord {
             arrival: request.arrival,
             input: request.input,
-            output: if job.phase == ServedPhase::Prefill { 1 } else { request.output },
+            output: if is_prefill_alone { 1 } else { request.output },
             first_token: f64::NAN,
             end: f64::NAN,
         };
+        let of_kind = |(index, part): (usize, &UnitPart<'_>)| {
+            let unit = Unit::new(part.plan.job, &part.memory);
+            vec![(index, unit); part.plan.job.units as usize]
+        };
+        let units: Vec<(usize, Unit)> = parts.iter().enumerate().flat_map(of_kind).collect();
         Self {
-            job,
+            parts,
             list,
-            units: vec![Unit::new(job, memory); job.units as usize],
-            is_busy: vec![false; job.units as usize],
+            is_busy: vec![false; units.len()],
+            units,
             lives: list.requests.iter().map(live).collect(),
             records: list.requests.iter().map(record).collect(),
             queue: BinaryHeap::new(),
@@ -138,6 +165,10 @@ impl<'a> Driver<'a> {
             n_in_system: 0,
             books: ServingBooks::default(),
         }
+    }
+
+    fn job(&self, unit: usize) -> &'a Serve {
+        self.parts[self.units[unit].0].plan.job
     }
 
     fn due(&mut self, at: f64, what: What) {
@@ -164,21 +195,23 @@ impl<'a> Driver<'a> {
 
     /// A request comes to the front end, which hands it on.
     fn comes(&mut self, id: usize, at: f64) {
-        let front = self.job.stack.front.get();
+        let front = self.parts.first().map_or(0.0, |part| part.plan.job.stack.front.get());
         self.books.system_area += front;
-        self.due(at + front, What::Arrives(id));
+        self.due(at + front, What::Arrives(id, 0));
     }
 
-    fn arrives(&mut self, id: usize) {
+    fn arrives(&mut self, id: usize, part: usize) {
         self.n_in_system += 1;
-        if let Some(unit) = self.units.iter_mut().min_by_key(|unit| unit.n_requests()) {
+        let of_kind = self.units.iter_mut().filter(|(kind, _)| *kind == part);
+        if let Some((_, unit)) = of_kind.min_by_key(|(_, unit)| unit.n_requests()) {
             unit.arrives(id);
         }
     }
 
-    fn ends(&mut self, unit: usize) {
+    fn ends(&mut self, unit: usize) -> Result<(), PlanError> {
         self.is_busy[unit] = false;
-        let Brought { first, ended, tokens, between } = self.units[unit].finish(self.job, &mut self.lives, self.now);
+        let (job, part) = (self.job(unit), self.units[unit].0);
+        let Brought { first, ended, tokens, between } = self.units[unit].1.finish(job, &mut self.lives, self.now);
         if let Some((n, since)) = between {
             self.books.between_tokens.add(since, n);
         }
@@ -190,27 +223,42 @@ impl<'a> Driver<'a> {
             }
         }
         for id in ended {
-            self.records[id].end = self.now;
             self.n_in_system -= 1;
-            if self.list.concurrency.is_some() {
-                self.next_of_loop();
+            if part + 1 < self.parts.len() && self.lives[id].left > 0 {
+                self.hand_on(id, part)?;
+            } else {
+                self.records[id].end = self.now;
+                if self.list.concurrency.is_some() {
+                    self.next_of_loop();
+                }
             }
         }
+        Ok(())
+    }
+
+    /// The cache of a request goes to units of the next kind.
+    fn hand_on(&mut self, id: usize, part: usize) -> Result<(), PlanError> {
+        let seconds = self.parts[part].pricer.transfer(self.lives[id].prompt)?;
+        self.books.transfer += seconds;
+        self.books.system_area += seconds;
+        self.due(self.now + seconds, What::Arrives(id, part + 1));
+        Ok(())
     }
 
     /// Units that have something to do and do nothing begin. Whatever else happens at this instant comes first.
-    fn start(&mut self, seconds: &mut dyn FnMut(&UnitLoad) -> Result<f64, PlanError>) -> Result<(), PlanError> {
+    fn start(&mut self, seconds: Priced<'_>) -> Result<(), PlanError> {
         if self.queue.peek().is_some_and(|due| due.at <= self.now) {
             return Ok(());
         }
         for unit in 0..self.units.len() {
-            if self.is_busy[unit] || self.units[unit].n_requests() == 0 {
+            if self.is_busy[unit] || self.units[unit].1.n_requests() == 0 {
                 continue;
             }
-            let Some(load) = self.units[unit].plan(self.job, &mut self.lives) else {
+            let job = self.job(unit);
+            let Some(load) = self.units[unit].1.plan(job, &mut self.lives) else {
                 return Err(PlanError::Fault("a unit has requests and can run none".to_owned()));
             };
-            let seconds = seconds(&load)?;
+            let seconds = seconds(self.units[unit].0, &load)?;
             self.note(unit, &load, seconds);
             self.is_busy[unit] = true;
             self.due(self.now + seconds, What::Ends(unit));
@@ -219,7 +267,7 @@ impl<'a> Driver<'a> {
     }
 
     fn note(&mut self, unit: usize, load: &UnitLoad, seconds: f64) {
-        let (books, ranks) = (&mut self.books, &self.units[unit].ranks);
+        let (books, ranks) = (&mut self.books, &self.units[unit].1.ranks);
         books.n_iterations += 1;
         books.busy += seconds;
         if !load.fullest.prompts.is_empty() {
@@ -236,8 +284,11 @@ impl<'a> Driver<'a> {
             fullest = fullest.max(used);
         }
         books.decoded_max = books.decoded_max.max(decoded);
-        books.decoded_area += decoded as f64 * seconds;
-        books.context_area += context as f64 * seconds;
+        if load.fullest.decoding.requests > 0 {
+            books.busy_decoding += seconds;
+            books.decoded_area += decoded as f64 * seconds;
+            books.context_area += context as f64 * seconds;
+        }
         books.waiting_max = books.waiting_max.max(waiting);
         books.cache_share_max = books.cache_share_max.max(fullest);
         books.cache_area += share / ranks.len() as f64 * seconds;
@@ -254,7 +305,7 @@ impl<'a> Driver<'a> {
         if self.books.tokens != asked {
             return fault(&format!("{} tokens were given, {asked} asked", self.books.tokens));
         }
-        let ranks = || self.units.iter().flat_map(|unit| &unit.ranks);
+        let ranks = || self.units.iter().flat_map(|(_, unit)| &unit.ranks);
         if ranks().any(|rank| rank.cache.used() > 0 || rank.n > 0 || rank.context > 0) {
             return fault("blocks of a cache were not given back");
         }

@@ -18,6 +18,8 @@ pub struct Serve {
     pub layout: UnitLayout,
     /// Units alike (`serve.units`).
     pub units: u32,
+    /// Units that compute prompts for these, which then decode alone (`serve.prefill.*`, under `serve.phase = "apart"`).
+    pub prefill: Option<Box<PrefillUnits>>,
     /// What a unit does of a request (`serve.phase`).
     pub phase: ServedPhase,
     /// Devices of a node in use (`policy.devices-per-node`).
@@ -42,6 +44,37 @@ pub struct Serve {
     pub requests: Option<RequestList>,
     /// Where times of iterations come from (`simulation.iterations`).
     pub iterations: Iterations,
+}
+
+/// Units that compute prompts for others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrefillUnits {
+    /// How one is laid out.
+    pub layout: UnitLayout,
+    /// How many there are.
+    pub units: u32,
+    /// What overlaps in an iteration.
+    pub overlap: IterationOverlap,
+}
+
+impl Serve {
+    /// The kinds of units of the service, in the order in which a request passes them.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Self> {
+        let Some(prefill) = &self.prefill else { return vec![self.clone()] };
+        let overlap = OverlapPolicy { kind: prefill.overlap, ..self.overlap };
+        let (layout, units) = (prefill.layout.clone(), prefill.units);
+        let decode = Self { prefill: None, phase: ServedPhase::Decode, ..self.clone() };
+        let prefill = Self { layout, units, overlap, phase: ServedPhase::Prefill, ..decode.clone() };
+        vec![prefill, decode]
+    }
+
+    /// Devices of all units.
+    #[must_use]
+    pub fn n_devices(&self) -> u64 {
+        let prefill = self.prefill.as_ref().map_or(0, |prefill| prefill.layout.n_ranks() * u64::from(prefill.units));
+        prefill + self.layout.n_ranks() * u64::from(self.units)
+    }
 }
 
 /// Requests, and whether each waits for another to end.

@@ -11,8 +11,9 @@
 //!                           └───────────── tokens, ends, blocks given back ◀────────────────────────┘
 //! ```
 //!
-//! Attention ranks of a unit begin every iteration together: the experts of all wait for the slowest. Units share no capacity here; a
-//! transfer of a cache from one to another has its ports to itself.
+//! Attention ranks of a unit begin every iteration together: the experts of all wait for the slowest. Where other units compute the prompts, a
+//! request passes two queues, and its cache goes from one unit to the other in between. Units share no capacity; such a transfer has its
+//! ports to itself.
 
 mod books;
 mod cache;
@@ -30,9 +31,10 @@ mod time;
 mod unit;
 
 pub use books::{RequestRecord, ServingBooks, TimeHistogram};
-pub use drive::serve;
+pub use drive::{UnitPart, serve};
 pub use job::{
-    AllReduces, Drafts, IterationOverlap, Iterations, OverlapPolicy, RequestList, Serve, ServedPhase, ServingStack,
+    AllReduces, Drafts, IterationOverlap, Iterations, OverlapPolicy, PrefillUnits, RequestList, Serve, ServedPhase,
+    ServingStack,
 };
 pub use memory::{UnitMemory, unit_memory};
 pub use price::IterationPricer;

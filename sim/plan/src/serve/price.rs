@@ -1,9 +1,9 @@
 //! What one op of an iteration takes, with its device to itself.
 
-use calibrate::{CollectiveCall, Subject};
+use calibrate::{CollectiveCall, EstimateKey, Subject};
 use platform::{Delivery, ExpertSpread, Group, Kernel, Leg, Placement, Platform, UniformExchange};
 use units::Bytes;
-use workloads::iteration::ExpertRows;
+use workloads::iteration::{ExpertRows, unit_footprint};
 use workloads::op::{Axis, LinearPrecision, Op, OpKind};
 use workloads::step::Dispatcher;
 
@@ -87,6 +87,22 @@ impl<'a> IterationPricer<'a> {
     /// Tokens of a request that are computed when it is decoded.
     pub(super) fn queries(&self) -> u64 {
         self.plan.job.drafts.queries()
+    }
+
+    /// What a cache of so many tokens takes from a device of this unit to one of another, each of which has a part of it: the first devices of
+    /// two nodes stand for all.
+    ///
+    /// # Errors
+    /// When they do not reach each other.
+    pub fn transfer(&self, tokens: u64) -> Result<f64, PlanError> {
+        let job = self.plan.job;
+        let bytes = unit_footprint(&job.model, &job.layout).cache_per_token * tokens as f64;
+        let machine = &self.plan.site.machine;
+        let far = if machine.n_nodes > 1 { job.devices_per_node } else { 1 };
+        let latency = self.platform.message([0, far], Bytes::ZERO)?.latency.seconds();
+        let share = self.plan.site.profile.value(EstimateKey::PointToPointFraction);
+        let rate = if machine.n_nodes > 1 { machine.nic_rate_per_device() } else { machine.device.scale_up_rate() };
+        Ok(latency + (bytes / (rate * share)).get())
     }
 
     /// Bytes per second that kernels reach together.

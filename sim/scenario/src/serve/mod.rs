@@ -1,11 +1,12 @@
 //! A service: `serve.*`, `scheduler.*`, `simulation.*`, and what of a framework is of services alone.
 
+mod prefill;
 mod requests;
 
 use calibrate::{Lacking, lacking};
 use plan::{
-    AllReduces, Drafts, IterationOverlap, Iterations, Launches, OverlapPolicy, SchedulerKind, SchedulerSpec, Serve,
-    ServedPhase, ServingStack,
+    AllReduces, Drafts, IterationOverlap, Iterations, Launches, OverlapPolicy, PrefillUnits, SchedulerKind,
+    SchedulerSpec, Serve, ServedPhase, ServingStack,
 };
 use topology::{Machine, Routing};
 use workloads::iteration::{Popularity, UnitLayout};
@@ -50,12 +51,15 @@ pub(crate) fn serve(
 ) -> Serve {
     let devices_per_node = policy::devices_per_node(reader, machine);
     let layout = layout(reader, machine, &model, stack);
-    let units = units(reader, (machine, devices_per_node), &layout);
-    let phases = [("both", ServedPhase::Both), ("prefill", ServedPhase::Prefill), ("decode", ServedPhase::Decode)];
+    let (phase, is_apart) = phase(reader);
+    let prefill = prefill::prefill(reader, &model, &layout);
+    let prefill = is_apart.then_some(prefill);
+    let units = units(reader, (machine, devices_per_node), &layout, prefill.as_ref());
     Serve {
         layout,
         units,
-        phase: reader.choice("serve.phase", &phases),
+        prefill: prefill.map(Box::new),
+        phase,
         devices_per_node,
         routing: reader.choice("policy.routing", &Routing::ALL.map(|routing| (routing.name(), routing))),
         promote: policy::promote(reader, &machine.device),
@@ -75,6 +79,17 @@ pub(crate) fn serve(
         ),
         model,
     }
+}
+
+/// What a unit does of a request, and whether others compute the prompts.
+fn phase(reader: &mut Reader<'_>) -> (ServedPhase, bool) {
+    let phases = [
+        ("both", (ServedPhase::Both, false)),
+        ("prefill", (ServedPhase::Prefill, false)),
+        ("decode", (ServedPhase::Decode, false)),
+        ("apart", (ServedPhase::Both, true)),
+    ];
+    reader.choice("serve.phase", &phases)
 }
 
 fn layout(reader: &mut Reader<'_>, machine: &Machine, model: &Model, stack: &Framework) -> UnitLayout {
@@ -121,7 +136,12 @@ fn dispatcher(reader: &mut Reader<'_>) -> Dispatcher {
     })
 }
 
-fn units(reader: &mut Reader<'_>, (machine, devices): (&Machine, u32), layout: &UnitLayout) -> u32 {
+fn units(
+    reader: &mut Reader<'_>,
+    (machine, devices): (&Machine, u32),
+    layout: &UnitLayout,
+    prefill: Option<&PrefillUnits>,
+) -> u32 {
     let units: u32 = reader.count("serve.units", 1..=N_PARTS_MAX);
     let keys = ["serve.units", "serve.tp", "serve.dp", "cluster.nodes", "node.devices", "policy.devices-per-node"];
     if !reader.sound(&keys) {
@@ -129,8 +149,9 @@ fn units(reader: &mut Reader<'_>, (machine, devices): (&Machine, u32), layout: &
     }
     let n_devices = u64::from(machine.n_nodes) * u64::from(devices);
     let n_ranks = layout.n_ranks();
-    if u64::from(units) * n_ranks > n_devices {
-        let error = plan::Contradiction::TooManyUnits { units, n_ranks, n_devices };
+    let of_prompts = prefill.map_or(0, |prefill| prefill.layout.n_ranks() * u64::from(prefill.units));
+    if u64::from(units) * n_ranks + of_prompts > n_devices {
+        let error = plan::Contradiction::TooManyUnits { units, n_ranks, of_prompts, n_devices };
         reader.refuse("serve.units", error.to_string(), None);
     }
     let group = n_ranks.max(1);
@@ -146,14 +167,15 @@ fn units(reader: &mut Reader<'_>, (machine, devices): (&Machine, u32), layout: &
     units
 }
 
+const OVERLAPS: [(&str, IterationOverlap); 3] = [
+    ("none", IterationOverlap::None),
+    ("shared-expert", IterationOverlap::SharedExpert),
+    ("two-batches", IterationOverlap::TwoBatches),
+];
+
 fn overlap(reader: &mut Reader<'_>, machine: &Machine) -> OverlapPolicy {
-    let kinds = [
-        ("none", IterationOverlap::None),
-        ("shared-expert", IterationOverlap::SharedExpert),
-        ("two-batches", IterationOverlap::TwoBatches),
-    ];
     let policy = OverlapPolicy {
-        kind: reader.choice("serve.overlap", &kinds),
+        kind: reader.choice("serve.overlap", &OVERLAPS),
         moe_sms: reader.count("serve.moe-sms", 0..=N_PARTS_MAX),
         comm_sms: reader.count("serve.comm-sms", 1..=N_PARTS_MAX),
     };

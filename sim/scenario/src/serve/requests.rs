@@ -25,8 +25,8 @@ pub(super) fn requests(reader: &mut Reader<'_>, library: &Library) -> Option<Req
     let kinds = [("none", Kind::None), ("closed", Kind::Closed), ("open", Kind::Open), ("trace", Kind::Trace)];
     let mut kind = reader.choice("requests.arrivals", &kinds);
     let file = reader.text("requests.trace");
-    // A file says what it is for.
-    if kind == Kind::None && file != "none" && reader.sound(&["requests.trace"]) {
+    // Whoever names a file wants what it holds, whatever a preset below does without it.
+    if file != "none" && reader.sound(&["requests.trace"]) {
         reader.decide("requests.arrivals", "\"trace\"");
         kind = Kind::Trace;
     }

@@ -87,8 +87,14 @@ pub fn iteration(query: &IterationQuery, library: &Library) -> Result<Sourced<It
     let ScenarioQuery { scenario, sets } = &query.scenario;
     let prepared = Prepared::load(scenario, sets, library)?;
     let plan = prepared.plan().serving()?;
-    let pricer = IterationPricer::new(plan)?;
-    let time = pricer.iteration(&load(plan, &query.asked))?;
+    // Prompts are of the units that compute them.
+    let kinds = plan.job.kinds();
+    let kind = match query.asked {
+        IterationAsked::Prefill { .. } => kinds.first(),
+        IterationAsked::Decode { .. } => kinds.last(),
+    };
+    let plan = ServePlan { job: kind.unwrap_or(plan.job), ..plan };
+    let time = IterationPricer::new(plan)?.iteration(&load(plan, &query.asked))?;
     let interval = time_interval(plan, &time);
     let binding = time.binding().map_or("", plan::BoundBy::name);
     let reply = IterationReply { seconds: time.seconds, interval, parts: time.parts, binding };

@@ -3,7 +3,7 @@
 mod typical;
 
 use calibrate::{EstimateKey, Profile};
-use plan::{IterationPricer, IterationTable, IterationTime, Plan, PlanError, ServePlan, ServingBooks, UnitMemory};
+use plan::{IterationTime, Plan, PlanError, Serve, ServePlan, ServingBooks, UnitMemory, UnitPart};
 
 pub(crate) use typical::{Typical, prompt_of};
 
@@ -14,8 +14,8 @@ use crate::interval::interval;
 pub struct FinishedService<'a> {
     /// What was to run.
     pub plan: ServePlan<'a>,
-    /// What a device of a unit holds.
-    pub memory: UnitMemory,
+    /// What a device of a unit of each kind holds, in the order in which a request passes them.
+    pub memory: Vec<UnitMemory>,
     /// What happened.
     pub books: ServingBooks,
     /// Iterations as they were on average: decoding alone, and with prompts.
@@ -28,14 +28,32 @@ pub struct FinishedService<'a> {
 /// A plan that is no service or cannot run, and a service to which nothing comes.
 pub fn serve(plan: &Plan) -> Result<FinishedService<'_>, PlanError> {
     let plan = plan.serving()?;
-    let memory = plan::unit_memory(plan)?;
+    let kinds = plan.job.kinds();
+    let parts = parts(plan, &kinds)?;
     if plan.job.requests.is_none() {
         return Err(plan::Contradiction::NoRequests.into());
     }
-    let pricer = IterationPricer::new(plan)?;
-    let books = plan::serve(plan, &memory, &pricer, &mut IterationTable::new(&pricer))?;
-    let typical = Typical::of(&pricer, plan, &books)?;
+    let books = plan::serve(&parts)?;
+    let typical = Typical::of(&parts, &books)?;
+    // Requests end in the last kind of units, whose memory admits them.
+    let memory = parts.into_iter().map(|part| part.memory).collect();
     Ok(FinishedService { plan, memory, books, typical })
+}
+
+/// The kinds of units of a service, ready to run.
+///
+/// # Errors
+/// Where a model leaves no room for a cache, or the machine cannot be wired.
+pub fn parts<'a>(plan: ServePlan<'a>, kinds: &'a [Serve]) -> Result<Vec<UnitPart<'a>>, PlanError> {
+    kinds.iter().map(|job| UnitPart::new(ServePlan { job, ..plan })).collect()
+}
+
+impl FinishedService<'_> {
+    /// The units in which requests end.
+    #[must_use]
+    pub fn last(&self) -> &UnitMemory {
+        &self.memory[self.memory.len() - 1]
+    }
 }
 
 /// The interval of a time that rests on estimates, 5 to 95 %: first order, as that of a training step.

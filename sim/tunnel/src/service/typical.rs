@@ -1,6 +1,6 @@
 //! One iteration as it was on average.
 
-use plan::{IterationPricer, IterationTime, PlanError, ServePlan, ServedPhase, ServingBooks, UnitLoad};
+use plan::{IterationTime, PlanError, ServePlan, ServedPhase, ServingBooks, UnitLoad, UnitPart};
 use workloads::iteration::{Decoding, PromptPart, RankBatch};
 
 /// Iterations as they were on average.
@@ -13,27 +13,27 @@ pub(crate) struct Typical {
 }
 
 impl Typical {
-    pub(super) fn of(
-        pricer: &IterationPricer<'_>,
-        plan: ServePlan<'_>,
-        books: &ServingBooks,
-    ) -> Result<Self, PlanError> {
-        let priced =
-            |load: Option<UnitLoad>| load.map(|load| pricer.iteration(&load).map(|time| (load, time))).transpose();
-        let (dp, queries) = (plan.job.layout.dp, plan.job.drafts.queries());
-        let mean = if books.busy > 0.0 { books.decoded_area / books.busy / dp as f64 } else { 0.0 };
-        let requests = mean.round().max(1.0) as u64;
-        let context = if books.decoded_area > 0.0 { books.context_area / books.decoded_area } else { 0.0 };
-        let keys = (context.round() as u64 + queries) * requests;
-        let decoding = Decoding { requests, queries, context: keys };
-        let decodes = (books.decoded_area > 0.0)
-            .then(|| UnitLoad { rows: requests * queries * dp, fullest: RankBatch { prompts: Vec::new(), decoding } });
+    pub(super) fn of(parts: &[UnitPart<'_>], books: &ServingBooks) -> Result<Self, PlanError> {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(Self::default()) };
+        let priced = |part: &UnitPart<'_>, load: UnitLoad| part.pricer.iteration(&load).map(|time| (load, time));
+        let decodes = books.decoded_area > 0.0;
+        let decoding = decodes.then(|| priced(last, decoded(last.plan, books))).transpose()?;
         let n = books.requests.len().max(1) as u64;
-        let mean_input = books.requests.iter().map(|request| request.input).sum::<u64>() / n;
-        let tokens = mean_input.min(plan.job.scheduler.tokens).max(1);
-        let prompt = (plan.job.phase != ServedPhase::Decode).then(|| prompt_of(plan, tokens, 0));
-        Ok(Self { decoding: priced(decodes)?, prompt: priced(prompt)? })
+        let input = books.requests.iter().map(|request| request.input).sum::<u64>() / n;
+        let tokens = input.min(first.plan.job.scheduler.tokens).max(1);
+        let has_prompts = first.plan.job.phase != ServedPhase::Decode;
+        let prompt = has_prompts.then(|| priced(first, prompt_of(first.plan, tokens, 0))).transpose()?;
+        Ok(Self { decoding, prompt })
     }
+}
+
+/// As many requests as were decoded on average, of as many keys.
+fn decoded(plan: ServePlan<'_>, books: &ServingBooks) -> UnitLoad {
+    let (dp, queries) = (plan.job.layout.dp, plan.job.drafts.queries());
+    let requests = (books.decoded_area / books.busy_decoding / dp as f64).round().max(1.0) as u64;
+    let context = ((books.context_area / books.decoded_area).round() as u64 + queries) * requests;
+    let fullest = RankBatch { prompts: Vec::new(), decoding: Decoding { requests, queries, context } };
+    UnitLoad { rows: requests * queries * dp, fullest }
 }
 
 /// A prompt on every attention rank.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use calibrate::{Basis, EstimateKey};
-use plan::{IterationTime, Plan, PlanError, RequestRecord, ServePlan, ServedPhase, ServingBooks, UnitLoad};
+use plan::{IterationTime, Plan, PlanError, RequestRecord, ServePlan, ServedPhase, ServingBooks, UnitLoad, UnitMemory};
 use report::{
     Common, IterationRow, JobResult, MemoryRow, Percentiles, Phase, Phases, ServiceResult, ServingNumbers, SpanKind,
     Summary,
@@ -42,7 +42,7 @@ pub fn of_finished(finished: &FinishedService<'_>, digest: &str) -> Result<Summa
     let phases = phases(finished, time);
     let result =
         ServiceResult { framework: job.stack.name.clone(), serving: numbers(finished, &evidence, &cost, &energy) };
-    let n_ranks = job.layout.n_ranks() as u32 * job.units;
+    let n_ranks = job.n_devices() as u32;
     let common = Common {
         name: plan.name.to_owned(),
         digest: digest.to_owned(),
@@ -51,8 +51,8 @@ pub fn of_finished(finished: &FinishedService<'_>, digest: &str) -> Result<Summa
         n_tasks: books.n_iterations,
         phases_by_rank: vec![phases.clone()],
         phases,
-        memory_bytes_max: Some(memory(finished).total),
-        memory_by_rank: vec![memory(finished)],
+        memory_bytes_max: finished.memory.iter().map(|memory| row_of(0, memory).total).reduce(f64::max),
+        memory_by_rank: (0..).zip(&finished.memory).map(|(kind, memory)| row_of(kind, memory)).collect(),
         basis,
         basis_shares,
         binding,
@@ -71,9 +71,9 @@ fn numbers(
     cost: &report::Cost,
     energy: &report::Energy,
 ) -> ServingNumbers {
-    let FinishedService { plan, books, memory, typical } = finished;
+    let FinishedService { plan, books, typical, .. } = finished;
     let (job, time) = (plan.job, books.end());
-    let gpus = job.layout.n_ranks() * u64::from(job.units);
+    let gpus = job.n_devices();
     let sum = |of: fn(&RequestRecord) -> u64| books.requests.iter().map(of).sum::<u64>() as f64;
     let (input, output) = (sum(|request| request.input), sum(|request| request.output));
     let priced = if job.phase == ServedPhase::Prefill { input } else { output };
@@ -93,8 +93,10 @@ fn numbers(
         interval: interval(1.0, deviation),
         admitted_max,
         admitted_by: admitted_by.to_owned(),
-        kv_tokens_max: memory.tokens() * job.layout.dp,
+        kv_tokens_max: finished.last().tokens() * job.layout.dp,
         units: job.units,
+        prefill_units: job.prefill.as_ref().map_or(0, |prefill| prefill.units),
+        transfer: books.transfer / (books.requests.len() as f64).max(1.0),
         gpus,
         requests: books.requests.len() as u64,
         seconds: time,
@@ -111,7 +113,7 @@ fn numbers(
 
 /// What requests waited for, and how full the units were.
 fn latencies(books: &ServingBooks) -> ServingNumbers {
-    let area = |area: f64| if books.busy > 0.0 { area / books.busy } else { 0.0 };
+    let over = |area: f64, time: f64| if time > 0.0 { area / time } else { 0.0 };
     let of =
         |of: fn(&RequestRecord) -> f64| Percentiles::of(books.requests.iter().map(of).collect()).unwrap_or_default();
     let between = books.between_tokens.percentiles([0.5, 0.9, 0.99]);
@@ -120,9 +122,9 @@ fn latencies(books: &ServingBooks) -> ServingNumbers {
         tpot: Percentiles::of(books.requests.iter().filter_map(RequestRecord::tpot).collect()),
         itl: between.map(|([p50, p90, p99], mean)| Percentiles { p50, p90, p99, mean }),
         e2e: of(|request| request.end - request.arrival),
-        decoded_mean: area(books.decoded_area),
+        decoded_mean: over(books.decoded_area, books.busy_decoding),
         decoded_max: books.decoded_max,
-        kv_share_mean: area(books.cache_area),
+        kv_share_mean: over(books.cache_area, books.busy),
         kv_share_max: books.cache_share_max,
         waiting_max: books.waiting_max,
         driven_out: books.n_driven_out,
@@ -132,7 +134,7 @@ fn latencies(books: &ServingBooks) -> ServingNumbers {
 
 /// Requests of mean length that a unit holds, and what limits them.
 fn admitted(finished: &FinishedService<'_>) -> (u64, &'static str) {
-    let FinishedService { plan, books, memory, .. } = finished;
+    let (FinishedService { plan, books, .. }, memory) = (finished, finished.last());
     let n = books.requests.len().max(1) as f64;
     let tokens = books.requests.iter().map(|request| request.input + request.output).sum::<u64>() as f64 / n;
     let each = (tokens.ceil() as u64).div_ceil(memory.block).max(1);
@@ -206,7 +208,8 @@ fn bases(evidence: &BTreeMap<EstimateKey, f64>, plan: ServePlan<'_>) -> (BTreeMa
 /// How a unit spends the time, the mean over units.
 fn phases(finished: &FinishedService<'_>, time: f64) -> Phases {
     let books = &finished.books;
-    let units = f64::from(finished.plan.job.units);
+    let job = finished.plan.job;
+    let units = f64::from(job.units + job.prefill.as_ref().map_or(0, |prefill| prefill.units));
     let [prompts, busy] = [books.busy_with_prompts, books.busy].map(|seconds| seconds / units);
     Phases(vec![
         Phase { name: "prompts", kind: Some(SpanKind::Forward), seconds: prompts },
@@ -215,16 +218,17 @@ fn phases(finished: &FinishedService<'_>, time: f64) -> Phases {
     ])
 }
 
-fn memory(finished: &FinishedService<'_>) -> MemoryRow {
+/// What a device of a kind of units holds; the kind stands in place of a pipeline rank.
+fn row_of(kind: u32, memory: &UnitMemory) -> MemoryRow {
     let items: Vec<(String, f64)> =
-        finished.memory.items.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.get())).collect();
+        memory.items.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.get())).collect();
     let total = items.iter().map(|(_, bytes)| bytes).sum();
-    MemoryRow { rank: 0, items, total, capacity: finished.memory.capacity.get() }
+    MemoryRow { rank: kind, items, total, capacity: memory.capacity.get() }
 }
 
 /// What a reader must know.
 fn notes(finished: &FinishedService<'_>) -> Vec<String> {
-    let job = finished.plan.job;
+    let (job, books) = (finished.plan.job, &finished.books);
     let mut notes = Vec::new();
     if job.layout.ep > 1 {
         notes.push("experts: the rank with most rows is expected from how tokens pick, not sampled; the network between ports slows no exchange".to_owned());
@@ -237,6 +241,15 @@ fn notes(finished: &FinishedService<'_>) -> Vec<String> {
             "decoding alone: a request arrives with its prompt in the cache; what brings it there takes no time"
                 .to_owned(),
         );
+    }
+    if job.prefill.is_some() {
+        notes.push("prefill and decode apart: a cache goes from one unit to another whole, after the first token, with its ports to itself".to_owned());
+    }
+    if books.n_driven_out > 0 && (job.prefill.is_some() || job.phase == ServedPhase::Decode) {
+        notes.push(format!(
+            "{} requests were driven out of units that compute no prompts: what brings their cache back takes no time",
+            books.n_driven_out
+        ));
     }
     if !job.stack.is_timed {
         notes.push(format!(
