@@ -72,6 +72,30 @@ pub enum Contradiction {
         /// Those that fit.
         fits: u64,
     },
+    /// An iteration of a service longer than can be counted.
+    #[error(
+        "an iteration takes {seconds:.1e} s, most of it `{longest}`, beyond the {limit:.1e} s that are counted; look for a mistyped unit or \
+         exponent in `gpu.*`, `node.*`, `fabric.*` or `profile.*`, or take smaller sizes of `model.*`"
+    )]
+    LongIteration {
+        /// What it takes.
+        seconds: f64,
+        /// Seconds that fit.
+        limit: f64,
+        /// The op that takes most of it.
+        longest: &'static str,
+    },
+    /// A run of a service that would not end.
+    #[error(
+        "the requests take at least {least} iterations, and a run has at most {most}; take fewer (`requests.count`) or shorter ones \
+         (`requests.output`, `requests.input`), or more at a time (`scheduler.slots`, `scheduler.tokens`, `requests.concurrency`)"
+    )]
+    LongService {
+        /// Iterations of units full of requests.
+        least: u64,
+        /// Those of a run.
+        most: u64,
+    },
     /// More ranks of units than devices.
     #[error(
         "{units} units of {n_ranks} ranks, with {of_prompts} ranks of units that compute prompts, need more than the {n_devices} devices of the machine; lower `serve.units`, `serve.tp` or `serve.dp`, or raise \

@@ -10,6 +10,7 @@ use workloads::requests::Request;
 
 use super::books::{RequestRecord, ServingBooks};
 use super::job::{Iterations, RequestList, Serve, ServedPhase};
+use super::length::check_length;
 use super::memory::{UnitMemory, unit_memory};
 use super::price::IterationPricer;
 use super::rank::Live;
@@ -67,8 +68,9 @@ pub fn serve(parts: &[UnitPart<'_>]) -> Result<ServingBooks, PlanError> {
     driver.close()
 }
 
-/// Every request must fit a cache that holds nothing else.
+/// Every request must fit a cache that holds nothing else, and all of them must end.
 fn check(job: &Serve, list: &RequestList, memory: &UnitMemory) -> Result<(), PlanError> {
+    check_length(job, list)?;
     let spare = 2 * job.drafts.queries();
     for (index, request) in list.requests.iter().enumerate() {
         let tokens = request.input + if job.phase == ServedPhase::Prefill { 1 } else { request.output };

@@ -44,6 +44,7 @@ impl IterationPricer<'_> {
         }
         let requests = batch.decoding.requests + batch.prompts.len() as u64;
         time.host("host", job.stack.step.get() + job.stack.request.get() * requests as f64);
+        time.check()?;
         Ok(time)
     }
 

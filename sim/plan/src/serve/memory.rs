@@ -7,6 +7,9 @@ use super::job::ServedPhase;
 use crate::plan::ServePlan;
 use crate::{Contradiction, PlanError};
 
+/// Blocks of a cache, more than any list of requests fills.
+const BLOCKS_MAX: f64 = (1_u64 << 40) as f64;
+
 /// What a device of a unit holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnitMemory {
@@ -55,7 +58,7 @@ pub fn unit_memory(plan: ServePlan<'_>) -> Result<UnitMemory, PlanError> {
     let taken: Bytes = fixed.iter().map(|(_, bytes)| *bytes).sum();
     let block = job.scheduler.block;
     let left = (capacity.get() - taken.get()).max(0.0);
-    let blocks = (left / (footprint.cache_per_token.get() * block as f64)).floor() as u64;
+    let blocks = (left / (footprint.cache_per_token.get() * block as f64)).floor().min(BLOCKS_MAX) as u64;
     if blocks == 0 {
         return Err(Contradiction::ServedModelTooLarge { needed: taken, capacity }.into());
     }

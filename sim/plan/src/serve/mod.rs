@@ -21,6 +21,7 @@ mod drive;
 mod host;
 mod iteration;
 mod job;
+mod length;
 mod memory;
 mod overlap;
 mod price;

@@ -71,6 +71,7 @@ pub(super) fn two_batches(
     for half in halves.iter().filter(|half| half.fullest.rows() > 0) {
         lumps.push(lumps_of(pricer, half, n, time)?);
     }
+    time.check()?;
     let beside = has_own_sms(pricer, &halves[0]);
     let rate = pricer.memory_together();
     let [few, more] = [N_SIMULATED, 2 * N_SIMULATED].map(|layers| makespan(&lumps, layers, beside, rate));

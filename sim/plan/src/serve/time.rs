@@ -3,7 +3,13 @@
 use std::collections::BTreeMap;
 
 use calibrate::EstimateKey;
+use units::SimTime;
 use workloads::iteration::RankBatch;
+
+use crate::Contradiction;
+
+/// An iteration may take this share of what the clock of a run counts: layers of two halves wait for each other.
+const COUNTED: f64 = 1.0 / 64.0;
 
 /// What the ranks of a unit compute in an iteration: the fullest attention rank, and the tokens of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +82,17 @@ impl IterationTime {
     #[must_use]
     pub fn binding(&self) -> Option<BoundBy> {
         self.bounds.iter().max_by(|a, b| a.1.total_cmp(b.1)).map(|(bound, _)| *bound)
+    }
+
+    /// Refuses what the clock of a run cannot count.
+    pub(super) fn check(&self) -> Result<(), Contradiction> {
+        let limit = SimTime::MAX.seconds() * COUNTED;
+        let seconds: f64 = self.parts.iter().map(|part| part.seconds).sum();
+        if seconds <= limit {
+            return Ok(());
+        }
+        let longest = self.parts.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds)).map_or("", |part| part.name);
+        Err(Contradiction::LongIteration { seconds, limit, longest })
     }
 
     pub(super) fn add(&mut self, name: &'static str, priced: &Priced, times: f64) {

@@ -158,7 +158,14 @@ fn units(
     let devices = u64::from(devices.max(1));
     if !group.is_multiple_of(devices) && !devices.is_multiple_of(group) {
         let message = format!("a unit of {group} ranks neither fills nodes of {devices} devices nor shares one evenly");
-        reader.refuse("serve.dp", message, Some("let one divide the other".to_owned()));
+        reader.refuse(
+            "serve.dp",
+            message,
+            Some(
+                "take ranks (`serve.tp` by `serve.dp`) or `policy.devices-per-node` such that one divides the other"
+                    .to_owned(),
+            ),
+        );
     }
     if layout.tp > devices {
         let message = format!("`serve.tp` is {}, over nodes of {devices} devices", layout.tp);

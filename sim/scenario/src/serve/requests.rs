@@ -10,7 +10,7 @@ use crate::reader::Reader;
 use super::TOKENS_MAX;
 
 /// Requests of a run, each of which is kept.
-const COUNT_MAX: u64 = 1 << 26;
+const COUNT_MAX: u64 = 1 << 24;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {

@@ -4,10 +4,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use plan::{Plan, PlanError};
+use plan::{IterationPricer, Plan, PlanError, UnitLoad};
 use rayon::prelude::*;
 use scenario::Leaf;
 use serde_json::Value;
+use workloads::iteration::{Decoding, RankBatch};
 
 use super::scenes::{Scene, numbers_of, summary};
 
@@ -20,6 +21,8 @@ const EXTREMES: [f64; 3] = [0.0, 1e-18, 1e18];
 /// Chunks of a run, and scores drawn for its traffic, beyond which it is not run here: long is no fault.
 const N_CHUNKS_MAX: u64 = 1 << 11;
 const N_SCORES_MAX: u64 = 1 << 22;
+/// Iterations of a service, beyond which it is not run here.
+const N_ITERATIONS_MAX: u64 = 1 << 16;
 
 /// Words by which a message shows a way out.
 const WAYS_OUT: [&str; 13] = [
@@ -73,6 +76,9 @@ fn edges(scene: &Scene, leaf: &Leaf) -> Vec<String> {
 
 /// Whether a run would only be long.
 fn is_long(plan: &Plan) -> bool {
+    if let Ok(service) = plan.serving() {
+        return service.job.most_iterations() > N_ITERATIONS_MAX;
+    }
     let Ok(train) = plan.train() else { return false };
     let (job, parallel) = (train.job, &train.job.parallel);
     let n_micro_batches = job.global_batch / (u64::from(parallel.dp) * job.micro_batch).max(1);
@@ -125,20 +131,23 @@ fn matches(name: &str, key: &str) -> bool {
     }
 }
 
+/// What no job has none of.
+const RATES: [&str; 4] = [".step_seconds", ".tokens_per_day", ".serving.seconds", ".serving.output_tokens_per_second"];
+
 /// A number that is none, is below zero, or says more than the machine can do without a word on it.
 fn impossible(summary: &Value) -> Option<String> {
     let numbers = numbers_of(summary);
     if let Some((place, n)) = numbers.iter().find(|(_, n)| !(n.is_finite() && **n >= 0.0)) {
         return Some(format!("gives {n} at {place}"));
     }
-    if let Some(place) = ["step_seconds", "tokens_per_day"].into_iter().find(|name| numbers[&format!(".{name}")] <= 0.0)
-    {
+    let is_zero = |place: &&str| numbers.get(*place).is_some_and(|n| *n <= 0.0);
+    if let Some(place) = RATES.into_iter().find(is_zero) {
         return Some(format!("gives 0 at {place}"));
     }
     if let Some(place) = null(summary) {
         return Some(format!("gives no number at {place}"));
     }
-    let mfu = [numbers[".mfu.causal"], numbers[".mfu.non_causal"]];
+    let mfu = [".mfu.causal", ".mfu.non_causal"].map(|place| numbers.get(place).copied().unwrap_or(0.0));
     let is_explained = summary["notes"].to_string().contains("MFU above 100 %");
     (mfu.into_iter().any(|mfu| mfu > 1.0) && !is_explained).then(|| format!("gives an MFU of {mfu:?} without a note"))
 }
@@ -199,7 +208,24 @@ const LESS: [&str; 5] = [
     "fabric.endpoint-latency",
     "fabric.oversubscription",
 ];
+/// Attention of more SMs splits its keys in more parts, whether or not merging them is worth it.
+const MERGING: f64 = 2e-3;
 const STEPS: [f64; 6] = [1e-3, 0.5, 1.0, 2.0, 30.0, 1e3];
+
+/// Seconds of what a scene repeats: the step of a training job, or an iteration of a unit that decodes the same requests whatever the machine.
+fn repeated(plan: &Plan) -> Option<f64> {
+    let Ok(service) = plan.serving() else { return summary(plan).ok()?["step_seconds"].as_f64() };
+    let queries = service.job.drafts.queries();
+    let [requests, context] = [16, 16 << 10];
+    let fullest = RankBatch { prompts: Vec::new(), decoding: Decoding { requests, queries, context } };
+    let load = UnitLoad { rows: requests * queries * service.job.layout.dp, fullest };
+    Some(IterationPricer::new(service).ok()?.iteration(&load).ok()?.seconds)
+}
+
+/// How much longer a better machine may take: by the order in which things come in a step; an iteration has one order, and its kernels choose.
+fn anomaly(plan: &Plan) -> f64 {
+    plan.train().map_or(MERGING, |train| train.simulation.scheduling_anomaly)
+}
 
 /// Steps of a scene over values of a key, from worse to better; what is refused is none.
 fn steps(scene: &Scene, leaf: &Leaf) -> Vec<(String, f64)> {
@@ -211,8 +237,8 @@ fn steps(scene: &Scene, leaf: &Leaf) -> Vec<(String, f64)> {
     };
     let step = |factor: f64| {
         let set = format!("{}={}", leaf.key, spell(number * factor));
-        let summary = scene.with(&set).ok().and_then(|loaded| summary(&loaded.plan).ok())?;
-        Some((set, summary["step_seconds"].as_f64()?))
+        let seconds = repeated(&scene.with(&set).ok()?.plan)?;
+        Some((set, seconds))
     };
     let mut steps: Vec<_> = STEPS.into_iter().filter_map(step).collect();
     if LESS.contains(&leaf.key.as_str()) {
@@ -228,7 +254,7 @@ fn a_better_machine_is_not_slower_than_declared() {
     let pairs: Vec<(&Scene, &Leaf)> =
         scenes.iter().flat_map(|scene| asked(scene).filter(has_way).map(move |leaf| (scene, leaf))).collect();
     let worse = |(scene, leaf): &(&Scene, &Leaf)| {
-        let anomaly = scene.base.plan.train().ok()?.simulation.scheduling_anomaly;
+        let anomaly = anomaly(&scene.base.plan);
         let steps = steps(scene, leaf);
         let mut best = steps.first()?.1;
         for (set, seconds) in &steps {
