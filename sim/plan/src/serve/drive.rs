@@ -257,7 +257,7 @@ impl<'a> Driver<'a> {
                 continue;
             }
             let job = self.job(unit);
-            let Some(load) = self.units[unit].1.plan(job, &mut self.lives) else {
+            let Some(load) = self.units[unit].1.plan(job, &mut self.lives, self.now) else {
                 return Err(PlanError::Fault("a unit has requests and can run none".to_owned()));
             };
             let seconds = seconds(self.units[unit].0, &load)?;

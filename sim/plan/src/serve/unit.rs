@@ -21,7 +21,7 @@ pub(super) struct Unit {
     /// Requests by the clock at which they have all their tokens; some were driven out since.
     ends: BTreeMap<u64, Vec<(usize, usize)>>,
     planned: Planned,
-    /// When requests that are decoded got their last token.
+    /// When requests that are decoded got their last token, or came; none while there are none.
     last_token: Option<f64>,
 }
 
@@ -67,9 +67,10 @@ impl Unit {
         }
     }
 
-    /// Decides what runs next; nothing where there is nothing to do.
-    pub(super) fn plan(&mut self, job: &Serve, lives: &mut [Live]) -> Option<UnitLoad> {
+    /// Decides what runs from now on; nothing where there is nothing to do.
+    pub(super) fn plan(&mut self, job: &Serve, lives: &mut [Live], now: f64) -> Option<UnitLoad> {
         self.planned = Planned::default();
+        self.last_token.get_or_insert(now);
         if job.phase == ServedPhase::Decode {
             self.take_up(job, lives);
         }
@@ -145,7 +146,9 @@ impl Unit {
             // Drafts that were right come together with the token that they follow.
             brought.between = since.map(|since| (each, since));
         }
-        self.last_token = (self.planned.decodes || self.n_decoded() == 0).then_some(now).or(self.last_token);
+        if self.planned.decodes || self.n_decoded() == 0 {
+            self.last_token = Some(now);
+        }
         for (index, piece) in std::mem::take(&mut self.planned.pieces) {
             let rank = &mut self.ranks[index];
             if !rank.filled(&piece, lives) {
@@ -163,6 +166,8 @@ impl Unit {
                 self.ends.entry(live.ends_at()).or_default().push((index, piece.id));
             }
         }
+        // Nobody waits for a token of a unit that has none to decode.
+        self.last_token = self.last_token.filter(|_| self.n_decoded() > 0);
         brought
     }
 
