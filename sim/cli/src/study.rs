@@ -6,6 +6,8 @@ mod text;
 
 use std::num::NonZeroUsize;
 
+use plan::{Contradiction, PlanError};
+use scenario::Loaded;
 use serde_json::json;
 use study::{Answer, InMemory, Manifest, Shard, Store, StudyError, StudyProgress};
 use tunnel::Simulator;
@@ -40,11 +42,10 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
     let FoundStudy { study, base } = studies::find(file, &args.layers.sets, &library)?;
     let tunnel = Simulator::new(&library, &base);
     let manifest = Manifest::new(&study, &tunnel, &build())?;
+    let base = tunnel.base(&manifest.patch).map_err(StudyError::Base)?;
+    judged_by_time(&base)?;
     let folder = match &args.output.out {
-        Some(out) => {
-            let base = tunnel.base(&manifest.patch).map_err(StudyError::Base)?;
-            Some(Folder::claim(out, &manifest, &studies::base_toml(&base), shard, args.resume)?)
-        }
+        Some(out) => Some(Folder::claim(out, &manifest, &studies::base_toml(&base), shard, args.resume)?),
         None => None,
     };
     let memory = InMemory::default();
@@ -123,6 +124,14 @@ fn why(error: StudyError, manifest: &Manifest, tunnel: &Simulator<'_>) -> Failur
     }
 }
 
+/// What studies write are times.
+fn judged_by_time(base: &Loaded) -> Result<(), Failure> {
+    match base.plan.serving() {
+        Ok(_) => Err(PlanError::from(Contradiction::StudiedService { name: base.plan.name.clone() }).into()),
+        Err(_) => Ok(()),
+    }
+}
+
 /// `sensitivity`: what moves a step, a screen or JSON; with `--out` a folder.
 pub(crate) fn sensitivity(args: &SensitivityArgs) -> Result<String, Failure> {
     panics::told(|| turned(args))
@@ -132,9 +141,11 @@ fn turned(args: &SensitivityArgs) -> Result<String, Failure> {
     let library = args.layers.library()?;
     let tunnel = Simulator::new(&library, &args.scenario).under(&args.layers.sets);
     // Refused before the work, not after it.
+    let base = tunnel.base(&[])?;
+    judged_by_time(&base)?;
     let folder = match &args.output.out {
         Some(out) => {
-            let digest = scenario::digest(&tunnel.base(&[])?);
+            let digest = scenario::digest(&base);
             Some(out::Folder::of_sensitivity(out, &digest, &library)?)
         }
         None => None,

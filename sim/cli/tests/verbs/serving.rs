@@ -82,6 +82,19 @@ fn an_iteration_is_the_sum_of_its_parts_and_grows_with_what_it_is_asked() {
 }
 
 #[test]
+fn a_service_is_no_base_of_what_compares_times() {
+    let root = tempfile::tempdir().expect("a folder");
+    let file = root.path().join("study.toml");
+    let text =
+        format!("base = \"{SMALL}\"\n[sweep.chip]\norder = \"grid\"\n[sweep.chip.knobs]\ngpu.sms = [100, 132]\n");
+    fs::write(&file, text).expect("a study");
+    for verb in [vec!["sensitivity", SMALL], vec!["study", &file.display().to_string()]] {
+        let (code, text) = refused(&verb);
+        assert!(code == 2 && text.contains("windtunnel run"), "{text}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_or_never_comes_is_refused_with_the_way_out() {
     for (sets, part) in [
         (vec!["serve.tp=3"], "serve.tp"),
