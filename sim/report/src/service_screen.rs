@@ -13,12 +13,12 @@ const N_PARTS: usize = 6;
 pub(crate) fn screen(common: &Common, result: &ServiceResult) -> String {
     let numbers = &result.serving;
     let mut text = format!(
-        "{} tokens/s   {} per GPU   {} requests in {} on {} GPUs ({}, {})\n\n{}\n",
+        "{} tokens/s   {} per GPU   {} in {} on {} ({}, {})\n\n{}\n",
         large(numbers.output_tokens_per_second),
         large(numbers.output_tokens_per_second_per_gpu),
-        count(numbers.requests),
+        counted(numbers.requests, "request"),
         seconds(numbers.seconds),
-        count(numbers.gpus),
+        counted(numbers.gpus, "GPU"),
         units(numbers),
         result.framework,
         latencies(numbers)
@@ -46,8 +46,13 @@ pub(crate) fn screen(common: &Common, result: &ServiceResult) -> String {
 fn units(numbers: &ServingNumbers) -> String {
     match (numbers.prefill_units, numbers.units) {
         (0, units) => format!("{units} x {}", numbers.gpus / u64::from(units.max(1))),
-        (prefill, decode) => format!("{prefill} units prefill, {decode} decode"),
+        (prefill, decode) => format!("{} for prefill, {decode} for decode", counted(prefill.into(), "unit")),
     }
+}
+
+/// A number of things, in words.
+fn counted(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 fn latencies(numbers: &ServingNumbers) -> Table {

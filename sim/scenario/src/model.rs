@@ -124,7 +124,10 @@ fn check(reader: &mut Reader<'_>, model: &Model) {
     if !experts.routed.is_multiple_of(experts.groups) {
         reader.refuse(
             "model.experts.groups",
-            format!("{} experts do not split into {} equal groups", experts.routed, experts.groups),
+            format!(
+                "`model.experts.routed` is {}, which does not split into {} equal groups",
+                experts.routed, experts.groups
+            ),
             Some(format!("take a number that divides {}", experts.routed)),
         );
     } else if reader.sound(&["model.node-limit", "model.experts.top-k", "model.experts.routed"]) {
