@@ -9,14 +9,17 @@
 //!
 //! Further fields are left alone. Arrivals count from the first one in the file, and are in order.
 
+use chrono::NaiveDateTime;
 use serde_json::Value;
 
 use super::Request;
 
 /// Tokens beyond which a length is a mistake.
 const LENGTH_MAX: u64 = 1 << 32;
-/// Seconds beyond which an arrival is a mistake: thirty-four years.
-const ARRIVAL_MAX: f64 = (1_u64 << 30) as f64;
+/// Seconds beyond which an arrival is a mistake: more than any clock since 1970 shows, and less than if it showed milliseconds.
+const ARRIVAL_MAX: f64 = (1_u64 << 36) as f64;
+/// Seconds from the first arrival on beyond which one is a mistake: thirty-four years.
+const SPAN_MAX: f64 = (1_u64 << 30) as f64;
 
 /// Why a line is no request.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -46,7 +49,7 @@ pub enum TraceErrorKind {
         value: f64,
     },
     /// A time that is none.
-    #[error("`{field}` is {value}, not a time from 0 to 2^30 seconds")]
+    #[error("`{field}` is {value}, not a time from 0 to 2^36 seconds")]
     Arrival {
         /// Which.
         field: &'static str,
@@ -61,6 +64,9 @@ pub enum TraceErrorKind {
         /// That of the one before.
         before: f64,
     },
+    /// Long after all others.
+    #[error("it arrives {0:.0} s after the first, more than 2^30; is its time in milliseconds?")]
+    Late(f64),
     /// A header without the columns.
     #[error(
         "the header has no `{0}`; columns are `arrival,input,output`, or `TIMESTAMP,ContextTokens,GeneratedTokens`"
@@ -101,7 +107,9 @@ pub fn parse_trace(text: &str) -> Result<Vec<Request>, TraceError> {
 }
 
 fn push(requests: &mut Vec<Request>, request: Request, line: usize) -> Result<(), TraceError> {
+    let span = requests.first().map_or(0.0, |first| request.arrival - first.arrival);
     match requests.last() {
+        _ if span > SPAN_MAX => Err(TraceError { line, kind: TraceErrorKind::Late(span) }),
         Some(last) if request.arrival < last.arrival => {
             let kind = TraceErrorKind::Unsorted { at: request.arrival, before: last.arrival };
             Err(TraceError { line, kind })
@@ -165,28 +173,16 @@ impl Columns {
         } else {
             number(0)?
         };
-        // A date counts from long ago: what matters is the order, and the distance to the first.
-        let arrival = if self.is_date { arrival - EPOCH } else { arrival };
         request((self.names[0], arrival), [(self.names[1], number(1)?), (self.names[2], number(2)?)])
     }
 }
 
-/// Seconds from the year 0 to 2020, by the count of [`seconds`].
-const EPOCH: f64 = 737_425.0 * 86_400.0;
-
-/// Seconds of `2023-11-16 18:17:03.9799600`, counted in days of the proleptic calendar.
+/// Seconds of `2023-11-16 18:17:03.9799600` since 1970.
 fn seconds(text: &str) -> Option<f64> {
-    let (date, time) = text.split_once([' ', 'T'])?;
-    let mut parts = date.split('-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    let is_date = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    let mut parts = time.trim_end_matches('Z').split(':').map(|part| part.parse::<f64>().ok());
-    let (hours, minutes, rest) = (parts.next()??, parts.next()??, parts.next()??);
-    let is_time = hours < 24.0 && minutes < 60.0 && rest < 61.0;
-    // Days before a month's first, as years begin in March.
-    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    (is_date && is_time).then_some(days as f64 * 86_400.0 + hours * 3600.0 + minutes * 60.0 + rest)
+    let text = text.trim_end_matches("+00:00").trim_end_matches('Z');
+    let forms = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
+    let time = forms.into_iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?.and_utc();
+    Some(time.timestamp() as f64 + f64::from(time.timestamp_subsec_nanos()) * 1e-9)
 }
 
 #[cfg(test)]
@@ -204,6 +200,8 @@ mod tests {
             "{\"arrival\": 3.0, \"input\": 100, \"output\": 5}\n\n{\"arrival\": 4.5, \"input\": 7, \"output\": 1, \"id\": 9}\n",
             "{\"timestamp\": 0, \"input_length\": 100, \"output_length\": 5, \"hash_ids\": [1]}\n{\"timestamp\": 1500, \"input_length\": 7, \"output_length\": 1}",
             "input,arrival,output\n100,0,5\n7,1.5,1\n",
+            "arrival,input,output\n1700000000,100,5\n1700000001.5,7,1\n",
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-02-28T23:59:59.5Z,100,5\n2024-02-29T00:00:01Z,7,1\n",
             "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 23:59:59.5,100,5\n2023-11-17 00:00:01.0,7,1\n",
         ] {
             assert_eq!(parse_trace(text), Ok(expected.clone()), "{text}");
@@ -224,6 +222,9 @@ mod tests {
             ("{\"arrival\": 0, \"input\": 1, \"output\": 1}\n{\"arrival\": 0, \"inp", 2, "cut off"),
             ("{\"arrival\": 0, \"input\": 1.5, \"output\": 1}\n", 1, "1.5"),
             ("TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,1,1\n", 2, "yesterday"),
+            ("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-02-30 00:00:00,1,1\n", 2, "2023-02-30"),
+            ("arrival,input,output\n1700000000000,1,1\n", 2, "2^36"),
+            ("arrival,input,output\n0,1,1\n1700000000,1,1\n", 3, "milliseconds"),
         ] {
             let error = parse_trace(text).unwrap_err();
             assert_eq!(error.line, line, "{text}: {error}");
