@@ -22,9 +22,7 @@ pub use kept::kept;
 
 use crate::model::{LayerKind, Model};
 use crate::parallel::{Parallelism, Sharding, Stage};
-use crate::step::{
-    HeldParams, Load, OptimizerState, ReduceClass, Shape, held_params, point_to_point, update, weight_copy_width,
-};
+use crate::step::{HeldParams, Load, OptimizerState, ReduceClass, Shape, held_params, point_to_point, update};
 
 /// Some bytes and what they are for.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +99,7 @@ fn always(job: &FootprintInput<'_>, held: &[Held]) -> Vec<Item> {
     let states = States::of(job, held);
     let all = states.all;
     let linear = states.params.linear as f64;
-    let copies = if job.shape.fp8() { 2.0 * weight_copy_width(job.shape.linear) } else { 0.0 };
+    let copies = if job.shape.fp8() { 2.0 * job.shape.linear.weight_width() } else { 0.0 };
     let weights = if job.shape.fp8() && !job.keep_bf16_weights { all - linear } else { all };
     let is_spread = job.parallel.sharding.spreads_weights();
     let of_weights = if is_spread { states.share } else { 1.0 };

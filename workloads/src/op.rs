@@ -133,6 +133,31 @@ impl LinearPrecision {
         matches!(self, Self::Fp8Block | Self::Fp8Tensor)
     }
 
+    /// Bytes of scale per element of an activation: an FP32 scale per 1x128 tile, or one a tensor, which adds nothing.
+    #[must_use]
+    pub const fn scale_width(self) -> f64 {
+        match self {
+            Self::Fp8Block => 4.0 / 128.0,
+            Self::Fp8Tensor | Self::Bf16 | Self::Fp16 => 0.0,
+        }
+    }
+
+    /// Bytes of an activation as products read it, scales included.
+    #[must_use]
+    pub const fn activation_width(self) -> f64 {
+        if self.is_fp8() { 1.0 + self.scale_width() } else { 2.0 }
+    }
+
+    /// Bytes of a weight as products read it: in FP8 with an FP32 scale per 128x128 block, or one a tensor.
+    #[must_use]
+    pub const fn weight_width(self) -> f64 {
+        match self {
+            Self::Fp8Block => 1.0 + 4.0 / (128.0 * 128.0),
+            Self::Fp8Tensor => 1.0,
+            Self::Bf16 | Self::Fp16 => 2.0,
+        }
+    }
+
     /// The arithmetic of a product in a pass: with block scales weight gradients have tiles on both operands, and with one scale a
     /// tensor forward sums may be left in the tensor core.
     #[must_use]

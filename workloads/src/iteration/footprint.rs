@@ -4,7 +4,6 @@ use units::Bytes;
 
 use super::UnitLayout;
 use crate::model::{Attention, LayerKind, Model};
-use crate::op::LinearPrecision;
 
 /// What a device of a unit holds, and what a token of a request adds to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -22,11 +21,6 @@ pub struct UnitFootprint {
 /// What a device of a unit holds of a model. Norms, gates and tables stay in BF16 whatever the linear layers are in.
 #[must_use]
 pub fn unit_footprint(model: &Model, layout: &UnitLayout) -> UnitFootprint {
-    let (width, scales) = match layout.weights {
-        LinearPrecision::Fp8Block => (1.0, 4.0 / (128.0 * 128.0)),
-        LinearPrecision::Fp8Tensor => (1.0, 0.0),
-        LinearPrecision::Bf16 | LinearPrecision::Fp16 => (2.0, 0.0),
-    };
     let (tp, ep) = (layout.tp, layout.ep);
     let mut weights = 0.0;
     for index in 0..model.layers {
@@ -34,7 +28,8 @@ pub fn unit_footprint(model: &Model, layout: &UnitLayout) -> UnitFootprint {
         let held = model.layer_params_held(kind, tp, ep);
         let experts = expert_params(model, layout, kind).unwrap_or(held.experts);
         let linear = held.linear - held.experts + experts;
-        weights += linear as f64 * (width + scales) + (held.common + held.experts - held.linear) as f64 * 2.0;
+        weights +=
+            linear as f64 * layout.weights.weight_width() + (held.common + held.experts - held.linear) as f64 * 2.0;
     }
     let tables = if model.tied && tp == 1 { 1 } else { 2 };
     UnitFootprint {

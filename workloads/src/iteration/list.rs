@@ -3,7 +3,7 @@
 use units::Bytes;
 
 use super::UnitLayout;
-use crate::op::{Axis, Collective, LinearPrecision, Op, OpKind, Output, Pass, Precision};
+use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision};
 use crate::recipe::MemoryOp;
 
 /// Bytes of BF16.
@@ -70,12 +70,8 @@ impl<'a> OpList<'a> {
     /// To FP8 with a scale per 1x128 tile; nothing where the linear layers are BF16.
     pub(super) fn cast(&mut self, rows: u64, width: u64) {
         if self.layout.weights.is_fp8() {
-            self.stream(("cast", MemoryOp::Cast), [rows, rows * width], [BF16, 1.0 + self.scale()]);
+            self.stream(("cast", MemoryOp::Cast), [rows, rows * width], [BF16, self.layout.weights.activation_width()]);
         }
-    }
-
-    fn scale(&self) -> f64 {
-        if self.layout.weights == LinearPrecision::Fp8Block { FP32 / 128.0 } else { 0.0 }
     }
 
     pub(super) fn precision(&self) -> Precision {

@@ -62,6 +62,14 @@ pub struct PromptPart {
     pub cached: u64,
 }
 
+impl PromptPart {
+    /// Keys that its tokens see, all of them together: what is cached, and on average half of the part.
+    #[must_use]
+    pub fn keys_seen(&self) -> f64 {
+        self.tokens as f64 * (self.cached as f64 + self.tokens as f64 / 2.0)
+    }
+}
+
 /// Requests that are being decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decoding {
@@ -155,6 +163,9 @@ impl UnitLayout {
         } else if !whole.contains(&self.ep) || (model.experts.is_some() && self.dp > 1 && !is_spread) {
             errors.push(UnitLayoutError::Experts { ep: self.ep, n_ranks: self.n_ranks() });
         }
+        if self.redundant > 0 && !is_spread {
+            errors.push(UnitLayoutError::Redundant { redundant: self.redundant, ep: self.ep });
+        }
         errors
     }
 }
@@ -186,6 +197,16 @@ pub enum UnitLayoutError {
         /// Ranks of experts.
         ep: u64,
     },
+    /// Copies of experts that lie on no ranks of their own.
+    #[error(
+        "`serve.redundant-experts` is {redundant}, but `serve.ep` is {ep}: no expert has a rank that a copy could relieve"
+    )]
+    Redundant {
+        /// Copies.
+        redundant: u64,
+        /// Ranks of experts.
+        ep: u64,
+    },
     /// Experts on some of the ranks, or copied to each attention rank.
     #[error(
         "`serve.ep` is {ep} of {n_ranks} ranks; experts on all ranks of the unit are modeled, or, with `serve.dp = 1`, split by width"
@@ -205,6 +226,7 @@ impl UnitLayoutError {
         match self {
             Self::Uneven { .. } | Self::KeyValueHeads { .. } => "serve.tp",
             Self::NoExperts { .. } | Self::Experts { .. } => "serve.ep",
+            Self::Redundant { .. } => "serve.redundant-experts",
         }
     }
 
@@ -218,6 +240,7 @@ impl UnitLayoutError {
             }
             Self::KeyValueHeads { kv_heads, .. } => format!("take {kv_heads}, a divisor of it or a multiple"),
             Self::NoExperts { .. } => "take `serve.ep = 1`".to_owned(),
+            Self::Redundant { .. } => "take 0, or experts on ranks of their own (`serve.ep`)".to_owned(),
             Self::Experts { n_ranks, .. } => format!("take `serve.ep = {n_ranks}` (`serve.tp` x `serve.dp`)"),
         }
     }

@@ -60,7 +60,6 @@ pub use mlp::mlp;
 pub use shape::{AttentionKernel, Casting, Gradients, Recompute, Shape, ShapeError};
 pub(crate) use tape::kept_operations;
 pub use tuning::{Lora, LoraTargets};
-pub(crate) use update::weight_copy_width;
 pub use update::{HeldParams, Moments, OptimizerState, ReduceClass, Update, Weights, held_params, update, weight_cast};
 
 pub use crate::model::LayerKind;

@@ -318,10 +318,7 @@ impl Shape {
     /// Bytes of scale an element of a tiled tensor carries.
     #[must_use]
     pub fn scale_width(&self) -> f64 {
-        match self.linear {
-            LinearPrecision::Fp8Block => 4.0 / 128.0,
-            LinearPrecision::Fp8Tensor | LinearPrecision::Bf16 | LinearPrecision::Fp16 => 0.0,
-        }
+        self.linear.scale_width()
     }
 
     /// Bytes an element of a linear layer's input takes while it is kept.

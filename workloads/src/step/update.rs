@@ -183,14 +183,9 @@ pub fn update(
 /// The kernels that cast so many weights to FP8 in both layouts.
 #[must_use]
 pub fn weight_cast(shape: &Shape, pass: Pass, params: u64) -> Vec<Op> {
-    let (what, width) = (MemoryOp::WeightCast, 2.0 * weight_copy_width(shape.linear));
+    let (what, width) = (MemoryOp::WeightCast, 2.0 * shape.linear.weight_width());
     let kernels = shape.recipe.kernels_of(what, [0, params], [BF16, width].map(|width| params as f64 * width));
     Op::in_turn(what.name(), pass, kernels).collect()
-}
-
-/// Bytes of one FP8 copy of a weight: an FP32 scale per 128x128 block, or one a tensor.
-pub(crate) fn weight_copy_width(linear: LinearPrecision) -> f64 {
-    if linear == LinearPrecision::Fp8Block { 1.0 + 4.0 / (128.0 * 128.0) } else { 1.0 }
 }
 
 /// The kernels of an op of the update, named like it.

@@ -4,7 +4,7 @@ use calibrate::{CollectiveCall, EstimateKey, Subject};
 use platform::{Delivery, ExpertSpread, Group, Kernel, Leg, Placement, Platform, UniformExchange};
 use units::Bytes;
 use workloads::iteration::{ExpertRows, unit_footprint};
-use workloads::op::{Axis, LinearPrecision, Op, OpKind};
+use workloads::op::{Axis, Op, OpKind};
 use workloads::step::Dispatcher;
 
 use super::job::AllReduces;
@@ -130,17 +130,12 @@ impl<'a> IterationPricer<'a> {
             fullest: received.max(1.0),
             top_k: f64::from(experts.top_k),
             node_limit: f64::from(if experts.node_limit < experts.groups { experts.node_limit } else { u32::MAX }),
-            sizes: [Bytes::new(hidden * sent_width(job.layout.weights)), Bytes::new(hidden * 2.0)],
+            sizes: [Bytes::new(hidden * job.layout.weights.activation_width()), Bytes::new(hidden * 2.0)],
             sms: if decodes { self.plan.site.machine.device.sms } else { job.overlap.comm_sms },
         };
         let legs = self.platform.uniform_exchange(&self.spread, &call)?;
         Ok(Some(legs.map(|leg| of_leg(&leg))))
     }
-}
-
-/// Bytes of an element that is dispatched.
-fn sent_width(weights: LinearPrecision) -> f64 {
-    if weights.is_fp8() { 1.0 + 4.0 / 128.0 } else { 2.0 }
 }
 
 fn of_leg(leg: &Leg) -> Priced {

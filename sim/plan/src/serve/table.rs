@@ -123,8 +123,7 @@ impl<'a> IterationTable<'a> {
     fn coordinates(&self, load: &UnitLoad) -> [f64; N_AXES] {
         let RankBatch { prompts, decoding } = &load.fullest;
         let tokens: u64 = prompts.iter().map(|part| part.tokens).sum();
-        let keys: f64 =
-            prompts.iter().map(|part| part.tokens as f64 * (part.cached as f64 + part.tokens as f64 / 2.0)).sum();
+        let keys: f64 = prompts.iter().map(PromptPart::keys_seen).sum();
         let mean = |sum: f64, n: u64| if n == 0 { 0.0 } else { (sum / n as f64).max(1.0) };
         let full = load.fullest.rows() * self.pricer.n_attention_ranks();
         let share = if full == 0 { 1.0 } else { (load.rows as f64 / full as f64).clamp(1.0 / SHARES, 1.0) };
@@ -193,8 +192,7 @@ mod tests {
         for (tokens, keys) in [(8192.0, 4096.0), (8192.0, 20_000.0), (8192.0, 512.0), (100.0, 16.0), (1.0, 16.0)] {
             let parts = prompts(tokens, keys);
             let sum: u64 = parts.iter().map(|part| part.tokens).sum();
-            let seen: f64 =
-                parts.iter().map(|part| part.tokens as f64 * (part.cached as f64 + part.tokens as f64 / 2.0)).sum();
+            let seen: f64 = parts.iter().map(PromptPart::keys_seen).sum();
             assert_eq!(sum as f64, tokens);
             assert!((seen / tokens - keys).abs() <= 0.05 * keys + 1.0, "{tokens} {keys}: {}", seen / tokens);
         }
