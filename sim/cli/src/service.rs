@@ -1,6 +1,6 @@
 //! `check` and `run` of a service.
 
-use plan::RequestRecord;
+use plan::{RequestRecord, UnitMemory};
 use report::Summary;
 use report::format::{count, gib};
 use serde_json::json;
@@ -28,14 +28,16 @@ pub(crate) fn check(prepared: &Prepared, args: &ScenarioArgs) -> Result<String, 
             "cache_bytes_per_token": memory.cache_per_token.get(), "memory_bytes_capacity": memory.capacity.get(),
         })));
     }
+    let kinds: &[&str] = if parts.len() > 1 { &["prefill device", "decode device"] } else { &["device"] };
+    let held: String = kinds.iter().zip(&parts).map(|(kind, part)| held(kind, &part.memory)).collect();
+    let (n_ranks, tokens) = (count(n_ranks), count(tokens));
+    Ok(format!("ok: {name}, {n_ranks} ranks, {tokens} tokens of cache in a unit, digest {}\n{held}", prepared.digest))
+}
+
+/// What a device holds beside what the cache takes, item by item.
+fn held(kind: &str, memory: &UnitMemory) -> String {
     let items = memory.items.iter().map(|(name, bytes)| format!("{name} {}", gib(bytes.get())));
-    Ok(format!(
-        "ok: {name}, {} ranks, {} tokens of cache in a unit, digest {}\nmemory of a device, GiB: {}\n",
-        count(n_ranks),
-        count(tokens),
-        prepared.digest,
-        items.collect::<Vec<_>>().join(", ")
-    ))
+    format!("memory of a {kind}, GiB: {}\n", items.collect::<Vec<_>>().join(", "))
 }
 
 /// Runs the requests of a service: one screen, or JSON; with a folder, a table of requests beside.

@@ -3,7 +3,7 @@
 use crate::format::{count, gib, large, percent, seconds, significant};
 use crate::serving::{IterationRow, Percentiles, ServiceResult, ServingNumbers};
 use crate::shares::evidence;
-use crate::summary::Common;
+use crate::summary::{Common, MemoryRow};
 use crate::table::{Column, Row, Table};
 
 /// Parts that the screen shows of an iteration.
@@ -13,9 +13,11 @@ const N_PARTS: usize = 6;
 pub(crate) fn screen(common: &Common, result: &ServiceResult) -> String {
     let numbers = &result.serving;
     let mut text = format!(
-        "{} tokens/s   {} per GPU   {} in {} on {} ({}, {})\n\n{}\n",
+        "{} output tokens/s, {} per GPU   {} input tokens/s, {} per GPU\n{} in {} on {} ({}, {})\n\n{}\n",
         large(numbers.output_tokens_per_second),
         large(numbers.output_tokens_per_second_per_gpu),
+        large(numbers.input_tokens_per_second),
+        large(numbers.input_tokens_per_second_per_gpu),
         counted(numbers.requests, "request"),
         seconds(numbers.seconds),
         counted(numbers.gpus, "GPU"),
@@ -26,8 +28,9 @@ pub(crate) fn screen(common: &Common, result: &ServiceResult) -> String {
     let [low, high] = numbers.interval;
     text +=
         &format!("times may be off by a factor of {} to {} (5 to 95 %)\n", significant(low, 3), significant(high, 3));
+    let priced = &numbers.priced_tokens;
     text += &format!(
-        "cost: ${} per million tokens rented, ${} owned; {} J per token\n\n",
+        "cost: ${} per million {priced} tokens rented, ${} owned; {} J per {priced} token\n\n",
         significant(numbers.usd_per_million_tokens, 3),
         significant(numbers.owned_usd_per_million_tokens, 3),
         significant(numbers.joules_per_token, 3)
@@ -74,12 +77,8 @@ fn latencies(numbers: &ServingNumbers) -> Table {
 
 /// What fits, and how full it was.
 fn admission(common: &Common, numbers: &ServingNumbers) -> String {
-    let memory = common.memory_by_rank.first();
-    let held = memory.map_or_else(String::new, |row| {
-        let items =
-            row.items.iter().filter(|(_, bytes)| *bytes > 0.0).map(|(name, bytes)| format!("{name} {}", gib(*bytes)));
-        format!("memory of a device, GiB: {} of {}\n", items.collect::<Vec<_>>().join(", "), gib(row.capacity))
-    });
+    let kinds: &[&str] = if numbers.prefill_units > 0 { &["prefill device", "decode device"] } else { &["device"] };
+    let held: String = kinds.iter().zip(&common.memory_by_rank).map(|(kind, row)| held(kind, row)).collect();
     format!(
         "{held}admission: a unit holds {} requests of mean length (limited by {}), {} tokens of cache; decoded at a time: {} on average, {} at most\n\
          cache in use: {} on average, {} at most; waiting: {} at most; driven out: {}\n",
@@ -93,6 +92,13 @@ fn admission(common: &Common, numbers: &ServingNumbers) -> String {
         count(numbers.waiting_max),
         count(numbers.driven_out)
     )
+}
+
+/// What a device holds, item by item.
+fn held(kind: &str, row: &MemoryRow) -> String {
+    let items = row.items.iter().filter(|(_, bytes)| *bytes > 0.0);
+    let items: Vec<String> = items.map(|(name, bytes)| format!("{name} {}", gib(*bytes))).collect();
+    format!("memory of a {kind}, GiB: {} of {}\n", items.join(", "), gib(row.capacity))
 }
 
 fn iteration(name: &str, row: &IterationRow) -> String {

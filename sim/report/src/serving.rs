@@ -67,7 +67,9 @@ pub struct ServingNumbers {
     pub waiting_max: u64,
     /// Requests that were driven out of a cache and computed again.
     pub driven_out: u64,
-    /// US dollars per million tokens that requests got (per million tokens of prompts, where they got one each): on rented devices.
+    /// Which tokens cost and energy are counted by: `output`, or `input` of units that compute prompts alone.
+    pub priced_tokens: String,
+    /// US dollars per million such tokens: on rented devices.
     pub usd_per_million_tokens: f64,
     /// The same on a machine of one's own.
     pub owned_usd_per_million_tokens: f64,

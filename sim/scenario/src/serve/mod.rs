@@ -154,24 +154,28 @@ fn units(
         let error = plan::Contradiction::TooManyUnits { units, n_ranks, of_prompts, n_devices };
         reader.refuse("serve.units", error.to_string(), None);
     }
-    let group = n_ranks.max(1);
-    let devices = u64::from(devices.max(1));
-    if !group.is_multiple_of(devices) && !devices.is_multiple_of(group) {
-        let message = format!("a unit of {group} ranks neither fills nodes of {devices} devices nor shares one evenly");
-        reader.refuse(
-            "serve.dp",
-            message,
-            Some(
-                "take ranks (`serve.tp` by `serve.dp`) or `policy.devices-per-node` such that one divides the other"
-                    .to_owned(),
-            ),
-        );
-    }
-    if layout.tp > devices {
-        let message = format!("`serve.tp` is {}, over nodes of {devices} devices", layout.tp);
-        reader.refuse("serve.tp", message, Some("tensor parallelism within a node is modeled".to_owned()));
+    on_nodes(reader, layout, devices, "serve");
+    if let Some(prefill) = prefill {
+        on_nodes(reader, &prefill.layout, devices, "serve.prefill");
     }
     units
+}
+
+/// Refuses a unit that nodes of so many devices cannot hold evenly; its keys begin with `place`.
+fn on_nodes(reader: &mut Reader<'_>, layout: &UnitLayout, devices: u32, place: &str) {
+    let (ranks, devices) = (layout.n_ranks().max(1), u64::from(devices.max(1)));
+    let [tp, dp] = ["tp", "dp"].map(|key| format!("{place}.{key}"));
+    if !ranks.is_multiple_of(devices) && !devices.is_multiple_of(ranks) {
+        let message = format!("a unit of {ranks} ranks neither fills nodes of {devices} devices nor shares one evenly");
+        let hint =
+            format!("take ranks (`{tp}` by `{dp}`) or `policy.devices-per-node` such that one divides the other");
+        reader.refuse(&dp, message, Some(hint));
+    }
+    if layout.tp > devices {
+        let message = format!("`{tp}` is {}, over nodes of {devices} devices", layout.tp);
+        let hint = format!("take at most {devices}: tensor parallelism within a node is modeled");
+        reader.refuse(&tp, message, Some(hint));
+    }
 }
 
 const OVERLAPS: [(&str, IterationOverlap); 3] = [

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use calibrate::{Basis, EstimateKey};
-use plan::{IterationTime, Plan, PlanError, RequestRecord, ServePlan, ServedPhase, ServingBooks, UnitLoad, UnitMemory};
+use plan::{
+    IterationOverlap, IterationTime, Plan, PlanError, RequestRecord, Serve, ServePlan, ServedPhase, ServingBooks,
+    UnitLoad, UnitMemory,
+};
 use report::{
     Common, IterationRow, JobResult, MemoryRow, Percentiles, Phase, Phases, ServiceResult, ServingNumbers, SpanKind,
     Summary,
 };
+
+use workloads::iteration::PromptPart;
 
 use super::expenses::{self, Held};
 use super::shares::SHARE_MIN;
@@ -76,7 +81,7 @@ fn numbers(
     let gpus = job.n_devices();
     let sum = |of: fn(&RequestRecord) -> u64| books.requests.iter().map(of).sum::<u64>() as f64;
     let (input, output) = (sum(|request| request.input), sum(|request| request.output));
-    let priced = if job.phase == ServedPhase::Prefill { input } else { output };
+    let (priced_tokens, priced) = if job.phase == ServedPhase::Prefill { ("input", input) } else { ("output", output) };
     let rate = |amount: f64| if time > 0.0 { amount / time } else { 0.0 };
     let per = |amount: f64| if priced > 0.0 { amount / priced } else { 0.0 };
     let deviation = service::deviation(*plan, evidence.iter().map(|(key, seconds)| (*key, *seconds)));
@@ -101,6 +106,7 @@ fn numbers(
         requests: books.requests.len() as u64,
         seconds: time,
         iterations: books.n_iterations,
+        priced_tokens: priced_tokens.to_owned(),
         usd_per_million_tokens,
         owned_usd_per_million_tokens,
         joules_per_token: per(energy.mwh.unwrap_or(0.0) * expenses::MEGAWATT_HOUR.get()),
@@ -145,10 +151,8 @@ fn admitted(finished: &FinishedService<'_>) -> (u64, &'static str) {
 
 fn row((load, time): &(UnitLoad, IterationTime)) -> IterationRow {
     let batch = &load.fullest;
-    let keys =
-        |part: &workloads::iteration::PromptPart| part.tokens as f64 * (part.cached as f64 + part.tokens as f64 / 2.0);
-    let seen: f64 =
-        batch.prompts.iter().map(keys).sum::<f64>() + (batch.decoding.context * batch.decoding.queries) as f64;
+    let of_prompts: f64 = batch.prompts.iter().map(PromptPart::keys_seen).sum();
+    let seen = of_prompts + (batch.decoding.context * batch.decoding.queries) as f64;
     let mut parts: Vec<(String, f64)> = time.parts.iter().map(|part| (part.name.to_owned(), part.seconds)).collect();
     parts.sort_by(|a, b| b.1.total_cmp(&a.1));
     IterationRow {
@@ -236,6 +240,7 @@ fn notes(finished: &FinishedService<'_>) -> Vec<String> {
     if job.layout.dp > 1 {
         notes.push("attention ranks: the longest queue and the fullest cache are taken to be on one rank".to_owned());
     }
+    notes.extend(overlaps(job));
     if job.phase == ServedPhase::Decode {
         notes.push(
             "decoding alone: a request arrives with its prompt in the cache; what brings it there takes no time"
@@ -258,4 +263,17 @@ fn notes(finished: &FinishedService<'_>) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// What a reader must know of overlap.
+fn overlaps(job: &Serve) -> Option<String> {
+    let of_prompts = job.prefill.as_ref().map_or(job.overlap.kind, |prefill| prefill.overlap);
+    if [job.overlap.kind, of_prompts].contains(&IterationOverlap::TwoBatches) {
+        return Some(
+            "two batches: parts of an iteration overlap, so that their shares add up to more than 100 %".to_owned(),
+        );
+    }
+    let moe_sms = job.overlap.moe_sms;
+    (moe_sms > 0)
+        .then(|| format!("`serve.moe-sms` is {moe_sms}, and without `serve.overlap = \"two-batches\"` it does nothing"))
 }
