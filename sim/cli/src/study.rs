@@ -1,13 +1,12 @@
-//! `study` and `study merge`: a question over many runs.
+//! `study`, `study merge` and `study compare`: a question over many runs.
 
 mod args;
+mod compare;
 mod folder;
 mod text;
 
 use std::num::NonZeroUsize;
 
-use plan::{Contradiction, PlanError};
-use scenario::Loaded;
 use serde_json::json;
 use study::{Answer, InMemory, Manifest, Shard, Store, StudyError, StudyProgress};
 use tunnel::Simulator;
@@ -28,6 +27,7 @@ use folder::Folder;
 pub(crate) fn study(args: &StudyArgs) -> Result<String, Failure> {
     match (&args.verb, &args.file) {
         (Some(StudyVerb::Merge(merge)), _) => panics::told(|| merged(merge)),
+        (Some(StudyVerb::Compare(compare)), _) => compare::compared(compare),
         (None, Some(file)) => panics::told(|| args.threads.install(|| asked(args, file))?),
         (None, None) => Err(Failure::usage("`study` takes a study's name or file")),
     }
@@ -39,11 +39,11 @@ fn asked(args: &StudyArgs, file: &str) -> Result<String, Failure> {
         Some(text) => Shard::parse(text, &|name| std::env::var(name).ok())?,
         None => Shard::WHOLE,
     };
-    let FoundStudy { study, base } = studies::find(file, &args.layers.sets, &library)?;
-    let tunnel = Simulator::new(&library, &base);
+    let objective = args.judged.objective.as_deref();
+    let FoundStudy { study, measure, base } = studies::find(file, (&args.layers.sets, objective), &library)?;
+    let tunnel = Simulator::new(&library, &base).judging(measure.as_ref());
     let manifest = Manifest::new(&study, &tunnel, &build())?;
     let base = tunnel.base(&manifest.patch).map_err(StudyError::Base)?;
-    judged_by_time(&base)?;
     let folder = match &args.output.out {
         Some(out) => Some(Folder::claim(out, &manifest, &studies::base_toml(&base), shard, args.resume)?),
         None => None,
@@ -124,25 +124,17 @@ fn why(error: StudyError, manifest: &Manifest, tunnel: &Simulator<'_>) -> Failur
     }
 }
 
-/// What studies write are times.
-fn judged_by_time(base: &Loaded) -> Result<(), Failure> {
-    match base.plan.serving() {
-        Ok(_) => Err(PlanError::from(Contradiction::StudiedService { name: base.plan.name.clone() }).into()),
-        Err(_) => Ok(()),
-    }
-}
-
-/// `sensitivity`: what moves a step, a screen or JSON; with `--out` a folder.
+/// `sensitivity`: what moves a job, a screen or JSON; with `--out` a folder.
 pub(crate) fn sensitivity(args: &SensitivityArgs) -> Result<String, Failure> {
     panics::told(|| turned(args))
 }
 
 fn turned(args: &SensitivityArgs) -> Result<String, Failure> {
     let library = args.layers.library()?;
-    let tunnel = Simulator::new(&library, &args.scenario).under(&args.layers.sets);
+    let measure = args.judged.objective.as_deref().map(|name| studies::measure("--objective", name)).transpose()?;
+    let tunnel = Simulator::new(&library, &args.scenario).under(&args.layers.sets).judging(measure.as_ref());
     // Refused before the work, not after it.
     let base = tunnel.base(&[])?;
-    judged_by_time(&base)?;
     let folder = match &args.output.out {
         Some(out) => {
             let digest = scenario::digest(&base);

@@ -85,15 +85,6 @@ pub enum Contradiction {
         /// The op that takes most of it.
         longest: &'static str,
     },
-    /// A study of a service, whose objective is a rate: tables and pages of studies write times.
-    #[error(
-        "`{name}` is a service, and studies and sensitivities of services are not there yet: they compare times, a service is judged by its tokens \
-         per second; run its variants one by one, as `windtunnel run {name} --set gpu.sms=144 --json`"
-    )]
-    StudiedService {
-        /// The service.
-        name: String,
-    },
     /// A run of a service that would not end.
     #[error(
         "the requests take at least {least} iterations, and a run has at most {most}; take fewer (`requests.count`) or shorter ones \

@@ -31,7 +31,7 @@ mod template;
 mod uniform;
 
 use hands::{End, Hands, Relay};
-pub use hands::{comm_sms, needs_comm_sms};
+pub use hands::{comm_sms, held_sms, needs_comm_sms};
 pub use policy::{Delivery, ExchangeCopies};
 pub use template::{ExchangeKind, ExchangeTemplate, Flow};
 pub use uniform::UniformExchange;
@@ -137,22 +137,11 @@ impl ExchangeGroup {
                 // Each end has counted its passes.
                 (Delivery::Library, _) | (_, ExchangeCopies::InPlace) => 1.0,
             },
-            latency: SimSpan::ZERO,
+            latency: start(platform, &spread, delivery)?,
         };
         let pairs = match delivery {
-            Delivery::Forwarded => {
-                group.latency = group.latency(platform, &spread)?;
-                relay_pairs(platform.placement, &spread, setup.n_ranks_job)
-            }
-            Delivery::Library => {
-                group.latency = library::latency(platform, &spread)?;
-                relay_pairs(platform.placement, &spread, setup.n_ranks_job)
-            }
-            Delivery::Direct => {
-                direct::refuse_planes(platform, &spread)?;
-                group.latency = direct::latency(platform, &spread)?;
-                direct::pairs(platform.placement, &spread, setup.n_ranks_job)
-            }
+            Delivery::Forwarded | Delivery::Library => relay_pairs(platform.placement, &spread, setup.n_ranks_job),
+            Delivery::Direct => direct::pairs(platform.placement, &spread, setup.n_ranks_job),
         };
         if spread.n_nodes > 1 {
             group.way = way_seconds(platform, &pairs, spread.n_ranks * group.n_far)?;
@@ -175,48 +164,47 @@ impl ExchangeGroup {
     pub fn folded(&self, whole: &ExchangeTemplate, balanced: bool) -> Result<ExchangeTemplate, PlatformError> {
         folded(self, whole, balanced)
     }
-
-    /// Barriers, and the hops of a token: to the relay and, where a kernel hands it on, one more in software. Where
-    /// writes keep their order no fence stands between data and flag: one way less.
-    fn latency(&self, platform: &Platform<'_>, spread: &ExpertSpread) -> Result<SimSpan, PlatformError> {
-        let device = |rank| platform.placement.device(rank);
-        let to = |rank| platform.network.path(device(0), device(rank), platform.routing).map(|path| path.latency);
-        let nic = &platform.machine.node.nic;
-        let near = to(1 % spread.n_ranks)?;
-        let far = if self.n_nodes > 1 { to(platform.placement.devices())? } else { near };
-        let hops = match nic.forwarding {
-            _ if self.n_nodes == 1 => near,
-            Forwarding::Kernel => far + near,
-            Forwarding::Hardware => far,
-        };
-        let barriers = Seconds::new(platform.profile.value(EstimateKey::AllToAllCached));
-        let unfenced = match nic.ordering {
-            Ordering::Fence => barriers,
-            Ordering::Native => {
-                if barriers > far {
-                    barriers - far
-                } else {
-                    Seconds::ZERO
-                }
-            }
-        };
-        Ok(SimSpan::from(unfenced + hops))
-    }
 }
 
-/// What an exchange without sampled picks takes before it moves bytes.
+/// Barriers, and the hops of a token: to the relay and, where a kernel hands it on, one more in software. Where
+/// writes keep their order no fence stands between data and flag: one way less.
+fn relayed_latency(platform: &Platform<'_>, spread: &ExpertSpread) -> Result<SimSpan, PlatformError> {
+    let device = |rank| platform.placement.device(rank);
+    let to = |rank| platform.network.path(device(0), device(rank), platform.routing).map(|path| path.latency);
+    let nic = &platform.machine.node.nic;
+    let near = to(1 % spread.n_ranks)?;
+    let far = if spread.n_nodes > 1 { to(platform.placement.devices())? } else { near };
+    let hops = match nic.forwarding {
+        _ if spread.n_nodes == 1 => near,
+        Forwarding::Kernel => far + near,
+        Forwarding::Hardware => far,
+    };
+    let barriers = Seconds::new(platform.profile.value(EstimateKey::AllToAllCached));
+    let unfenced = match nic.ordering {
+        Ordering::Fence => barriers,
+        Ordering::Native => {
+            if barriers > far {
+                barriers - far
+            } else {
+                Seconds::ZERO
+            }
+        }
+    };
+    Ok(SimSpan::from(unfenced + hops))
+}
+
+/// What an exchange takes before it moves bytes.
 pub(crate) fn start(
     platform: &Platform<'_>,
     spread: &ExpertSpread,
     delivery: Delivery,
 ) -> Result<SimSpan, PlatformError> {
     match delivery {
+        Delivery::Forwarded => relayed_latency(platform, spread),
+        Delivery::Library => library::latency(platform, spread),
         Delivery::Direct => {
             direct::refuse_planes(platform, spread)?;
             direct::latency(platform, spread)
-        }
-        Delivery::Forwarded | Delivery::Library => {
-            Ok(SimSpan::from(Seconds::new(platform.profile.value(delivery.latency()))))
         }
     }
 }

@@ -49,7 +49,7 @@ pub use collective::Leg;
 pub use error::PlatformError;
 pub use exchange::{
     CROWDED, Delivery, ExchangeCopies, ExchangeGroup, ExchangeKind, ExchangeSetup, ExchangeTemplate, ExpertSpread,
-    Flow, UniformExchange, comm_sms, needs_comm_sms,
+    Flow, UniformExchange, comm_sms, held_sms, needs_comm_sms,
 };
 pub use group::Group;
 pub use kernel::Kernel;

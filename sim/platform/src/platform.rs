@@ -179,9 +179,8 @@ impl<'a> Platform<'a> {
     /// When two ranks do not reach each other.
     pub fn uniform_exchange(&self, spread: &ExpertSpread, call: &UniformExchange) -> Result<[Leg; 2], PlatformError> {
         let latency = crate::exchange::start(self, spread, call.delivery)?;
-        let group = [spread.n_ranks, spread.n_nodes, spread.devices];
         let latency = Seconds::new(latency.seconds());
-        Ok(call.demands((self.machine, self.profile), group, latency).map(Leg::from))
+        Ok(call.demands((self.machine, self.profile), spread, latency).map(Leg::from))
     }
 
     /// The time of a kernel with the device to itself.

@@ -35,6 +35,7 @@ pub mod figures;
 pub mod format;
 mod imported;
 mod json;
+pub mod measure;
 mod nearest;
 mod numbers;
 pub mod page;
@@ -52,6 +53,7 @@ mod validation;
 
 pub use error::ReportError;
 pub use json::summary_json;
+pub use measure::Measure;
 pub use numbers::Objective;
 pub use page::{PageInput, page};
 pub use phases::{Phase, Phases};

@@ -8,30 +8,26 @@ use serde_json::Value;
 use crate::error::{ReportError, finite};
 use crate::summary::{JobResult, Summary};
 
-/// What a job is judged by.
+/// What a job is judged by unless it is asked otherwise ([`crate::Measure`]): less of it is better.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
     /// Its key in the JSON.
     pub name: &'static str,
     /// Its value, in base units.
     pub value: f64,
-    /// Whether less of it is better.
-    pub less_is_better: bool,
 }
 
 impl Summary {
-    /// What the job is judged by: of a training step and of an imported graph its duration.
+    /// What the job is judged by: of a training step and of an imported graph its duration, of a service the time of its devices per token.
     #[must_use]
     pub fn objective(&self) -> Objective {
         match &self.result {
-            JobResult::Step(step) => Objective { name: "step_seconds", value: step.step_seconds, less_is_better: true },
+            JobResult::Step(step) => Objective { name: "step_seconds", value: step.step_seconds },
             JobResult::Service(service) => {
-                let value = service.serving.output_tokens_per_second_per_gpu;
-                Objective { name: "serving.output_tokens_per_second_per_gpu", value, less_is_better: false }
+                let value = service.serving.gpu_seconds_per_token;
+                Objective { name: "serving.gpu_seconds_per_token", value }
             }
-            JobResult::Imported(imported) => {
-                Objective { name: "makespan_seconds", value: imported.makespan_seconds, less_is_better: true }
-            }
+            JobResult::Imported(imported) => Objective { name: "makespan_seconds", value: imported.makespan_seconds },
         }
     }
 

@@ -31,6 +31,8 @@ pub struct ServingNumbers {
     pub input_tokens_per_second: f64,
     /// The same over the devices of the units.
     pub input_tokens_per_second_per_gpu: f64,
+    /// Time of the devices of all units over the tokens that are priced.
+    pub gpu_seconds_per_token: f64,
     /// Requests that ended, over the time of the run.
     pub requests_per_second: f64,
     /// By what factor times may be off, 5 to 95 %, by the spreads of the estimates that bind typical iterations.

@@ -38,7 +38,7 @@ fn nasty() -> StudySummary {
     let word = || NASTY.to_owned();
     (study.name, study.about, study.notes) = (word(), word(), vec![word()]);
     (study.base.name, study.base.digest, study.base.patch) = (word(), word(), vec![word()]);
-    study.base.made_of.binding_seconds = [(word(), 18.0)].into();
+    study.base.made_of.binding_parts = [(word(), 18.0)].into();
     study.base.made_of.basis_shares = [(word(), 1.0)].into();
     for row in &mut study.proposals {
         (row.name, row.about, row.source, row.assumes, row.patch) = (word(), word(), word(), word(), vec![word()]);
@@ -57,7 +57,7 @@ fn nasty() -> StudySummary {
             map.x.key = word();
             map.y.values.fill(word());
         }
-        for point in &mut sweep.fastest {
+        for point in &mut sweep.best {
             (point.name, point.patch, point.binding) = (word(), vec![word()], word());
         }
     }
@@ -130,9 +130,9 @@ fn a_study_that_changes_nothing_still_draws() {
         (knob.elasticity, knob.ends) = (Some(0.0), None);
     }
     for point in &mut study.front.as_mut().expect("a front").points {
-        (point.cost, point.step_seconds) = (0.0, 1.0);
+        (point.cost, point.value) = (0.0, 1.0);
     }
-    study.base.made_of.binding_seconds.clear();
+    study.base.made_of.binding_parts.clear();
     let (page, figures) = made(&study).expect("a page");
     assert_page(&page);
     for figure in figures {
@@ -153,7 +153,7 @@ fn numbers_shown_are_those_given() {
             continue;
         };
         let [low, high] = ran.interval.expect("an interval");
-        let cells = [seconds(ran.step_seconds), change(ran.change), change(low), change(high)];
+        let cells = [seconds(ran.value), change(ran.change), change(low), change(high)];
         let cells: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
         let line = format!("<td>{}</td>{cells}", row.name);
         let at = page.find(&line).unwrap_or_else(|| panic!("no `{line}`"));
@@ -161,12 +161,12 @@ fn numbers_shown_are_those_given() {
         after = at;
         assert!(intervals.contains(&change(ran.change)), "{}", row.name);
     }
-    for (key, value) in [("proposals", "9"), ("surely shorter", "4"), ("as expected by hand", "7 of 8")] {
+    for (key, value) in [("proposals", "9"), ("surely less", "4"), ("as expected by hand", "7 of 8")] {
         assert!(page.contains(&format!("<dt>{key}</dt><dd>{value}</dd>")), "{key}");
     }
     assert!(page.contains("<td class=\"n\">0.630 %</td>"), "the worst error of the base");
     for map in &study.sweeps[0].maps {
-        assert!(map.step_seconds.iter().flatten().all(|step| page.contains(&format!("{step:.2}"))));
+        assert!(map.values.iter().flatten().all(|step| page.contains(&format!("{step:.2}"))));
     }
 }
 
@@ -178,7 +178,7 @@ fn what_is_undecided_looks_so() {
         if let ProposalResult::Ran(ran) = &mut study.proposals[0].result {
             ran.decided = Some(decided);
         }
-        let figure = report::figures::intervals(&study.proposals).expect("a figure");
+        let figure = report::figures::intervals(&study.proposals, &study.measure).expect("a figure");
         (figure.svg.matches("fill=\"#1B7F8C\"").count(), figure.svg.contains("undecided"))
     };
     // One is the legend's.
@@ -192,7 +192,7 @@ fn twice_is_the_same_bytes() {
 
 #[test]
 fn a_number_that_is_none_is_refused_with_its_place() {
-    let base = StudyBase { step_seconds: f64::NAN, ..StudyBase::default() };
+    let base = StudyBase { value: f64::NAN, ..StudyBase::default() };
     let error = made(&StudySummary { base, ..invented::study() }).expect_err("not a number");
-    assert_eq!(error, ReportError::NotFinite { path: "base.step_seconds".into() });
+    assert_eq!(error, ReportError::NotFinite { path: "base.value".into() });
 }

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::arithmetic::{self, Arithmetic, Asked};
 use crate::criterion::{Criterion, Named};
@@ -25,7 +25,7 @@ const BINDING: &str = "binding";
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Answer {
     /// By what all are compared; the key of each value has its name.
-    #[serde(skip)]
+    #[serde(rename = "objective", serialize_with = "named")]
     pub criterion: Criterion,
     /// The question.
     pub about: String,
@@ -251,6 +251,11 @@ fn asked_of_arithmetic<'a>(manifest: &'a Manifest, base: f64, rows: &[PointRow])
     asked.collect()
 }
 
+/// A criterion as its name.
+fn named<S: Serializer>(criterion: &Criterion, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&criterion.name)
+}
+
 /// Whether every point is finished.
 fn complete(manifest: &Manifest, store: &dyn Store) -> Result<(), StudyError> {
     let mut missing = Vec::new();
@@ -336,7 +341,7 @@ impl Beside<'_> {
     }
 
     fn difference(&self, objective: f64, entry: &Entry, finished: &FinishedPoint) -> Difference {
-        let nominal = objective - self.objective;
+        let nominal = beyond_rounding(objective, self.objective);
         let draws = less(&finished.draws, &self.base.draws).remove(&self.criterion.name).unwrap_or_default();
         let interval = Interval::of(&draws, nominal);
         let anomaly = self.base.anomaly().max(finished.anomaly());
@@ -359,11 +364,19 @@ impl Beside<'_> {
     }
 }
 
+/// A number less another; nothing where they differ by no more than sums that were taken in another order.
+fn beyond_rounding(number: f64, other: f64) -> f64 {
+    const ROUNDING: f64 = 1e-12;
+    let less = number - other;
+    if less.abs() <= ROUNDING * other.abs() { 0.0 } else { less }
+}
+
 /// Draw by draw, point less base; numbers that one of the two lacks are left out.
 fn less(point: &BTreeMap<String, Vec<f64>>, base: &BTreeMap<String, Vec<f64>>) -> BTreeMap<String, Vec<f64>> {
     let less = |(name, point): (&String, &Vec<f64>)| {
         let base = base.get(name).filter(|base| base.len() == point.len())?;
-        Some((name.clone(), point.iter().zip(base).map(|(point, base)| point - base).collect()))
+        let less = point.iter().zip(base).map(|(point, base)| beyond_rounding(*point, *base));
+        Some((name.clone(), less.collect()))
     };
     point.iter().filter_map(less).collect()
 }

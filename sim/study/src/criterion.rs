@@ -28,14 +28,21 @@ impl Criterion {
         Self { name: name.to_owned(), less_is_better: false }
     }
 
-    /// What sentences call it: its name without the unit of time.
+    /// What sentences call it: its name without the service and without the unit of time.
     pub(crate) fn word(&self) -> &str {
-        self.name.strip_suffix("_seconds").unwrap_or(&self.name)
+        let name = self.name.strip_prefix("serving.").unwrap_or(&self.name);
+        name.strip_suffix("_seconds").unwrap_or(name)
     }
 
     /// A value under the objective's name.
     pub(crate) fn named<T>(&self, value: T) -> Named<T> {
         Named { name: self.name.clone(), value }
+    }
+
+    /// An amount of it under a name of its own, with the unit that the objective's name has: `worth_seconds`.
+    pub(crate) fn amount<T>(&self, what: &str, value: T) -> Named<T> {
+        let unit = ["usd", "joules"].into_iter().find(|unit| self.name.contains(unit)).unwrap_or("seconds");
+        Named { name: format!("{what}_{unit}"), value }
     }
 
     /// How much better a value is than the base's.

@@ -51,7 +51,8 @@ pub enum StudyError {
 
 impl StudyError {
     /// A mistake in a file.
-    pub(crate) fn file(place: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn file(place: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::File { place: place.into(), message: message.into(), hint: hint.into() }
     }
 }

@@ -12,7 +12,7 @@ use crate::draws::Draws;
 use crate::knob::{Change, changes};
 use crate::parse::parse;
 use crate::point::{Point, PointKind};
-use crate::proposal::Proposal;
+use crate::proposal::{HandCalculation, Proposal};
 use crate::subsets::{self, Together};
 use crate::sweep::{N_POINTS_MAX, Sweep};
 
@@ -32,6 +32,8 @@ pub struct Study {
     pub about: String,
     /// The base scenario: a preset's name, or a path relative to the study file.
     pub base: String,
+    /// The number that all are judged by, where it is not the one that jobs of this kind are judged by.
+    pub objective: Option<String>,
     /// What is laid over the base on both sides of every comparison, sorted by key.
     pub patch: Vec<Change>,
     /// Draws of the profile's spreads.
@@ -55,6 +57,7 @@ struct StudyTable {
     #[serde(default)]
     about: String,
     base: String,
+    objective: Option<String>,
     #[serde(default)]
     patch: Table,
     draws: Option<u32>,
@@ -67,6 +70,9 @@ struct StudyTable {
     proposals: Vec<String>,
     #[serde(default)]
     proposal: BTreeMap<String, Proposal>,
+    /// What a person expects of proposals on this job, where their files expect something of another.
+    #[serde(default)]
+    hand_calculation: BTreeMap<String, HandCalculation>,
     #[serde(default)]
     sweep: BTreeMap<String, Sweep>,
     together: Option<TogetherTable>,
@@ -120,6 +126,7 @@ impl Study {
             name: stem(place),
             about: table.about,
             base: table.base,
+            objective: table.objective,
             patch: changes(&table.patch),
             draws: Draws { seed: table.seed, n: draws },
             proposals,
@@ -191,8 +198,15 @@ fn proposals(
             Some(proposal) => proposal.clone(),
             None => find(reference)?,
         };
+        let name = stem(reference);
+        let hand_calculation = table.hand_calculation.get(&name).cloned().unwrap_or(proposal.hand_calculation);
+        let proposal = Proposal { hand_calculation, ..proposal };
         proposal.check(&format!("{place}: proposal.{reference}"))?;
-        proposals.push((stem(reference), proposal));
+        proposals.push((name, proposal));
+    }
+    if let Some(idle) = table.hand_calculation.keys().find(|name| !proposals.iter().any(|(known, _)| known == *name)) {
+        let message = format!("`[hand-calculation.{idle}]` is of no proposal of this study");
+        return Err(StudyError::file(place, message, "add it to `proposals`, or take the table out"));
     }
     Ok(proposals)
 }

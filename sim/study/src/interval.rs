@@ -1,6 +1,6 @@
 //! Intervals over draws.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where a number lies over all draws.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -23,7 +23,7 @@ impl Interval {
 }
 
 /// What the draws say about the sign of a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The interval lies below zero.

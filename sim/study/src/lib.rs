@@ -47,6 +47,8 @@
 //!
 //! Proposals of precision also stand in [`Answer::arithmetic`], their objectives beside what the sums of their GEMMs lose.
 //!
+//! [`Comparison`] sets the answers of several studies side by side: what a proposal is worth on each of their jobs.
+//!
 //! [`sensitivity()`] asks another question of the same tunnel: what moves the objective, knob by knob.
 //!
 //! This crate does not know what a plan is made of, how it is run, what its results mean (but for [`ANOMALY`]), or where files are. By which of them a job is judged, each run
@@ -54,6 +56,7 @@
 
 mod answer;
 mod arithmetic;
+mod compare;
 mod criterion;
 mod decide;
 mod draws;
@@ -77,6 +80,7 @@ mod tunnel;
 
 pub use answer::{About, Answer, Base, Difference, Expectation, PointRow};
 pub use arithmetic::{ARITHMETIC, Arithmetic, Gemm, How, ProductSums, ScalesName, SumLength};
+pub use compare::{ComparedChange, ComparedOutcome, ComparedProposal, ComparedStudy, Comparison};
 pub use criterion::{Criterion, Named};
 pub use decide::{Decider, deciders};
 pub use draws::Draws;

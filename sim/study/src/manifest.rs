@@ -26,6 +26,9 @@ pub struct Manifest {
     pub about: String,
     /// The base's name.
     pub base: String,
+    /// The number that all are judged by, where the study names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
     /// Who computes: results of another build of the program are not mixed with these.
     pub build: String,
     /// Draws of the estimates.
@@ -115,6 +118,7 @@ impl Manifest {
             name: study.name.clone(),
             about: study.about.clone(),
             base: base.plan.name,
+            objective: study.objective.clone(),
             build: build.to_owned(),
             draws: study.draws.n,
             seed: study.draws.seed,

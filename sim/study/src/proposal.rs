@@ -62,11 +62,7 @@ impl Proposal {
         let HandCalculation { low, high, .. } = &self.hand_calculation;
         if low > high || low.is_nan() || high.is_nan() {
             let message = format!("`hand-calculation` goes from low = {low} to high = {high}");
-            return Err(StudyError::file(
-                place,
-                message,
-                "`low` is the smaller change of the step: -0.04 is 4 % faster",
-            ));
+            return Err(StudyError::file(place, message, "`low` is the smaller change: -0.04 is 4 % less time"));
         }
         if self.cost.is_some_and(|cost| !cost.is_finite() || cost < 0.0) {
             return Err(StudyError::file(

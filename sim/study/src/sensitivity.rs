@@ -18,7 +18,7 @@ use scenario::{Leaf, Loaded, Mistakes};
 use serde::Serialize;
 
 use crate::StudyError;
-use crate::criterion::Named;
+use crate::criterion::{Criterion, Named};
 use crate::knob::{Amount, Change};
 use crate::point::{ANOMALY, is_false};
 use crate::refusal::{Refusal, caught};
@@ -68,7 +68,8 @@ pub struct Knob {
     /// Of an estimate: what it rests on.
     pub basis: Option<String>,
     /// Of an estimate: |elasticity| x spread x objective, how unsure it alone makes the objective.
-    pub unsure_seconds: Option<f64>,
+    #[serde(flatten)]
+    pub unsure: Named<Option<f64>>,
     /// Whether turning it moves the objective by more than a scheduling anomaly may ([`crate::ANOMALY`]), or not at all.
     pub decided: bool,
     /// Why a way cannot be turned.
@@ -171,6 +172,7 @@ fn handles(base: &Loaded) -> Vec<Handle> {
 /// A run with every knob as it is.
 #[derive(Clone, Debug)]
 struct Unturned {
+    criterion: Criterion,
     objective: Named<f64>,
     /// Share of it by which a better machine may make it worse.
     anomaly: f64,
@@ -182,7 +184,8 @@ impl Unturned {
         let criterion = &results.criterion;
         let missing = || Refusal::from(format!("a run gave no `{}`", criterion.name));
         let objective = criterion.named(results.objective().ok_or_else(missing)?);
-        Ok(Self { objective, anomaly: results.numbers.get(ANOMALY).copied().unwrap_or(0.0) })
+        let anomaly = results.numbers.get(ANOMALY).copied().unwrap_or(0.0);
+        Ok(Self { criterion: criterion.clone(), objective, anomaly })
     }
 
     /// Whether the farther of two turns is no farther than an anomaly may go.
@@ -301,9 +304,10 @@ fn knob(handle: &Handle, less: Result<KnobTurn, Refusal>, more: Result<KnobTurn,
         more,
         spread,
         basis: estimate.map(|estimate| Basis::name(estimate.basis).to_owned()),
-        unsure_seconds: elasticity
-            .zip(spread)
-            .map(|(elasticity, spread)| elasticity.abs() * spread * base.objective.value),
+        unsure: base.criterion.amount(
+            "unsure",
+            elasticity.zip(spread).map(|(elasticity, spread)| elasticity.abs() * spread * base.objective.value),
+        ),
         decided,
         note: Some(note).filter(|note| !note.is_empty()),
         fault,
@@ -328,12 +332,12 @@ mod tests {
     }
 
     fn unturned(seconds: f64) -> Unturned {
-        Unturned { objective: step(seconds), anomaly: 0.0 }
+        Unturned { criterion: Criterion::less("step_seconds"), objective: step(seconds), anomaly: 0.0 }
     }
 
     #[test]
     fn what_an_anomaly_may_do_decides_nothing() {
-        let base = Unturned { objective: step(1.0), anomaly: 0.002 };
+        let base = Unturned { criterion: Criterion::less("step_seconds"), objective: step(1.0), anomaly: 0.002 };
         for (less, more, decided) in
             [(1.0, 1.0, true), (1.001, 0.9995, false), (0.9981, 1.0019, false), (1.0, 0.99, true)]
         {

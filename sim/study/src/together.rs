@@ -19,7 +19,7 @@ use crate::manifest::{Manifest, TogetherEntry};
 use crate::point::PointKind;
 use crate::subsets::{Set, names, pairs, prefixes};
 
-/// What proposals are worth beside each other. Worths are in the unit of the objective: seconds that a step is shorter.
+/// What proposals are worth beside each other. Worths are in the unit of the objective, which their keys have: seconds that a step is shorter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TogetherAnswer {
     /// Whether orders were sampled; else every subset was run.
@@ -33,7 +33,8 @@ pub struct TogetherAnswer {
     /// The cheapest set that reaches the target; `None` without a target, or where no set that was run does.
     pub cheapest: Option<SetOutcome>,
     /// The objective to reach.
-    pub target_seconds: Option<f64>,
+    #[serde(flatten)]
+    pub target: Named<Option<f64>>,
 }
 
 /// What one proposal is worth.
@@ -42,11 +43,14 @@ pub struct Share {
     /// The proposal.
     pub proposal: String,
     /// Alone.
-    pub alone_seconds: f64,
+    #[serde(flatten)]
+    pub alone: Named<f64>,
     /// As the last one, beside all others; `None` where that set was not run.
-    pub last_seconds: Option<f64>,
+    #[serde(flatten)]
+    pub last: Named<Option<f64>>,
     /// Its Shapley share.
-    pub shapley_seconds: f64,
+    #[serde(flatten)]
+    pub shapley: Named<f64>,
 }
 
 /// What two proposals do to each other.
@@ -57,7 +61,8 @@ pub struct Pair {
     /// The other.
     pub second: String,
     /// What both are worth beyond the sum of each alone.
-    pub interaction_seconds: f64,
+    #[serde(flatten)]
+    pub interaction: Named<f64>,
     /// `complements`, `substitutes`, or `independent` where the two do nothing to each other.
     pub kind: String,
 }
@@ -71,7 +76,8 @@ pub struct SetOutcome {
     #[serde(flatten)]
     pub objective: Named<f64>,
     /// How much better that is than the base's.
-    pub worth_seconds: f64,
+    #[serde(flatten)]
+    pub worth: Named<f64>,
     /// Sum of costs; `None` where one is missing.
     pub cost: Option<f64>,
 }
@@ -101,7 +107,7 @@ pub(crate) fn answer(
     let row = |set: Set| SetOutcome {
         proposals: names(set, &asked.proposals),
         objective: criterion.named(criterion.after(base, worths[&set])),
-        worth_seconds: worths[&set],
+        worth: criterion.amount("worth", worths[&set]),
         cost: names(set, &asked.proposals).iter().map(|name| manifest.proposals.get(name)?.cost).sum(),
     };
     let mut rows: Vec<(Set, SetOutcome)> = worths.keys().map(|set| (*set, row(*set))).collect();
@@ -109,23 +115,26 @@ pub(crate) fn answer(
     let rows: Vec<SetOutcome> = rows.into_iter().map(|(_, row)| row).collect();
     Ok(TogetherAnswer {
         sampled: !asked.orders.is_empty(),
-        shares: shares(asked, &worths),
-        pairs: interactions(asked, &worths, base),
+        shares: shares(asked, &worths, criterion),
+        pairs: interactions(asked, &worths, (base, criterion)),
         cheapest: asked.target.and_then(|target| cheapest(&rows, target, criterion)),
         sets: rows,
-        target_seconds: asked.target,
+        target: criterion.amount("target", asked.target),
     })
 }
 
-fn shares(asked: &TogetherEntry, worths: &BTreeMap<Set, f64>) -> Vec<Share> {
+fn shares(asked: &TogetherEntry, worths: &BTreeMap<Set, f64>, criterion: &Criterion) -> Vec<Share> {
     let n = asked.proposals.len();
     let all: Set = (1 << n) - 1;
     let shapley = if asked.orders.is_empty() { exact(n, worths) } else { sampled(n, &asked.orders, worths) };
-    let share = |(index, (proposal, shapley_seconds)): (usize, (&String, f64))| Share {
-        proposal: proposal.clone(),
-        alone_seconds: worths.get(&(1 << index)).copied().unwrap_or_default(),
-        last_seconds: worths.get(&all).zip(worths.get(&(all & !(1 << index)))).map(|(all, others)| all - others),
-        shapley_seconds,
+    let share = |(index, (proposal, shapley)): (usize, (&String, f64))| {
+        let others = worths.get(&(all & !(1 << index)));
+        Share {
+            proposal: proposal.clone(),
+            alone: criterion.amount("alone", worths.get(&(1 << index)).copied().unwrap_or_default()),
+            last: criterion.amount("last", worths.get(&all).zip(others).map(|(all, others)| all - others)),
+            shapley: criterion.amount("shapley", shapley),
+        }
     };
     asked.proposals.iter().zip(shapley).enumerate().map(share).collect()
 }
@@ -158,18 +167,19 @@ fn sampled(n: usize, orders: &[Vec<usize>], worths: &BTreeMap<Set, f64>) -> Vec<
     shares
 }
 
-fn interactions(asked: &TogetherEntry, worths: &BTreeMap<Set, f64>, base: f64) -> Vec<Pair> {
+fn interactions(asked: &TogetherEntry, worths: &BTreeMap<Set, f64>, (base, criterion): (f64, &Criterion)) -> Vec<Pair> {
     let pair = |(i, j): (usize, usize)| {
         let worth = |set: Set| worths.get(&set).copied();
-        let interaction_seconds = worth(1 << i | 1 << j)? - worth(1 << i)? - worth(1 << j)?;
-        let kind = match interaction_seconds {
+        let interaction = worth(1 << i | 1 << j)? - worth(1 << i)? - worth(1 << j)?;
+        let kind = match interaction {
             // Rounding of times to picoseconds.
             small if small.abs() <= base * 1e-9 => "independent",
             more if more > 0.0 => "complements",
             _ => "substitutes",
         };
         let name = |index: usize| asked.proposals[index].clone();
-        Some(Pair { first: name(i), second: name(j), interaction_seconds, kind: kind.to_owned() })
+        let interaction = criterion.amount("interaction", interaction);
+        Some(Pair { first: name(i), second: name(j), interaction, kind: kind.to_owned() })
     };
     pairs(asked.proposals.len()).filter_map(pair).collect()
 }
@@ -202,12 +212,12 @@ mod tests {
     #[test]
     fn shapley_shares_are_the_closed_form_and_add_up() {
         let worths = (0..8).map(|set| (set, glove(set))).collect();
-        let shares = shares(&asked(3, Vec::new()), &worths);
+        let shares = shares(&asked(3, Vec::new()), &worths, &Criterion::less("step_seconds"));
         for (share, expectation) in shares.iter().zip([3.0, 3.0, 2.0]) {
-            let actual = share.shapley_seconds;
+            let actual = share.shapley.value;
             assert!((actual - expectation).abs() < 1e-12, "expectation {expectation}, actual {actual}");
         }
-        assert_eq!(shares[0].last_seconds, Some(6.0));
+        assert_eq!(shares[0].last.value, Some(6.0));
     }
 
     #[test]
@@ -221,11 +231,16 @@ mod tests {
     #[test]
     fn complements_and_substitutes_have_opposite_signs() {
         let worths: BTreeMap<Set, f64> = (0..8).map(|set| (set, glove(set))).collect();
-        let kinds: Vec<String> =
-            interactions(&asked(3, Vec::new()), &worths, 1.0).into_iter().map(|p| p.kind).collect();
+        let kinds: Vec<String> = interactions(&asked(3, Vec::new()), &worths, (1.0, &Criterion::less("step_seconds")))
+            .into_iter()
+            .map(|p| p.kind)
+            .collect();
         assert_eq!(kinds, ["complements", "independent", "independent"]);
         let either = BTreeMap::from([(1, 3.0), (2, 3.0), (3, 4.0)]);
-        assert_eq!(interactions(&asked(2, Vec::new()), &either, 1.0)[0].kind, "substitutes");
+        assert_eq!(
+            interactions(&asked(2, Vec::new()), &either, (1.0, &Criterion::less("step_seconds")))[0].kind,
+            "substitutes"
+        );
     }
 
     #[test]
@@ -234,7 +249,7 @@ mod tests {
         let row = |names: &[&str], step: f64, cost| SetOutcome {
             proposals: names.iter().map(|name| (*name).to_owned()).collect(),
             objective: criterion.named(step),
-            worth_seconds: 0.0,
+            worth: criterion.amount("worth", 0.0),
             cost,
         };
         let mut rows = vec![row(&["a"], 9.0, Some(9.0)), row(&["b", "c"], 8.0, Some(2.0)), row(&["d"], 7.0, Some(9.0))];

@@ -341,8 +341,8 @@ fn what_is_finished_is_not_run_again() {
 fn proposals_together_add_up() {
     let answer = all(&Formula::new(), &InMemory::default());
     let together = answer.together.expect("an answer");
-    let both = together.sets.last().expect("sets").worth_seconds;
-    let shares: f64 = together.shares.iter().map(|share| share.shapley_seconds).sum();
+    let both = together.sets.last().expect("sets").worth.value;
+    let shares: f64 = together.shares.iter().map(|share| share.shapley.value).sum();
     assert!((shares - both).abs() < 1e-12, "expectation {both}, actual {shares}");
     assert_eq!(together.pairs[0].kind, "independent", "links and SMs are terms of a sum");
     assert!(!together.sampled);

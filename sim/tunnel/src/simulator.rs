@@ -1,7 +1,7 @@
 //! Points of a study through the model: load, lower, memory, run, sum up.
 
 use plan::{Job, Keep, Plan, PlanError, Recording, Shared};
-use report::{Summary, Timeline};
+use report::{Measure, Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
 use study::{Change, Criterion, Refusal, Results, Tunnel};
 
@@ -14,6 +14,7 @@ pub struct Simulator<'a> {
     library: &'a Library,
     base: &'a str,
     sets: &'a [String],
+    measure: Option<&'a Measure>,
     traffic: Traffic,
 }
 
@@ -21,13 +22,19 @@ impl<'a> Simulator<'a> {
     /// `base` is a preset's name or a path.
     #[must_use]
     pub fn new(library: &'a Library, base: &'a str) -> Self {
-        Self { library, base, sets: &[], traffic: Traffic::default() }
+        Self { library, base, sets: &[], measure: None, traffic: Traffic::default() }
     }
 
     /// With `sets` over the base, below every point's patch.
     #[must_use]
     pub fn under(self, sets: &'a [String]) -> Self {
         Self { sets, ..self }
+    }
+
+    /// Judging by another number than jobs of a kind are judged by.
+    #[must_use]
+    pub fn judging(self, measure: Option<&'a Measure>) -> Self {
+        Self { measure, ..self }
     }
 
     /// The base of a study with what the study lays over it.
@@ -71,6 +78,7 @@ impl Tunnel for Simulator<'_> {
 
     fn run(&self, plan: &Plan) -> Result<Results, Refusal> {
         let keep = Keep { ranks: Recording::None, streams: false };
+        let results = |summary: &Summary| results(summary, self.measure);
         match &plan.job {
             Job::Train(_) => Ok(self.simulate(plan, keep, |finished| results(&summarize::summary(finished)?))?),
             Job::Serve(_) => Ok(results(&summarize::service(plan, "")?)?),
@@ -80,11 +88,10 @@ impl Tunnel for Simulator<'_> {
 }
 
 /// A summary as a row: names are the keys of its JSON.
-fn results(summary: &Summary) -> Result<Results, PlanError> {
+fn results(summary: &Summary, measure: Option<&Measure>) -> Result<Results, PlanError> {
     let numbers = summary.numbers().map_err(|error| PlanError::Fault(error.to_string()))?;
     let words = [("binding", &summary.common.binding), ("basis", &summary.common.basis)];
     let words = words.into_iter().map(|(name, word)| (name.to_owned(), word.clone())).collect();
-    let objective = summary.objective();
-    let criterion = Criterion { name: objective.name.to_owned(), less_is_better: objective.less_is_better };
-    Ok(Results { criterion, numbers, words })
+    let name = measure.map_or_else(|| summary.objective().name, |measure| measure.name.as_str());
+    Ok(Results { criterion: Criterion::less(name), numbers, words })
 }

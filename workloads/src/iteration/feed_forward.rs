@@ -1,5 +1,7 @@
 //! The second half of a layer: one network for all tokens, or experts.
 
+use units::Bytes;
+
 use super::experts::ExpertRows;
 use super::list::{BF16, FP32, OpList, Weights};
 use super::{RankBatch, UnitLayout};
@@ -36,7 +38,8 @@ pub fn feed_forward(
 ) -> FeedForwardOps {
     match &model.experts {
         Some(experts) if kind == LayerKind::Moe => {
-            Mixture { model, experts, layout, rows: layout.own_rows(batch.rows()) }.ops(rows)
+            let carried = Carried::of(layout, batch);
+            Mixture { model, experts, layout, rows: layout.own_rows(batch.rows()), carried }.ops(rows)
         }
         _ => FeedForwardOps { before: dense(model, layout, batch.rows()), ..FeedForwardOps::default() },
     }
@@ -69,6 +72,27 @@ fn activation_op(activation: Activation) -> MemoryOp {
     }
 }
 
+/// How tokens come to their experts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carried {
+    /// By the collectives of a library, or not at all: kernels sort rows by experts before, and sum them after.
+    Sorted,
+    /// By kernels for many tokens: cast before, sorted and summed where they arrive.
+    Forwarded,
+    /// By kernels for few tokens, which cast what they send, have a slot per expert, and sum at the source.
+    Direct,
+}
+
+impl Carried {
+    fn of(layout: &UnitLayout, batch: &RankBatch) -> Self {
+        match layout.dispatcher {
+            Dispatcher::DeepEp if layout.ep > 1 && batch.prompts.is_empty() => Self::Direct,
+            Dispatcher::DeepEp if layout.ep > 1 => Self::Forwarded,
+            Dispatcher::DeepEp | Dispatcher::NcclAllToAll | Dispatcher::NcclAllGather => Self::Sorted,
+        }
+    }
+}
+
 /// A layer of experts on one device.
 struct Mixture<'a> {
     model: &'a Model,
@@ -76,6 +100,7 @@ struct Mixture<'a> {
     layout: &'a UnitLayout,
     /// The device's own tokens.
     rows: u64,
+    carried: Carried,
 }
 
 impl Mixture<'_> {
@@ -98,6 +123,9 @@ impl Mixture<'_> {
         // Scores in; out, for each pick, its index (8 bytes) and its weight.
         let picks = f64::from(self.experts.top_k) * 12.0;
         list.stream(("router", MemoryOp::Gate), [self.rows; 2], [routed as f64 * FP32, picks]);
+        if self.carried == Carried::Forwarded {
+            list.cast_to_send(self.rows, self.model.hidden);
+        }
         list.finish()
     }
 
@@ -134,14 +162,34 @@ impl Mixture<'_> {
         let mut list = OpList::new(self.layout);
         let (hidden, width) = (self.model.hidden, self.experts.width / self.layout.expert_tp());
         let (n, precision) = (rows.n_rows(), list.precision());
-        list.stream(("expert-permute", MemoryOp::Permute), [n, n * hidden], [BF16, BF16]);
-        list.cast(n, hidden);
+        let wide = self.sorted(&mut list, n);
         list.grouped(&rows.rows, Weights { name: "expert-gate-up", inputs: hidden, outputs: 2 * width }, precision);
+        list.widen("expert-gate-up", wide);
         list.stream(("expert-swiglu", MemoryOp::SwiGlu), [n, n * width], [2.0 * BF16, BF16]);
-        list.cast(n, width);
+        let wide = list.cast(n, width);
         list.grouped(&rows.rows, Weights { name: "expert-down", inputs: width, outputs: hidden }, precision);
-        list.stream(("expert-sum", MemoryOp::Unpermute), [n, n * hidden], [BF16, BF16]);
+        list.widen("expert-down", wide);
+        if self.carried != Carried::Direct {
+            list.stream(("expert-sum", MemoryOp::Unpermute), [n, n * hidden], [BF16, BF16]);
+        }
         list.finish()
+    }
+
+    /// So many rows in the order of experts, in the form that products read; what those read beyond it.
+    fn sorted(&self, list: &mut OpList<'_>, n: u64) -> Bytes {
+        let hidden = self.model.hidden;
+        match self.carried {
+            Carried::Direct => Bytes::ZERO,
+            Carried::Forwarded => {
+                let width = self.layout.weights.activation_width();
+                list.stream(("expert-permute", MemoryOp::Permute), [n, n * hidden], [width; 2]);
+                Bytes::ZERO
+            }
+            Carried::Sorted => {
+                list.stream(("expert-permute", MemoryOp::Permute), [n, n * hidden], [BF16, BF16]);
+                list.cast(n, hidden)
+            }
+        }
     }
 
     fn after(&self) -> Vec<Op> {

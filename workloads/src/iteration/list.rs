@@ -5,6 +5,7 @@ use units::Bytes;
 use super::UnitLayout;
 use crate::op::{Axis, Collective, Op, OpKind, Output, Pass, Precision};
 use crate::recipe::MemoryOp;
+use crate::step::Casting;
 
 /// Bytes of BF16.
 pub(super) const BF16: f64 = 2.0;
@@ -23,11 +24,13 @@ pub(super) struct Weights {
 pub(super) struct OpList<'a> {
     pub(super) layout: &'a UnitLayout,
     ops: Vec<Op>,
+    /// The last norm: its op, and rows and columns of what it wrote.
+    normed: Option<(usize, [u64; 2])>,
 }
 
 impl<'a> OpList<'a> {
     pub(super) fn new(layout: &'a UnitLayout) -> Self {
-        Self { layout, ops: Vec::new() }
+        Self { layout, ops: Vec::new(), normed: None }
     }
 
     pub(super) fn finish(self) -> Vec<Op> {
@@ -38,11 +41,19 @@ impl<'a> OpList<'a> {
         self.ops.push(Op::new(name, Pass::Forward, kind));
     }
 
-    /// A product in the arithmetic of the linear layers, whose input the stack casts first where that is FP8.
+    /// A product in the arithmetic of the linear layers, whose input is cast first where that is FP8.
     pub(super) fn linear(&mut self, rows: u64, weights: Weights) {
-        self.cast(rows, weights.inputs);
+        let wide = self.cast(rows, weights.inputs);
         let precision = self.precision();
         self.gemm(rows, weights, precision);
+        self.widen(weights.name, wide);
+    }
+
+    /// The product that was written last reads so many bytes beyond its operands.
+    pub(super) fn widen(&mut self, name: &'static str, wide: Bytes) {
+        if let Some(op) = self.ops.last_mut().filter(|op| op.name == name) {
+            op.widened = op.widened + wide;
+        }
     }
 
     pub(super) fn gemm(&mut self, rows: u64, Weights { name, inputs, outputs }: Weights, precision: Precision) {
@@ -67,11 +78,42 @@ impl<'a> OpList<'a> {
         }
     }
 
-    /// To FP8 with a scale per 1x128 tile; nothing where the linear layers are BF16.
-    pub(super) fn cast(&mut self, rows: u64, width: u64) {
-        if self.layout.weights.is_fp8() {
-            self.stream(("cast", MemoryOp::Cast), [rows, rows * width], [BF16, self.layout.weights.activation_width()]);
+    /// To FP8 with a scale per 1x128 tile, by whom the machine has for it; nothing where the linear layers are BF16. What the
+    /// product reads beyond FP8 where it casts what it reads.
+    pub(super) fn cast(&mut self, rows: u64, width: u64) -> Bytes {
+        let kept = self.layout.weights.activation_width();
+        if !self.layout.weights.is_fp8() {
+            return Bytes::ZERO;
         }
+        if self.layout.casting == Casting::Product {
+            return Bytes::new((rows * width) as f64 * (BF16 - kept));
+        }
+        if !self.cast_by_norm([rows, width], kept / BF16) {
+            self.cast_to_send(rows, width);
+        }
+        Bytes::ZERO
+    }
+
+    /// The same by a kernel, as what travels needs it.
+    pub(super) fn cast_to_send(&mut self, rows: u64, width: u64) {
+        if self.layout.weights.is_fp8() {
+            let widths = [BF16, self.layout.weights.activation_width()];
+            // Beside the memory half of what goes in and out does not cross to the device.
+            let crossing = if self.layout.casting == Casting::Memory { 0.5 } else { 1.0 };
+            self.stream(("cast", MemoryOp::Cast), [rows, rows * width], widths.map(|width| width * crossing));
+        }
+    }
+
+    /// Whether norms cast, and the last one wrote this tensor; it then writes so much of its bytes.
+    fn cast_by_norm(&mut self, sizes: [u64; 2], part: f64) -> bool {
+        if self.layout.casting != Casting::Norm {
+            return false;
+        }
+        let Some((index, _)) = self.normed.take_if(|(_, normed)| *normed == sizes) else { return false };
+        if let OpKind::Stream { writes, .. } = &mut self.ops[index].kind {
+            *writes = *writes * part;
+        }
+        true
     }
 
     pub(super) fn precision(&self) -> Precision {
@@ -95,6 +137,7 @@ impl<'a> OpList<'a> {
     /// A norm of rows, by the kernel of the stack.
     pub(super) fn norm(&mut self, name: &'static str, rows: u64, width: u64) {
         self.stream((name, MemoryOp::Norm), [rows, rows * width], [BF16, BF16]);
+        self.normed = self.ops.len().checked_sub(1).map(|last| (last, [rows, width]));
     }
 
     /// A branch joins the residual stream.

@@ -30,7 +30,7 @@ pub use footprint::{UnitFootprint, unit_footprint};
 use crate::model::{Attention, Model};
 use crate::op::LinearPrecision;
 use crate::recipe::Recipe;
-use crate::step::Dispatcher;
+use crate::step::{Casting, Dispatcher};
 
 /// How a copy of a model lies on the ranks that serve it.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +49,8 @@ pub struct UnitLayout {
     pub cached_width: u64,
     /// Who brings tokens to their experts.
     pub dispatcher: Dispatcher,
+    /// Who turns BF16 into FP8 on the way to a product.
+    pub casting: Casting,
     /// Which kernels the stack runs.
     pub recipe: Recipe,
 }

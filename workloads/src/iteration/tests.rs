@@ -14,6 +14,7 @@ fn layout(tp: u64, dp: u64, ep: u64) -> UnitLayout {
         weights: LinearPrecision::Bf16,
         cached_width: 2,
         dispatcher: Dispatcher::NcclAllGather,
+        casting: Casting::Kernel,
         recipe: Recipe::default(),
     }
 }

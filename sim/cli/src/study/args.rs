@@ -12,7 +12,8 @@ Examples:
   windtunnel study scenarios/studies/wish-list.toml
   windtunnel study scenarios/studies/sweep-1000.toml --out out/sweep --resume
   windtunnel study scenarios/studies/sweep-1000.toml --out out/sweep --shard auto/20
-  windtunnel study merge out/sweep";
+  windtunnel study merge out/sweep
+  windtunnel study compare out/wish-list out/wish-list-prefill";
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_long_help = STUDY_EXAMPLES)]
@@ -24,6 +25,8 @@ pub(crate) struct StudyArgs {
     pub(crate) file: Option<String>,
     #[command(flatten)]
     pub(crate) layers: Layers,
+    #[command(flatten)]
+    pub(crate) judged: Judged,
     #[command(flatten)]
     pub(crate) threads: Threads,
     /// Keep the finished points in the folder of `--out`, and run the others
@@ -40,6 +43,8 @@ pub(crate) struct StudyArgs {
 pub(crate) enum StudyVerb {
     /// Merge the tables that the shards of a study left in a folder
     Merge(MergeArgs),
+    /// Set the answers of several studies side by side: what each proposal is worth on each of their jobs
+    Compare(CompareArgs),
 }
 
 #[derive(Debug, Args)]
@@ -52,15 +57,37 @@ pub(crate) struct MergeArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Folders that were given as `--out`, or their `study.json`
+    #[arg(required = true, num_args = 1..)]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) json: bool,
+    /// Print a table for a page of Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SensitivityArgs {
     /// A preset's name or a file
     pub(crate) scenario: String,
     #[command(flatten)]
     pub(crate) layers: Layers,
     #[command(flatten)]
+    pub(crate) judged: Judged,
+    #[command(flatten)]
     pub(crate) threads: Threads,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Judged {
+    /// Judge by this number of `run --json`, for example `serving.tpot.p50` or `serving.usd_per_million_tokens` [default: the step, or the GPU time per token]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) objective: Option<String>,
 }
 
 #[derive(Debug, Args)]

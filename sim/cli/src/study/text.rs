@@ -2,29 +2,30 @@
 
 use std::fmt::Write;
 
-use report::format::{percent, percent_signed, seconds, words};
-use report::{Column, Row, Table};
+use report::format::{percent, percent_signed, words};
+use report::{Column, Measure, Row, Table};
 use study::{ARITHMETIC, Answer, Arithmetic, PointKind, Sensitivity, TogetherAnswer};
 
-/// Points of sweeps that are shown: the fastest.
+/// Points of sweeps that are shown: the best.
 const N_SWEEP: usize = 10;
 /// Knobs that are shown.
 const N_KNOBS: usize = 30;
 /// Half of a tornado, letters.
 const HALF: usize = 16;
 
-/// The question, the base, proposals by what they save, the fastest points of sweeps, and proposals together.
+/// The question, the base, proposals by what they save, the best points of sweeps, and proposals together.
 pub(super) fn study(answer: &Answer) -> String {
-    let base = &answer.base;
+    let (base, measure) = (&answer.base, measured(&answer.criterion.name));
     let mut text = String::new();
     if !answer.about.is_empty() {
         let _ = writeln!(text, "{}\n", answer.about);
     }
     let _ = writeln!(
         text,
-        "base: {}, {} per step, bound by {}",
+        "base: {}, {} {}, bound by {}",
         base.name,
-        seconds(base.objective.value),
+        measure.write(base.objective.value),
+        measure.per,
         words(&base.binding)
     );
     if answer.draws > 0 {
@@ -47,11 +48,11 @@ pub(super) fn study(answer: &Answer) -> String {
             rows.truncate(N_SWEEP);
         }
         let shown = if kind == PointKind::Sweep && rows.len() < n {
-            format!(", the {} fastest of {n}, {n_failed} without a result", rows.len())
+            format!(", the {} best of {n}, {n_failed} without a result", rows.len())
         } else {
             String::new()
         };
-        let _ = writeln!(text, "\n{title}{shown}\n{}", points(&rows, base.objective.value));
+        let _ = writeln!(text, "\n{title}{shown}\n{}", points(&rows, (base.objective.value, &measure)));
         text.push_str(&reasons(&failed, if kind == PointKind::Sweep { N_SWEEP } else { usize::MAX }));
     }
     if !answer.arithmetic.is_empty() {
@@ -62,12 +63,17 @@ pub(super) fn study(answer: &Answer) -> String {
     }
     if let Some(together) = &answer.together {
         let _ = writeln!(text, "\nProposals combined\n{}", shares(together, base.objective.value));
-        text.push_str(&remarks(together));
+        text.push_str(&remarks(together, &measure));
     }
     if let Some(error) = &answer.together_error {
         let _ = writeln!(text, "\nProposals combined: no result, {error}");
     }
     text
+}
+
+/// How people read a number that runs are judged by; every such number has words.
+fn measured(name: &str) -> Measure {
+    Measure::of(name).unwrap_or_default()
 }
 
 /// Points without a result and why, up to so many.
@@ -80,10 +86,10 @@ fn reasons(failed: &[&study::PointRow], n_max: usize) -> String {
     text
 }
 
-fn points(rows: &[&study::PointRow], base: f64) -> Table {
+fn points(rows: &[&study::PointRow], (base, measure): (f64, &Measure)) -> Table {
     let columns = [
         ("point", false),
-        ("step", true),
+        (measure.column.as_str(), true),
         ("change", true),
         ("interval", true),
         ("decided", false),
@@ -109,7 +115,7 @@ fn points(rows: &[&study::PointRow], base: f64) -> Table {
             &mut table,
             [
                 row.name.clone(),
-                seconds(row.objective.value.unwrap_or_default()),
+                measure.write(row.objective.value.unwrap_or_default()),
                 percent_signed(difference.share),
                 interval.unwrap_or_default(),
                 decided.unwrap_or_default().to_owned(),
@@ -181,30 +187,34 @@ fn scales_by(row: &Arithmetic) -> String {
 
 fn shares(together: &TogetherAnswer, base: f64) -> Table {
     let mut table = table(&[("proposal", false), ("alone", true), ("beside others", true), ("Shapley share", true)]);
-    let share = |seconds: f64| percent_signed(-seconds / base);
+    let share = |worth: f64| percent_signed(-worth / base);
     for row in &together.shares {
-        let last = row.last_seconds.map(share).unwrap_or_default();
-        push(&mut table, [row.proposal.clone(), share(row.alone_seconds), last, share(row.shapley_seconds)]);
+        let last = row.last.value.map(share).unwrap_or_default();
+        push(&mut table, [row.proposal.clone(), share(row.alone.value), last, share(row.shapley.value)]);
     }
     table
 }
 
-fn remarks(together: &TogetherAnswer) -> String {
+fn remarks(together: &TogetherAnswer, measure: &Measure) -> String {
     let mut text = String::new();
     let mut pairs: Vec<_> = together.pairs.iter().filter(|pair| pair.kind != "independent").collect();
-    pairs.sort_by(|a, b| b.interaction_seconds.abs().total_cmp(&a.interaction_seconds.abs()));
+    pairs.sort_by(|a, b| b.interaction.value.abs().total_cmp(&a.interaction.value.abs()));
     for pair in pairs.into_iter().take(N_SWEEP) {
-        let size = seconds(pair.interaction_seconds.abs());
+        let size = measure.write(pair.interaction.value.abs());
         let _ = writeln!(text, "{} and {} are {}: {size} together", pair.first, pair.second, pair.kind);
     }
-    match (&together.cheapest, together.target_seconds) {
+    match (&together.cheapest, together.target.value) {
         (Some(set), Some(target)) => {
             let names = if set.proposals.is_empty() { "nothing".to_owned() } else { set.proposals.join(" + ") };
-            let _ =
-                writeln!(text, "cheapest set within {}: {names}, {}", seconds(target), seconds(set.objective.value));
+            let _ = writeln!(
+                text,
+                "cheapest set within {}: {names}, {}",
+                measure.write(target),
+                measure.write(set.objective.value)
+            );
         }
         (None, Some(target)) => {
-            let _ = writeln!(text, "no set reaches {}", seconds(target));
+            let _ = writeln!(text, "no set reaches {}", measure.write(target));
         }
         (_, None) => {}
     }
@@ -214,8 +224,9 @@ fn remarks(together: &TogetherAnswer) -> String {
     text
 }
 
-/// The step, and the knobs that move it, as a tornado: to the left a tenth more of the knob makes the step shorter.
+/// The measure, and the knobs that move it, as a tornado: to the left a tenth more of the knob makes it less.
 pub(super) fn sensitivity(found: &Sensitivity) -> String {
+    let measure = measured(&found.objective.name);
     let columns = [
         ("knob", false),
         ("value", true),
@@ -223,7 +234,7 @@ pub(super) fn sensitivity(found: &Sensitivity) -> String {
         ("low", true),
         ("high", true),
         ("uncertainty", true),
-        ("shorter | longer", false),
+        ("less | more", false),
     ];
     let mut table = table(&columns);
     let most = found.knobs.iter().filter_map(|knob| knob.elasticity).fold(0.0_f64, |most, size| most.max(size.abs()));
@@ -237,7 +248,7 @@ pub(super) fn sensitivity(found: &Sensitivity) -> String {
                 number(knob.elasticity),
                 number(knob.low),
                 number(knob.high),
-                knob.unsure_seconds.map(seconds).unwrap_or_default(),
+                knob.unsure.value.map(|unsure| measure.write(unsure)).unwrap_or_default(),
                 tornado(knob.elasticity.unwrap_or_default(), most),
             ],
         );
@@ -248,10 +259,11 @@ pub(super) fn sensitivity(found: &Sensitivity) -> String {
     } else {
         String::new()
     };
-    let step = seconds(found.objective.value);
+    let Measure { noun, per, .. } = &measure;
     format!(
-        "{}: {step} per step\nelasticity: relative change of the step time per relative change of the parameter\n\n{table}{more}\n",
-        found.name
+        "{}: {} {per}\nelasticity: relative change of the {noun} per relative change of the parameter\n\n{table}{more}\n",
+        found.name,
+        measure.write(found.objective.value)
     )
 }
 

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use calibrate::EstimateKey;
 use engine::Resources;
-use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Placement, Platform, RankResources};
+use platform::{ExchangeKind, ExchangeSetup, ExchangeTemplate, Message, Placement, Platform, RankResources, held_sms};
 use rayon::prelude::*;
 use topology::{CommEngine, Network};
 use units::SimSpan;
@@ -45,7 +45,7 @@ use crate::{Contradiction, Folding, PlanError, PointToPoint, TrainPlan};
 use groups::Groups;
 pub(crate) use kernels::Kernels;
 pub use load::expert_layout;
-pub use shape::shape;
+pub use shape::{casting, shape};
 
 /// What every part of the lowering reads.
 pub(crate) struct Context<'a> {
@@ -89,10 +89,7 @@ impl Context<'_> {
 
     /// Of `sms` of a communication kernel, those that this kind holds: nobody sums in a dispatch.
     pub(crate) fn held(&self, sms: u32, kind: ExchangeKind) -> u32 {
-        match (self.plan.site.machine.device.comm_engine, kind) {
-            (CommEngine::None, _) | (CommEngine::Copy, ExchangeKind::Combine) => sms,
-            (CommEngine::Copy, ExchangeKind::Dispatch) | (CommEngine::Full, _) => 0,
-        }
+        held_sms(self.plan.site.machine.device.comm_engine, kind, sms)
     }
 }
 

@@ -20,12 +20,7 @@ pub fn shape(plan: TrainPlan<'_>) -> Shape {
         keep_fp8: plan.job.policy.keep == KeepActivations::Fp8,
         dispatch_fp8: plan.job.policy.dispatch_format == DispatchFormat::Fp8,
         dispatcher: plan.job.policy.dispatcher,
-        casting: match plan.site.machine.device.cast {
-            Cast::Kernel => Casting::Kernel,
-            Cast::Warp => Casting::Norm,
-            Cast::NearMemory => Casting::Memory,
-            Cast::CopyEngine => Casting::Product,
-        },
+        casting: casting(plan.site.machine.device.cast),
         transposed_reads: match plan.site.machine.device.tensor.transposed_reads {
             TransposedReads::None => false,
             TransposedReads::Native => true,
@@ -41,6 +36,17 @@ pub fn shape(plan: TrainPlan<'_>) -> Shape {
         lora: plan.job.lora,
         documents: plan.job.documents.clone(),
         recipe: plan.job.recipe.clone(),
+    }
+}
+
+/// Who casts on such a device.
+#[must_use]
+pub const fn casting(cast: Cast) -> Casting {
+    match cast {
+        Cast::Kernel => Casting::Kernel,
+        Cast::Warp => Casting::Norm,
+        Cast::NearMemory => Casting::Memory,
+        Cast::CopyEngine => Casting::Product,
     }
 }
 

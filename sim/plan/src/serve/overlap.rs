@@ -6,6 +6,7 @@
 //! the memory. Layers are alike, so that four of them tell what the others take.
 
 use engine::{Capacity, Pool, Resources, Task, TaskGraph, TaskId, run};
+use platform::{ExchangeKind, held_sms};
 use workloads::iteration::{ExpertRows, attention, feed_forward};
 use workloads::model::LayerKind;
 use workloads::op::Op;
@@ -84,6 +85,14 @@ fn has_own_sms(pricer: &IterationPricer<'_>, load: &UnitLoad) -> bool {
     pricer.plan.job.overlap.moe_sms > 0 && load.fullest.prompts.is_empty()
 }
 
+/// SMs that the kernels of the exchange hold beside attention and experts, the mean over dispatches and combines: each of the two runs
+/// beside as many of both.
+fn held(pricer: &IterationPricer<'_>) -> u32 {
+    let (engine, sms) = (pricer.plan.site.machine.device.comm_engine, pricer.plan.job.overlap.comm_sms);
+    let [dispatch, combine] = [ExchangeKind::Dispatch, ExchangeKind::Combine].map(|kind| held_sms(engine, kind, sms));
+    (dispatch + combine) / 2
+}
+
 /// What one layer of a half is made of.
 fn lumps_of(
     pricer: &IterationPricer<'_>,
@@ -99,7 +108,7 @@ fn lumps_of(
         // Direct kernels hold no SMs while their messages are on the way.
         [all; 2]
     } else {
-        [all.saturating_sub(job.overlap.comm_sms).max(1); 2]
+        [all.saturating_sub(held(pricer)).max(1); 2]
     };
     let experts = job.model.experts.as_ref();
     let rows = experts.map_or_else(ExpertRows::default, |experts| {

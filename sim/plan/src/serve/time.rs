@@ -66,9 +66,9 @@ impl BoundBy {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Tensor => "tensor",
+            Self::Tensor => "tensor_cores",
             Self::Memory => "memory",
-            Self::Latency => "latency",
+            Self::Latency => "kernel_latency",
             Self::ScaleUp => "scale_up",
             Self::ScaleOut => "scale_out",
             Self::CopySms => "copy_sms",

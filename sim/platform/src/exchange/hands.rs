@@ -80,16 +80,19 @@ impl Relay {
 
     /// Of uniform picks, without sampling them.
     fn expected(experts: &Experts, spread: &ExpertSpread) -> Self {
-        let ExpertSpread { n_ranks, n_nodes, devices } = *spread;
         let distinct = |places| expected_distinct(experts.routed, places, experts.top_k);
         // A limit counts groups of experts, of which a node holds one or more.
-        let nodes = distinct(n_nodes).min(f64::from(experts.node_limit));
+        Self::reaching([distinct(spread.n_ranks), distinct(spread.n_nodes).min(f64::from(experts.node_limit))], spread)
+    }
+
+    /// Of tokens that reach so many ranks and nodes each.
+    pub(super) fn reaching([ranks, nodes]: [f64; 2], spread: &ExpertSpread) -> Self {
         let elsewhere = |places: u32| f64::from(places - 1) / f64::from(places);
         Self {
-            out_copies: (nodes * elsewhere(n_nodes)).max(1.0),
-            up_copies: (distinct(n_ranks) / nodes * elsewhere(devices)).max(1.0),
-            made: if devices > 1 { 1.0 / elsewhere(devices) } else { 1.0 },
-            own: 1.0 / f64::from(n_nodes),
+            out_copies: (nodes * elsewhere(spread.n_nodes)).max(1.0),
+            up_copies: (ranks / nodes * elsewhere(spread.devices)).max(1.0),
+            made: if spread.devices > 1 { 1.0 / elsewhere(spread.devices) } else { 1.0 },
+            own: 1.0 / f64::from(spread.n_nodes),
         }
     }
 }
@@ -232,6 +235,15 @@ impl Hands {
         };
         let sms = |over_up| ends(over_up).iter().map(|end| end.sms).sum::<f64>();
         up * sms(true) + out * sms(false)
+    }
+}
+
+/// Of the SMs of a communication kernel, those that a dispatch or a combine holds: an engine copies, and nobody sums in a dispatch.
+#[must_use]
+pub const fn held_sms(engine: CommEngine, kind: ExchangeKind, sms: u32) -> u32 {
+    match (engine, kind) {
+        (CommEngine::None, _) | (CommEngine::Copy, ExchangeKind::Combine) => sms,
+        (CommEngine::Copy, ExchangeKind::Dispatch) | (CommEngine::Full, _) => 0,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use report::Measure;
 use report::study::{
     ArithmeticRow, EstimateRow, Front, FrontPoint, Hand, HeatMap, KnobRow, MadeOf, MapAxis, PairRow, ProposalResult,
     ProposalRow, ProposalRun, SensitivitySummary, SetRow, StudyBase, StudySummary, SweepPoint, SweepSummary,
@@ -30,12 +31,13 @@ pub(crate) fn study() -> StudySummary {
     StudySummary {
         name: "sample".into(),
         about: "What would each hardware wish be worth? (an invented sample)".into(),
+        measure: Measure::default(),
         draws: 64,
         base: StudyBase {
             name: "an-invented-job".into(),
             digest: "5f1d0e7c2ab94a3d8c6b".into(),
             patch: vec!["traffic.skew=0.12".into()],
-            step_seconds: STEP,
+            value: STEP,
             interval: Some([16.9, 20.3]),
             made_of: made_of(STEP, 0.0),
         },
@@ -71,7 +73,7 @@ fn made_of(step: f64, change: f64) -> MadeOf {
     MadeOf {
         binding: "tensor cores".into(),
         basis: "assumed".into(),
-        binding_seconds: shares.into_iter().map(|(name, share)| (name, share * step)).collect(),
+        binding_parts: shares.into_iter().map(|(name, share)| (name, share * step)).collect(),
         basis_shares: BTreeMap::from([part("published", 0.4), part("extrapolated", 0.37), part("assumed", 0.23)]),
     }
 }
@@ -92,7 +94,7 @@ fn proposal(name: &str, change: f64, spread: f64, (low, high): (f64, f64), about
             agrees: Some((low..=high).contains(&change)),
         },
         result: ProposalResult::Ran(ProposalRun {
-            step_seconds,
+            value: step_seconds,
             change,
             interval: Some(interval),
             decided: Some(spread == 0.0 || interval[1] < 0.0 || interval[0] > 0.0),
@@ -124,20 +126,20 @@ fn sweep() -> SweepSummary {
         HeatMap {
             x: axes[x].clone(),
             y: axes[y].clone(),
-            step_seconds: rows(&step),
+            values: rows(&step),
             changes: rows(&|row, column| step(row, column) / STEP - 1.0),
             others: vec!["the third".into()],
         }
     };
-    let fastest = SweepPoint {
+    let best = SweepPoint {
         name: "rates-100".into(),
         patch: vec!["node.nic.rate=\"1600 Gbit/s\"".into(), "gpu.sms=160".into()],
-        step_seconds: 14.4,
+        value: 14.4,
         change: 14.4 / STEP - 1.0,
         binding: "tensor cores".into(),
     };
     let maps = vec![map(0, 1), map(0, 2), map(2, 1)];
-    SweepSummary { name: "rates".into(), n_points: 100, n_failed: 2, fastest: vec![fastest], maps }
+    SweepSummary { name: "rates".into(), n_points: 100, n_failed: 2, best: vec![best], maps }
 }
 
 fn together() -> TogetherSummary {
@@ -145,20 +147,20 @@ fn together() -> TogetherSummary {
     let alone = [1.4, 1.05, 0.07, 0.22];
     let share = |(name, alone): (&&str, &f64)| WorthRow {
         proposal: (*name).into(),
-        alone_seconds: *alone,
-        last_seconds: Some(alone * 0.7),
-        shapley_seconds: alone * 0.85,
+        alone: *alone,
+        last: Some(alone * 0.7),
+        shapley: alone * 0.85,
     };
     let pair = |a: usize, b: usize, seconds: f64, kind: &str| PairRow {
         first: names[a].into(),
         second: names[b].into(),
-        interaction_seconds: seconds,
+        interaction: seconds,
         kind: kind.into(),
     };
     let set = |proposals: &[&str], worth: f64| SetRow {
         proposals: proposals.iter().map(|name| (*name).to_owned()).collect(),
-        step_seconds: STEP - worth,
-        worth_seconds: worth,
+        value: STEP - worth,
+        worth: worth,
         cost: None,
     };
     TogetherSummary {
@@ -173,7 +175,7 @@ fn together() -> TogetherSummary {
             pair(2, 3, -0.01, "substitutes"),
         ],
         sets: vec![set(&names, 2.1), set(&names[..2], 2.0), set(&names[..1], 1.4), set(&[], 0.0)],
-        target_seconds: Some(16.5),
+        target: Some(16.5),
         cheapest: Some(set(&names[..2], 2.0)),
     }
 }
@@ -182,7 +184,7 @@ fn front() -> Front {
     let point = |name: &str, cost: f64, step_seconds: f64, on_front, is_base| FrontPoint {
         name: name.into(),
         cost,
-        step_seconds,
+        value: step_seconds,
         on_front,
         is_base,
     };
@@ -205,17 +207,14 @@ fn sensitivity() -> SensitivitySummary {
         value: "132".into(),
         elasticity: Some(elasticity),
         ends: Some(ends),
-        estimate: unsure.map(|unsure| EstimateRow {
-            basis: "assumed".into(),
-            spread: 0.1,
-            unsure_seconds: Some(unsure),
-        }),
+        estimate: unsure.map(|unsure| EstimateRow { basis: "assumed".into(), spread: 0.1, unsure: Some(unsure) }),
         note: None,
     };
     SensitivitySummary {
         name: "an-invented-job".into(),
         digest: "5f1d0e7c2ab94a3d8c6b".into(),
-        step_seconds: STEP,
+        measure: Measure::default(),
+        value: STEP,
         knobs: vec![
             knob("gpu.clock", -0.71, [-0.76, -0.65], None),
             knob("profile.gemm.fp8-block.peak-fraction", -0.42, [-0.47, -0.38], Some(0.61)),

@@ -1,4 +1,4 @@
-//! What binds a step, before and after.
+//! What binds a job, before and after.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use super::chart::{AXIS, Range, legend_height_on, legend_on};
 use super::palette::{Paint, binding as paint_of};
 use super::rows::Sheet;
 use crate::error::{ReportError, finite};
-use crate::format::seconds;
+use crate::measure::Measure;
 use crate::study::{ProposalResult, ProposalRow, StudySummary};
 
 const WIDE: Sheet = Sheet::wide(246.0, 96.0);
 
-/// The step of the base and of each proposal, cut by what binds it; seconds.
+/// The measure of the base and of each proposal, cut by what binds it.
 ///
 /// # Errors
 /// [`ReportError::NotFinite`].
@@ -24,26 +24,27 @@ pub fn binding(summary: &StudySummary) -> Result<Figure, ReportError> {
     let bars = bars(summary);
     Ok(Figure {
         name: "binding".into(),
-        caption:
-            "Each bar is a step, divided by the resource that binds it, mean over ranks. The first bar is the base. Where a color shrinks \
-                  the proposal takes it away, and what grows instead is the next thing to wish for."
-                .into(),
-        svg: paint(&WIDE, &title, &bars)?,
-        narrow: Some(paint(&Sheet::NARROW, &title, &bars)?),
+        caption: format!(
+            "Each bar is the {}, divided by the resource that binds it, mean over ranks. The first bar is the base. Where a \
+             color shrinks the proposal takes it away, and what grows instead is the next thing to wish for.",
+            summary.measure.noun
+        ),
+        svg: paint(&WIDE, (&title, &summary.measure), &bars)?,
+        narrow: Some(paint(&Sheet::NARROW, (&title, &summary.measure), &bars)?),
         title,
     })
 }
 
 struct Bar<'a> {
     name: &'a str,
-    step: f64,
+    value: f64,
     parts: &'a BTreeMap<String, f64>,
     is_base: bool,
 }
 
 fn bars(summary: &StudySummary) -> Vec<Bar<'_>> {
     let base = &summary.base;
-    let first = Bar { name: "base", step: base.step_seconds, parts: &base.made_of.binding_seconds, is_base: true };
+    let first = Bar { name: "base", value: base.value, parts: &base.made_of.binding_parts, is_base: true };
     let others = summary.proposals.iter().filter_map(of_proposal);
     std::iter::once(first).chain(others).collect()
 }
@@ -52,7 +53,7 @@ fn of_proposal(row: &ProposalRow) -> Option<Bar<'_>> {
     match &row.result {
         ProposalResult::Failed(_) => None,
         ProposalResult::Ran(ran) => {
-            Some(Bar { name: &row.name, step: ran.step_seconds, parts: &ran.made_of.binding_seconds, is_base: false })
+            Some(Bar { name: &row.name, value: ran.value, parts: &ran.made_of.binding_parts, is_base: false })
         }
     }
 }
@@ -70,21 +71,22 @@ fn names<'a>(bars: &[Bar<'a>]) -> Vec<&'a str> {
     names.into_iter().map(|(name, _)| name).collect()
 }
 
-fn paint(sheet: &Sheet, title: &str, bars: &[Bar<'_>]) -> Result<String, ReportError> {
+fn paint(sheet: &Sheet, (title, measure): (&str, &Measure), bars: &[Bar<'_>]) -> Result<String, ReportError> {
     let names = names(bars);
     let keys: Vec<(String, Paint)> = names.iter().map(|name| ((*name).to_owned(), paint_of(name))).collect();
-    let longest = bars.iter().map(|bar| bar.step.max(bar.parts.values().sum())).fold(0.0, f64::max);
-    let range = sheet.range(0.0, longest * 1.002);
+    let longest = bars.iter().map(|bar| bar.value.max(bar.parts.values().sum())).fold(0.0, f64::max);
+    let (size, unit) = measure.axis(longest);
+    let range = sheet.range(0.0, longest / size * 1.002);
     let top = legend_height_on(sheet.width, 6.0, &keys);
     let bottom = top + sheet.pitch * bars.len() as f64;
     sheet.draw(title, bottom + AXIS, |canvas| {
         legend_on(sheet.width, canvas, (6.0, 0.0), &keys)?;
         let label = |value: f64, decimals: usize| format!("{value:.decimals$}");
         let tops = sheet.tops(top, bars.len());
-        sheet.axis(canvas, range, (&tops, bottom), "seconds of one step", &label)?;
+        sheet.axis(canvas, range, (&tops, bottom), &format!("{}, {unit}", measure.noun), &label)?;
         for (bar, top) in bars.iter().zip(tops) {
-            sheet.name(canvas, top, bar.name, &seconds(bar.step), bar.is_base)?;
-            stack(canvas, range, sheet.plot(top), bar, &names)?;
+            sheet.name(canvas, top, bar.name, &measure.write(bar.value), bar.is_base)?;
+            stack(canvas, range, sheet.plot(top), (bar, size), &names)?;
         }
         Ok(())
     })
@@ -94,12 +96,12 @@ fn stack(
     canvas: &mut Canvas<'_>,
     range: Range,
     (top, height): (f64, f64),
-    bar: &Bar<'_>,
+    (bar, size): (&Bar<'_>, f64),
     names: &[&str],
 ) -> Result<(), ReportError> {
     let mut from = 0.0;
     for name in names {
-        let value = bar.parts.get(*name).copied().unwrap_or_default();
+        let value = bar.parts.get(*name).copied().unwrap_or_default() / size;
         let (x, end) = (range.x(from), range.x(from + value));
         from += value;
         let (paint, width) = (paint_of(name), (end - x - 0.5).max(0.0));

@@ -1,4 +1,4 @@
-//! Time against cost.
+//! What a job is judged by, against cost.
 
 use super::Figure;
 use super::canvas::{Anchor, Canvas, TEXT, text_width};
@@ -6,6 +6,7 @@ use super::chart::{AXIS, Range};
 use super::palette::Paint;
 use super::rows::Sheet;
 use crate::error::{ReportError, finite};
+use crate::measure::Measure;
 use crate::study::{Front, FrontPoint};
 
 const HEIGHT: f64 = 420.0;
@@ -14,24 +15,30 @@ const NARROW: Sheet = Sheet { left: 62.0, right: 14.0, ..Sheet::NARROW };
 /// Costs from here on are written in millions.
 const MILLION: f64 = 1e6;
 
-/// Every point by cost and step; those that no other beats in both are joined and named.
+/// Every point by cost and value; those that no other beats in both are joined and named.
 ///
 /// # Errors
 /// [`ReportError::NotFinite`].
-pub fn front(front: &Front) -> Result<Figure, ReportError> {
+pub fn front(front: &Front, measure: &Measure) -> Result<Figure, ReportError> {
     finite("front", front)?;
-    let title = "Time against cost".to_owned();
+    let title = format!("{} against cost", capital(&measure.noun));
     Ok(Figure {
         name: "front".into(),
-        caption: "Down is faster, left is cheaper. Full points are the Pareto front: no other point is as cheap and \
-                  faster, or as fast and cheaper. Whatever is above and to the right of one of them is beaten. The \
+        caption: "Down is less, left is cheaper. Full points are the Pareto front: no other point is as cheap and \
+                  better, or as good and cheaper. Whatever is above and to the right of one of them is beaten. The \
                   ring is the base. A point that changes no price stands at the price of the base: what a wish would \
                   cost to build is not known."
             .into(),
-        svg: paint(&WIDE, &title, front)?,
-        narrow: Some(paint(&NARROW, &title, front)?),
+        svg: paint(&WIDE, (&title, measure), front)?,
+        narrow: Some(paint(&NARROW, (&title, measure), front)?),
         title,
     })
+}
+
+/// A noun at the head of a title.
+pub(super) fn capital(noun: &str) -> String {
+    let mut letters = noun.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 struct Plane {
@@ -49,20 +56,20 @@ impl Plane {
             let margin = ((max - min) * 0.06).max(max.abs() * 1e-3).max(1e-9);
             (min - margin, max + margin)
         };
-        let ((left, right), (low, high)) = (extent(|point| point.cost), extent(|point| point.step_seconds));
+        let ((left, right), (low, high)) = (extent(|point| point.cost), extent(|point| point.value));
         let y = Range { left: 10.0, width: HEIGHT - 20.0, min: low, max: high };
         Self { x: sheet.range(left, right), y, bottom: HEIGHT }
     }
 
     fn at(&self, point: &FrontPoint) -> (f64, f64) {
-        (self.x.x(point.cost), self.bottom - self.y.x(point.step_seconds))
+        (self.x.x(point.cost), self.bottom - self.y.x(point.value))
     }
 }
 
-fn paint(sheet: &Sheet, title: &str, front: &Front) -> Result<String, ReportError> {
+fn paint(sheet: &Sheet, (title, measure): (&str, &Measure), front: &Front) -> Result<String, ReportError> {
     let plane = Plane::new(sheet, &front.points);
     sheet.draw(title, HEIGHT + AXIS, |canvas| {
-        axis(canvas, sheet, &plane, &front.cost_name)?;
+        axis(canvas, sheet, &plane, (&front.cost_name, measure))?;
         let mut best: Vec<&FrontPoint> = front.points.iter().filter(|point| point.on_front).collect();
         best.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         steps(canvas, &plane, &best)?;
@@ -79,8 +86,13 @@ fn paint(sheet: &Sheet, title: &str, front: &Front) -> Result<String, ReportErro
     })
 }
 
-/// Costs below, steps at the left.
-fn axis(canvas: &mut Canvas<'_>, sheet: &Sheet, plane: &Plane, name: &str) -> Result<(), ReportError> {
+/// Costs below, values at the left.
+fn axis(
+    canvas: &mut Canvas<'_>,
+    sheet: &Sheet,
+    plane: &Plane,
+    (name, measure): (&str, &Measure),
+) -> Result<(), ReportError> {
     let in_millions = plane.x.max >= MILLION;
     let (unit, name) = if in_millions { (MILLION, format!("{name}, millions")) } else { (1.0, name.to_owned()) };
     let scaled = Range { min: plane.x.min / unit, max: plane.x.max / unit, ..plane.x };
@@ -88,11 +100,13 @@ fn axis(canvas: &mut Canvas<'_>, sheet: &Sheet, plane: &Plane, name: &str) -> Re
     // One row as high as the plane.
     let whole = Sheet { is_stacked: false, ..*sheet };
     whole.axis(canvas, scaled, (&[0.0], HEIGHT), &name, &label)?;
-    let (ticks, decimals) = plane.y.ticks(7);
+    let (size, unit) = measure.axis(plane.y.max);
+    let up = Range { min: plane.y.min / size, max: plane.y.max / size, ..plane.y };
+    let (ticks, decimals) = up.ticks(7);
     for value in ticks {
-        let y = HEIGHT - plane.y.x(value);
+        let y = HEIGHT - up.x(value);
         canvas.line((sheet.left, y), (sheet.width - sheet.right, y), Paint::GRID, 1.0)?;
-        let words = format!("{value:.decimals$} s");
+        let words = format!("{value:.decimals$} {unit}");
         canvas.text((sheet.left - 10.0, y), Anchor::End, TEXT - 1.0, Paint::MUTED, &words)?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Maps of a sweep: what two knobs do to the step.
+//! Maps of a sweep: what two knobs do to the measure.
 
 use super::Figure;
 use super::canvas::{Anchor, Area, Canvas, TEXT, WIDTH, draw_on, fitted, text_width};
@@ -6,7 +6,10 @@ use super::palette::{Paint, ramp};
 use super::rows::Sheet;
 use crate::error::{ReportError, finite};
 use crate::format::percent_signed;
+use crate::measure::Measure;
 use crate::study::{HeatMap, SweepSummary};
+
+use super::front::capital;
 
 /// How panels are laid out.
 struct Grid {
@@ -25,32 +28,37 @@ const HEAD: f64 = 40.0;
 const FOOT: f64 = 40.0;
 const KEY: f64 = 40.0;
 
-/// Panels of all pairs of knobs of a sweep: every cell is the shortest step over all values of the other knobs, colored by
+/// Panels of all pairs of knobs of a sweep: every cell is the least over all values of the other knobs, colored by
 /// its change. `number` tells the figures of several sweeps apart.
 ///
 /// # Errors
 /// [`ReportError::NotFinite`].
-pub fn heat(sweep: &SweepSummary, number: usize) -> Result<Figure, ReportError> {
+pub fn heat(sweep: &SweepSummary, number: usize, measure: &Measure) -> Result<Figure, ReportError> {
     finite("sweep", sweep)?;
-    let title = format!("Step time over two parameters: {}", sweep.name);
+    let title = format!("{} over two parameters: {}", capital(&measure.noun), sweep.name);
+    let values = sweep.maps.iter().flat_map(|map| map.values.iter().flatten());
+    let unit = measure.axis(values.fold(0.0, |most, value| most.max(*value)));
     let others = if sweep.maps.iter().all(|map| map.others.is_empty()) {
-        "The number is the step in seconds."
+        format!("The number is the {}, in {}.", measure.noun, unit.1)
     } else {
-        "The number is the shortest step, in seconds, over all values of the other knobs of the sweep."
+        format!(
+            "The number is the least {}, in {}, over all values of the other knobs of the sweep.",
+            measure.noun, unit.1
+        )
     };
     Ok(Figure {
         name: format!("sweep-{number}"),
         caption: format!(
-            "{others} The color is its change: pale as the base, the one hue shorter, the other longer. Where colors \
+            "{others} The color is its change: pale as the base, the one hue less, the other more. Where colors \
              change along one side alone, the other knob does not matter."
         ),
-        svg: paint(&WIDE, &title, &sweep.maps)?,
-        narrow: Some(paint(&NARROW, &title, &sweep.maps)?),
+        svg: paint(&WIDE, &title, (&sweep.maps, unit.0))?,
+        narrow: Some(paint(&NARROW, &title, (&sweep.maps, unit.0))?),
         title,
     })
 }
 
-fn paint(grid: &Grid, title: &str, maps: &[HeatMap]) -> Result<String, ReportError> {
+fn paint(grid: &Grid, title: &str, (maps, unit): (&[HeatMap], f64)) -> Result<String, ReportError> {
     let most =
         maps.iter().flat_map(|map| map.changes.iter().flatten()).fold(0.0_f64, |most, change| most.max(change.abs()));
     let width = (grid.width - GAP * (grid.n_columns - 1) as f64) / grid.n_columns as f64;
@@ -66,14 +74,14 @@ fn paint(grid: &Grid, title: &str, maps: &[HeatMap]) -> Result<String, ReportErr
         for (row, top) in maps.chunks(grid.n_columns).zip(tops) {
             for (index, map) in row.iter().enumerate() {
                 let place = Place { left: (width + GAP) * index as f64, top, width, values: grid.left };
-                panel(canvas, place, map, most)?;
+                panel(canvas, place, map, (most, unit))?;
             }
         }
         Ok(())
     })
 }
 
-/// What colors mean, from the shortest to the longest.
+/// What colors mean, from the least to the most.
 fn key(canvas: &mut Canvas<'_>, most: f64) -> Result<(), ReportError> {
     const N: usize = 9;
     const WIDTH: f64 = 18.0;
@@ -83,7 +91,7 @@ fn key(canvas: &mut Canvas<'_>, most: f64) -> Result<(), ReportError> {
         let area = Area { left: left + WIDTH * index as f64, top: 4.0, width: WIDTH, height: 16.0 };
         canvas.fill(area, ramp(part))?;
     }
-    let (low, high) = (format!("{} of the step", percent_signed(-most)), percent_signed(most));
+    let (low, high) = (percent_signed(-most), percent_signed(most));
     canvas.text((left - 10.0, 12.0), Anchor::End, TEXT, Paint::TEXT, &low)?;
     canvas.text((left + WIDTH * N as f64 + 10.0, 12.0), Anchor::Start, TEXT, Paint::TEXT, &high)
 }
@@ -97,7 +105,7 @@ struct Place {
     values: f64,
 }
 
-fn panel(canvas: &mut Canvas<'_>, place: Place, map: &HeatMap, most: f64) -> Result<(), ReportError> {
+fn panel(canvas: &mut Canvas<'_>, place: Place, map: &HeatMap, (most, unit): (f64, f64)) -> Result<(), ReportError> {
     let (n_x, n_y) = (map.x.values.len().max(1), map.y.values.len());
     let cell = (place.width - place.values) / n_x as f64;
     let heading = format!("↑ {},  → {}", map.y.key, map.x.key);
@@ -118,12 +126,12 @@ fn panel(canvas: &mut Canvas<'_>, place: Place, map: &HeatMap, most: f64) -> Res
         )?;
         for column in 0..n_x {
             let at = |rows: &[Vec<f64>]| rows.get(index).and_then(|row| row.get(column)).copied();
-            let (Some(step), Some(change)) = (at(&map.step_seconds), at(&map.changes)) else { continue };
+            let (Some(step), Some(change)) = (at(&map.values), at(&map.changes)) else { continue };
             let area =
                 Area { left: left + cell * column as f64, top: y - CELL / 2.0, width: cell - 1.5, height: CELL - 1.5 };
             let paint = ramp(if most > 0.0 { change / most } else { 0.0 });
             canvas.fill(area, paint)?;
-            let number = [3, 2, 1].map(|decimals| format!("{step:.decimals$}"));
+            let number = [3, 2, 1].map(|decimals| format!("{:.decimals$}", step / unit));
             let number = number.iter().find(|number| text_width(number, TEXT - 1.0) + 6.0 < cell && number.len() <= 5);
             if let Some(number) = number {
                 let middle = (area.left + area.width / 2.0, y);

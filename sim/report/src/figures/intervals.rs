@@ -3,39 +3,39 @@
 use super::Figure;
 use super::canvas::{Anchor, Area, Canvas, TEXT};
 use super::chart::{AXIS, Range, legend_height_on, legend_on};
-use super::palette::{LONGER, Paint, SHORTER, change as paint_of};
+use super::palette::{LESS, MORE, Paint, change as paint_of};
 use super::rows::{Sheet, percent_tick};
 use crate::error::{ReportError, finite};
 use crate::format::change;
+use crate::measure::Measure;
 use crate::study::{ProposalResult, ProposalRow, ProposalRun};
 
 /// What a person expects by hand.
 const HAND: Paint = Paint::Ink(0.13);
 const WIDE: Sheet = Sheet::wide(240.0, 296.0);
 
-/// Changes of the step, percent: bars with whiskers from 5 to 95 %, hollow where they are undecided, on a band that is
+/// Changes of the measure, percent: bars with whiskers from 5 to 95 %, hollow where they are undecided, on a band that is
 /// the hand calculation.
 ///
 /// # Errors
 /// [`ReportError::NotFinite`].
-pub fn intervals(rows: &[ProposalRow]) -> Result<Figure, ReportError> {
+pub fn intervals(rows: &[ProposalRow], measure: &Measure) -> Result<Figure, ReportError> {
     finite("proposals", &rows)?;
-    let title = "Change of the step time per proposal".to_owned();
+    let title = format!("Change of the {} per proposal", measure.noun);
     Ok(Figure {
         name: "intervals".into(),
-        caption:
-            "A bar is the change of the step with the estimates as they stand, to the left of zero it is shorter; \
+        caption: "A bar is the change with the estimates as they stand, to the left of zero there is less; \
                   a whisker is where 90 of 100 draws of what is not known lie. A hollow bar is undecided: its whisker \
                   touches or crosses zero. The band behind is the hand calculation of the proposal; a mark at the edge \
                   says that it goes on."
-                .into(),
-        svg: paint(&WIDE, &title, rows)?,
-        narrow: Some(paint(&Sheet::NARROW, &title, rows)?),
+            .into(),
+        svg: paint(&WIDE, (&title, measure), rows)?,
+        narrow: Some(paint(&Sheet::NARROW, (&title, measure), rows)?),
         title,
     })
 }
 
-fn paint(sheet: &Sheet, title: &str, rows: &[ProposalRow]) -> Result<String, ReportError> {
+fn paint(sheet: &Sheet, (title, measure): (&str, &Measure), rows: &[ProposalRow]) -> Result<String, ReportError> {
     let keys = keys(rows);
     let (min, max) = extent(rows);
     let range = sheet.range(min, max);
@@ -44,7 +44,7 @@ fn paint(sheet: &Sheet, title: &str, rows: &[ProposalRow]) -> Result<String, Rep
     sheet.draw(title, bottom + AXIS, |canvas| {
         legend_on(sheet.width, canvas, (6.0, 0.0), &keys)?;
         let tops = sheet.tops(top, rows.len());
-        sheet.axis(canvas, range, (&tops, bottom), "change of the step", &percent_tick)?;
+        sheet.axis(canvas, range, (&tops, bottom), &format!("change of the {}", measure.noun), &percent_tick)?;
         rows.iter().zip(tops).try_for_each(|(row, top)| self::row(canvas, sheet, range, top, row))
     })
 }
@@ -53,8 +53,8 @@ fn keys(rows: &[ProposalRow]) -> Vec<(String, Paint)> {
     let ran = || rows.iter().filter_map(ran);
     let mut keys = Vec::new();
     for (word, paint, is_there) in [
-        ("shorter", SHORTER, ran().any(|ran| ran.change <= 0.0)),
-        ("longer", LONGER, ran().any(|ran| ran.change > 0.0)),
+        ("less", LESS, ran().any(|ran| ran.change <= 0.0)),
+        ("more", MORE, ran().any(|ran| ran.change > 0.0)),
         ("by hand", HAND, !rows.is_empty()),
     ] {
         if is_there {

@@ -6,6 +6,7 @@ use super::palette::{Paint, ramp};
 use super::rows::Sheet;
 use crate::error::{ReportError, finite};
 use crate::format::percent_signed;
+use crate::measure::Measure;
 use crate::study::TogetherSummary;
 use crate::table::ratio;
 
@@ -18,27 +19,24 @@ const TOP: f64 = 34.0;
 const CELL_MAX: f64 = 116.0;
 const HEIGHT: f64 = 38.0;
 
-/// Pairs of proposals: what both change the step by beyond the sum of each alone, as a share of the base's step. Below zero
+/// Pairs of proposals: what both change the measure by beyond the sum of each alone, as a share of the base's. Below zero
 /// they help each other, above zero each takes what the other would have saved; on the diagonal, each alone.
 ///
 /// # Errors
 /// [`ReportError::NotFinite`].
-pub fn matrix(together: &TogetherSummary, base_seconds: f64) -> Result<Figure, ReportError> {
+pub fn matrix(together: &TogetherSummary, base: f64, measure: &Measure) -> Result<Figure, ReportError> {
     finite("together", together)?;
     let title = "Interaction of proposals".to_owned();
     Ok(Figure {
         name: "matrix".into(),
-        caption:
-            "Below the diagonal: how far two proposals together change the step beyond the sum of each alone, percent \
-                  of the base's step. Below zero they are complements and help each other; above zero they are \
-                  substitutes, and the second is worth less beside the first. On the diagonal, framed: each alone."
-                .into(),
-        svg: paint(WIDE, &title, together, base_seconds)?,
-        narrow: if together.shares.len() <= N_NARROW {
-            Some(paint(NARROW, &title, together, base_seconds)?)
-        } else {
-            None
-        },
+        caption: format!(
+            "Below the diagonal: how far two proposals together change the {} beyond the sum of each alone, percent of \
+             the base's. Below zero they are complements and help each other; above zero they are substitutes, and the \
+             second is worth less beside the first. On the diagonal, framed: each alone.",
+            measure.noun
+        ),
+        svg: paint(WIDE, &title, together, base)?,
+        narrow: if together.shares.len() <= N_NARROW { Some(paint(NARROW, &title, together, base)?) } else { None },
         title,
     })
 }
@@ -47,8 +45,8 @@ fn paint((width, left): (f64, f64), title: &str, together: &TogetherSummary, bas
     let names: Vec<&str> = together.shares.iter().map(|share| share.proposal.as_str()).collect();
     let n = names.len();
     let cell = ((width - left) / n.max(1) as f64).min(CELL_MAX);
-    // Worths are seconds saved; a change has the other sign.
-    let changes = together.pairs.iter().map(|pair| -ratio(pair.interaction_seconds, base));
+    // Worths are what is saved; a change has the other sign.
+    let changes = together.pairs.iter().map(|pair| -ratio(pair.interaction, base));
     let most = changes.fold(0.0_f64, |most, change| most.max(change.abs()));
     let place = |name: &str| names.iter().position(|known| *known == name);
     draw_on((width, TOP + HEIGHT * n as f64 + 6.0), title, |canvas| {
@@ -61,13 +59,13 @@ fn paint((width, left): (f64, f64), title: &str, together: &TogetherSummary, bas
             canvas.text((x + cell / 2.0, TOP - 14.0), Anchor::Middle, TEXT, Paint::MUTED, &number)?;
             let area = Area { left: x + 1.0, top: y + 1.0, width: cell - 3.0, height: HEIGHT - 3.0 };
             canvas.outline(area, Paint::Ink(0.35), 1.0)?;
-            let alone = percent_signed(-ratio(share.alone_seconds, base));
+            let alone = percent_signed(-ratio(share.alone, base));
             canvas.text((x + cell / 2.0, y + HEIGHT / 2.0), Anchor::Middle, size(&alone, cell), Paint::TEXT, &alone)?;
         }
         for pair in &together.pairs {
             let (Some(a), Some(b)) = (place(&pair.first), place(&pair.second)) else { continue };
             let (x, y) = (left + cell * a.min(b) as f64, TOP + HEIGHT * a.max(b) as f64);
-            let change = -ratio(pair.interaction_seconds, base);
+            let change = -ratio(pair.interaction, base);
             let paint = ramp(if most > 0.0 { change / most } else { 0.0 });
             canvas.fill(Area { left: x, top: y, width: cell - 1.5, height: HEIGHT - 1.5 }, paint)?;
             let words = percent_signed(change);

@@ -68,13 +68,13 @@ pub(super) const MEMORY: [Paint; 7] = [
 ];
 
 /// What makes a step shorter.
-pub(super) const SHORTER: Paint = Paint::Data(RGBColor(0x1B, 0x7F, 0x8C));
+pub(super) const LESS: Paint = Paint::Data(RGBColor(0x1B, 0x7F, 0x8C));
 /// What makes a step longer.
-pub(super) const LONGER: Paint = Paint::Data(RGBColor(0xC8, 0x5A, 0x17));
+pub(super) const MORE: Paint = Paint::Data(RGBColor(0xC8, 0x5A, 0x17));
 
-/// The color of a change: below zero the step is shorter.
+/// The color of a change: below zero there is less, which is better.
 pub(super) fn change(value: f64) -> Paint {
-    if value <= 0.0 { SHORTER } else { LONGER }
+    if value <= 0.0 { LESS } else { MORE }
 }
 
 /// A change in a map: pale where there is none, full at `-1` and `1`.
@@ -90,8 +90,8 @@ pub(super) fn binding(name: &str) -> Paint {
     match name {
         "tensor cores" => kind(SpanKind::Tensor),
         "memory" => kind(SpanKind::Memory),
-        "all-to-all" => kind(SpanKind::Transfer),
-        "collectives" => Paint::Data(RGBColor(0xB9, 0xA3, 0xE3)),
+        "all-to-all" | "scale-out" => kind(SpanKind::Transfer),
+        "collectives" | "scale-up" => Paint::Data(RGBColor(0xB9, 0xA3, 0xE3)),
         "kernel latency" => Paint::Data(RGBColor(0x8A, 0x8D, 0x2E)),
         "waiting for other ranks" => kind(SpanKind::Wait),
         "optimizer" => kind(SpanKind::Optimizer),

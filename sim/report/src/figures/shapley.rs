@@ -3,20 +3,21 @@
 use super::Figure;
 use super::canvas::{Area, Canvas};
 use super::chart::{AXIS, Range, legend_height_on, legend_on};
-use super::palette::{LONGER, Paint, SHORTER, change};
+use super::palette::{LESS, MORE, Paint, change};
 use super::rows::{Sheet, percent_tick};
 use crate::error::{ReportError, finite};
 use crate::format::percent_signed;
+use crate::measure::Measure;
 use crate::study::{TogetherSummary, WorthRow};
 use crate::table::ratio;
 
 const WIDE: Sheet = Sheet::wide(246.0, 110.0);
 
-/// Shapley shares as bars, with what each proposal is worth alone and beside all others; shares of the base's step.
+/// Shapley shares as bars, with what each proposal is worth alone and beside all others; shares of the base's value.
 ///
 /// # Errors
 /// [`ReportError::NotFinite`].
-pub fn shapley(together: &TogetherSummary, base_seconds: f64) -> Result<Figure, ReportError> {
+pub fn shapley(together: &TogetherSummary, base: f64, measure: &Measure) -> Result<Figure, ReportError> {
     finite("together", together)?;
     let title = "What each adds when all come".to_owned();
     Ok(Figure {
@@ -25,26 +26,31 @@ pub fn shapley(together: &TogetherSummary, base_seconds: f64) -> Result<Figure, 
                   they could come. The open mark is what it saves alone, the full one what it saves as the last, beside \
                   all others. Where the two lie apart, its worth depends on its company."
             .into(),
-        svg: paint(&WIDE, &title, together, base_seconds)?,
-        narrow: Some(paint(&Sheet::NARROW, &title, together, base_seconds)?),
+        svg: paint(&WIDE, (&title, measure), together, base)?,
+        narrow: Some(paint(&Sheet::NARROW, (&title, measure), together, base)?),
         title,
     })
 }
 
-fn paint(sheet: &Sheet, title: &str, together: &TogetherSummary, base: f64) -> Result<String, ReportError> {
+fn paint(
+    sheet: &Sheet,
+    (title, measure): (&str, &Measure),
+    together: &TogetherSummary,
+    base: f64,
+) -> Result<String, ReportError> {
     let rows: Vec<[Option<f64>; 3]> = together.shares.iter().map(|row| changes(row, base)).collect();
     let ends = rows.iter().flatten().flatten();
     let (min, max) = ends.fold((0.0_f64, 0.0_f64), |(low, high), end| (low.min(*end), high.max(*end)));
     let margin = (max - min).max(0.001) * 0.05;
     let range = sheet.range(min - margin, max + margin);
-    let keys = [("shorter".to_owned(), SHORTER), ("longer".to_owned(), LONGER)];
+    let keys = [("less".to_owned(), LESS), ("more".to_owned(), MORE)];
     let keys = &keys[..if max > 0.0 { 2 } else { 1 }];
     let top = legend_height_on(sheet.width, 6.0, keys);
     let bottom = top + sheet.pitch * rows.len().max(1) as f64;
     sheet.draw(title, bottom + AXIS, |canvas| {
         legend_on(sheet.width, canvas, (6.0, 0.0), keys)?;
         let tops = sheet.tops(top, rows.len());
-        sheet.axis(canvas, range, (&tops, bottom), "change of the step", &percent_tick)?;
+        sheet.axis(canvas, range, (&tops, bottom), &format!("change of the {}", measure.noun), &percent_tick)?;
         for ((row, changes), top) in together.shares.iter().zip(&rows).zip(tops) {
             let share = changes[0].unwrap_or_default();
             sheet.name(canvas, top, &row.proposal, &percent_signed(share), false)?;
@@ -54,10 +60,10 @@ fn paint(sheet: &Sheet, title: &str, together: &TogetherSummary, base: f64) -> R
     })
 }
 
-/// Shapley share, alone, last, as changes of the step.
+/// Shapley share, alone, last, as changes.
 fn changes(row: &WorthRow, base: f64) -> [Option<f64>; 3] {
-    let change = |seconds: f64| -ratio(seconds, base);
-    [Some(change(row.shapley_seconds)), Some(change(row.alone_seconds)), row.last_seconds.map(change)]
+    let change = |worth: f64| -ratio(worth, base);
+    [Some(change(row.shapley)), Some(change(row.alone)), row.last.map(change)]
 }
 
 fn marks(

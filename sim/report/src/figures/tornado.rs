@@ -1,4 +1,4 @@
-//! What moves a step: elasticities as a tornado.
+//! What moves the measure: elasticities as a tornado.
 
 use super::Figure;
 use super::canvas::{Anchor, Area, Canvas, TEXT};
@@ -6,7 +6,7 @@ use super::chart::{AXIS, Range};
 use super::palette::{Paint, change};
 use super::rows::Sheet;
 use crate::error::{ReportError, finite};
-use crate::format::{seconds, significant};
+use crate::measure::Measure;
 use crate::study::{KnobRow, SensitivitySummary};
 
 /// Knobs of a kind that are shown; the table has all.
@@ -20,21 +20,21 @@ const ESTIMATES: &str = "profile.";
 const HEADING: f64 = 40.0;
 
 /// Elasticities, hardware first (what to build next), then estimates (what to measure next): a bar to the left says that
-/// more of the knob makes the step shorter; a thin line goes from the elasticity toward less to that toward more.
+/// more of the knob is better; a thin line goes from the elasticity toward less to that toward more.
 ///
 /// # Errors
 /// [`ReportError::NotFinite`].
 pub fn tornado(summary: &SensitivitySummary) -> Result<Figure, ReportError> {
     finite("sensitivity", summary)?;
-    let title = "What moves the step".to_owned();
+    let (title, noun) = (format!("What moves the {}", summary.measure.noun), &summary.measure.noun);
     Ok(Figure {
         name: "tornado".into(),
-        caption:
-            "The elasticity of the step to each knob, the largest first: at -0.5, one percent more of the knob makes \
-                  the step half a percent shorter. The thin line goes from the elasticity toward a tenth less to that \
-                  toward a tenth more; where it is long the knob stands at a knee. Beside an estimate: how unsure its \
-                  spread alone makes the step, one standard deviation."
-                .into(),
+        caption: format!(
+            "The elasticity of the {noun} to each knob, the largest first: at -0.5, one percent more of the knob makes it \
+             half a percent less. The thin line goes from the elasticity toward a tenth less to that toward a tenth more; \
+             where it is long the knob stands at a knee. Beside an estimate: how unsure its spread alone makes the {noun}, \
+             one standard deviation."
+        ),
         svg: paint(&WIDE, &title, summary)?,
         narrow: Some(paint(&Sheet::NARROW, &title, summary)?),
         title,
@@ -64,17 +64,23 @@ fn paint(sheet: &Sheet, title: &str, summary: &SensitivitySummary) -> Result<Str
             tops.extend(sheet.tops(top + HEADING, knobs.len()));
             top += HEADING + sheet.pitch * knobs.len() as f64;
         }
-        sheet.axis(canvas, range, (&tops, height), "elasticity of the step", &label)?;
-        shown().zip(tops).try_for_each(|(knob, top)| row(canvas, sheet, range, top, knob))
+        sheet.axis(canvas, range, (&tops, height), &format!("elasticity of the {}", summary.measure.noun), &label)?;
+        shown().zip(tops).try_for_each(|(knob, top)| row(canvas, sheet, (range, &summary.measure), top, knob))
     })
 }
 
-fn row(canvas: &mut Canvas<'_>, sheet: &Sheet, range: Range, top: f64, knob: &KnobRow) -> Result<(), ReportError> {
+fn row(
+    canvas: &mut Canvas<'_>,
+    sheet: &Sheet,
+    (range, measure): (Range, &Measure),
+    top: f64,
+    knob: &KnobRow,
+) -> Result<(), ReportError> {
     let size = knob.elasticity.unwrap_or_default();
-    let unsure = knob.estimate.as_ref().and_then(|estimate| estimate.unsure_seconds).filter(|unsure| *unsure > 0.0);
+    let unsure = knob.estimate.as_ref().and_then(|estimate| estimate.unsure).filter(|unsure| *unsure > 0.0);
     let words = match (unsure, sheet.is_stacked) {
-        (Some(unsure), false) => format!("{size:+.3}, unsure by {}", seconds(unsure)),
-        (Some(unsure), true) => format!("{size:+.2}, ±{} s", significant(unsure, 2)),
+        (Some(unsure), false) => format!("{size:+.3}, unsure by {}", measure.write(unsure)),
+        (Some(unsure), true) => format!("{size:+.2}, ±{}", measure.write(unsure)),
         (None, _) => format!("{size:+.3}"),
     };
     // On a narrow sheet the heading says that it is an estimate.

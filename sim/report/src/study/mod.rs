@@ -1,6 +1,6 @@
 //! What a study came to: plain data, as [`Summary`](crate::Summary) is for one run.
 //!
-//! A change is a share of the base's step: below zero the step is shorter. Nothing here is worked out from anything
+//! A change is a share of the base's value of the measure that the study judges by ([`Measure`]): below zero there is less of it, which is better. Nothing here is worked out from anything
 //! else here; who hands it over did that.
 
 mod page;
@@ -10,6 +10,8 @@ mod tables;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+
+use crate::measure::Measure;
 
 pub use page::{BeforeAfter, StudyInput, study_figures, study_page};
 pub use sensitivity::{EstimateRow, KnobRow, SensitivitySummary, sensitivity_page};
@@ -21,6 +23,8 @@ pub struct StudySummary {
     pub name: String,
     /// The question.
     pub about: String,
+    /// What all are judged by.
+    pub measure: Measure,
     /// Draws behind intervals; zero where there are none.
     pub draws: u32,
     /// What all others are compared with.
@@ -32,7 +36,7 @@ pub struct StudySummary {
     /// Proposals beside each other, where the study asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub together: Option<TogetherSummary>,
-    /// Time against cost, where costs are known.
+    /// The measure against cost, where costs are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub front: Option<Front>,
     /// What moves the base, where the study asks.
@@ -53,24 +57,24 @@ pub struct StudyBase {
     pub digest: String,
     /// What the study lays over it everywhere, as `key=value`.
     pub patch: Vec<String>,
-    /// Duration of a step.
-    pub step_seconds: f64,
-    /// Where the step lies over the draws, 5 to 95 %.
+    /// Value of the measure.
+    pub value: f64,
+    /// Where it lies over the draws, 5 to 95 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
-    /// What its step is made of.
+    /// What it is made of.
     pub made_of: MadeOf,
 }
 
-/// What a step is made of and rests on.
+/// What a value is made of and rests on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MadeOf {
     /// What binds most of it.
     pub binding: String,
     /// The weakest basis it rests on.
     pub basis: String,
-    /// Seconds of the step by what binds them; add up to the step.
-    pub binding_seconds: BTreeMap<String, f64>,
+    /// The value by what binds it; adds up to the value.
+    pub binding_parts: BTreeMap<String, f64>,
     /// Shares by the basis of the estimate that bound; empty where not known.
     pub basis_shares: BTreeMap<String, f64>,
 }
@@ -114,7 +118,7 @@ pub struct Hand {
 pub enum ProposalResult {
     /// Why there is no result.
     Failed(String),
-    /// Its step beside the base's.
+    /// Its value beside the base's.
     Ran(ProposalRun),
 }
 
@@ -124,11 +128,11 @@ impl Default for ProposalResult {
     }
 }
 
-/// A step beside the base's.
+/// A value beside the base's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ProposalRun {
-    /// Duration of a step.
-    pub step_seconds: f64,
+    /// Value of the measure.
+    pub value: f64,
     /// Its change with the estimates as they stand.
     pub change: f64,
     /// Where the change lies over the draws, 5 to 95 %.
@@ -139,7 +143,7 @@ pub struct ProposalRun {
     pub decided: Option<bool>,
     /// Estimates that decide it, with the share of the variance that each explains.
     pub decided_by: Vec<(String, f64)>,
-    /// What its step is made of.
+    /// What it is made of.
     pub made_of: MadeOf,
 }
 
@@ -152,8 +156,8 @@ pub struct SweepSummary {
     pub n_points: u64,
     /// Points without a result.
     pub n_failed: u64,
-    /// The fastest points, the first first.
-    pub fastest: Vec<SweepPoint>,
+    /// The best points, the first first.
+    pub best: Vec<SweepPoint>,
     /// A map for each pair of knobs that has a value everywhere.
     pub maps: Vec<HeatMap>,
 }
@@ -165,23 +169,23 @@ pub struct SweepPoint {
     pub name: String,
     /// What it changes, as `key=value`.
     pub patch: Vec<String>,
-    /// Duration of a step.
-    pub step_seconds: f64,
+    /// Value of the measure.
+    pub value: f64,
     /// Its change.
     pub change: f64,
     /// What binds most of it.
     pub binding: String,
 }
 
-/// The best step for every two values of two knobs.
+/// The best value for every two values of two knobs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct HeatMap {
     /// The knob to the right, and its values as written.
     pub x: MapAxis,
     /// The knob upward, and its values as written.
     pub y: MapAxis,
-    /// By row of `y`, then by column of `x`: the shortest step over all values of the other knobs, seconds.
-    pub step_seconds: Vec<Vec<f64>>,
+    /// By row of `y`, then by column of `x`: the least over all values of the other knobs.
+    pub values: Vec<Vec<f64>>,
     /// The same as changes.
     pub changes: Vec<Vec<f64>>,
     /// The other knobs.
@@ -197,7 +201,7 @@ pub struct MapAxis {
     pub values: Vec<String>,
 }
 
-/// Proposals beside each other. Worths are seconds a step is shorter.
+/// Proposals beside each other. Worths are how much less of the measure there is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TogetherSummary {
     /// Whether orders were sampled; else every set was run.
@@ -206,11 +210,11 @@ pub struct TogetherSummary {
     pub shares: Vec<WorthRow>,
     /// One row a pair.
     pub pairs: Vec<PairRow>,
-    /// Every set that was run, the shortest step first.
+    /// Every set that was run, the best first.
     pub sets: Vec<SetRow>,
-    /// The step to reach, seconds.
+    /// The value to reach.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub target_seconds: Option<f64>,
+    pub target: Option<f64>,
     /// The cheapest set that reaches it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cheapest: Option<SetRow>,
@@ -221,13 +225,13 @@ pub struct TogetherSummary {
 pub struct WorthRow {
     /// The proposal.
     pub proposal: String,
-    /// Alone, seconds.
-    pub alone_seconds: f64,
-    /// As the last one, beside all others, seconds; none where that set was not run.
+    /// Alone.
+    pub alone: f64,
+    /// As the last one, beside all others; none where that set was not run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_seconds: Option<f64>,
-    /// Its Shapley share, seconds.
-    pub shapley_seconds: f64,
+    pub last: Option<f64>,
+    /// Its Shapley share.
+    pub shapley: f64,
 }
 
 /// What two proposals do to each other.
@@ -237,8 +241,8 @@ pub struct PairRow {
     pub first: String,
     /// The other.
     pub second: String,
-    /// What both are worth beyond the sum of each alone, seconds.
-    pub interaction_seconds: f64,
+    /// What both are worth beyond the sum of each alone.
+    pub interaction: f64,
     /// `complements`, `substitutes` or `independent`.
     pub kind: String,
 }
@@ -248,34 +252,34 @@ pub struct PairRow {
 pub struct SetRow {
     /// Its proposals; none is the base.
     pub proposals: Vec<String>,
-    /// Duration of a step.
-    pub step_seconds: f64,
-    /// How much shorter that is than the base's, seconds.
-    pub worth_seconds: f64,
+    /// Value of the measure.
+    pub value: f64,
+    /// How much less that is than the base's.
+    pub worth: f64,
     /// Sum of costs; none where one is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
 }
 
-/// Time against cost.
+/// The measure against cost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Front {
     /// What the cost is, with its unit.
     pub cost_name: String,
-    /// Every point with a cost and a step.
+    /// Every point with a cost and a value.
     pub points: Vec<FrontPoint>,
 }
 
-/// A point of time against cost.
+/// A point of the measure against cost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FrontPoint {
     /// Its name.
     pub name: String,
     /// Its cost.
     pub cost: f64,
-    /// Duration of a step.
-    pub step_seconds: f64,
-    /// Whether no other point is both cheaper and faster.
+    /// Value of the measure.
+    pub value: f64,
+    /// Whether no other point is both cheaper and better.
     pub on_front: bool,
     /// Whether it is the base.
     pub is_base: bool,
@@ -286,7 +290,7 @@ pub struct FrontPoint {
 pub struct ArithmeticRow {
     /// The proposal, or the base.
     pub proposal: String,
-    /// Change of the step.
+    /// Change of the measure.
     pub change: f64,
     /// Bits of the fraction that sums keep.
     pub fraction_bits: u32,

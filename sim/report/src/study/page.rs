@@ -8,7 +8,8 @@ use super::{MadeOf, ProposalResult, ProposalRow, ProposalRun, StudySummary, Toge
 use super::{sensitivity, tables};
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
-use crate::format::{change, count, percent, seconds};
+use crate::format::{change, count, percent};
+use crate::measure::Measure;
 use crate::page::{Key, Share, Shown, printable, shares, shown, words};
 use crate::table::Table;
 use crate::timeline::Timeline;
@@ -105,7 +106,7 @@ struct SweepPart {
     name: String,
     words: String,
     map: Option<Shown>,
-    fastest: Table,
+    best: Table,
 }
 
 /// A proposal with all its words.
@@ -131,7 +132,7 @@ struct BasisPart<'a> {
 impl<'a> Page<'a> {
     fn new(input: &StudyInput<'a>) -> Result<Self, ReportError> {
         let summary = input.summary;
-        let base = summary.base.step_seconds;
+        let (base, measure) = (summary.base.value, &summary.measure);
         let has = !summary.proposals.is_empty();
         let timelines = match input.timelines {
             Some(BeforeAfter { proposal, before, after }) => figures::before_after(before, after, proposal)?,
@@ -142,14 +143,18 @@ impl<'a> Page<'a> {
             command: input.command,
             headline: headline(summary),
             keys: keys(summary),
-            intervals: some_if(has, || figures::intervals(&summary.proposals))?,
+            intervals: some_if(has, || figures::intervals(&summary.proposals, measure))?,
             ranked: tables::ranked(summary),
             binding: some_if(has, || figures::binding(summary))?,
             timelines: timelines.into_iter().map(shown).collect(),
             after: input.timelines.map_or("", |timelines| timelines.proposal),
-            front: summary.front.as_ref().map(figures::front).transpose()?.map(shown),
-            front_table: summary.front.as_ref().map(tables::front).unwrap_or_default(),
-            together: summary.together.as_ref().map(|together| TogetherPart::new(together, base)).transpose()?,
+            front: summary.front.as_ref().map(|front| figures::front(front, measure)).transpose()?.map(shown),
+            front_table: summary.front.as_ref().map(|front| tables::front(front, measure)).unwrap_or_default(),
+            together: summary
+                .together
+                .as_ref()
+                .map(|together| TogetherPart::new(together, (base, measure)))
+                .transpose()?,
             sweeps: sweeps(summary)?,
             tornado: summary.sensitivity.as_ref().map(figures::tornado).transpose()?.map(shown),
             knobs: summary.sensitivity.as_ref().map(sensitivity::knobs_table).unwrap_or_default(),
@@ -173,27 +178,26 @@ fn ran(row: &ProposalRow) -> Option<&ProposalRun> {
 }
 
 fn headline(summary: &StudySummary) -> Headline {
-    let base = &summary.base;
+    let (base, measure) = (&summary.base, &summary.measure);
+    let written = measure.write(base.value);
     // Rows stand by what they save.
     let best = summary.proposals.iter().find_map(|row| Some((row, ran(row)?)));
-    let fastest = summary.sweeps.iter().flat_map(|sweep| &sweep.fastest);
-    let fastest = fastest.min_by(|a, b| a.change.total_cmp(&b.change));
-    let (answer, answer_of) = match (best, fastest) {
+    let best_point = summary.sweeps.iter().flat_map(|sweep| &sweep.best);
+    let point = best_point.min_by(|a, b| a.change.total_cmp(&b.change));
+    let (answer, answer_of) = match (best, point) {
         (Some((row, ran)), _) if ran.change < 0.0 => {
             let verdict = if ran.decided == Some(false) { ", undecided" } else { "" };
-            (change(ran.change), format!("step time with {}{verdict}", row.name))
+            (change(ran.change), format!("{} with {}{verdict}", measure.noun, row.name))
         }
-        (None, Some(point)) if point.change < 0.0 => (change(point.change), format!("step time at {}", point.name)),
-        _ => {
-            (seconds(base.step_seconds), "per step of the base; no proposal or sweep here makes it shorter".to_owned())
+        (None, Some(point)) if point.change < 0.0 => {
+            (change(point.change), format!("{} at {}", measure.noun, point.name))
         }
+        _ => (written.clone(), format!("{}, of the base; no proposal or sweep here makes it less", measure.per)),
     };
     let lead = format!(
-        "The base is {}, {} per step, bound most by {}. Every result is a discrete-event simulation; nothing on this page \
+        "The base is {}, {written} {}, bound most by {}. Every result is a discrete-event simulation; nothing on this page \
          was timed on a machine.",
-        base.name,
-        seconds(base.step_seconds),
-        base.made_of.binding
+        base.name, measure.per, base.made_of.binding
     );
     let question = if summary.about.is_empty() { summary.name.clone() } else { summary.about.clone() };
     Headline { question, answer, answer_of, lead }
@@ -201,9 +205,10 @@ fn headline(summary: &StudySummary) -> Headline {
 
 fn keys(summary: &StudySummary) -> Vec<Key> {
     let key = |name, value, note| Key { name, value, note };
-    let base = &summary.base;
-    let interval = base.interval.map(|[low, high]| format!("{} to {} over draws", seconds(low), seconds(high)));
-    let mut keys = vec![key("step of the base", seconds(base.step_seconds), interval.unwrap_or_default())];
+    let (base, measure) = (&summary.base, &summary.measure);
+    let interval =
+        base.interval.map(|[low, high]| format!("{} to {} over draws", measure.write(low), measure.write(high)));
+    let mut keys = vec![key("base", measure.write(base.value), interval.unwrap_or_default())];
     let n = summary.proposals.len();
     if n > 0 {
         let results: Vec<&ProposalRun> = summary.proposals.iter().filter_map(ran).collect();
@@ -212,12 +217,12 @@ fn keys(summary: &StudySummary) -> Vec<Key> {
         keys.push(key("proposals", n.to_string(), failed));
         if summary.draws > 0 {
             let decided = |ran: &&&ProposalRun| ran.decided == Some(true);
-            let (shorter, others): (Vec<&ProposalRun>, Vec<&ProposalRun>) =
+            let (less, others): (Vec<&ProposalRun>, Vec<&ProposalRun>) =
                 results.iter().filter(decided).partition(|ran| ran.change < 0.0);
             keys.push(key(
-                "surely shorter",
-                shorter.len().to_string(),
-                format!("{} surely not, {} undecided", others.len(), results.len() - shorter.len() - others.len()),
+                "surely less",
+                less.len().to_string(),
+                format!("{} surely not, {} undecided", others.len(), results.len() - less.len() - others.len()),
             ));
         }
         let agrees = summary.proposals.iter().filter(|row| row.hand.agrees == Some(true)).count();
@@ -239,22 +244,23 @@ fn keys(summary: &StudySummary) -> Vec<Key> {
 }
 
 impl TogetherPart {
-    fn new(together: &TogetherSummary, base: f64) -> Result<Self, ReportError> {
-        let target = match (&together.cheapest, together.target_seconds) {
+    fn new(together: &TogetherSummary, (base, measure): (f64, &Measure)) -> Result<Self, ReportError> {
+        let target = match (&together.cheapest, together.target) {
             (Some(set), Some(target)) => format!(
-                "The cheapest set within {} is {}, at {} per step.",
-                seconds(target),
+                "The cheapest set within {} is {}, at {} {}.",
+                measure.write(target),
                 tables::names(set),
-                seconds(set.step_seconds)
+                measure.write(set.value),
+                measure.per
             ),
-            (None, Some(target)) => format!("No set that was run reaches {}.", seconds(target)),
+            (None, Some(target)) => format!("No set that was run reaches {}.", measure.write(target)),
             (_, None) => String::new(),
         };
         Ok(Self {
-            matrix: shown(figures::matrix(together, base)?),
-            shapley: shown(figures::shapley(together, base)?),
+            matrix: shown(figures::matrix(together, base, measure)?),
+            shapley: shown(figures::shapley(together, base, measure)?),
             worths: tables::worths(together, base),
-            sets: tables::sets(together, base),
+            sets: tables::sets(together, (base, measure)),
             target,
             sampled: together.sampled,
         })
@@ -268,8 +274,8 @@ fn sweeps(summary: &StudySummary) -> Result<Vec<SweepPart>, ReportError> {
         Ok(SweepPart {
             name: sweep.name.clone(),
             words: format!("{} points{failed}.", count(sweep.n_points)),
-            map: some_if(!sweep.maps.is_empty(), || figures::heat(sweep, index + 1))?,
-            fastest: tables::fastest(sweep),
+            map: some_if(!sweep.maps.is_empty(), || figures::heat(sweep, index + 1, &summary.measure))?,
+            best: tables::best(sweep, &summary.measure),
         })
     };
     summary.sweeps.iter().enumerate().map(part).collect()

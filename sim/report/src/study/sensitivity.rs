@@ -1,23 +1,26 @@
-//! What moves a step, and a small page of it.
+//! What moves the measure that a job is judged by, and a small page of it.
 
 use askama::Template;
 use serde::Serialize;
 
 use crate::error::{ReportError, finite};
 use crate::figures::{self, Figure};
-use crate::format::{percent, seconds};
+use crate::format::percent;
+use crate::measure::Measure;
 use crate::page::{Shown, printable, shown};
 use crate::table::Table;
 
-/// What moves the step of a scenario.
+/// What moves the measure of a scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SensitivitySummary {
     /// The scenario's name.
     pub name: String,
     /// Digest of its plan.
     pub digest: String,
-    /// Its step.
-    pub step_seconds: f64,
+    /// What it is judged by.
+    pub measure: Measure,
+    /// Its value.
+    pub value: f64,
     /// Knobs, the largest elasticity first.
     pub knobs: Vec<KnobRow>,
 }
@@ -29,13 +32,13 @@ pub struct KnobRow {
     pub key: String,
     /// Its value as written.
     pub value: String,
-    /// Relative change of the step over relative change of the knob; none where it cannot be turned.
+    /// Relative change of the measure over relative change of the knob; none where it cannot be turned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elasticity: Option<f64>,
     /// The smaller and the larger of the elasticities toward less and toward more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends: Option<[f64; 2]>,
-    /// Of an estimate: what it rests on, and how unsure it alone makes the step.
+    /// Of an estimate: what it rests on, and how unsure it alone makes the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<EstimateRow>,
     /// Why a way cannot be turned.
@@ -50,9 +53,9 @@ pub struct EstimateRow {
     pub basis: String,
     /// Its spread, a share of the value.
     pub spread: f64,
-    /// How unsure it alone makes the step, seconds.
+    /// How unsure it alone makes the value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub unsure_seconds: Option<f64>,
+    pub unsure: Option<f64>,
 }
 
 /// A page of one sensitivity, self-contained as [`page`](crate::page()); `command` makes it again.
@@ -64,7 +67,7 @@ pub fn sensitivity_page(summary: &SensitivitySummary, command: &str) -> Result<S
     let page = Page {
         summary,
         command,
-        step: seconds(summary.step_seconds),
+        value: summary.measure.write(summary.value),
         tornado: shown(figures::tornado(summary)?),
         knobs: knobs_table(summary),
     };
@@ -86,7 +89,7 @@ impl SensitivitySummary {
 struct Page<'a> {
     summary: &'a SensitivitySummary,
     command: &'a str,
-    step: String,
+    value: String,
     tornado: Shown,
     knobs: Table,
 }
@@ -108,7 +111,10 @@ pub(super) fn knobs_table(summary: &SensitivitySummary) -> Table {
                 low,
                 high,
                 estimate.map(|estimate| percent(estimate.spread)).unwrap_or_default(),
-                estimate.and_then(|estimate| estimate.unsure_seconds).map(seconds).unwrap_or_default(),
+                estimate
+                    .and_then(|estimate| estimate.unsure)
+                    .map(|unsure| summary.measure.write(unsure))
+                    .unwrap_or_default(),
                 estimate.map(|estimate| estimate.basis.clone()).unwrap_or_default(),
                 knob.note.clone().unwrap_or_default(),
             ],

@@ -1,7 +1,8 @@
 //! Tables of a study.
 
 use super::{ArithmeticRow, Front, MadeOf, ProposalResult, SetRow, StudySummary, SweepSummary, TogetherSummary};
-use crate::format::{change, large, seconds, significant};
+use crate::format::{change, large, significant};
+use crate::measure::Measure;
 use crate::table::{Table, ratio};
 
 /// Sets of proposals that are shown.
@@ -9,16 +10,17 @@ const N_SETS: usize = 24;
 
 /// Base and proposals, what saves most first.
 pub(super) fn ranked(summary: &StudySummary) -> Table {
-    let has_draws = summary.draws > 0;
-    let numbers: &[&str] = if has_draws { &["step", "change", "5 %", "95 %"] } else { &["step", "change"] };
+    let (has_draws, measure) = (summary.draws > 0, &summary.measure);
+    let column = measure.column.as_str();
+    let numbers: &[&str] = if has_draws { &[column, "change", "5 %", "95 %"] } else { &[column, "change"] };
     let words: &[&str] = if has_draws {
         &["decided", "bound by", "evidence", "by hand", "as expected"]
     } else {
         &["bound by", "evidence", "by hand", "as expected"]
     };
     let mut table = Table::new(&["proposal"], numbers, words);
-    let row = |name: &str, step: String, changes: Vec<String>, decided: &str, made_of: &MadeOf, hand: [String; 2]| {
-        let mut cells = vec![name.to_owned(), step];
+    let row = |name: &str, value: String, changes: Vec<String>, decided: &str, made_of: &MadeOf, hand: [String; 2]| {
+        let mut cells = vec![name.to_owned(), value];
         cells.extend(changes.into_iter().take(numbers.len() - 1));
         cells.extend(has_draws.then(|| decided.to_owned()));
         cells.extend([made_of.binding.clone(), made_of.basis.clone()]);
@@ -27,7 +29,7 @@ pub(super) fn ranked(summary: &StudySummary) -> Table {
     let base = &summary.base;
     let empty = || vec![String::new(); 3];
     let nothing = || [String::new(), String::new()];
-    table.push(true, row("base", seconds(base.step_seconds), empty(), "", &base.made_of, nothing()));
+    table.push(true, row("base", measure.write(base.value), empty(), "", &base.made_of, nothing()));
     for proposal in &summary.proposals {
         let hand = &proposal.hand;
         let band = format!("{} to {}", change(hand.low), change(hand.high));
@@ -40,7 +42,7 @@ pub(super) fn ranked(summary: &StudySummary) -> Table {
                 let decided = ran.decided.map_or("", |decided| if decided { "yes" } else { "undecided" });
                 let agrees = hand.agrees.map_or("", |agrees| if agrees { "yes" } else { "no" }).to_owned();
                 let changes = vec![change(ran.change), low, high];
-                row(&proposal.name, seconds(ran.step_seconds), changes, decided, &ran.made_of, [band, agrees])
+                row(&proposal.name, measure.write(ran.value), changes, decided, &ran.made_of, [band, agrees])
             }
         };
         table.push(false, cells);
@@ -48,11 +50,11 @@ pub(super) fn ranked(summary: &StudySummary) -> Table {
     table
 }
 
-/// The fastest points of a sweep.
-pub(super) fn fastest(sweep: &SweepSummary) -> Table {
-    let mut table = Table::new(&["point"], &["step", "change"], &["bound by", "patch"]);
-    for point in &sweep.fastest {
-        let numbers = [seconds(point.step_seconds), change(point.change)];
+/// The best points of a sweep.
+pub(super) fn best(sweep: &SweepSummary, measure: &Measure) -> Table {
+    let mut table = Table::new(&["point"], &[&measure.column, "change"], &["bound by", "patch"]);
+    for point in &sweep.best {
+        let numbers = [measure.write(point.value), change(point.change)];
         let words = [point.binding.clone(), point.patch.join(", ")];
         table.push(false, std::iter::once(point.name.clone()).chain(numbers).chain(words).collect());
     }
@@ -62,28 +64,29 @@ pub(super) fn fastest(sweep: &SweepSummary) -> Table {
 /// What each of several proposals is worth.
 pub(super) fn worths(together: &TogetherSummary, base: f64) -> Table {
     let mut table = Table::new(&["proposal"], &["alone", "beside others", "Shapley share"], &[]);
-    let share = |seconds: f64| change(-ratio(seconds, base));
+    let share = |worth: f64| change(-ratio(worth, base));
     for row in &together.shares {
-        let last = row.last_seconds.map(share).unwrap_or_default();
-        table.push(false, vec![row.proposal.clone(), share(row.alone_seconds), last, share(row.shapley_seconds)]);
+        let last = row.last.map(share).unwrap_or_default();
+        table.push(false, vec![row.proposal.clone(), share(row.alone), last, share(row.shapley)]);
     }
     table
 }
 
-/// Sets of proposals, the shortest step first.
-pub(super) fn sets(together: &TogetherSummary, base: f64) -> Table {
+/// Sets of proposals, the best first.
+pub(super) fn sets(together: &TogetherSummary, (base, measure): (f64, &Measure)) -> Table {
+    let column = measure.column.as_str();
     let has_cost = together.sets.iter().any(|set| set.cost.is_some());
-    let numbers: &[&str] = if has_cost { &["step", "change", "cost"] } else { &["step", "change"] };
+    let numbers: &[&str] = if has_cost { &[column, "change", "cost"] } else { &[column, "change"] };
     let mut table = Table::new(&["proposals"], numbers, &[]);
     let is_cheapest = |set: &SetRow| together.cheapest.as_ref().is_some_and(|best| best.proposals == set.proposals);
     for set in together.sets.iter().take(N_SETS) {
-        let mut cells = vec![names(set), seconds(set.step_seconds), change(-ratio(set.worth_seconds, base))];
+        let mut cells = vec![names(set), measure.write(set.value), change(-ratio(set.worth, base))];
         cells.extend(has_cost.then(|| set.cost.map(large).unwrap_or_default()));
         table.push(is_cheapest(set), cells);
     }
     let rest = together.sets.len().saturating_sub(N_SETS);
     if rest > 0 {
-        table.push(false, vec![format!("{rest} more, all longer")]);
+        table.push(false, vec![format!("{rest} more, none better")]);
     }
     table
 }
@@ -93,14 +96,14 @@ pub(super) fn names(set: &SetRow) -> String {
     if set.proposals.is_empty() { "none".to_owned() } else { set.proposals.join(" + ") }
 }
 
-/// Points of time against cost, the cheapest first.
-pub(super) fn front(front: &Front) -> Table {
-    let mut table = Table::new(&["point"], &["cost", "step"], &["on the front"]);
+/// Points of the measure against cost, the cheapest first.
+pub(super) fn front(front: &Front, measure: &Measure) -> Table {
+    let mut table = Table::new(&["point"], &["cost", &measure.column], &["on the front"]);
     let mut points: Vec<_> = front.points.iter().collect();
-    points.sort_by(|a, b| a.cost.total_cmp(&b.cost).then(a.step_seconds.total_cmp(&b.step_seconds)));
+    points.sort_by(|a, b| a.cost.total_cmp(&b.cost).then(a.value.total_cmp(&b.value)));
     for point in points {
         let on_front = if point.on_front { "yes" } else { "" };
-        let cells = vec![point.name.clone(), large(point.cost), seconds(point.step_seconds), on_front.to_owned()];
+        let cells = vec![point.name.clone(), large(point.cost), measure.write(point.value), on_front.to_owned()];
         table.push(point.is_base, cells);
     }
     table
@@ -108,11 +111,8 @@ pub(super) fn front(front: &Front) -> Table {
 
 /// Speed and arithmetic side by side.
 pub(super) fn arithmetic(rows: &[ArithmeticRow]) -> Table {
-    let mut table = Table::new(
-        &["proposal"],
-        &["change of the step", "fraction bits", "median error", "worst error"],
-        &["sums are promoted"],
-    );
+    let mut table =
+        Table::new(&["proposal"], &["change", "fraction bits", "median error", "worst error"], &["sums are promoted"]);
     let error = |share: f64| format!("{} %", significant(share * 100.0, 3));
     for row in rows {
         let numbers = [change(row.change), row.fraction_bits.to_string()];

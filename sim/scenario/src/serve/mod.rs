@@ -107,6 +107,7 @@ fn layout(reader: &mut Reader<'_>, machine: &Machine, model: &Model, stack: &Fra
         weights: reader.choice("serve.weights", &linear),
         cached_width: reader.choice("serve.kv", &[("bf16", 2), ("fp8", 1)]),
         dispatcher: dispatcher(reader),
+        casting: plan::casting(machine.device.cast),
         recipe: stack.recipe.clone(),
     };
     let keys = ["serve.tp", "serve.dp", "serve.ep"];

@@ -1,5 +1,7 @@
 //! A study and its proposals: files of the library, as presets are.
 
+use report::Measure;
+use report::measure::MeasureUnit;
 use scenario::{Kind, Library, Mistakes, Text};
 use study::{Proposal, Study, StudyError};
 
@@ -8,15 +10,21 @@ use study::{Proposal, Study, StudyError};
 pub struct FoundStudy {
     /// What it asks.
     pub study: Study,
+    /// The number that it judges by, where it names one.
+    pub measure: Option<Measure>,
     /// The base as it can be loaded from the working folder.
     pub base: String,
 }
 
-/// Reads a study by name or path, its proposals by name or by a path relative to the study, with `sets` over its base.
+/// Reads a study by name or path, its proposals by name or by a path relative to the study, with `sets` over its base and judged by `objective` where one is given.
 ///
 /// # Errors
 /// A file that is not there, or every mistake in one.
-pub fn find(reference: &str, sets: &[String], library: &Library) -> Result<FoundStudy, StudyError> {
+pub fn find(
+    reference: &str,
+    (sets, objective): (&[String], Option<&str>),
+    library: &Library,
+) -> Result<FoundStudy, StudyError> {
     let file = open(library, Kind::Study, reference, None)?;
     let proposal = |reference: &str| {
         let proposal = open(library, Kind::Proposal, reference, Some(&file))?;
@@ -26,8 +34,27 @@ pub fn find(reference: &str, sets: &[String], library: &Library) -> Result<Found
     for set in sets {
         study.patch.push(change(set)?);
     }
+    study.objective = objective.map(str::to_owned).or(study.objective);
+    let measure = study.objective.as_deref().map(|name| self::measure(file.name(), name)).transpose()?;
+    let target = study.together.as_ref().and_then(|together| together.target);
+    if let (Some(measure), Some(target)) = (measure.as_ref().filter(|m| m.unit != MeasureUnit::Seconds), target) {
+        let message = format!("`together.target` is {} s, and {} is no time", target.get(), measure.noun);
+        return Err(StudyError::file(file.name(), message, "leave `target` out, or take a time as `objective`"));
+    }
     let base = file.resolve(&study.base);
-    Ok(FoundStudy { study, base })
+    Ok(FoundStudy { study, measure, base })
+}
+
+/// The number of a name that jobs can be judged by; `place` is where the name stands.
+///
+/// # Errors
+/// A name that is none, with the nearest that are.
+pub fn measure(place: &str, name: &str) -> Result<Measure, StudyError> {
+    Measure::of(name).ok_or_else(|| {
+        let all: Vec<String> = Measure::all().into_iter().map(|measure| measure.name).collect();
+        let hint = format!("take one of {}", all.join(", "));
+        StudyError::file(place, format!("`objective`: there is no `{name}` that jobs are judged by"), hint)
+    })
 }
 
 fn open(library: &Library, kind: Kind, reference: &str, from: Option<&Text>) -> Result<Text, StudyError> {

@@ -6,7 +6,7 @@ mod page;
 use scenario::Loaded;
 use scenario::write::{self, TomlText};
 
-pub use find::{FoundStudy, find};
+pub use find::{FoundStudy, find, measure};
 pub use page::{PageFiles, page, sensitivity_page};
 
 /// The base with every value as it was written: a scenario that needs no other file, and in which `"auto"` still means so.

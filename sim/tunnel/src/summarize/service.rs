@@ -94,6 +94,7 @@ fn numbers(
         output_tokens_per_second_per_gpu: rate(output) / gpus as f64,
         input_tokens_per_second: rate(input),
         input_tokens_per_second_per_gpu: rate(input) / gpus as f64,
+        gpu_seconds_per_token: per(time * gpus as f64),
         requests_per_second: rate(books.requests.len() as f64),
         interval: interval(1.0, deviation),
         admitted_max,

@@ -1,4 +1,4 @@
-//! Time against cost.
+//! What a study judges by, against cost.
 
 use report::study::{Front, FrontPoint};
 use study::{Answer, PointKind};
@@ -19,22 +19,20 @@ pub(super) fn front(answer: &Answer, notes: &mut Vec<String>) -> Option<Front> {
         None => ("cost beyond the base, in the study's unit".to_owned(), by_proposal(answer)),
     };
     if points.len() < 2 {
-        notes.push(
-            "time against cost is left out: results have no cost, and no proposal has a `cost` of its own".to_owned(),
-        );
+        notes.push("cost is left out: results have no cost, and no proposal has a `cost` of its own".to_owned());
         return None;
     }
     mark(&mut points);
     let sweeps = points.iter().filter(|(_, kind)| *kind == PointKind::Sweep).count();
     if sweeps > N_SWEEP_MAX {
         points.retain(|(point, kind)| *kind != PointKind::Sweep || point.on_front);
-        notes.push("time against cost shows only those points of sweeps that are on the front".to_owned());
+        notes.push("the figure of costs shows only those points of sweeps that are on the front".to_owned());
     }
     Some(Front { cost_name, points: points.into_iter().map(|(point, _)| point).collect() })
 }
 
-fn point(name: &str, cost: f64, step_seconds: f64, is_base: bool) -> FrontPoint {
-    FrontPoint { name: name.to_owned(), cost, step_seconds, on_front: false, is_base }
+fn point(name: &str, cost: f64, value: f64, is_base: bool) -> FrontPoint {
+    FrontPoint { name: name.to_owned(), cost, value, on_front: false, is_base }
 }
 
 /// By a column of the results, which every point has.
@@ -61,16 +59,16 @@ fn by_proposal(answer: &Answer) -> Vec<(FrontPoint, PointKind)> {
     std::iter::once(base).chain(alone).chain(sets).collect()
 }
 
-/// A point is on the front if no other is as cheap and as fast, and better in one of the two; of equal ones the first.
+/// A point is on the front if no other is as cheap and as good, and better in one of the two; of equal ones the first.
 fn mark(points: &mut [(FrontPoint, PointKind)]) {
     let mut order: Vec<usize> = (0..points.len()).collect();
-    let place = |index: &usize| (points[*index].0.cost, points[*index].0.step_seconds);
+    let place = |index: &usize| (points[*index].0.cost, points[*index].0.value);
     order.sort_by(|a, b| place(a).0.total_cmp(&place(b).0).then(place(a).1.total_cmp(&place(b).1)));
-    let mut fastest = f64::INFINITY;
+    let mut least = f64::INFINITY;
     for index in order {
         let point = &mut points[index].0;
-        point.on_front = point.step_seconds < fastest;
-        fastest = fastest.min(point.step_seconds);
+        point.on_front = point.value < least;
+        least = least.min(point.value);
     }
 }
 

@@ -10,7 +10,7 @@ mod sweep;
 mod together;
 
 use report::study::{ArithmeticRow, EstimateRow, KnobRow, SensitivitySummary, StudySummary};
-use report::{BeforeAfter, StudyInput};
+use report::{BeforeAfter, Measure, StudyInput};
 use study::{Answer, Arithmetic, Manifest, Sensitivity, StudyProgress};
 
 use crate::error::TunnelError;
@@ -77,6 +77,7 @@ fn summary(manifest: &Manifest, answer: &Answer, near: &Near) -> StudySummary {
     StudySummary {
         name: manifest.name.clone(),
         about: answer.about.clone(),
+        measure: measured(&answer.criterion.name),
         draws: answer.draws,
         base: rows::base(answer),
         proposals: rows::proposals(answer),
@@ -89,7 +90,12 @@ fn summary(manifest: &Manifest, answer: &Answer, near: &Near) -> StudySummary {
     }
 }
 
-/// `None` without FP8 products, or without a step.
+/// How people read a number that a tunnel judges by; every such number has words.
+fn measured(name: &str) -> Measure {
+    Measure::of(name).unwrap_or_default()
+}
+
+/// `None` without FP8 products, or without a value.
 fn arithmetic(row: &Arithmetic) -> Option<ArithmeticRow> {
     Some(ArithmeticRow {
         proposal: row.name.clone(),
@@ -114,14 +120,15 @@ fn knobs(found: &Sensitivity) -> SensitivitySummary {
         estimate: knob.basis.clone().zip(knob.spread).map(|(basis, spread)| EstimateRow {
             basis,
             spread,
-            unsure_seconds: knob.unsure_seconds,
+            unsure: knob.unsure.value,
         }),
         note: knob.note.clone(),
     };
     SensitivitySummary {
         name: found.name.clone(),
         digest: found.digest.clone(),
-        step_seconds: found.objective.value,
+        measure: measured(&found.objective.name),
+        value: found.objective.value,
         knobs: found.knobs.iter().map(knob).collect(),
     }
 }

@@ -3,7 +3,7 @@
 //! They are made from the base as a file, by a study and by a merge alike. A plan that this file does not bring back to the
 //! digit is left out, and so is everything where another build of the program merges: the page never shows two models.
 
-use report::Timeline;
+use report::{Measure, Timeline};
 use scenario::Library;
 use study::{Answer, Change, Entry, Manifest, PointKind, Sensitivity, StudyError, StudyProgress, Tunnel};
 
@@ -39,7 +39,8 @@ impl Near {
             return Ok(near);
         }
         let library = Library::built_in();
-        let runs = Runs { manifest, tunnel: Simulator::new(&library, base) };
+        let measure = manifest.objective.as_deref().and_then(Measure::of);
+        let runs = Runs { manifest, tunnel: Simulator::new(&library, base).judging(measure.as_ref()) };
         match runs.timelines(answer) {
             Ok(Some((timelines, notes))) => {
                 near.timelines = Some(timelines);

@@ -16,7 +16,7 @@ pub(super) fn base(answer: &Answer) -> StudyBase {
         name: base.name.clone(),
         digest: base.digest.clone(),
         patch: patch(&base.patch),
-        step_seconds: base.objective.value,
+        value: base.objective.value,
         interval,
         made_of: made_of(&base.results, &base.words, base.objective.value),
     }
@@ -62,22 +62,22 @@ fn hand(hand: &Expectation) -> Hand {
 }
 
 fn result(row: &PointRow, base: f64) -> ProposalResult {
-    let (Some(step_seconds), Some(difference)) = (row.objective.value, &row.difference) else {
-        return ProposalResult::Failed(row.error.clone().unwrap_or_else(|| "the run gave no step".to_owned()));
+    let (Some(value), Some(difference)) = (row.objective.value, &row.difference) else {
+        return ProposalResult::Failed(row.error.clone().unwrap_or_else(|| "the run gave no such number".to_owned()));
     };
     let interval = difference.low.zip(difference.high);
     let by = difference.decided_by.iter().map(|by| (by.estimate.clone(), by.share));
     ProposalResult::Ran(ProposalRun {
-        step_seconds,
+        value,
         change: difference.share,
         interval: interval.map(|(low, high)| [low / base, high / base]),
         decided: difference.decided,
         decided_by: by.collect(),
-        made_of: made_of(&row.results, &row.words, step_seconds),
+        made_of: made_of(&row.results, &row.words, value),
     })
 }
 
-fn made_of(results: &BTreeMap<String, f64>, words: &BTreeMap<String, String>, step: f64) -> MadeOf {
+fn made_of(results: &BTreeMap<String, f64>, words: &BTreeMap<String, String>, value: f64) -> MadeOf {
     let word = |name: &str| words.get(name).cloned().unwrap_or_default();
     let shares = |prefix: &str| -> BTreeMap<String, f64> {
         let named = |(name, share): (&String, &f64)| Some((report::format::words(name.strip_prefix(prefix)?), *share));
@@ -86,7 +86,7 @@ fn made_of(results: &BTreeMap<String, f64>, words: &BTreeMap<String, String>, st
     MadeOf {
         binding: report::format::words(&word("binding")),
         basis: word("basis"),
-        binding_seconds: shares(BINDING).into_iter().map(|(name, share)| (name, share * step)).collect(),
+        binding_parts: shares(BINDING).into_iter().map(|(name, share)| (name, share * value)).collect(),
         basis_shares: shares(BASIS),
     }
 }

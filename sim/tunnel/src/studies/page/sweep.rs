@@ -1,4 +1,4 @@
-//! Sweeps: their fastest points, and maps of two knobs at a time.
+//! Sweeps: their best points, and maps of two knobs at a time.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use study::{Answer, PointKind, PointRow};
 
 use super::rows::{patch, plain};
 
-/// Points that are shown: the fastest.
-const N_FASTEST: usize = 10;
+/// Points that are shown: the best.
+const N_BEST: usize = 10;
 /// Values of a knob that a map has room for. A Latin hypercube has as many as points, and no two in a row.
 const N_VALUES_MAX: usize = 16;
 
@@ -29,15 +29,15 @@ fn sweep(name: &str, rows: &[&PointRow], base: f64) -> SweepSummary {
     let maps = maps(&ran, base);
     let n_failed = (rows.len() - ran.len()) as u64;
     ran.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let point = |(row, step_seconds): &(&PointRow, f64)| SweepPoint {
+    let point = |(row, value): &(&PointRow, f64)| SweepPoint {
         name: row.name.clone(),
         patch: patch(&row.patch),
-        step_seconds: *step_seconds,
+        value: *value,
         change: row.difference.as_ref().map_or(0.0, |difference| difference.share),
         binding: row.binding.as_deref().map(report::format::words).unwrap_or_default(),
     };
-    let fastest = ran.iter().take(N_FASTEST).map(point).collect();
-    SweepSummary { name: name.to_owned(), n_points: rows.len() as u64, n_failed, fastest, maps }
+    let best = ran.iter().take(N_BEST).map(point).collect();
+    SweepSummary { name: name.to_owned(), n_points: rows.len() as u64, n_failed, best, maps }
 }
 
 /// A map for each pair of knobs that has two values of each at least, not too many, and a result for every two of them.
@@ -82,5 +82,5 @@ fn map(rows: &[(&PointRow, f64)], x: &MapAxis, y: &MapAxis, base: f64, others: V
     }
     let is_whole = best.iter().flatten().all(|step| step.is_finite());
     let changes = best.iter().map(|row| row.iter().map(|step| step / base - 1.0).collect()).collect();
-    is_whole.then(|| HeatMap { x: x.clone(), y: y.clone(), step_seconds: best, changes, others })
+    is_whole.then(|| HeatMap { x: x.clone(), y: y.clone(), values: best, changes, others })
 }
