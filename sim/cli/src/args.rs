@@ -14,6 +14,7 @@ use crate::probe::accumulate::{AFTER as ACCUMULATE, AccumulateArgs};
 use crate::probe::iteration::{AFTER as ITERATION, IterationArgs};
 use crate::probe::kernel::args::{AFTER as KERNEL, KernelArgs};
 use crate::replay::args::{AFTER as REPLAY, ReplayArgs};
+use crate::search::{AFTER as SEARCH, SearchArgs};
 use crate::study::{SensitivityArgs, StudyArgs};
 
 const EXAMPLES: &str = "\
@@ -99,6 +100,9 @@ pub(crate) enum Verb {
     Study(StudyArgs),
     /// Rank parameters by how much each changes the step time
     Sensitivity(SensitivityArgs),
+    /// Find the best layouts of a job on its devices, and say why the others are out
+    #[command(after_long_help = SEARCH)]
+    Search(SearchArgs),
     /// Measure GPUs and write what was measured as a profile
     #[command(after_long_help = CALIBRATE)]
     Calibrate(CalibrateArgs),

@@ -17,6 +17,7 @@ mod probe;
 mod progress;
 mod replay;
 mod run;
+mod search;
 mod service;
 mod study;
 mod topology;
@@ -55,6 +56,7 @@ fn verb(cli: &Cli) -> Result<String, Failure> {
         Verb::Validate(validate) => validate::validate(validate),
         Verb::Study(asked) => study::study(asked),
         Verb::Sensitivity(asked) => study::sensitivity(asked),
+        Verb::Search(asked) => search::search(asked),
         Verb::Calibrate(calibrate) => calibrate::calibrate(calibrate),
     }
 }

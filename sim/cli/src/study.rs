@@ -19,8 +19,8 @@ use crate::panics;
 use crate::progress::{Extent, during};
 use crate::run::command;
 
-use args::{MergeArgs, StudyVerb, Threads};
-pub(crate) use args::{SensitivityArgs, StudyArgs};
+pub(crate) use args::{Judged, SensitivityArgs, StudyArgs, Threads};
+use args::{MergeArgs, StudyVerb};
 use folder::Folder;
 
 /// Runs a study, a shard of one, or merges shards: a screen, or JSON; with `--out` a folder.
@@ -86,7 +86,7 @@ fn shown(answer: &Answer, json: bool) -> Result<String, Failure> {
 }
 
 /// What was found, if nothing of it is missing by our own fault.
-fn unless_faulty(result: String, n_faults: usize, what: &str) -> Result<String, Failure> {
+pub(crate) fn unless_faulty(result: String, n_faults: usize, what: &str) -> Result<String, Failure> {
     if n_faults == 0 {
         return Ok(result);
     }
@@ -154,14 +154,14 @@ fn turned(args: &SensitivityArgs) -> Result<String, Failure> {
 }
 
 /// Does some work, and shows how many of its runs are done.
-fn while_running<T>(progress: &StudyProgress, quiet: bool, work: impl FnOnce() -> T) -> T {
+pub(crate) fn while_running<T>(progress: &StudyProgress, quiet: bool, work: impl FnOnce() -> T) -> T {
     let count = || (progress.done(), progress.of());
     during("running points", Extent::Counted(&count), quiet, work)
 }
 
 impl Threads {
     /// Does some work on so many threads.
-    fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+    pub(crate) fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
         study::on_threads(self.jobs.map(NonZeroUsize::get), work).map_err(Failure::from)
     }
 }

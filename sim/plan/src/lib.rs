@@ -48,6 +48,7 @@ mod kernel;
 mod label;
 mod launches;
 mod layout;
+mod least;
 mod lower;
 mod memory;
 mod plan;
@@ -73,7 +74,11 @@ pub use kernel::{Clock, CollectiveAlone, KernelCall, TimeAlone, When, collective
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use launches::{HostPolicy, Launches};
 pub use layout::Layout;
-pub use lower::{Sampling, Shared, casting, expert_layout, lower, lower_with, n_micro_batches, sampled, shape};
+pub use least::least_step;
+pub use lower::{
+    ExchangeMemo, Sampling, Shared, casting, expert_layout, lower, lower_fitting, lower_with, n_micro_batches, sampled,
+    shape,
+};
 pub use memory::{check_memory, memory, sample};
 pub use plan::{
     ContextParallel, DataParallel, DispatchFormat, Ema, Folding, ForwardSums, Imported, Job, KeepActivations, Plan,

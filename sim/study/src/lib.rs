@@ -51,6 +51,8 @@
 //!
 //! [`sensitivity()`] asks another question of the same tunnel: what moves the objective, knob by knob.
 //!
+//! [`search()`] asks a third: which of many patches is best, within what limits.
+//!
 //! This crate does not know what a plan is made of, how it is run, what its results mean (but for [`ANOMALY`]), or where files are. By which of them a job is judged, each run
 //! says itself in its [`Criterion`].
 
@@ -70,6 +72,7 @@ mod point;
 mod proposal;
 mod refusal;
 mod run;
+mod search;
 mod sensitivity;
 mod shard;
 mod subsets;
@@ -93,6 +96,9 @@ pub use point::{ANOMALY, FinishedPoint, Point, PointKind, Results};
 pub use proposal::{HandCalculation, Proposal};
 pub use refusal::Refusal;
 pub use run::{InMemory, Store, StudyProgress, on_threads, run};
+pub use search::{
+    Dimension, Limit, N_CANDIDATES_MAX, RejectedBy, RejectedPoint, Search, SearchAnswer, SearchPoint, search,
+};
 pub use sensitivity::{Knob, KnobTurn, Sensitivity, sensitivity};
 pub use shard::Shard;
 pub use subsets::Together;

@@ -216,7 +216,7 @@ fn values(loaded: &Loaded, knobs: &BTreeSet<&String>) -> BTreeMap<String, String
 const N_TOLD_MAX: usize = 20;
 
 /// Mistakes in one line, for a row.
-fn short(mistakes: &Mistakes) -> String {
+pub(crate) fn short(mistakes: &Mistakes) -> String {
     let told = mistakes.diagnostics().iter().map(|mistake| match &mistake.hint {
         Some(hint) => format!("{} ({hint})", mistake.message),
         None => mistake.message.clone(),

@@ -19,4 +19,13 @@ pub trait Tunnel: Sync {
     /// # Errors
     /// Why it cannot run, in one line with its numbers and the way out.
     fn run(&self, plan: &Plan) -> Result<Results, Refusal>;
+
+    /// What the objective of a plan cannot be below, at a lower price than a run; none where nothing is known.
+    ///
+    /// # Errors
+    /// As [`Tunnel::run`], as far as it is known without a run.
+    fn bound(&self, plan: &Plan) -> Result<Option<f64>, Refusal> {
+        let _ = plan;
+        Ok(None)
+    }
 }

@@ -28,6 +28,7 @@
 //! - [`replay`] runs a job that another tool wrote.
 //! - [`ways_out`] says what would make a job fit that does not.
 //! - [`variants`] runs the same job with its layers on other stages, [`fabric`] notes what a reader must know of a network.
+//! - [`search`] says what may change of a job in a search for its best layout.
 //! - [`Simulator`] is the model as a study asks it: many points over one base, which share sampled traffic; [`studies`] finds a
 //!   study by name and makes its page.
 //! - Every mistake is a [`TunnelError`].
@@ -45,6 +46,7 @@ pub mod networks;
 pub mod panics;
 mod prepare;
 pub mod replay;
+pub mod search;
 pub mod service;
 mod simulator;
 mod sourced;

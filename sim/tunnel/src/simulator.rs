@@ -1,9 +1,13 @@
 //! Points of a study through the model: load, lower, memory, run, sum up.
 
-use plan::{Job, Keep, Plan, PlanError, Recording, Shared};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use calibrate::Profile;
+use plan::{ExchangeMemo, Job, Keep, Plan, PlanError, Program, RankMemory, Recording, Shared, TrainPlan};
 use report::{Measure, Summary, Timeline};
 use scenario::{Library, Loaded, Mistakes};
 use study::{Change, Criterion, Refusal, Results, Tunnel};
+use topology::{Machine, Network};
 
 use crate::replay;
 use crate::summarize::{self, FinishedRun};
@@ -16,13 +20,22 @@ pub struct Simulator<'a> {
     sets: &'a [String],
     measure: Option<&'a Measure>,
     traffic: Traffic,
+    known: Mutex<Option<Arc<Known>>>,
+}
+
+/// What plans of one machine have in common, and of one profile too.
+struct Known {
+    machine: Machine,
+    profile: Profile,
+    network: Arc<Network>,
+    exchanges: Arc<ExchangeMemo>,
 }
 
 impl<'a> Simulator<'a> {
     /// `base` is a preset's name or a path.
     #[must_use]
     pub fn new(library: &'a Library, base: &'a str) -> Self {
-        Self { library, base, sets: &[], measure: None, traffic: Traffic::default() }
+        Self { library, base, sets: &[], measure: None, traffic: Traffic::default(), known: Mutex::default() }
     }
 
     /// With `sets` over the base, below every point's patch.
@@ -56,6 +69,25 @@ impl<'a> Simulator<'a> {
         })
     }
 
+    /// A program that fits in memory, and what its ranks hold.
+    fn lower(&self, plan: TrainPlan<'_>) -> Result<(Program, Vec<RankMemory>), PlanError> {
+        let sample = &|spec: &_, layout: &_| self.traffic.sample(spec, layout);
+        let (machine, profile) = (&plan.site.machine, &plan.site.profile);
+        let last = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let last = last.filter(|known| known.machine == *machine);
+        let network = last.as_ref().map(|known| Arc::clone(&known.network));
+        let same = last.filter(|known| known.profile == *profile);
+        let exchanges = same.as_ref().map_or_else(Arc::default, |known| Arc::clone(&known.exchanges));
+        let shared = Shared { network, sample, exchanges: Some(&exchanges) };
+        let (program, memory) = plan::lower_fitting(plan, &shared)?;
+        if same.is_none() {
+            let network = Arc::clone(&program.network);
+            let known = Known { machine: machine.clone(), profile: profile.clone(), network, exchanges };
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(known));
+        }
+        Ok((program, memory))
+    }
+
     fn simulate<T>(
         &self,
         plan: &Plan,
@@ -63,9 +95,7 @@ impl<'a> Simulator<'a> {
         seen: impl FnOnce(&FinishedRun<'_>) -> Result<T, PlanError>,
     ) -> Result<T, PlanError> {
         let plan = plan.train()?;
-        let sample = &|spec: &_, layout: &_| self.traffic.sample(spec, layout);
-        let program = plan::lower_with(plan, &Shared { network: None, sample })?;
-        let memory = plan::check_memory(plan, program.pool.as_ref())?;
+        let (program, memory) = self.lower(plan)?;
         let outcome = plan::run(&program, keep, &plan::Progress::default())?;
         seen(&FinishedRun { plan, digest: "", program: &program, memory: &memory, outcome: &outcome })
     }
@@ -83,6 +113,17 @@ impl Tunnel for Simulator<'_> {
             Job::Train(_) => Ok(self.simulate(plan, keep, |finished| results(&summarize::summary(finished)?))?),
             Job::Serve(_) => Ok(results(&summarize::service(plan, "")?)?),
             Job::Imported(_) => Ok(results(&replay::summary(plan, ("", ""))?)?),
+        }
+    }
+
+    fn bound(&self, plan: &Plan) -> Result<Option<f64>, Refusal> {
+        let is_of_steps = self.measure.is_none_or(|measure| *measure == Measure::default());
+        match plan.train() {
+            Ok(train) => {
+                let (program, _) = self.lower(train)?;
+                Ok(is_of_steps.then(|| plan::least_step(&program).seconds()))
+            }
+            Err(_) => Ok(None),
         }
     }
 }

@@ -18,6 +18,7 @@ mod hidden;
 mod horizon;
 mod kernels;
 mod load;
+mod memo;
 mod segments;
 mod shape;
 mod sharded;
@@ -39,12 +40,15 @@ use workloads::traffic::{ExpertLayout, PicksPool, Router, Sampler, TrafficError,
 use chunks::Chunks;
 
 use crate::layout::Layout;
+use crate::memory::check_memory;
 use crate::program::{Messages, Program};
+use crate::rank_memory::RankMemory;
 use crate::{Contradiction, Folding, PlanError, PointToPoint, TrainPlan};
 
 use groups::Groups;
 pub(crate) use kernels::Kernels;
 pub use load::expert_layout;
+pub use memo::ExchangeMemo;
 pub use shape::{casting, shape};
 
 /// What every part of the lowering reads.
@@ -103,11 +107,13 @@ pub struct Shared<'a> {
     pub network: Option<Arc<Network>>,
     /// Must give what [`sampled`] gives.
     pub sample: Sampling<'a>,
+    /// Exchanges of other plans of the same machine and profile; none: all are made.
+    pub exchanges: Option<&'a ExchangeMemo>,
 }
 
 impl Default for Shared<'_> {
     fn default() -> Self {
-        Self { network: None, sample: &sampled }
+        Self { network: None, sample: &sampled, exchanges: None }
     }
 }
 
@@ -134,10 +140,28 @@ pub fn lower(plan: TrainPlan<'_>) -> Result<Program, PlanError> {
 /// # Errors
 /// As [`lower`].
 pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, PlanError> {
+    program(context(plan, shared)?, shared.exchanges)
+}
+
+/// The same of a plan that fits in memory, which is cheaper to know than the rest; with what its ranks hold at their fullest.
+///
+/// # Errors
+/// As [`lower`] and [`check_memory`].
+pub fn lower_fitting(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<(Program, Vec<RankMemory>), PlanError> {
+    Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
+    sound_shape(plan)?;
+    // The fullest rank holds no less than one whose load is the mean, for which nothing is sampled.
+    check_memory(plan, None)?;
     let context = context(plan, shared)?;
+    let memory = check_memory(plan, context.pool.as_ref())?;
+    Ok((program(context, shared.exchanges)?, memory))
+}
+
+fn program(context: Context<'_>, memo: Option<&ExchangeMemo>) -> Result<Program, PlanError> {
+    let plan = context.plan;
     let (resources, ranks) = resources(&context);
     let mut kernels = Kernels::new(&context);
-    let exchanges = exchanges(&context)?;
+    let exchanges = exchanges(&context, memo)?;
     let optimizer = ending::ending(&context, &mut kernels)?;
     let Chunks { routines, slots, hiding } = chunks::chunks(&context, &mut kernels, &optimizer)?;
     let n_micro_batches = n_micro_batches(plan)?;
@@ -208,13 +232,7 @@ pub fn n_micro_batches(plan: TrainPlan<'_>) -> Result<u32, PlanError> {
 fn context<'a>(plan: TrainPlan<'a>, shared: &Shared<'_>) -> Result<Context<'a>, PlanError> {
     let layout = Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
     let platform = platform(plan, layout.placement, shared.network.clone())?;
-    let shape = shape(plan);
-    if let Some(error) = shape.check(&plan.job.model).into_iter().next() {
-        return Err(Contradiction::Shape(error).into());
-    }
-    if let Some(error) = plan.job.parallel.check(&plan.job.model, plan.job.policy.schedule).into_iter().next() {
-        return Err(Contradiction::Layout(error).into());
-    }
+    let shape = sound_shape(plan)?;
     let stages = workloads::parallel::stage_layers(&plan.job.model, &plan.job.parallel.stages);
     let pool = match expert_layout(plan, &layout) {
         Some(experts) => Some((shared.sample)(&plan.job.traffic, &experts)?),
@@ -223,6 +241,18 @@ fn context<'a>(plan: TrainPlan<'a>, shared: &Shared<'_>) -> Result<Context<'a>, 
     let n_members = if plan.simulation.folding == Folding::Auto { 1 } else { layout.width };
     let groups = Groups::new(plan, &layout, &platform)?;
     Ok(Context { plan, platform, layout, groups, shape, stages, pool, n_members })
+}
+
+/// The shape of a micro-batch, of a job that can be laid out.
+fn sound_shape(plan: TrainPlan<'_>) -> Result<workloads::step::Shape, PlanError> {
+    let shape = shape(plan);
+    if let Some(error) = shape.check(&plan.job.model).into_iter().next() {
+        return Err(Contradiction::Shape(error).into());
+    }
+    if let Some(error) = plan.job.parallel.check(&plan.job.model, plan.job.policy.schedule).into_iter().next() {
+        return Err(Contradiction::Layout(error).into());
+    }
+    Ok(shape)
 }
 
 fn platform(
@@ -254,36 +284,52 @@ fn resources(context: &Context<'_>) -> (Resources, Vec<RankResources>) {
 }
 
 /// Dispatch and combine of every batch of the pool.
-fn exchanges(context: &Context<'_>) -> Result<Vec<[ExchangeTemplate; 2]>, PlanError> {
+fn exchanges(context: &Context<'_>, memo: Option<&ExchangeMemo>) -> Result<Vec<[ExchangeTemplate; 2]>, PlanError> {
     let plan = context.plan;
     let sizes = workloads::step::exchange(&plan.job.model, &context.shape);
     let (Some(pool), Some(sizes)) = (&context.pool, sizes) else {
         return Ok(Vec::new());
     };
-    let group = context.platform.exchange_group(&ExchangeSetup {
+    let setup = ExchangeSetup {
         n_ranks: context.layout.ep,
         n_ranks_job: context.layout.pp * context.layout.per_stage,
         delivery: plan.job.policy.exchange,
         copies: plan.job.policy.exchange_copies,
         sms: context.comm_sms(),
         sizes,
-    })?;
-    let balanced = plan.job.traffic.router == Router::Balanced;
+    };
+    let make = || punctual(context, pool, &setup);
+    let mut templates = match (memo, expert_layout(plan, &context.layout)) {
+        (Some(memo), Some(experts)) => {
+            // `Debug` of floats is their shortest exact form, so equal texts are equal questions.
+            let (job, placement) = (plan.job, context.layout.placement);
+            let how = (&job.policy.routing, context.folded(), placement);
+            memo.get(format!("{setup:?}{:?}{experts:?}{how:?}", job.traffic), make)?
+        }
+        _ => make()?,
+    };
+    // Both wait for the fullest rank: a combine for its results, the next dispatch because it has fallen behind.
+    for (kinds, late) in templates.iter_mut().zip(load::late(context)?) {
+        kinds.iter_mut().for_each(|kind| kind.late = SimSpan::from(late));
+    }
+    has_sms(context, &templates)?;
+    Ok(templates)
+}
+
+/// Dispatch and combine of every batch, on time.
+fn punctual(
+    context: &Context<'_>,
+    pool: &PicksPool,
+    setup: &ExchangeSetup,
+) -> Result<Vec<[ExchangeTemplate; 2]>, PlanError> {
+    let group = context.platform.exchange_group(setup)?;
+    let balanced = context.plan.job.traffic.router == Router::Balanced;
     let template = |batch, kind| {
         let whole = group.exchange(batch, kind)?;
         if context.folded() { group.folded(&whole, balanced) } else { Ok(whole) }
     };
-    let mut templates = Vec::with_capacity(pool.batches().len());
-    let late = load::late(context)?;
-    for (index, batch) in pool.batches().iter().enumerate() {
-        let late = late.get(index).copied().map_or(SimSpan::ZERO, SimSpan::from);
-        // Both wait for the fullest rank: a combine for its results, the next dispatch because it has fallen behind.
-        let mut kinds = [template(batch, ExchangeKind::Dispatch)?, template(batch, ExchangeKind::Combine)?];
-        kinds.iter_mut().for_each(|kind| kind.late = late);
-        templates.push(kinds);
-    }
-    has_sms(context, &templates)?;
-    Ok(templates)
+    let of_batch = |batch| Ok([template(batch, ExchangeKind::Dispatch)?, template(batch, ExchangeKind::Combine)?]);
+    pool.batches().iter().map(of_batch).collect()
 }
 
 /// What no SM copies or sums costs nothing, so there must be none to do, or SMs.

@@ -59,7 +59,7 @@ fn a_stack_that_nobody_timed_adds_to_what_a_timed_one_is_off_by() {
 fn step(plan: &Plan, traffic: &Traffic) -> StepResult {
     let plan = plan.train().expect("a step");
     let sample = &|spec: &_, layout: &_| traffic.sample(spec, layout);
-    let program = plan::lower_with(plan, &plan::Shared { network: None, sample }).expect("a program");
+    let program = plan::lower_with(plan, &plan::Shared { network: None, sample, exchanges: None }).expect("a program");
     let keep = Keep { ranks: Recording::None, streams: false };
     let outcome = plan::run(&program, keep, &plan::Progress::default()).expect("it runs");
     let finished = FinishedRun { plan, digest: "", program: &program, memory: &[], outcome: &outcome };

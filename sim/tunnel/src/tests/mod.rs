@@ -8,4 +8,5 @@ mod page;
 mod perturb;
 mod presets;
 mod scenes;
+mod search;
 mod ways_out;

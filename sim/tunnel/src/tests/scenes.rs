@@ -105,6 +105,8 @@ pub(super) fn summary(plan: &Plan) -> Result<Value, PlanError> {
     let memory = plan::check_memory(plan, program.pool.as_ref())?;
     let keep = Keep { ranks: Recording::None, streams: false };
     let outcome = plan::run(&program, keep, &plan::Progress::default())?;
+    let least = plan::least_step(&program);
+    assert!(least <= outcome.step, "{}: a step of {:?} is bounded by {least:?}", plan.name, outcome.step);
     let finished = FinishedRun { plan, digest: "", program: &program, memory: &memory, outcome: &outcome };
     json(summarize::summary(&finished)?)
 }
