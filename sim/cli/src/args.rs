@@ -10,6 +10,7 @@ use crate::calibrate::args::{AFTER as CALIBRATE, CalibrateArgs};
 use crate::collective::{AUTO, By, Collective, by};
 use crate::exit::Failure;
 use crate::layers::{Layers, Output};
+use crate::list::{ListArgs, ShowArgs};
 use crate::probe::accumulate::{AFTER as ACCUMULATE, AccumulateArgs};
 use crate::probe::iteration::{AFTER as ITERATION, IterationArgs};
 use crate::probe::kernel::args::{AFTER as KERNEL, KernelArgs};
@@ -100,6 +101,11 @@ pub(crate) enum Verb {
     Study(StudyArgs),
     /// Rank parameters by how much each changes the step time
     Sensitivity(SensitivityArgs),
+    /// List the presets: machines, models, scenarios, studies
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Print the file of a preset
+    Show(ShowArgs),
     /// Find the best layouts of a job on its devices, and say why the others are out
     #[command(after_long_help = SEARCH)]
     Search(SearchArgs),

@@ -11,6 +11,7 @@ mod collective;
 mod exit;
 mod json;
 mod layers;
+mod list;
 mod out;
 mod panics;
 mod probe;
@@ -56,6 +57,8 @@ fn verb(cli: &Cli) -> Result<String, Failure> {
         Verb::Validate(validate) => validate::validate(validate),
         Verb::Study(asked) => study::study(asked),
         Verb::Sensitivity(asked) => study::sensitivity(asked),
+        Verb::List(asked) => list::list(asked),
+        Verb::Show(asked) => list::show(asked),
         Verb::Search(asked) => search::search(asked),
         Verb::Calibrate(calibrate) => calibrate::calibrate(calibrate),
     }

@@ -32,6 +32,8 @@ fn of_verb(verb: &Verb) -> Result<Query, Failure> {
         | Verb::Validate(_)
         | Verb::Study(_)
         | Verb::Sensitivity(_)
+        | Verb::List(_)
+        | Verb::Show(_)
         | Verb::Search(_)
         | Verb::Calibrate(_) => {
             return Err(Failure::usage("it predicts nothing\nhint: ask `run`, `check`, `topology` or `probe`"));

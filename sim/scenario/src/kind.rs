@@ -68,6 +68,27 @@ impl Kind {
         }
     }
 
+    /// What to do with a preset of this kind, for who took it for one of another.
+    pub(crate) fn way(self, name: &str) -> String {
+        match self {
+            Self::Scenario | Self::Service => format!("run it, `windtunnel run {name}`"),
+            Self::Cluster => {
+                format!("name it in a scenario, `use.cluster = \"{name}\"`, or see `windtunnel topology {name}`")
+            }
+            Self::Hardware => format!("name it in a cluster, `use.hardware = \"{name}\"`"),
+            Self::Fabric => format!("name it in a cluster, `use.fabric = \"{name}\"`"),
+            Self::Model => {
+                format!("name it in a scenario, `use.model = \"{name}\"`, or see `windtunnel probe model {name}`")
+            }
+            Self::Profile => format!("name it in a scenario, `use.profiles = [\"{name}\"]`"),
+            Self::Framework => format!("name it in a scenario, `use.framework = \"{name}\"`"),
+            Self::Study => format!("run it, `windtunnel study {name}`"),
+            Self::Proposal => format!("name it in a study, `proposals = [\"{name}\"]`"),
+            Self::Topologies => format!("see `windtunnel topology --compare {name}`"),
+            Self::Defaults | Self::Published => format!("see its file, `windtunnel show {name}`"),
+        }
+    }
+
     /// What messages call it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -31,6 +31,7 @@
 //!
 //! `scenarios/README.md` has every key. This crate does not know how a plan is run: no engine, no op, no time.
 
+pub mod catalog;
 mod cost;
 mod diagnostic;
 pub mod disk;

@@ -108,6 +108,12 @@ impl Library {
         names
     }
 
+    /// Kinds that hold a preset of this name.
+    #[must_use]
+    pub fn kinds_of(&self, name: &str) -> Vec<Kind> {
+        Kind::ALL.into_iter().filter(|kind| self.names(*kind).iter().any(|known| known == name)).collect()
+    }
+
     /// A file as it is, for readers that are not in this crate: a preset by its name, or a file by its path, relative to the
     /// file that names it (the working folder without one).
     ///
@@ -202,7 +208,10 @@ impl Library {
     }
 
     fn absent(&self, kind: Kind, reference: &str) -> Diagnostic {
-        let names = self.names(kind);
+        let mut names = self.names(kind);
+        if kind == Kind::Scenario {
+            names.extend(self.names(Kind::Service));
+        }
         let stem = stem(reference);
         if is_path(reference) {
             let diagnostic = Diagnostic::error(format!("there is no file `{reference}`"));
@@ -218,6 +227,9 @@ impl Library {
             };
         }
         let diagnostic = Diagnostic::error(format!("there is no {} preset `{reference}`", kind.name()));
+        if let Some(other) = self.kinds_of(reference).first() {
+            return diagnostic.hint(format!("it is the name of a {}: {}", other.name(), other.way(reference)));
+        }
         match nearest(reference, names.iter().map(String::as_str)) {
             Some(near) => diagnostic.hint(format!("did you mean `{near}`? there are {}", list(&names))),
             None => diagnostic.hint(format!("there are {}; a path ends in `.toml`", list(&names))),

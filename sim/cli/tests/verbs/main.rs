@@ -8,6 +8,7 @@ mod mistakes;
 mod probe;
 mod replay;
 mod run;
+mod search;
 mod serving;
 mod study;
 mod topology;

@@ -82,16 +82,18 @@ fn an_iteration_is_the_sum_of_its_parts_and_grows_with_what_it_is_asked() {
 }
 
 #[test]
-fn a_service_is_no_base_of_what_compares_times() {
-    let root = tempfile::tempdir().expect("a folder");
-    let file = root.path().join("study.toml");
-    let text =
-        format!("base = \"{SMALL}\"\n[sweep.chip]\norder = \"grid\"\n[sweep.chip.knobs]\ngpu.sms = [100, 132]\n");
-    fs::write(&file, text).expect("a study");
-    for verb in [vec!["sensitivity", SMALL], vec!["study", &file.display().to_string()]] {
-        let (code, text) = refused(&verb);
-        assert!(code == 2 && text.contains("windtunnel run"), "{text}");
+fn a_service_is_studied_by_the_time_of_its_devices_and_by_any_latency() {
+    let base = json(&["run", SMALL, "--json"]);
+    for objective in ["serving.gpu_seconds_per_token", "serving.tpot.p50", "serving.usd_per_million_tokens"] {
+        let found = json(&["sensitivity", SMALL, "--json", "--objective", objective]);
+        let value = number(&base, &format!("/{}", objective.replace('.', "/")));
+        assert_eq!(found[objective].as_f64(), Some(value));
+        let knobs = found["knobs"].as_array().expect("knobs");
+        let memory = knobs.iter().find(|knob| knob["key"] == "gpu.memory.rate-per-stack").expect("the memory's rate");
+        assert!(number(memory, "/elasticity") < -0.3, "{objective}: {memory}");
     }
+    let (output, gpus) = (number(&base, "/serving/output_tokens_per_second"), number(&base, "/serving/gpus"));
+    assert_near("GPU time", gpus / output, number(&base, "/serving/gpu_seconds_per_token"));
 }
 
 #[test]

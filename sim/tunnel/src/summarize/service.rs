@@ -242,6 +242,7 @@ fn notes(finished: &FinishedService<'_>) -> Vec<String> {
         notes.push("attention ranks: the longest queue and the fullest cache are taken to be on one rank".to_owned());
     }
     notes.extend(overlaps(job));
+    notes.extend(awaited(finished));
     if job.phase == ServedPhase::Decode {
         notes.push(
             "decoding alone: a request arrives with its prompt in the cache; what brings it there takes no time"
@@ -264,6 +265,22 @@ fn notes(finished: &FinishedService<'_>) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// Idle share of units from which on requests are what they wait for.
+const IDLE_MIN: f64 = 0.1;
+
+/// What a reader must know of units that wait for requests from outside.
+fn awaited(finished: &FinishedService<'_>) -> Option<String> {
+    let (job, books) = (finished.plan.job, &finished.books);
+    let is_open = job.requests.as_ref().is_some_and(|list| list.concurrency.is_none());
+    let idle = phases(finished, books.end()).0.last().map_or(0.0, |phase| phase.seconds / books.end());
+    (is_open && idle > IDLE_MIN).then(|| {
+        format!(
+            "requests come from outside, and units are idle {} of the time: tokens per second are what arrives, latencies tell one machine from another",
+            report::format::percent(idle)
+        )
+    })
 }
 
 /// What a reader must know of overlap.
