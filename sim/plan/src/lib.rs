@@ -44,6 +44,7 @@ mod contradiction;
 mod cost;
 mod error;
 mod execute;
+mod fitting;
 mod kernel;
 mod label;
 mod launches;
@@ -70,14 +71,14 @@ pub use execute::{
     Keep, Lane, Next, OpTotal, Outcome, OverlappedTotals, PooledPorts, Ports, Progress, Ran, RankTotals, Routines,
     Sequencer, StreamSpan, Tabulated, run, run_gangs,
 };
+pub use fitting::lower_fitting;
 pub use kernel::{Clock, CollectiveAlone, KernelCall, TimeAlone, When, collective_alone, kernel};
 pub use label::{Label, LabelKind, LabelName, PhaseSpans, TRAIN_LABELS};
 pub use launches::{HostPolicy, Launches};
 pub use layout::Layout;
 pub use least::least_step;
 pub use lower::{
-    ExchangeMemo, Sampling, Shared, casting, expert_layout, lower, lower_fitting, lower_with, n_micro_batches, sampled,
-    shape,
+    ExchangeMemo, Sampling, Shared, casting, expert_layout, lower, lower_with, n_micro_batches, sampled, shape,
 };
 pub use memory::{check_memory, memory, sample};
 pub use plan::{

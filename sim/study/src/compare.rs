@@ -10,7 +10,7 @@ use crate::interval::Verdict;
 
 /// Studies side by side. Field names are the JSON keys.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
+pub struct SideBySide {
     /// The studies, in the order in which they were given.
     pub studies: Vec<ComparedStudy>,
     /// Proposals that any of them has, what saves the largest share of any base first.
@@ -102,7 +102,7 @@ struct ToldDifference {
     verdict: Option<Verdict>,
 }
 
-impl Comparison {
+impl SideBySide {
     /// Of the texts of `study.json`, each with a name of its own.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ mod tests {
     fn changes_are_shares_of_their_own_base_and_the_largest_saving_comes_first() {
         let one = text("step_seconds", 10.0, &[point("a", -0.1, -2.0), point("b", -0.2, -3.0)].join(","));
         let other = text("rate", 2.0, &point("a", -0.3, -1.0));
-        let compared = Comparison::of(&[("x".into(), one), ("y".into(), other)]).expect("two studies");
+        let compared = SideBySide::of(&[("x".into(), one), ("y".into(), other)]).expect("two studies");
         let names: Vec<&str> = compared.proposals.iter().map(|row| row.proposal.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         let ComparedOutcome::Ran(change) = &compared.proposals[0].outcomes[1] else { panic!("it ran") };
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_named() {
         for text in ["", "{}", "[]", &text("step_seconds", 0.0, "")] {
-            let error = Comparison::of(&[("mine".into(), text.to_owned())]).expect_err("no answer").to_string();
+            let error = SideBySide::of(&[("mine".into(), text.to_owned())]).expect_err("no answer").to_string();
             assert!(error.contains("`mine`") && error.contains("hint"), "{error}");
         }
     }

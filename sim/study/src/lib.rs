@@ -47,7 +47,7 @@
 //!
 //! Proposals of precision also stand in [`Answer::arithmetic`], their objectives beside what the sums of their GEMMs lose.
 //!
-//! [`Comparison`] sets the answers of several studies side by side: what a proposal is worth on each of their jobs.
+//! [`SideBySide`] sets the answers of several studies side by side: what a proposal is worth on each of their jobs.
 //!
 //! [`sensitivity()`] asks another question of the same tunnel: what moves the objective, knob by knob.
 //!
@@ -83,7 +83,7 @@ mod tunnel;
 
 pub use answer::{About, Answer, Base, Difference, Expectation, PointRow};
 pub use arithmetic::{ARITHMETIC, Arithmetic, Gemm, How, ProductSums, ScalesName, SumLength};
-pub use compare::{ComparedChange, ComparedOutcome, ComparedProposal, ComparedStudy, Comparison};
+pub use compare::{ComparedChange, ComparedOutcome, ComparedProposal, ComparedStudy, SideBySide};
 pub use criterion::{Criterion, Named};
 pub use decide::{Decider, deciders};
 pub use draws::Draws;
@@ -97,7 +97,7 @@ pub use proposal::{HandCalculation, Proposal};
 pub use refusal::Refusal;
 pub use run::{InMemory, Store, StudyProgress, on_threads, run};
 pub use search::{
-    Dimension, Limit, N_CANDIDATES_MAX, RejectedBy, RejectedPoint, Search, SearchAnswer, SearchPoint, search,
+    Limit, N_CANDIDATES_MAX, RejectedBy, RejectedPoint, Search, SearchAnswer, SearchAxis, SearchPoint, search,
 };
 pub use sensitivity::{Knob, KnobTurn, Sensitivity, sensitivity};
 pub use shard::Shard;

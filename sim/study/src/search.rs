@@ -1,6 +1,6 @@
 //! A search: which of many patches of a scenario is best.
 //!
-//! Candidates are every combination of the options of the [`Dimension`]s. One is *rejected* where it cannot be loaded, cannot run, misses a
+//! Candidates are every combination of the options of the [`SearchAxis`]s. One is *rejected* where it cannot be loaded, cannot run, misses a
 //! [`Limit`], or cannot be better than those already found: bounds come before runs ([`Tunnel::bound`]). All others are ranked.
 //!
 //! Bounds come first, then runs in their order, in batches of a fixed size; the search ends where no bound is below the worst that is ranked. So the answer
@@ -29,7 +29,7 @@ const MEMORY: &str = "memory_bytes_max";
 
 /// Options of which every candidate has one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Dimension {
+pub struct SearchAxis {
     /// What it is about: a key, or several that change together.
     pub name: String,
     /// Its options, each a patch; an empty one leaves the base as it is.
@@ -49,7 +49,7 @@ pub struct Limit {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Search {
     /// What may change.
-    pub dimensions: Vec<Dimension>,
+    pub dimensions: Vec<SearchAxis>,
     /// What every result must meet.
     pub limits: Vec<Limit>,
     /// How many of the best to rank.
@@ -196,55 +196,27 @@ pub fn search(tunnel: &dyn Tunnel, asked: &Search, progress: &StudyProgress) -> 
     let base = tunnel.load(&[]).map_err(StudyError::Base)?;
     let patches = candidates(&asked.dimensions)?;
     progress.expect(patches.len() as u64);
-    let loaded: Vec<(Vec<Change>, Loading)> = patches
-        .into_par_iter()
-        .map(|patch| {
-            let loading = loading(tunnel, &patch);
-            progress.step();
-            (patch, loading)
-        })
-        .collect();
-    let of_base = caught(|| tunnel.run(&base.plan)).ok();
-    let mut ranked = Ranked::new(asked.top);
-    let mut rejected: BTreeMap<usize, RejectedPoint> = BTreeMap::new();
-    let mut out = |index: usize, (by, why): (RejectedBy, Refusal)| {
-        let row = RejectedPoint { patch: table(&loaded[index].0), by, reason: why.reason, fault: why.is_fault };
-        rejected.insert(index, row);
+    let load = |patch: Vec<Change>| {
+        let loading = loading(tunnel, &patch);
+        progress.step();
+        (patch, loading)
     };
-    let mut seen = BTreeSet::new();
-    let mut open: Vec<(f64, usize)> = Vec::new();
-    let mut n_candidates = 0;
-    for (index, (_, (digest, bound))) in loaded.iter().enumerate() {
-        // Two patches of one plan are one candidate.
-        if digest.as_ref().is_some_and(|digest| !seen.insert(digest)) {
-            continue;
-        }
-        n_candidates += 1;
-        match bound {
-            Ok(bound) => open.push((bound.unwrap_or(0.0), index)),
-            Err(out_by) => out(index, out_by.clone()),
-        }
-    }
-    open.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let mut n_simulated = 0;
+    let loaded: Vec<(Vec<Change>, Loading)> = patches.into_par_iter().map(load).collect();
+    let of_base = caught(|| tunnel.run(&base.plan)).ok();
+    let mut found =
+        Found { ranked: Ranked::new(asked.top), rejected: BTreeMap::new(), n_candidates: 0, n_simulated: 0 };
+    let open = found.open(&loaded);
     for batch in open.chunks(N_BATCH) {
-        let most = ranked.most().unwrap_or(f64::INFINITY);
-        let fates: Vec<Fate> = batch
-            .par_iter()
-            .map(
-                |(bound, index)| {
-                    if *bound > most { Fate::bounded(*bound) } else { fate(tunnel, asked, &loaded[*index].0) }
-                },
-            )
-            .collect();
+        let most = found.ranked.most().unwrap_or(f64::INFINITY);
+        let fate = |(bound, index): &(f64, usize)| {
+            if *bound > most { Fate::bounded(*bound) } else { fate(tunnel, asked, &loaded[*index].0) }
+        };
+        let fates: Vec<Fate> = batch.par_iter().map(fate).collect();
         for ((_, index), fate) in batch.iter().zip(fates) {
-            n_simulated += usize::from(fate.has_run());
-            match fate {
-                Fate::Ran(point, criterion) => ranked.add(point, criterion),
-                Fate::Out(by, why) => out(*index, (by, why)),
-            }
+            found.add((*index, &loaded[*index].0), fate);
         }
     }
+    let Found { ranked, rejected, n_candidates, n_simulated } = found;
     Ok(SearchAnswer {
         name: base.plan.name,
         objective: ranked.criterion.name,
@@ -256,8 +228,48 @@ pub fn search(tunnel: &dyn Tunnel, asked: &Search, progress: &StudyProgress) -> 
     })
 }
 
+/// What a search has found so far.
+struct Found {
+    ranked: Ranked,
+    /// By the place of the candidate.
+    rejected: BTreeMap<usize, RejectedPoint>,
+    n_candidates: usize,
+    n_simulated: usize,
+}
+
+impl Found {
+    /// Candidates that may run, the lowest bound first. Two patches of one plan are one candidate.
+    fn open(&mut self, loaded: &[(Vec<Change>, Loading)]) -> Vec<(f64, usize)> {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<(f64, usize)> = Vec::new();
+        for (index, (patch, (digest, bound))) in loaded.iter().enumerate() {
+            if digest.as_ref().is_some_and(|digest| !seen.insert(digest)) {
+                continue;
+            }
+            self.n_candidates += 1;
+            match bound {
+                Ok(bound) => open.push((bound.unwrap_or(0.0), index)),
+                Err((by, why)) => self.add((index, patch), Fate::Out(*by, why.clone())),
+            }
+        }
+        open.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        open
+    }
+
+    fn add(&mut self, (index, patch): (usize, &[Change]), fate: Fate) {
+        self.n_simulated += usize::from(fate.has_run());
+        match fate {
+            Fate::Ran(point, criterion) => self.ranked.add(point, criterion),
+            Fate::Out(by, why) => {
+                let row = RejectedPoint { patch: table(patch), by, reason: why.reason, fault: why.is_fault };
+                self.rejected.insert(index, row);
+            }
+        }
+    }
+}
+
 /// Every combination of options, the last dimension fastest.
-fn candidates(dimensions: &[Dimension]) -> Result<Vec<Vec<Change>>, StudyError> {
+fn candidates(dimensions: &[SearchAxis]) -> Result<Vec<Vec<Change>>, StudyError> {
     let n = dimensions.iter().try_fold(1_usize, |n, dimension| n.checked_mul(dimension.options.len()));
     if n.is_none_or(|n| n > N_CANDIDATES_MAX) {
         let sizes: Vec<String> =

@@ -188,6 +188,12 @@ impl Unturned {
         Ok(Self { criterion: criterion.clone(), objective, anomaly })
     }
 
+    /// How unsure an estimate of such an elasticity and spread makes the objective.
+    fn unsure(&self, of: Option<(f64, f64)>) -> Named<Option<f64>> {
+        let amount = of.map(|(elasticity, spread)| elasticity.abs() * spread * self.objective.value);
+        self.criterion.amount("unsure", amount)
+    }
+
     /// Whether the farther of two turns is no farther than an anomaly may go.
     fn hides(&self, turns: [&Option<KnobTurn>; 2]) -> bool {
         let changes = turns.into_iter().flatten().map(|turn| (turn.objective.value / self.objective.value - 1.0).abs());
@@ -304,10 +310,7 @@ fn knob(handle: &Handle, less: Result<KnobTurn, Refusal>, more: Result<KnobTurn,
         more,
         spread,
         basis: estimate.map(|estimate| Basis::name(estimate.basis).to_owned()),
-        unsure: base.criterion.amount(
-            "unsure",
-            elasticity.zip(spread).map(|(elasticity, spread)| elasticity.abs() * spread * base.objective.value),
-        ),
+        unsure: base.unsure(elasticity.zip(spread)),
         decided,
         note: Some(note).filter(|note| !note.is_empty()),
         fault,

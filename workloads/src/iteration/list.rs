@@ -52,7 +52,7 @@ impl<'a> OpList<'a> {
     /// The product that was written last reads so many bytes beyond its operands.
     pub(super) fn widen(&mut self, name: &'static str, wide: Bytes) {
         if let Some(op) = self.ops.last_mut().filter(|op| op.name == name) {
-            op.widened = op.widened + wide;
+            op.widened += wide;
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use report::format::{change, words};
 use report::{Column, Measure, Row, Table};
 use scenario::disk::{self, Content};
-use study::{ComparedChange, ComparedOutcome, Comparison, StudyError, Verdict};
+use study::{ComparedChange, ComparedOutcome, SideBySide, StudyError, Verdict};
 
 use super::args::CompareArgs;
 use crate::exit::Failure;
@@ -16,7 +16,7 @@ const ANSWER: &str = "study.json";
 
 pub(super) fn compared(args: &CompareArgs) -> Result<String, Failure> {
     let studies: Vec<(String, String)> = args.folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
-    let comparison = Comparison::of(&studies)?;
+    let comparison = SideBySide::of(&studies)?;
     if args.json {
         return Ok(comparison.json()?);
     }
@@ -39,7 +39,7 @@ fn read(path: &Path) -> Result<(String, String), StudyError> {
     Ok((name, text))
 }
 
-fn screen(comparison: &Comparison) -> String {
+fn screen(comparison: &SideBySide) -> String {
     let mut text = bases(comparison, "");
     let table = Table {
         columns: headings(comparison),
@@ -50,7 +50,7 @@ fn screen(comparison: &Comparison) -> String {
 }
 
 /// The same for a page of text.
-fn markdown(comparison: &Comparison) -> String {
+fn markdown(comparison: &SideBySide) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let headings = headings(comparison);
     let names: Vec<String> = headings.iter().map(|column| column.name.clone()).collect();
@@ -67,7 +67,7 @@ fn markdown(comparison: &Comparison) -> String {
 
 const LEGEND: &str = "Each change is a share of its own base, with its 5 % to 95 % interval over draws of the estimates; below zero is better. `?` marks a change whose sign the draws leave open.";
 
-fn bases(comparison: &Comparison, mark: &str) -> String {
+fn bases(comparison: &SideBySide, mark: &str) -> String {
     let line = |study: &study::ComparedStudy| {
         let measure = Measure::of(&study.objective).unwrap_or_default();
         format!("{mark}{}: {}, {} {}\n", study.name, study.base, measure.write(study.value), measure.per)
@@ -75,13 +75,13 @@ fn bases(comparison: &Comparison, mark: &str) -> String {
     comparison.studies.iter().map(line).collect()
 }
 
-fn headings(comparison: &Comparison) -> Vec<Column> {
+fn headings(comparison: &SideBySide) -> Vec<Column> {
     let first = Column { name: "proposal".to_owned(), numeric: false };
     let of = |study: &study::ComparedStudy| Column { name: study.name.clone(), numeric: true };
     std::iter::once(first).chain(comparison.studies.iter().map(of)).collect()
 }
 
-fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
+fn rows(comparison: &SideBySide) -> Vec<Vec<String>> {
     let row = |row: &study::ComparedProposal| {
         std::iter::once(row.proposal.clone()).chain(row.outcomes.iter().map(cell)).collect()
     };
@@ -103,7 +103,7 @@ fn cell(outcome: &ComparedOutcome) -> String {
 }
 
 /// Why some have no result.
-fn failures(comparison: &Comparison) -> String {
+fn failures(comparison: &SideBySide) -> String {
     let mut text = String::new();
     for row in &comparison.proposals {
         for (study, outcome) in comparison.studies.iter().zip(&row.outcomes) {

@@ -12,11 +12,10 @@ use crate::{model_code, none, read};
 const TWICE: [&str; 0] = [];
 
 /// Functions that are longer than [`N_LINES_MAX`], by file and name.
-const LONG: [(&str, &str); 6] = [
+const LONG: [(&str, &str); 5] = [
     ("calibrate/src/question.rs", "op"),
     ("sim/cli/src/study/text.rs", "study"),
     ("sim/platform/src/exchange.rs", "folded"),
-    ("sim/platform/src/exchange.rs", "of"),
     ("sim/scenario/src/hugging_face.rs", "model"),
     ("workloads/src/import/simai.rs", "layout"),
 ];

@@ -26,7 +26,7 @@ pub(crate) const HOUSE: [Room; 13] = [
         folder: "workloads",
         floor: 1,
         rooms: &["units"],
-        packages: &["prost", "rand", "rand_chacha", "rand_distr", "serde", "serde_json", "thiserror"],
+        packages: &["chrono", "prost", "rand", "rand_chacha", "rand_distr", "serde", "serde_json", "thiserror"],
     },
     Room {
         name: "calibrate",

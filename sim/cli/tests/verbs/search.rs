@@ -72,8 +72,12 @@ fn answers_stand_side_by_side() {
     let folder = |name: &str| root.path().join(name).display().to_string();
     let study = |name: &str, base: &str| {
         let file = root.path().join(format!("{name}.toml"));
-        fs::write(&file, format!("base = \"{base}\"\ndraws = 0\nproposals = [\"memory-6-stacks\"]\n"))
-            .expect("a study");
+        let proposal = "about = \"quicker memory\"\nsource = \"a wish\"\nassumes = \"nothing\"\npatch.gpu.memory.rate-per-stack = \"1.2 TB/s\"\n\
+                        hand-calculation = { text = \"less\", low = -0.9, high = 0.0 }\n";
+        let text = format!(
+            "base = \"{base}\"\ndraws = 0\nproposals = [\"quick-memory\"]\n[proposal.quick-memory]\n{proposal}"
+        );
+        fs::write(&file, text).expect("a study");
         stdout(&["study", &file.display().to_string(), "--out", &folder(name)])
     };
     study("training", "tiny-moe");
@@ -83,7 +87,7 @@ fn answers_stand_side_by_side() {
     assert!(outcomes.iter().all(|outcome| number(outcome, "/ran/share") < 0.0), "{outcomes:?}");
     assert_eq!(compared["studies"][1]["objective"], "serving.gpu_seconds_per_token");
     let markdown = stdout(&["study", "compare", &folder("training"), &folder("serving"), "--markdown"]);
-    assert!(markdown.contains("| memory-6-stacks |"), "{markdown}");
+    assert!(markdown.contains("| quick-memory |"), "{markdown}");
     assert!(refused(&["study", "compare", &folder("nowhere")]).contains("--out"));
 }
 

@@ -40,9 +40,7 @@ use workloads::traffic::{ExpertLayout, PicksPool, Router, Sampler, TrafficError,
 use chunks::Chunks;
 
 use crate::layout::Layout;
-use crate::memory::check_memory;
 use crate::program::{Messages, Program};
-use crate::rank_memory::RankMemory;
 use crate::{Contradiction, Folding, PlanError, PointToPoint, TrainPlan};
 
 use groups::Groups;
@@ -143,21 +141,8 @@ pub fn lower_with(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<Program, P
     program(context(plan, shared)?, shared.exchanges)
 }
 
-/// The same of a plan that fits in memory, which is cheaper to know than the rest; with what its ranks hold at their fullest.
-///
-/// # Errors
-/// As [`lower`] and [`check_memory`].
-pub fn lower_fitting(plan: TrainPlan<'_>, shared: &Shared<'_>) -> Result<(Program, Vec<RankMemory>), PlanError> {
-    Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
-    sound_shape(plan)?;
-    // The fullest rank holds no less than one whose load is the mean, for which nothing is sampled.
-    check_memory(plan, None)?;
-    let context = context(plan, shared)?;
-    let memory = check_memory(plan, context.pool.as_ref())?;
-    Ok((program(context, shared.exchanges)?, memory))
-}
-
-fn program(context: Context<'_>, memo: Option<&ExchangeMemo>) -> Result<Program, PlanError> {
+/// The rest of a program, from what it is made in.
+pub(crate) fn program(context: Context<'_>, memo: Option<&ExchangeMemo>) -> Result<Program, PlanError> {
     let plan = context.plan;
     let (resources, ranks) = resources(&context);
     let mut kernels = Kernels::new(&context);
@@ -229,7 +214,8 @@ pub fn n_micro_batches(plan: TrainPlan<'_>) -> Result<u32, PlanError> {
     Ok((plan.job.global_batch / together) as u32)
 }
 
-fn context<'a>(plan: TrainPlan<'a>, shared: &Shared<'_>) -> Result<Context<'a>, PlanError> {
+/// The platform, the layout and the traffic of a plan that is sound.
+pub(crate) fn context<'a>(plan: TrainPlan<'a>, shared: &Shared<'_>) -> Result<Context<'a>, PlanError> {
     let layout = Layout::new(&plan.job.parallel, &plan.site.machine, plan.job.policy.devices_per_node)?;
     let platform = platform(plan, layout.placement, shared.network.clone())?;
     let shape = sound_shape(plan)?;
@@ -244,7 +230,7 @@ fn context<'a>(plan: TrainPlan<'a>, shared: &Shared<'_>) -> Result<Context<'a>, 
 }
 
 /// The shape of a micro-batch, of a job that can be laid out.
-fn sound_shape(plan: TrainPlan<'_>) -> Result<workloads::step::Shape, PlanError> {
+pub(crate) fn sound_shape(plan: TrainPlan<'_>) -> Result<workloads::step::Shape, PlanError> {
     let shape = shape(plan);
     if let Some(error) = shape.check(&plan.job.model).into_iter().next() {
         return Err(Contradiction::Shape(error).into());

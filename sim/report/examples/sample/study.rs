@@ -160,7 +160,7 @@ fn together() -> TogetherSummary {
     let set = |proposals: &[&str], worth: f64| SetRow {
         proposals: proposals.iter().map(|name| (*name).to_owned()).collect(),
         value: STEP - worth,
-        worth: worth,
+        worth,
         cost: None,
     };
     TogetherSummary {

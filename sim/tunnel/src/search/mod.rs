@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use plan::Job;
 use scenario::Loaded;
-use study::{Change, Dimension, StudyError};
+use study::{Change, SearchAxis, StudyError};
 use toml::Value;
 
 pub use words::{limit, values};
@@ -23,7 +23,7 @@ pub type Values = BTreeMap<String, Vec<Value>>;
 ///
 /// # Errors
 /// [`StudyError::Store`] for a job that has no layout.
-pub fn dimensions(base: &Loaded, values: &Values, only: bool) -> Result<Vec<Dimension>, StudyError> {
+pub fn dimensions(base: &Loaded, values: &Values, only: bool) -> Result<Vec<SearchAxis>, StudyError> {
     let mut open = Open { given: values.clone(), base };
     let mut dimensions = match &base.plan.job {
         _ if only => Vec::new(),
@@ -87,9 +87,9 @@ impl Open<'_> {
 }
 
 /// One key, and its values.
-fn of_key(key: &str, values: Vec<Value>) -> Dimension {
+fn of_key(key: &str, values: Vec<Value>) -> SearchAxis {
     let option = |value| vec![Change { key: key.to_owned(), value }];
-    Dimension { name: key.to_owned(), options: values.into_iter().map(option).collect() }
+    SearchAxis { name: key.to_owned(), options: values.into_iter().map(option).collect() }
 }
 
 /// A count as files write it.

@@ -1,7 +1,7 @@
 //! Layouts of a service on the devices that it has, and how many requests it holds at a time.
 
 use plan::Serve;
-use study::{Change, Dimension};
+use study::{Change, SearchAxis};
 use toml::Value;
 
 use super::{Open, count, of_key, powers};
@@ -9,7 +9,7 @@ use super::{Open, count, of_key, powers};
 /// Requests at a time over those of the base: twofold steps, so many down and so many up.
 const STEPS: u32 = 4;
 
-pub(super) fn dimensions(open: &mut Open<'_>, job: &Serve) -> Vec<Dimension> {
+pub(super) fn dimensions(open: &mut Open<'_>, job: &Serve) -> Vec<SearchAxis> {
     let mut dimensions = vec![layouts(open, job)];
     dimensions.extend(loads(open));
     let acceptance = &job.drafts.acceptance;
@@ -22,7 +22,7 @@ pub(super) fn dimensions(open: &mut Open<'_>, job: &Serve) -> Vec<Dimension> {
 }
 
 /// Devices of an attention rank, attention ranks and units, with experts on all ranks of a unit or on each attention rank.
-fn layouts(open: &mut Open<'_>, job: &Serve) -> Dimension {
+fn layouts(open: &mut Open<'_>, job: &Serve) -> SearchAxis {
     let own = &job.layout;
     let n_devices = own.n_ranks() * u64::from(job.units);
     let in_node = u64::from(job.devices_per_node).min(n_devices);
@@ -46,7 +46,7 @@ fn layouts(open: &mut Open<'_>, job: &Serve) -> Dimension {
             }
         }
     }
-    Dimension { name: "layout".to_owned(), options }
+    SearchAxis { name: "layout".to_owned(), options }
 }
 
 fn layout(open: &Open<'_>, [tp, dp, ep, units]: [u64; 4]) -> Vec<Change> {
@@ -59,7 +59,7 @@ fn layout(open: &Open<'_>, [tp, dp, ep, units]: [u64; 4]) -> Vec<Change> {
 }
 
 /// Requests at a time of a closed loop, with twice as many in all where there were fewer. What comes from outside is no choice.
-fn loads(open: &mut Open<'_>) -> Option<Dimension> {
+fn loads(open: &mut Open<'_>) -> Option<SearchAxis> {
     let number = |key: &str| open.leaf(key).and_then(|leaf| leaf.value.parse::<u64>().ok());
     let (base, all) = (number("requests.concurrency")?, number("requests.count")?);
     let is_closed = open.leaf("requests.arrivals").is_some_and(|leaf| leaf.value == "\"closed\"");
@@ -73,5 +73,5 @@ fn loads(open: &mut Open<'_>) -> Option<Dimension> {
         let enough = open.change("requests.count", count(all.max(n.saturating_mul(2))));
         open.change("requests.concurrency", count(n)).into_iter().chain(enough).collect()
     };
-    Some(Dimension { name: "requests.concurrency".to_owned(), options: loads.into_iter().map(option).collect() })
+    Some(SearchAxis { name: "requests.concurrency".to_owned(), options: loads.into_iter().map(option).collect() })
 }

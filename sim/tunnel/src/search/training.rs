@@ -1,7 +1,7 @@
 //! Layouts of a training step on the devices that it has.
 
 use plan::Train;
-use study::{Change, Dimension};
+use study::{Change, SearchAxis};
 use toml::Value;
 
 use super::{Open, count, of_key, powers};
@@ -13,7 +13,7 @@ const LONG: u64 = 32_768;
 /// Experts that a rank holds, at most, where there are more than this.
 const EXPERTS_MAX: u64 = 64;
 
-pub(super) fn dimensions(open: &mut Open<'_>, job: &Train) -> Vec<Dimension> {
+pub(super) fn dimensions(open: &mut Open<'_>, job: &Train) -> Vec<SearchAxis> {
     let mut dimensions = vec![layouts(open, job)];
     if let Some(experts) = &job.model.experts {
         let (routed, ep) = (u64::from(experts.routed), u64::from(job.parallel.ep));
@@ -29,7 +29,7 @@ pub(super) fn dimensions(open: &mut Open<'_>, job: &Train) -> Vec<Dimension> {
 }
 
 /// Tensor, pipeline and context parallelism with what is left to replicas, and the schedule where there is a pipeline.
-fn layouts(open: &mut Open<'_>, job: &Train) -> Dimension {
+fn layouts(open: &mut Open<'_>, job: &Train) -> SearchAxis {
     let parallel = &job.parallel;
     let [tp, pp, cp] = [parallel.tp, parallel.pp, parallel.cp].map(u64::from);
     let n_ranks = tp * pp * cp * u64::from(parallel.dp);
@@ -57,7 +57,7 @@ fn layouts(open: &mut Open<'_>, job: &Train) -> Dimension {
             options.push(layout.iter().cloned().chain(schedule).collect());
         }
     }
-    Dimension { name: "layout".to_owned(), options }
+    SearchAxis { name: "layout".to_owned(), options }
 }
 
 fn combinations<'a>(a: &'a [u64], b: &'a [u64], c: &'a [u64]) -> impl Iterator<Item = (u64, u64, u64)> + 'a {

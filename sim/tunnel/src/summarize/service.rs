@@ -79,15 +79,13 @@ fn numbers(
     let FinishedService { plan, books, typical, .. } = finished;
     let (job, time) = (plan.job, books.end());
     let gpus = job.n_devices();
-    let sum = |of: fn(&RequestRecord) -> u64| books.requests.iter().map(of).sum::<u64>() as f64;
-    let (input, output) = (sum(|request| request.input), sum(|request| request.output));
+    let [input, output] = tokens(books);
     let (priced_tokens, priced) = if job.phase == ServedPhase::Prefill { ("input", input) } else { ("output", output) };
     let rate = |amount: f64| if time > 0.0 { amount / time } else { 0.0 };
     let per = |amount: f64| if priced > 0.0 { amount / priced } else { 0.0 };
     let deviation = service::deviation(*plan, evidence.iter().map(|(key, seconds)| (*key, *seconds)));
     let run = cost.run.unwrap_or_default();
-    let [usd_per_million_tokens, owned_usd_per_million_tokens] =
-        [run.rental_usd, run.owned_usd].map(|usd| per(usd) * MILLION);
+    let [rented, owned] = [run.rental_usd, run.owned_usd].map(|usd| per(usd) * MILLION);
     let (admitted_max, admitted_by) = admitted(finished);
     ServingNumbers {
         output_tokens_per_second: rate(output),
@@ -108,14 +106,20 @@ fn numbers(
         seconds: time,
         iterations: books.n_iterations,
         priced_tokens: priced_tokens.to_owned(),
-        usd_per_million_tokens,
-        owned_usd_per_million_tokens,
+        usd_per_million_tokens: rented,
+        owned_usd_per_million_tokens: owned,
         joules_per_token: per(energy.mwh.unwrap_or(0.0) * expenses::MEGAWATT_HOUR.get()),
         decode_iteration: typical.decoding.as_ref().map(row),
         prefill_iteration: typical.prompt.as_ref().map(row),
         table_cells: books.n_cells,
         ..latencies(books)
     }
+}
+
+/// Tokens of prompts, and those that requests got.
+fn tokens(books: &ServingBooks) -> [f64; 2] {
+    let sum = |of: fn(&RequestRecord) -> u64| books.requests.iter().map(of).sum::<u64>() as f64;
+    [sum(|request| request.input), sum(|request| request.output)]
 }
 
 /// What requests waited for, and how full the units were.
