@@ -8,6 +8,7 @@ use tunnel::ask::ScenarioQuery;
 
 use crate::calibrate::args::{AFTER as CALIBRATE, CalibrateArgs};
 use crate::collective::{AUTO, By, Collective, by};
+use crate::diff::{AFTER as DIFF, DiffArgs};
 use crate::exit::Failure;
 use crate::layers::{Layers, Output};
 use crate::list::{ListArgs, ShowArgs};
@@ -16,6 +17,7 @@ use crate::probe::iteration::{AFTER as ITERATION, IterationArgs};
 use crate::probe::kernel::args::{AFTER as KERNEL, KernelArgs};
 use crate::replay::args::{AFTER as REPLAY, ReplayArgs};
 use crate::search::{AFTER as SEARCH, SearchArgs};
+use crate::solve::{AFTER as SOLVE, SolveArgs};
 use crate::study::{SensitivityArgs, StudyArgs};
 
 const EXAMPLES: &str = "\
@@ -101,6 +103,12 @@ pub(crate) enum Verb {
     Study(StudyArgs),
     /// Rank parameters by how much each changes the step time
     Sensitivity(SensitivityArgs),
+    /// Find the value of a key at which a job takes so long, or from which on the key no longer binds
+    #[command(after_long_help = SOLVE)]
+    Solve(SolveArgs),
+    /// Compare two jobs: keys, results, what binds
+    #[command(after_long_help = DIFF)]
+    Diff(DiffArgs),
     /// List the presets: machines, models, scenarios, studies
     #[command(visible_alias = "ls")]
     List(ListArgs),

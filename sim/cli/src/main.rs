@@ -8,6 +8,7 @@
 mod args;
 mod calibrate;
 mod collective;
+mod diff;
 mod exit;
 mod json;
 mod layers;
@@ -20,6 +21,7 @@ mod replay;
 mod run;
 mod search;
 mod service;
+mod solve;
 mod study;
 mod topology;
 mod validate;
@@ -57,6 +59,8 @@ fn verb(cli: &Cli) -> Result<String, Failure> {
         Verb::Validate(validate) => validate::validate(validate),
         Verb::Study(asked) => study::study(asked),
         Verb::Sensitivity(asked) => study::sensitivity(asked),
+        Verb::Solve(asked) => solve::solve(asked),
+        Verb::Diff(asked) => diff::diff(asked),
         Verb::List(asked) => list::list(asked),
         Verb::Show(asked) => list::show(asked),
         Verb::Search(asked) => search::search(asked),

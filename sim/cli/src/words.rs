@@ -32,6 +32,8 @@ fn of_verb(verb: &Verb) -> Result<Query, Failure> {
         | Verb::Validate(_)
         | Verb::Study(_)
         | Verb::Sensitivity(_)
+        | Verb::Solve(_)
+        | Verb::Diff(_)
         | Verb::List(_)
         | Verb::Show(_)
         | Verb::Search(_)

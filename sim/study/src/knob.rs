@@ -22,6 +22,12 @@ impl Change {
     }
 }
 
+/// A value as people write it: text without its quotes.
+#[must_use]
+pub fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// The values of a table by dotted key, sorted. A table that `is_leaf` accepts is a value.
 pub(crate) fn flatten(table: &Table, is_leaf: fn(&Table) -> bool) -> BTreeMap<String, Value> {
     let mut leaves = BTreeMap::new();

@@ -51,7 +51,8 @@
 //!
 //! [`sensitivity()`] asks another question of the same tunnel: what moves the objective, knob by knob.
 //!
-//! [`search()`] asks a third: which of many patches is best, within what limits.
+//! [`search()`] asks a third: which of many patches is best, within what limits. [`solve()`] asks backwards, for the value of a key, and
+//! [`JobDiff`] what differs between two jobs.
 //!
 //! This crate does not know what a plan is made of, how it is run, what its results mean (but for [`ANOMALY`]), or where files are. By which of them a job is judged, each run
 //! says itself in its [`Criterion`].
@@ -61,6 +62,7 @@ mod arithmetic;
 mod compare;
 mod criterion;
 mod decide;
+mod diff;
 mod draws;
 mod error;
 mod file;
@@ -75,6 +77,7 @@ mod run;
 mod search;
 mod sensitivity;
 mod shard;
+mod solve;
 mod subsets;
 mod sweep;
 mod table;
@@ -86,11 +89,12 @@ pub use arithmetic::{ARITHMETIC, Arithmetic, Gemm, How, ProductSums, ScalesName,
 pub use compare::{ComparedChange, ComparedOutcome, ComparedProposal, ComparedStudy, SideBySide};
 pub use criterion::{Criterion, Named};
 pub use decide::{Decider, deciders};
+pub use diff::{JobDiff, KeyDiff, NumberDiff, WordDiff};
 pub use draws::Draws;
 pub use error::StudyError;
 pub use file::Study;
 pub use interval::{Interval, Verdict};
-pub use knob::Change;
+pub use knob::{Change, plain};
 pub use manifest::{Entry, Manifest, TogetherEntry, hash};
 pub use point::{ANOMALY, FinishedPoint, Point, PointKind, Results};
 pub use proposal::{HandCalculation, Proposal};
@@ -101,6 +105,7 @@ pub use search::{
 };
 pub use sensitivity::{Knob, KnobTurn, Sensitivity, sensitivity};
 pub use shard::Shard;
+pub use solve::{Goal, Solved, solve};
 pub use subsets::Together;
 pub use table::ResultTable;
 pub use together::{Pair, SetOutcome, Share, TogetherAnswer};

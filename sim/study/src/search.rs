@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::StudyError;
 use crate::criterion::Criterion;
-use crate::knob::Change;
+use crate::knob::{Change, plain};
 use crate::manifest::sets;
 use crate::point::Results;
 use crate::refusal::{Refusal, caught};
@@ -161,7 +161,6 @@ impl SearchPoint {
     /// The same as people write it: `key=value`, text without its quotes.
     #[must_use]
     pub fn sets(&self) -> Vec<String> {
-        let plain = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         self.patch.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! `search`, `study compare`, `list` and `show`.
+//! `search`, `solve`, `diff`, `study compare`, `list` and `show`.
 
 use std::fs;
 
@@ -109,4 +109,45 @@ fn every_preset_is_listed_and_shown_and_a_name_of_another_kind_names_its_verb() 
     ] {
         assert!(refused(&[verb, name]).contains(way), "{verb} {name}");
     }
+}
+
+#[test]
+fn a_value_that_is_found_gives_the_goal_and_one_that_is_not_is_an_answer() {
+    let solve = |args: &[&str]| json(&[&["solve"], args, &["--json"]].concat());
+    let base = number(&json(&["run", "tiny-moe", "--json"]), "/step_seconds");
+    let target = base * 0.98;
+    let found = solve(&["gpu.memory.rate-per-stack", "tiny-moe", "--for", &target.to_string()]);
+    assert_eq!(found["reached"], true);
+    let set = format!("gpu.memory.rate-per-stack={}", found["value"].as_str().expect("a rate"));
+    let step = number(&json(&["run", "tiny-moe", "--json", "--set", &set]), "/step_seconds");
+    assert_eq!(step, number(&found, "/objective"));
+    assert!(step <= target && step > target * 0.999, "{step} for {target}");
+    let never = solve(&["gpu.memory.rate-per-stack", "tiny-moe", "--for", "1 ns"]);
+    assert!(never["reached"] == false && number(&never, "/objective") < base);
+    let knee = solve(&["node.nic.rate", "deepseek-v3-decode-144", "--stops-binding"]);
+    assert!(knee["reached"] == true && number(&knee, "/objective") <= number(&knee, "/target"));
+    for (args, word) in [
+        (["solve", "gpu.smz", "tiny-moe", "--for=1 s"], "windtunnel plan"),
+        (["solve", "gpu.cast", "tiny-moe", "--for=1 s"], "no number above zero"),
+        (["solve", "gpu.sms", "tiny-moe", "--for=soon"], "a time"),
+    ] {
+        let text = refused(&args);
+        assert!(text.contains(word) && text.contains("hint"), "{text}");
+    }
+}
+
+#[test]
+fn two_jobs_differ_in_what_was_changed_and_in_what_follows() {
+    let found = json(&["diff", "tiny-moe", "--set", "gpu.sms=144", "--json"]);
+    let keys = found["keys"].as_array().expect("keys");
+    assert!(keys.iter().any(|row| row["key"] == "gpu.sms" && row["values"][1] == "144"));
+    let step = found["numbers"].as_array().expect("numbers").iter().find(|row| row["name"] == "step_seconds");
+    let step = step.expect("the step differs");
+    assert_eq!(number(step, "/values/0"), number(&json(&["run", "tiny-moe", "--json"]), "/step_seconds"));
+    let same = json(&["diff", "tiny-moe", "tiny-moe", "--json"]);
+    assert!(
+        same["keys"].as_array().is_some_and(Vec::is_empty) && same["numbers"].as_array().is_some_and(Vec::is_empty)
+    );
+    assert!(stdout(&["diff", "tiny-moe", "llama-3.1-8b-1xh200"]).contains("different kinds"));
+    assert!(refused(&["diff", "tiny-moe"]).contains("--set"));
 }

@@ -14,7 +14,7 @@ use scenario::Loaded;
 use study::{Change, SearchAxis, StudyError};
 use toml::Value;
 
-pub use words::{limit, values};
+pub use words::{amount, limit, values};
 
 /// Values to try, by key.
 pub type Values = BTreeMap<String, Vec<Value>>;

@@ -47,10 +47,24 @@ pub fn limit(text: &str) -> Result<Limit, StudyError> {
         StudyError::file(format!("--meet {text}"), "it is no limit", hint)
     };
     let (number, most) = text.split_once("<=").ok_or_else(refused)?;
-    let time = || most.trim().parse::<Seconds>().ok().map(Seconds::get);
-    let most = most.trim().parse::<f64>().ok().or_else(time).filter(|most| most.is_finite()).ok_or_else(refused)?;
+    let most = bare_or_time(most).ok_or_else(refused)?;
     let number = number.trim().to_owned();
     if number.is_empty() { Err(refused()) } else { Ok(Limit { number, most }) }
+}
+
+/// An amount of an objective: a bare number in base units, or a time. `place` is where it stands.
+///
+/// # Errors
+/// [`StudyError::File`] for what is none above zero.
+pub fn amount(place: &str, text: &str) -> Result<f64, StudyError> {
+    let hint = "write a time, for example `18 s`, or a number in base units";
+    let amount = bare_or_time(text).filter(|amount| *amount > 0.0);
+    amount.ok_or_else(|| StudyError::file(place, "it is no amount above zero", hint))
+}
+
+fn bare_or_time(text: &str) -> Option<f64> {
+    let time = || text.trim().parse::<Seconds>().ok().map(Seconds::get);
+    text.trim().parse::<f64>().ok().or_else(time).filter(|amount| amount.is_finite())
 }
 
 #[cfg(test)]

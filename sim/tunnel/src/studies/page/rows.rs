@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use report::study::{Hand, MadeOf, ProposalResult, ProposalRow, ProposalRun, StudyBase};
-use study::{Answer, Expectation, PointKind, PointRow};
+use study::{Answer, Expectation, PointKind, PointRow, plain};
 
 /// What stands before the name of what binds, and of a basis, among results.
 const BINDING: &str = "binding_shares.";
@@ -94,9 +94,4 @@ fn made_of(results: &BTreeMap<String, f64>, words: &BTreeMap<String, String>, va
 /// Changes as `key=value`, text without its quotes.
 pub(super) fn patch(patch: &BTreeMap<String, toml::Value>) -> Vec<String> {
     patch.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect()
-}
-
-/// A value as people write it.
-pub(super) fn plain(value: &toml::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

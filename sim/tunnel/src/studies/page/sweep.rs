@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use report::study::{HeatMap, MapAxis, SweepPoint, SweepSummary};
-use study::{Answer, PointKind, PointRow};
+use study::{Answer, PointKind, PointRow, plain};
 
-use super::rows::{patch, plain};
+use super::rows::patch;
 
 /// Points that are shown: the best.
 const N_BEST: usize = 10;
