@@ -12,6 +12,7 @@ use crate::arithmetic::{self, Arithmetic, Asked};
 use crate::criterion::{Criterion, Named};
 use crate::decide::{Decider, deciders};
 use crate::interval::{Interval, Verdict};
+use crate::json;
 use crate::manifest::{Entry, Manifest};
 use crate::point::{FinishedPoint, PointKind, is_false};
 use crate::run::Store;
@@ -237,8 +238,7 @@ impl Answer {
     /// # Errors
     /// [`StudyError::Fault`]: an answer can always be written.
     pub fn json(&self) -> Result<String, StudyError> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| StudyError::Fault(error.to_string()))?;
-        Ok(text + "\n")
+        json::pretty(self)
     }
 }
 

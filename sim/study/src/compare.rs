@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::StudyError;
 use crate::interval::Verdict;
+use crate::json;
 
 /// Studies side by side. Field names are the JSON keys.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -137,8 +138,7 @@ impl SideBySide {
     /// # Errors
     /// [`StudyError::Fault`]: it can always be written.
     pub fn json(&self) -> Result<String, StudyError> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| StudyError::Fault(error.to_string()))?;
-        Ok(text + "\n")
+        json::pretty(self)
     }
 }
 

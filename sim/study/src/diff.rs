@@ -6,6 +6,7 @@ use scenario::Loaded;
 use serde::Serialize;
 
 use crate::StudyError;
+use crate::json;
 use crate::point::Results;
 use crate::refusal::{Refusal, caught};
 use crate::tunnel::Tunnel;
@@ -85,8 +86,7 @@ impl JobDiff {
     /// # Errors
     /// [`StudyError::Fault`]: it can always be written.
     pub fn json(&self) -> Result<String, StudyError> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| StudyError::Fault(error.to_string()))?;
-        Ok(text + "\n")
+        json::pretty(self)
     }
 }
 

@@ -67,6 +67,7 @@ mod draws;
 mod error;
 mod file;
 mod interval;
+mod json;
 mod knob;
 mod manifest;
 mod parse;

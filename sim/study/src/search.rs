@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::StudyError;
 use crate::criterion::Criterion;
+use crate::json;
 use crate::knob::{Change, plain};
 use crate::manifest::sets;
 use crate::point::Results;
@@ -146,8 +147,7 @@ impl SearchAnswer {
     /// # Errors
     /// [`StudyError::Fault`]: it can always be written.
     pub fn json(&self) -> Result<String, StudyError> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| StudyError::Fault(error.to_string()))?;
-        Ok(text + "\n")
+        json::pretty(self)
     }
 }
 

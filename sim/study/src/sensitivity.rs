@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::StudyError;
 use crate::criterion::{Criterion, Named};
+use crate::json;
 use crate::knob::{Amount, Change};
 use crate::point::{ANOMALY, is_false};
 use crate::refusal::{Refusal, caught};
@@ -147,8 +148,7 @@ impl Sensitivity {
     /// # Errors
     /// [`StudyError::Fault`]: it can always be written.
     pub fn json(&self) -> Result<String, StudyError> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| StudyError::Fault(error.to_string()))?;
-        Ok(text + "\n")
+        json::pretty(self)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::StudyError;
 use crate::criterion::Named;
+use crate::json;
 use crate::knob::{Amount, Change};
 use crate::refusal::{Refusal, caught};
 use crate::run::StudyProgress;
@@ -61,8 +62,7 @@ impl Solved {
     /// # Errors
     /// [`StudyError::Fault`]: it can always be written.
     pub fn json(&self) -> Result<String, StudyError> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| StudyError::Fault(error.to_string()))?;
-        Ok(text + "\n")
+        json::pretty(self)
     }
 }
 

@@ -25,20 +25,24 @@ pub(super) fn dimensions(open: &mut Open<'_>, job: &Serve) -> Vec<SearchAxis> {
 fn layouts(open: &mut Open<'_>, job: &Serve) -> SearchAxis {
     let own = &job.layout;
     let n_devices = own.n_ranks() * u64::from(job.units);
+    let is_given = ["serve.tp", "serve.dp"].iter().any(|key| open.given.contains_key(*key));
     let in_node = u64::from(job.devices_per_node).min(n_devices);
     let tensor = open.counts("serve.tp", powers(in_node).chain([own.tp]));
     let data = open.counts("serve.dp", (1..=n_devices).filter(|n| n_devices.is_multiple_of(*n)));
     let overlaps = open.values("serve.overlap", ["none", "two-batches"].map(Value::from).to_vec());
     let mut options = Vec::new();
     for (tp, dp) in tensor.iter().flat_map(|tp| data.iter().map(move |dp| (*tp, *dp))) {
-        let ranks = tp * dp;
-        if !n_devices.is_multiple_of(ranks) {
+        let ranks = tp.saturating_mul(dp);
+        let units = n_devices.checked_div(ranks).filter(|units| units * ranks == n_devices);
+        // What was asked for and does not divide the devices is a candidate that the loader refuses.
+        if units.is_none() && !is_given {
             continue;
         }
+        let units = units.unwrap_or(n_devices);
         // Experts lie on all ranks of a unit or on its one attention rank; dense units of several attention ranks are units of one.
         let spread = (job.model.experts.is_some() && ranks > 1).then_some(ranks);
-        for ep in (dp == 1).then_some(1).into_iter().chain(spread) {
-            let layout = layout(open, [tp, dp, ep, n_devices / ranks]);
+        for ep in (dp == 1 || is_given && spread.is_none()).then_some(1).into_iter().chain(spread) {
+            let layout = layout(open, [tp, dp, ep, units]);
             let overlaps = if ep > 1 { &overlaps[..] } else { &overlaps[..1] };
             for overlap in overlaps {
                 let overlap = open.change("serve.overlap", overlap.clone());

@@ -34,6 +34,7 @@ fn layouts(open: &mut Open<'_>, job: &Train) -> SearchAxis {
     let [tp, pp, cp] = [parallel.tp, parallel.pp, parallel.cp].map(u64::from);
     let n_ranks = tp * pp * cp * u64::from(parallel.dp);
     let machine = &open.base.plan.site.machine;
+    let is_given = ["parallel.tp", "parallel.pp", "parallel.cp"].iter().any(|key| open.given.contains_key(*key));
     let in_node = u64::from(machine.node.devices).min(n_ranks);
     let tensor = open.counts("parallel.tp", powers(in_node).chain([tp]));
     let pipeline = open.counts("parallel.pp", powers(PP_MAX.min(u64::from(job.model.layers))).chain([pp]));
@@ -46,10 +47,14 @@ fn layouts(open: &mut Open<'_>, job: &Train) -> SearchAxis {
     let schedules = open.values("policy.schedule", schedules.into_iter().map(Value::from).collect());
     let mut options = Vec::new();
     for (tp, pp, cp) in combinations(&tensor, &pipeline, &context) {
-        if n_ranks % (tp * pp * cp) != 0 {
+        let of_replica = tp.checked_mul(pp).and_then(|ranks| ranks.checked_mul(cp));
+        let replicas =
+            of_replica.filter(|ranks| *ranks > 0 && n_ranks.is_multiple_of(*ranks)).map(|ranks| n_ranks / ranks);
+        // What was asked for and does not divide the ranks is a candidate that the loader refuses.
+        if replicas.is_none() && !is_given {
             continue;
         }
-        let layout = layout(open, [tp, pp, cp, n_ranks / (tp * pp * cp)]);
+        let layout = layout(open, [tp, pp, cp], replicas);
         // One stage has no order of chunks.
         let orders = if pp == 1 { &schedules[..1] } else { &schedules[..] };
         for schedule in orders {
@@ -64,11 +69,11 @@ fn combinations<'a>(a: &'a [u64], b: &'a [u64], c: &'a [u64]) -> impl Iterator<I
     a.iter().flat_map(move |a| b.iter().flat_map(move |b| c.iter().map(move |c| (*a, *b, *c))))
 }
 
-fn layout(open: &Open<'_>, [tp, pp, cp, dp]: [u64; 4]) -> Vec<Change> {
+fn layout(open: &Open<'_>, [tp, pp, cp]: [u64; 3], replicas: Option<u64>) -> Vec<Change> {
     let degrees = [("parallel.tp", tp), ("parallel.pp", pp), ("parallel.cp", cp)];
     let mut changes: Vec<Change> = degrees.iter().filter_map(|(key, n)| open.change(key, count(*n))).collect();
     if !open.is_auto("parallel.dp") {
-        changes.extend(open.change("parallel.dp", count(dp)));
+        changes.extend(open.change("parallel.dp", replicas.map_or_else(|| Value::from("auto"), count)));
     }
     let pipeline_is_new = changes.iter().any(|change| change.key == "parallel.pp");
     if pipeline_is_new && !open.is_auto("parallel.stages") {

@@ -48,6 +48,32 @@ fn threads_change_nothing_and_equal_plans_are_one_candidate() {
     assert_eq!(twice.n_candidates, 1);
 }
 
+/// Values that were asked for are candidates whatever they are, and what cannot be laid out says why.
+#[test]
+fn what_was_asked_for_is_run_or_refused_and_never_left_out() {
+    let library = Library::built_in();
+    for (scenario, over) in [
+        ("tiny-moe", "parallel.tp=3"),
+        ("tiny-moe", "parallel.pp=0"),
+        ("tiny-moe", "parallel.cp=9223372036854775807"),
+        ("tiny-moe", "parallel.tp=many"),
+        ("llama-3.1-70b-8xh100", "serve.tp=3"),
+        ("llama-3.1-70b-8xh100", "serve.dp=9223372036854775807"),
+        ("llama-3.1-70b-8xh100", "requests.concurrency=0"),
+    ] {
+        let tunnel = Simulator::new(&library, scenario);
+        let base = tunnel.base(&[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let few = ["job.micro-batch=1", "policy.recompute.full=false", "policy.schedule=1f1b", "parallel.ep=8"];
+        let others = few.iter().filter(|_| scenario == "tiny-moe").map(|text| values(text).expect("values"));
+        let given = others.chain([values(over).expect("values")]).collect();
+        let dimensions = search::dimensions(&base, &given, false).expect("dimensions");
+        let asked = Search { dimensions, limits: Vec::new(), top: 1 };
+        let answer = study::search(&tunnel, &asked, &StudyProgress::default()).expect("an answer");
+        assert!(answer.points.is_empty() && !answer.rejected.is_empty(), "{over}: {:?}", answer.points);
+        assert!(answer.rejected.iter().all(|row| !row.fault && !row.reason.is_empty()), "{over}");
+    }
+}
+
 #[test]
 fn a_service_is_searched_over_its_layouts_and_loads() {
     let library = Library::built_in();
