@@ -141,5 +141,5 @@ fn names(listed: &[Listed]) -> String {
         let names: Vec<&str> = of_kind.iter().map(|listed| listed.name.as_str()).collect();
         let _ = writeln!(text, "{} ({}): {}\n", first.kind.folder(), names.len(), names.join(", "));
     }
-    text + "`windtunnel list KIND` tells what each is about, `windtunnel show NAME` prints its file.\n"
+    text + "`windtunnel list KIND` adds what each is about, `windtunnel show NAME` prints its file.\n"
 }

@@ -53,7 +53,7 @@ fn solved(args: &SolveArgs) -> Result<String, Failure> {
     let library = args.layers.library()?;
     let measure = args.objective.as_deref().map(|name| studies::measure("--objective", name)).transpose()?;
     let goal = match &args.target {
-        Some(text) => Goal::At(search::amount(&format!("--for {text}"), text)?),
+        Some(text) => Goal::At(search::amount(&format!("--for {text}"), text, measure.as_ref())?),
         None => Goal::StopsBinding,
     };
     let tunnel = Simulator::new(&library, &args.scenario).under(&args.layers.sets).judging(measure.as_ref());

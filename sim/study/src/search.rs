@@ -1,7 +1,7 @@
 //! A search: which of many patches of a scenario is best.
 //!
 //! Candidates are every combination of the options of the [`SearchAxis`]s. One is *rejected* where it cannot be loaded, cannot run, misses a
-//! [`Limit`], or cannot be better than those already found: bounds come before runs ([`Tunnel::bound`]). All others are ranked.
+//! [`Limit`], or cannot be better than those already found: bounds come before runs ([`Tunnel::bound`]). All others run, and the best of them are ranked.
 //!
 //! Bounds come first, then runs in their order, in batches of a fixed size; the search ends where no bound is below the worst that is ranked. So the answer
 //! does not depend on the number of threads, and on any space the first is the best of all candidates, as if each had been run.
@@ -117,22 +117,6 @@ pub enum RejectedBy {
     Bound,
     /// It misses a limit.
     Limit,
-}
-
-impl RejectedBy {
-    /// All of them, in the order in which candidates meet them.
-    pub const ALL: [Self; 4] = [Self::Plan, Self::Run, Self::Bound, Self::Limit];
-
-    /// Its spelling in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Plan => "plan",
-            Self::Run => "run",
-            Self::Bound => "bound",
-            Self::Limit => "limit",
-        }
-    }
 }
 
 impl SearchAnswer {

@@ -1,5 +1,7 @@
 //! Values to try and limits to meet, as people write them.
 
+use report::Measure;
+use report::measure::MeasureUnit;
 use study::{Limit, StudyError};
 use toml::{Table, Value};
 use units::Seconds;
@@ -47,8 +49,8 @@ pub fn limit(text: &str) -> Result<Limit, StudyError> {
         StudyError::file(format!("--meet {text}"), "it is no limit", hint)
     };
     let (number, most) = text.split_once("<=").ok_or_else(refused)?;
-    let most = bare_or_time(most).ok_or_else(refused)?;
     let number = number.trim().to_owned();
+    let most = of_number(&number, most).ok_or_else(refused)?;
     if number.is_empty() { Err(refused()) } else { Ok(Limit { number, most }) }
 }
 
@@ -56,15 +58,30 @@ pub fn limit(text: &str) -> Result<Limit, StudyError> {
 ///
 /// # Errors
 /// [`StudyError::File`] for what is none above zero.
-pub fn amount(place: &str, text: &str) -> Result<f64, StudyError> {
-    let hint = "write a time, for example `18 s`, or a number in base units";
-    let amount = bare_or_time(text).filter(|amount| *amount > 0.0);
-    amount.ok_or_else(|| StudyError::file(place, "it is no amount above zero", hint))
+pub fn amount(place: &str, text: &str, measure: Option<&Measure>) -> Result<f64, StudyError> {
+    let hint = "write a time, for example `18 s`, where the objective is one, or a bare number in base units";
+    let name = measure.map_or("", |measure| measure.name.as_str());
+    let amount = if measure.is_none() { bare_or_time(text) } else { of_number(name, text) };
+    amount
+        .filter(|amount| *amount > 0.0)
+        .ok_or_else(|| StudyError::file(place, "it is no amount above zero of the objective", hint))
+}
+
+/// A time of a number that is one, and of every other a bare number.
+fn of_number(name: &str, text: &str) -> Option<f64> {
+    let is_time = Measure::of(name).map_or_else(
+        || name.ends_with("seconds") || name.starts_with("phases."),
+        |measure| measure.unit == MeasureUnit::Seconds,
+    );
+    if is_time { bare_or_time(text) } else { bare(text) }
 }
 
 fn bare_or_time(text: &str) -> Option<f64> {
-    let time = || text.trim().parse::<Seconds>().ok().map(Seconds::get);
-    text.trim().parse::<f64>().ok().or_else(time).filter(|amount| amount.is_finite())
+    bare(text).or_else(|| text.trim().parse::<Seconds>().ok().map(Seconds::get)).filter(|amount| amount.is_finite())
+}
+
+fn bare(text: &str) -> Option<f64> {
+    text.trim().parse::<f64>().ok().filter(|amount| amount.is_finite())
 }
 
 #[cfg(test)]
@@ -88,6 +105,10 @@ mod tests {
         let of = |text: &str| limit(text).map(|limit| (limit.number, limit.most)).ok();
         assert_eq!(of("serving.tpot.p99<=50 ms"), Some(("serving.tpot.p99".to_owned(), 0.05)));
         assert_eq!(of("a <= 3e2"), Some(("a".to_owned(), 300.0)));
+        assert_eq!(of("serving.usd_per_million_tokens<=5"), Some(("serving.usd_per_million_tokens".to_owned(), 5.0)));
+        for text in ["serving.usd_per_million_tokens<=5 ms", "memory_bytes_max<=80 s"] {
+            assert_eq!(of(text), None, "{text}");
+        }
         for text in ["", "a", "a<=", "a<=b", "<=1", "a>=1", "a<=inf", "a<=nan"] {
             assert_eq!(of(text), None, "{text}");
         }
